@@ -1,0 +1,32 @@
+//! Compiles `proto/` in pure Rust (no `protoc` to install) into the types and services of `src/proto.rs`, and keeps the
+//! encoded descriptors: the shim and reflection read the API's own options from them at run time.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+/// Every file with a service or a message that the crate names.
+const FILES: [&str; 8] = [
+    "activation/rpc/v1/options.proto",
+    "activation/billing/v1/charge.proto",
+    "activation/cdn/v1/cdn.proto",
+    "activation/dcdn/v1/dcdn.proto",
+    "activation/event/v1/event.proto",
+    "activation/operator/v1/account.proto",
+    "activation/operator/v1/access_key.proto",
+    "activation/operator/v1/operation_lock.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=migrations"); // sqlx::migrate! embeds them
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
+
+    // The encoded form keeps custom options; prost's typed set would lose them.
+    let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
+    fs::write(descriptors, compiler.encode_file_descriptor_set())?;
+
+    tonic_prost_build::configure()
+        .include_file("activation.rs")
+        .compile_fds(compiler.file_descriptor_set())?;
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! The common parameters: what every signed request carries apart from the action's own, in either signature's place.
+
+use http::HeaderMap;
+
+use super::signature::v3::{self, Authorization};
+use super::signature::{Pair, v1};
+use crate::error::Error;
+
+/// A request as the wire gave it, decoded. No name occurs twice and no value holds a control character.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedRequest<'a> {
+    /// The HTTP method in capitals.
+    pub method: &'a str,
+    /// Parameters of the query.
+    pub query: &'a [Pair],
+    /// Parameters of a form body.
+    pub form: &'a [Pair],
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The body, byte for byte.
+    pub body: &'a [u8],
+}
+
+/// Which signature a request carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// HMAC-SHA1 in the parameters.
+    V1,
+    /// ACS3-HMAC-SHA256 in the headers.
+    V3,
+}
+
+/// The common parameters as far as they were given.
+#[derive(Clone, Copy, Debug)]
+pub struct CommonParameters<'a> {
+    /// Which signature they belong to.
+    pub scheme: Scheme,
+    action: Option<&'a str>,
+    version: Option<&'a str>,
+    access_key_id: Option<&'a str>,
+    signature: Option<&'a str>,
+    signature_method: Option<&'a str>,
+    signature_version: Option<&'a str>,
+    signature_type: Option<&'a str>,
+    nonce: Option<&'a str>,
+    timestamp: Option<&'a str>,
+    /// A security token, where one came with the key.
+    pub security_token: Option<&'a str>,
+    authorization: Option<&'a str>,
+}
+
+/// What authenticates a request, with nothing missing.
+#[derive(Clone, Copy, Debug)]
+pub struct Credentials<'a> {
+    /// The key that signed.
+    pub access_key_id: &'a str,
+    /// The nonce.
+    pub nonce: &'a str,
+    /// The timestamp, unread.
+    pub timestamp: &'a str,
+    /// A security token, where one came with the key.
+    pub security_token: Option<&'a str>,
+    /// The signature itself.
+    pub signature: Signature<'a>,
+}
+
+/// A signature as it was given.
+#[derive(Clone, Copy, Debug)]
+pub enum Signature<'a> {
+    /// V1.
+    V1 {
+        /// In base64.
+        signature: &'a str,
+        /// `SignatureMethod`, `SignatureVersion` and `SignatureType` are those that are known.
+        method_is_known: bool,
+    },
+    /// V3.
+    V3(Authorization<'a>),
+    /// An authorization of another kind.
+    Unknown,
+}
+
+impl<'a> SignedRequest<'a> {
+    /// A parameter of query or form; an empty one counts as absent.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&'a str> {
+        let mut pairs = self.query.iter().chain(self.form);
+        pairs
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A header; an empty one counts as absent.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        let value = self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// V3 signs in the header `Authorization`; a V3 client without credentials still says what and when in headers only.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        let in_headers = self.headers.contains_key(http::header::AUTHORIZATION)
+            || (self.headers.contains_key("x-acs-date")
+                && self.parameter("Action").is_none()
+                && self.parameter(v1::SIGNATURE).is_none());
+        if in_headers { Scheme::V3 } else { Scheme::V1 }
+    }
+}
+
+impl<'a> CommonParameters<'a> {
+    /// Takes the common parameters out of a request.
+    #[must_use]
+    pub fn read(request: &SignedRequest<'a>) -> Self {
+        match request.scheme() {
+            Scheme::V1 => Self {
+                scheme: Scheme::V1,
+                action: request.parameter("Action"),
+                version: request.parameter("Version"),
+                access_key_id: request.parameter("AccessKeyId"),
+                signature: request.parameter(v1::SIGNATURE),
+                signature_method: request.parameter("SignatureMethod"),
+                signature_version: request.parameter("SignatureVersion"),
+                signature_type: request.parameter("SignatureType"),
+                nonce: request.parameter("SignatureNonce"),
+                timestamp: request.parameter("Timestamp"),
+                security_token: request.parameter("SecurityToken"),
+                authorization: None,
+            },
+            Scheme::V3 => Self {
+                scheme: Scheme::V3,
+                action: request.header("x-acs-action"),
+                version: request.header("x-acs-version"),
+                access_key_id: None,
+                signature: None,
+                signature_method: None,
+                signature_version: None,
+                signature_type: None,
+                nonce: request.header("x-acs-signature-nonce"),
+                timestamp: request.header("x-acs-date"),
+                security_token: request.header("x-acs-security-token"),
+                authorization: request.header("authorization"),
+            },
+        }
+    }
+
+    /// The action and its API version.
+    pub fn action(&self) -> Result<(&'a str, &'a str), Error> {
+        let action = self.action.ok_or_else(|| Error::missing("Action"))?;
+        let version = self.version.ok_or_else(|| Error::missing("Version"))?;
+        Ok((action, version))
+    }
+
+    /// What authenticates, or the first that is missing, in the order of protocol section 2.1. V3's headers answer by the
+    /// names of the parameters that they stand for.
+    pub fn credentials(&self) -> Result<Credentials<'a>, Error> {
+        match self.scheme {
+            Scheme::V1 => self.credentials_v1(),
+            Scheme::V3 => self.credentials_v3(),
+        }
+    }
+
+    fn credentials_v1(&self) -> Result<Credentials<'a>, Error> {
+        let access_key_id = self.access_key_id.ok_or_else(|| Error::missing("AccessKeyId"))?;
+        let signature = self.signature.ok_or_else(|| Error::missing("Signature"))?;
+        let method = self.signature_method.ok_or_else(|| Error::missing("SignatureMethod"))?;
+        let version = self.signature_version.ok_or_else(|| Error::missing("SignatureVersion"))?;
+        let nonce = self.nonce.ok_or_else(|| Error::missing("SignatureNonce"))?;
+        let timestamp = self.timestamp.ok_or_else(|| Error::missing("Timestamp"))?;
+        let method_is_known =
+            method == v1::METHOD && version == v1::VERSION && self.signature_type.is_none();
+        Ok(Credentials {
+            access_key_id,
+            nonce,
+            timestamp,
+            security_token: self.security_token,
+            signature: Signature::V1 { signature, method_is_known },
+        })
+    }
+
+    fn credentials_v3(&self) -> Result<Credentials<'a>, Error> {
+        let authorization = self.authorization.ok_or_else(|| Error::missing("AccessKeyId"))?;
+        let (algorithm, fields) = authorization.split_once(' ').unwrap_or((authorization, ""));
+        let (access_key_id, signature) = match Authorization::parse(fields) {
+            Some(parsed) if algorithm == v3::ALGORITHM => {
+                (parsed.credential, Signature::V3(parsed))
+            }
+            Some(parsed) => (parsed.credential, Signature::Unknown),
+            None if algorithm == v3::ALGORITHM => return Err(Error::IncompleteSignature),
+            None => return Err(Error::InvalidSignatureMethod),
+        };
+        let nonce = self.nonce.ok_or_else(|| Error::missing("SignatureNonce"))?;
+        let timestamp = self.timestamp.ok_or_else(|| Error::missing("Timestamp"))?;
+        Ok(Credentials {
+            access_key_id,
+            nonce,
+            timestamp,
+            security_token: self.security_token,
+            signature,
+        })
+    }
+}

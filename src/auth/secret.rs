@@ -1,0 +1,223 @@
+//! Secrets: access key secrets, which are sealed at rest because a signature needs them back, and the token of calling
+//! services. None of them can be printed.
+
+use std::fmt;
+
+use aes_gcm::aead::{Aead, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+/// The form of a sealed secret: this byte, 12 bytes of nonce, ciphertext with tag.
+const SEALED_FORM: u8 = 1;
+const NONCE_BYTES: usize = 12;
+
+/// An access key's secret.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes a secret in.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text, for a signature or for the one reply that shows it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// A new secret of 30 letters and digits.
+    pub fn random() -> Result<Self, Error> {
+        random_letters(30).map(Self)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// A new access key id: 24 letters and digits, the first four as everywhere.
+pub fn random_access_key_id() -> Result<String, Error> {
+    Ok(format!("LTAI{}", random_letters(20)?.as_str()))
+}
+
+/// Nine random characters of base 32, lower case: the tail of a DCDN instance id.
+pub fn random_base32(length: usize) -> Result<String, Error> {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let mut bytes = vec![0; length];
+    fill_random(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect())
+}
+
+/// Random letters and digits, each equally likely.
+fn random_letters(length: usize) -> Result<Zeroizing<String>, Error> {
+    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut letters = Zeroizing::new(String::with_capacity(length));
+    let mut bytes = Zeroizing::new([0; 64]);
+    while letters.len() < length {
+        fill_random(&mut *bytes)?;
+        // 248 is the largest multiple of 62 in a byte: what lies above would favour the first letters.
+        let fair = bytes.iter().filter(|byte| **byte < 248).take(length - letters.len());
+        letters.extend(fair.map(|byte| char::from(ALPHABET[usize::from(byte % 62)])));
+    }
+    Ok(letters)
+}
+
+fn fill_random(bytes: &mut [u8]) -> Result<(), Error> {
+    getrandom::fill(bytes).map_err(|error| Error::internal(format!("no random bytes: {error}")))
+}
+
+/// The key that seals secrets at rest.
+#[derive(Clone)]
+pub struct SealingKey(Aes256Gcm);
+
+impl SealingKey {
+    /// Reads a key file's text: 32 bytes in base64; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = Zeroizing::new(STANDARD.decode(text.trim()).ok()?);
+        Some(Self(Aes256Gcm::new_from_slice(&bytes).ok()?))
+    }
+
+    /// A new key as the text of a key file.
+    pub fn generate() -> Result<Zeroizing<String>, Error> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        fill_random(&mut *bytes)?;
+        Ok(Zeroizing::new(STANDARD.encode(*bytes)))
+    }
+
+    /// Seals the secret of a key. It opens under the same key id only.
+    pub fn seal(&self, access_key_id: &str, secret: &Secret) -> Result<Vec<u8>, Error> {
+        let mut nonce = [0; NONCE_BYTES];
+        fill_random(&mut nonce)?;
+        let payload = Payload { msg: secret.expose().as_bytes(), aad: access_key_id.as_bytes() };
+        let sealed = self.0.encrypt(&Nonce::from(nonce), payload);
+        let sealed = sealed.map_err(|_| Error::internal("a secret could not be sealed"))?;
+        Ok([&[SEALED_FORM], &nonce[..], &sealed].concat())
+    }
+
+    /// Opens the sealed secret of a key.
+    pub fn open(&self, access_key_id: &str, sealed: &[u8]) -> Result<Secret, Error> {
+        let fault = || {
+            Error::internal(format!(
+                "the secret of {access_key_id} does not open: another sealing key?"
+            ))
+        };
+        let (form, sealed) = sealed.split_first().ok_or_else(fault)?;
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(fault)?;
+        if *form != SEALED_FORM {
+            return Err(fault());
+        }
+        let payload = Payload { msg: sealed, aad: access_key_id.as_bytes() };
+        let opened = self.0.decrypt(&Nonce::from(*nonce), payload).map_err(|_| fault())?;
+        String::from_utf8(opened).map(Secret::new).map_err(|_| fault())
+    }
+}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SealingKey(…)")
+    }
+}
+
+/// The token of calling services. Kept as a keyed digest: the comparison takes the same time wherever two tokens differ.
+#[derive(Clone)]
+pub struct ServiceToken {
+    key: [u8; 32],
+    digest: [u8; 32],
+}
+
+impl ServiceToken {
+    /// The least length of a token, in bytes.
+    pub const SHORTEST: usize = 16;
+
+    /// Takes a token in.
+    pub fn new(token: &str) -> Result<Self, Error> {
+        let mut key = [0; 32];
+        fill_random(&mut key)?;
+        Ok(Self { key, digest: mac(&key, token).finalize().into_bytes().into() })
+    }
+
+    /// A new token of 40 letters and digits.
+    pub fn generate() -> Result<Zeroizing<String>, Error> {
+        random_letters(40)
+    }
+
+    /// Whether a token is this one.
+    #[must_use]
+    pub fn is(&self, token: &str) -> bool {
+        mac(&self.key, token).verify_slice(&self.digest).is_ok()
+    }
+}
+
+impl fmt::Debug for ServiceToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ServiceToken(…)")
+    }
+}
+
+fn mac(key: &[u8], text: &str) -> Hmac<Sha256> {
+    let mut mac =
+        <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(text.as_bytes());
+    mac
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_secret_opens_under_its_own_key_id_only() {
+        let key = SealingKey::parse(&SealingKey::generate().unwrap()).unwrap();
+        let sealed = key.seal("testid", &Secret::new("testsecret".to_owned())).unwrap();
+        assert_eq!(key.open("testid", &sealed).unwrap().expose(), "testsecret");
+        assert!(key.open("testid2", &sealed).is_err());
+        assert!(key.open("testid", &sealed[..sealed.len() - 1]).is_err());
+        assert!(key.open("testid", &[]).is_err());
+        let other = SealingKey::parse(&SealingKey::generate().unwrap()).unwrap();
+        assert!(other.open("testid", &sealed).is_err());
+        assert_ne!(sealed, key.seal("testid", &Secret::new("testsecret".to_owned())).unwrap());
+    }
+
+    #[test]
+    fn secrets_cannot_be_printed() {
+        let key = SealingKey::parse(&SealingKey::generate().unwrap()).unwrap();
+        let token = ServiceToken::new("a long service token").unwrap();
+        let printed = format!("{:?} {key:?} {token:?}", Secret::new("testsecret".to_owned()));
+        assert_eq!(printed, "Secret(…) SealingKey(…) ServiceToken(…)");
+    }
+
+    #[test]
+    fn only_the_same_token_is_the_token() {
+        let token = ServiceToken::new("a long service token").unwrap();
+        assert!(token.is("a long service token"));
+        assert!(
+            !token.is("a long service toker")
+                && !token.is("")
+                && !token.is("a long service token ")
+        );
+    }
+
+    #[test]
+    fn random_ids_have_the_documented_form() {
+        let id = random_access_key_id().unwrap();
+        assert!(
+            id.len() == 24
+                && id.starts_with("LTAI")
+                && id.bytes().all(|b| b.is_ascii_alphanumeric())
+        );
+        assert_eq!(Secret::random().unwrap().expose().len(), 30);
+        assert!(random_base32(9).unwrap().bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7')));
+    }
+}

@@ -1,0 +1,130 @@
+//! Who calls over gRPC: a service proves itself by its bearer token, and names the account it acts for. A layer of the
+//! gRPC listener only; it puts the request's context where the handlers look for it.
+
+use std::task::{Context as TaskContext, Poll};
+
+use http::{HeaderMap, Request, Response};
+use tower::{Layer, Service};
+use uuid::Uuid;
+
+use super::secret::ServiceToken;
+use crate::context::{Caller, Clock, RequestId, Wire};
+use crate::error::Error;
+use crate::grpc::status;
+
+/// The metadata that names the account.
+pub const ACCOUNT_ID: &str = "x-account-id";
+/// The metadata that carries the request id, in and out.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// What a probe may ask without a token.
+const HEALTH: &str = "/grpc.health.v1.Health/";
+
+/// Authenticates calling services.
+#[derive(Clone, Debug)]
+pub struct ServiceAuthLayer {
+    clock: Clock,
+    /// Without one nobody is let in.
+    token: Option<ServiceToken>,
+}
+
+impl ServiceAuthLayer {
+    /// Lets in who sends the token.
+    #[must_use]
+    pub fn new(clock: Clock, token: Option<ServiceToken>) -> Self {
+        Self { clock, token }
+    }
+
+    fn admits(&self, path: &str, headers: &HeaderMap) -> bool {
+        if path.starts_with(HEALTH) {
+            return true;
+        }
+        let sent = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let sent = sent.and_then(|value| value.split_once(' '));
+        match (&self.token, sent) {
+            (Some(token), Some((scheme, sent))) => {
+                scheme.eq_ignore_ascii_case("bearer") && token.is(sent)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl<S> Layer<S> for ServiceAuthLayer {
+    type Service = ServiceAuth<S>;
+
+    fn layer(&self, inner: S) -> ServiceAuth<S> {
+        ServiceAuth { inner, layer: self.clone() }
+    }
+}
+
+/// The service behind the layer.
+#[derive(Clone, Debug)]
+pub struct ServiceAuth<S> {
+    inner: S,
+    layer: ServiceAuthLayer,
+}
+
+impl<S, B, R> Service<Request<B>> for ServiceAuth<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    R: Default + Send + 'static,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future =
+        std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let request_id = request_id(request.headers());
+        let path = request.uri().path();
+        if !self.layer.admits(path, request.headers()) {
+            let error = Error::ServiceUnauthenticated;
+            crate::grpc::log_refused_at_the_door(&request_id, path, &error);
+            let mut response = status::of(&error, &request_id, None).into_http();
+            add_request_id(response.headers_mut(), &request_id);
+            return Box::pin(std::future::ready(Ok(response)));
+        }
+        // A header that is not text is an account id that is none, not an absent one.
+        let account_id = request.headers().get(ACCOUNT_ID);
+        let account_id = account_id.map(|value| value.to_str().unwrap_or("?").to_owned());
+        let caller = Caller::Service { account_id };
+        request.extensions_mut().insert(self.layer.clock.context(
+            request_id.clone(),
+            caller,
+            Wire::Grpc,
+        ));
+        let response = self.inner.call(request);
+        Box::pin(async move {
+            let mut response = response.await?;
+            add_request_id(response.headers_mut(), &request_id);
+            Ok(response)
+        })
+    }
+}
+
+/// The id that the caller gave, where it is a UUID; anything else is for the log only, and a new one is made.
+fn request_id(headers: &HeaderMap) -> RequestId {
+    let Some(given) = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()) else {
+        return RequestId::random();
+    };
+    if let Ok(id) = Uuid::try_parse(given) {
+        return RequestId::from(id);
+    }
+    let request_id = RequestId::random();
+    let correlation_id: String = given.chars().take(64).collect();
+    tracing::info!(%request_id, correlation_id, "the caller's request id is no UUID");
+    request_id
+}
+
+fn add_request_id(headers: &mut HeaderMap, request_id: &RequestId) {
+    if let Ok(value) = http::HeaderValue::from_str(request_id.as_str()) {
+        headers.insert(REQUEST_ID, value);
+    }
+}

@@ -1,0 +1,197 @@
+//! `call`: signs one request with the code that the server verifies with, sends it to any endpoint, prints the answer.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::header::{ACCEPT, HOST, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Uri};
+use http_body_util::{BodyExt, Empty};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+
+use super::read_secret;
+use crate::auth::secret::Secret;
+use crate::auth::signature::{Pair, canonical_query, v1, v3};
+use crate::config::CallSettings;
+use crate::context::{Clock, new_id};
+use crate::domain::time;
+use crate::rest::Dispatch;
+
+/// How long an endpoint may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const UNREACHABLE: u8 = 2;
+
+/// A request, signed and ready to be sent.
+struct Signed {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+/// What signs.
+pub(super) struct AccessKey {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: Secret,
+}
+
+/// Runs the command; the status tells an answer, a refusal and an endpoint that cannot be reached apart.
+pub async fn run(settings: CallSettings) -> anyhow::Result<ExitCode> {
+    let signed = sign(&settings)?;
+    if settings.print_url {
+        println!("{}", signed.uri);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if settings.print_curl {
+        println!("{}", signed.as_curl());
+        return Ok(ExitCode::SUCCESS);
+    }
+    match send(signed).await {
+        Ok((true, body)) => {
+            println!("{body}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok((false, body)) => {
+            println!("{body}");
+            Ok(ExitCode::FAILURE)
+        }
+        Err(error) => {
+            eprintln!("cdn-activation: {} does not answer: {error:#}", settings.endpoint);
+            Ok(ExitCode::from(UNREACHABLE))
+        }
+    }
+}
+
+fn sign(settings: &CallSettings) -> anyhow::Result<Signed> {
+    let version = match &settings.api_version {
+        Some(version) => version.clone(),
+        None => newest_version(&settings.action)?,
+    };
+    let secret = match (&settings.access_key_secret_file, &settings.access_key_secret) {
+        (Some(path), _) => Secret::new(read_secret(path)?.trim().to_owned()),
+        (None, Some(secret)) => Secret::new(secret.clone()),
+        (None, None) => bail!("there is no secret: give --access-key-secret-file"),
+    };
+    let key = AccessKey { id: settings.access_key_id.clone(), secret };
+    let format = if settings.xml { "XML" } else { "JSON" };
+    if settings.v3 {
+        return sign_v3(settings, &version, &key);
+    }
+    let uri = signed_url(
+        &settings.endpoint,
+        &settings.action,
+        &version,
+        format,
+        &settings.parameters,
+        &key,
+    )?;
+    Ok(Signed { method: Method::GET, uri, headers: HeaderMap::new() })
+}
+
+fn newest_version(action: &str) -> anyhow::Result<String> {
+    let dispatch = Dispatch::new().map_err(anyhow::Error::msg)?;
+    let newest = dispatch.versions_of(action).into_iter().max();
+    newest.with_context(|| format!("{action} is no action of this service: give --api-version"))
+}
+
+/// A URL signed with V1, good for one request within the server's timestamp window.
+pub(super) fn signed_url(
+    endpoint: &str,
+    action: &str,
+    version: &str,
+    format: &str,
+    parameters: &[Pair],
+    key: &AccessKey,
+) -> anyhow::Result<Uri> {
+    let mut pairs = parameters.to_vec();
+    for (name, value) in [
+        ("Action", action),
+        ("Version", version),
+        ("Format", format),
+        ("AccessKeyId", &key.id),
+        ("SignatureMethod", v1::METHOD),
+        ("SignatureVersion", v1::VERSION),
+        ("SignatureNonce", &new_id().to_string()),
+        ("Timestamp", &time::format(Clock::system().wire_now())),
+    ] {
+        pairs.push((name.to_owned(), value.to_owned()));
+    }
+    let string_to_sign = v1::string_to_sign("GET", pairs.iter());
+    pairs.push((v1::SIGNATURE.to_owned(), v1::sign(&key.secret, &string_to_sign)));
+    endpoint_uri(endpoint, &canonical_query(pairs.iter()))
+}
+
+fn sign_v3(settings: &CallSettings, version: &str, key: &AccessKey) -> anyhow::Result<Signed> {
+    let query = canonical_query(settings.parameters.iter());
+    let uri = endpoint_uri(&settings.endpoint, &query)?;
+    let authority = uri.authority().context("the endpoint has no host")?.as_str().to_owned();
+    let payload_hash = v3::hash(b"");
+    let mut headers = HeaderMap::new();
+    // In the order of their names, as they are signed.
+    for (name, value) in [
+        ("host", authority.as_str()),
+        ("x-acs-action", &settings.action),
+        ("x-acs-content-sha256", &payload_hash),
+        ("x-acs-date", &time::format(Clock::system().wire_now())),
+        ("x-acs-signature-nonce", &new_id().simple().to_string()),
+        ("x-acs-version", version),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value)?);
+    }
+    let signed_headers =
+        "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version";
+    let canonical = v3::canonical_request(
+        "POST",
+        settings.parameters.iter(),
+        &headers,
+        signed_headers,
+        &payload_hash,
+    );
+    let signature = v3::sign(&key.secret, &v3::string_to_sign(&canonical));
+    let authorization = format!(
+        "{} Credential={},SignedHeaders={signed_headers},Signature={signature}",
+        v3::ALGORITHM,
+        key.id
+    );
+    headers.insert(http::header::AUTHORIZATION, HeaderValue::from_str(&authorization)?);
+    let accept = if settings.xml { "application/xml" } else { "application/json" };
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    Ok(Signed { method: Method::POST, uri, headers })
+}
+
+fn endpoint_uri(endpoint: &str, query: &str) -> anyhow::Result<Uri> {
+    let endpoint = endpoint.trim_end_matches('/');
+    let endpoint =
+        if endpoint.contains("://") { endpoint.to_owned() } else { format!("https://{endpoint}") };
+    format!("{endpoint}/?{query}").parse().with_context(|| format!("{endpoint} is no endpoint"))
+}
+
+impl Signed {
+    fn as_curl(&self) -> String {
+        let mut command = format!("curl -X {}", self.method);
+        for (name, value) in self.headers.iter().filter(|(name, _)| *name != HOST) {
+            command.push_str(&format!(" -H '{name}: {}'", value.to_str().unwrap_or_default()));
+        }
+        format!("{command} '{}'", self.uri) // percent-encoded: there is no quote in it
+    }
+}
+
+async fn send(signed: Signed) -> anyhow::Result<(bool, String)> {
+    let connector =
+        HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().build();
+    let client = Client::builder(TokioExecutor::new()).build(connector);
+    let mut request =
+        Request::builder().method(signed.method).uri(signed.uri).body(Empty::<Bytes>::new())?;
+    *request.headers_mut() = signed.headers;
+    let exchange = async {
+        let response = client.request(request).await?;
+        let succeeded = response.status().is_success();
+        let body = response.into_body().collect().await?.to_bytes();
+        anyhow::Ok((succeeded, String::from_utf8_lossy(&body).into_owned()))
+    };
+    tokio::time::timeout(TIMEOUT, exchange).await.context("no answer within 30 s")?
+}

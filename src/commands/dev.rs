@@ -1,0 +1,107 @@
+//! `dev`: the embedded default. A private PostgreSQL under the data directory, the demo accounts, and the service on
+//! them; one process to start and to stop.
+
+mod demo;
+mod files;
+pub mod postgres;
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use self::postgres::{Durability, Options, PrivatePostgres};
+use super::call::{AccessKey, signed_url};
+use super::{announce, read_sealing_key, read_service_token, say, settings, stop_requested};
+use crate::auth::secret::Secret;
+use crate::config::DevSettings;
+use crate::context::Clock;
+use crate::domain::{Time, time};
+use crate::server::Server;
+use crate::storage::{self, Store};
+
+const DATABASE: &str = "cdn_activation";
+/// `dev` ends within seconds, whatever its clients hold open.
+const LONGEST_DRAIN: Duration = Duration::from_secs(3);
+
+/// Runs the command.
+pub async fn run(mut dev: DevSettings) -> anyhow::Result<()> {
+    let data_dir = files::data_dir(dev.data_dir.take())?;
+    let options = Options {
+        data_dir: data_dir.clone(),
+        durability: Durability::Durable,
+        pg_bin: dev.pg_bin.take(),
+    };
+    // A stop that comes while the database starts must stop it, too.
+    let stop = tokio::spawn(stop_requested());
+    let postgres = tokio::task::spawn_blocking(move || PrivatePostgres::start(&options)).await??;
+    let served = serve(dev, &data_dir, &postgres, stop).await;
+    tokio::task::spawn_blocking(move || postgres.stop()).await?;
+    served
+}
+
+async fn serve(
+    dev: DevSettings,
+    data_dir: &std::path::Path,
+    postgres: &PrivatePostgres,
+    stop: tokio::task::JoinHandle<anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let admin = postgres.url("postgres").parse()?;
+    storage::create_database(&admin, DATABASE).await.context("the database could not be made")?;
+    let database = postgres.url(DATABASE).parse()?;
+    storage::migrate(&database).await.context("the schema could not be brought up to date")?;
+
+    let keys = files::Keys::make(data_dir, &dev.shared)?;
+    let sealing_key = read_sealing_key(&keys.sealing_key)?;
+    let token = read_service_token(&keys.service_token)?;
+    let clock = dev.at.map_or_else(Clock::system, Clock::starting_at);
+    let mut shared = dev.shared;
+    shared.drain_timeout = shared.drain_timeout.min(LONGEST_DRAIN);
+    let settings = settings(&shared, database, sealing_key.clone(), Some(token), clock.clone())?;
+    let server = Server::bind(settings).await?;
+    demo::create(server.store(), &sealing_key, clock.wire_now()).await?;
+    if let Some(at) = dev.at {
+        warn_of_the_future(server.store(), at).await?;
+    }
+
+    let ready = announce(&server)?;
+    let paste = paste_lines(&server, &keys)?;
+    let stop = async {
+        stop.await.ok(); // a task that ended is a request to stop, whatever it ended with
+    };
+    server
+        .run(stop, move || {
+            say(&ready);
+            eprint!("{paste}");
+        })
+        .await;
+    Ok(())
+}
+
+/// A business clock that starts before what is stored shows openings and changes that have not happened yet.
+async fn warn_of_the_future(store: &Store, at: Time) -> anyhow::Result<()> {
+    if let Some(latest) = store.latest_submission().await?.filter(|latest| *latest > at) {
+        let (at, latest) = (time::format(at), time::format(latest));
+        tracing::warn!(
+            "--at {at} is earlier than what is stored: something was submitted at {latest}"
+        );
+    }
+    Ok(())
+}
+
+/// Lines to paste into another terminal.
+fn paste_lines(server: &Server, keys: &files::Keys) -> anyhow::Result<String> {
+    let addresses = server.addresses()?;
+    let key =
+        AccessKey { id: demo::OPENED.to_owned(), secret: Secret::new(demo::SECRET.to_owned()) };
+    let endpoint = format!("http://{}", addresses.rest);
+    let url = signed_url(&endpoint, "DescribeDcdnService", "2018-01-15", "JSON", &[], &key)?;
+    Ok(format!(
+        "\nPaste into another terminal (the signed URL is good for one request within 15 minutes):\n  \
+         curl '{url}'\n  \
+         grpcurl -plaintext -H \"authorization: Bearer $(cat {token})\" -H 'x-account-id: {account}' \
+         {grpc} activation.dcdn.v1.DcdnService/DescribeDcdnService\n\n",
+        token = keys.service_token.display(),
+        account = demo::OPENED_ACCOUNT,
+        grpc = addresses.grpc,
+    ))
+}

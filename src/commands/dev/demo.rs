@@ -1,0 +1,174 @@
+//! The demo accounts: together they show every row of the opening table. Created once, through the same storage functions
+//! as everything else, and never reset. No code outside this file knows one.
+
+use crate::auth::secret::{SealingKey, Secret};
+use crate::context::new_id;
+use crate::domain::event::{AnyChargeType, Stamp};
+use crate::domain::instance::FINANCIAL;
+use crate::domain::opening::Terms;
+use crate::domain::policy::EVERYTHING;
+use crate::domain::{Account, AccountId, ChargeType, Facts, Product, Profile, Site, Time, time};
+use crate::error::Error;
+use crate::storage::{NewAccessKey, NewLock, Opening, ScheduledChange, Store};
+
+/// The key of the account that shows the seed's sample.
+pub(super) const OPENED: &str = "testid-opened";
+/// That account.
+pub(super) const OPENED_ACCOUNT: i64 = 1_000_000_000_000_002;
+/// The secret of every demo key.
+pub(super) const SECRET: &str = "testsecret";
+
+const DESCRIBE_ONLY: &str = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":["cdn:Describe*","dcdn:Describe*"],"Resource":"*"}]}"#;
+
+/// A row of the table of demo accounts.
+struct Demo {
+    account_id: i64,
+    access_key_id: &'static str,
+    /// What sets the account apart from one that may open everything.
+    differs: fn(&mut Profile),
+    policy: &'static str,
+    disabled: bool,
+}
+
+const fn demo(account_id: i64, access_key_id: &'static str, differs: fn(&mut Profile)) -> Demo {
+    Demo { account_id, access_key_id, differs, policy: EVERYTHING, disabled: false }
+}
+
+const DEMOS: [Demo; 11] = [
+    demo(1_000_000_000_000_001, "testid", |_| {}),
+    demo(OPENED_ACCOUNT, OPENED, |_| {}),
+    demo(1_000_000_000_000_003, "testid-bid", |profile| profile.bid_user = true),
+    demo(1_000_000_000_000_004, "testid-intl", |profile| profile.site = Site::Intl),
+    demo(1_000_000_000_000_005, "testid-noname", |profile| profile.real_name_verified = false),
+    demo(1_000_000_000_000_006, "testid-noprofile", |profile| profile.profile_complete = false),
+    demo(1_000_000_000_000_007, "testid-nopay", |profile| profile.payment_method_valid = false),
+    demo(1_000_000_000_000_008, "testid-poor", |profile| profile.balance = i64::MIN),
+    demo(1_000_000_000_000_009, "testid-noorder", |profile| profile.orders_refused = true),
+    Demo { policy: DESCRIBE_ONLY, ..demo(1_000_000_000_000_010, "testid-readonly", |_| {}) },
+    Demo { disabled: true, ..demo(1_000_000_000_000_011, "testid-disabled", |_| {}) },
+];
+
+/// Creates what is missing of the demo accounts.
+pub(super) async fn create(
+    store: &Store,
+    sealing_key: &SealingKey,
+    wire_now: Time,
+) -> Result<(), Error> {
+    for demo in &DEMOS {
+        create_account(store, demo, sealing_key, wire_now).await?;
+    }
+    create_sample(store, wire_now).await
+}
+
+async fn create_account(
+    store: &Store,
+    demo: &Demo,
+    sealing_key: &SealingKey,
+    wire_now: Time,
+) -> Result<(), Error> {
+    let account_id = AccountId::new(demo.account_id).ok_or(Error::InvalidAccountId)?;
+    let mut profile = Profile {
+        site: Site::Domestic,
+        intl_allowed: false,
+        bid_user: false,
+        real_name_verified: true,
+        profile_complete: true,
+        payment_method_valid: true,
+        balance: 1_000_000,
+        orders_refused: false,
+    };
+    (demo.differs)(&mut profile);
+    let stamp = Stamp::new(new_id(), wire_now, None);
+    let account = Account {
+        account_id,
+        profile,
+        version: 1,
+        created_at: wire_now,
+        updated_at: wire_now,
+        event_time: stamp.time,
+    };
+    store.create_account(account, stamp).await?;
+    let secret = Secret::new(SECRET.to_owned());
+    let key = NewAccessKey {
+        access_key_id: demo.access_key_id.to_owned(),
+        account_id,
+        secret_sealed: sealing_key.seal(demo.access_key_id, &secret)?,
+        policy: demo.policy.to_owned(),
+        disabled: demo.disabled,
+        created_at: wire_now,
+        stamp: Stamp::new(new_id(), wire_now, Some(stamp.time)),
+    };
+    store.create_access_key(key).await.map(|_| ())
+}
+
+/// The seed's sample: DCDN opened, a change submitted, a lock; and CDN opened, which comes last: it tells that the rest is
+/// there, also after a start that was broken off.
+async fn create_sample(store: &Store, wire_now: Time) -> Result<(), Error> {
+    let account_id = AccountId::new(OPENED_ACCOUNT).ok_or(Error::InvalidAccountId)?;
+    let facts =
+        async |product| store.facts(account_id, product).await?.ok_or(Error::AccountNotFound);
+    if facts(Product::Cdn).await?.instance.is_some() {
+        return Ok(());
+    }
+    let dcdn = facts(Product::Dcdn).await?;
+    if dcdn.instance.is_none() {
+        open(store, &dcdn, Product::Dcdn, "Eexample ID", wire_now).await?;
+    }
+    let dcdn = facts(Product::Dcdn).await?;
+    let instance = dcdn.instance.as_ref().ok_or(Error::NotOpened(Product::Dcdn))?;
+    let submitted_at = instant("2018-03-19T12:00:00Z")?;
+    if instance.internet.last_submitted().is_none() {
+        let change = ScheduledChange {
+            account_id,
+            account_version: dcdn.account.version,
+            product: Product::Dcdn,
+            change_id: new_id(),
+            charge_type: AnyChargeType::Internet(ChargeType::PayByBandwidth),
+            submitted_at,
+            effective_time: instant("2018-03-31T16:00:00Z")?,
+            stamp: Stamp::new(new_id(), wire_now, Some(dcdn.newest_event_time())),
+        };
+        store.schedule_change(change).await?;
+    }
+    let lock = NewLock {
+        account_id,
+        product: Product::Dcdn,
+        lock_id: new_id(),
+        reason: FINANCIAL.to_owned(),
+        locked_by: "demo".to_owned(),
+        locked_at: submitted_at,
+        stamp: Stamp::new(
+            new_id(),
+            wire_now,
+            Some(facts(Product::Dcdn).await?.newest_event_time()),
+        ),
+    };
+    store.lock(lock).await?;
+    let cdn = facts(Product::Cdn).await?;
+    open(store, &cdn, Product::Cdn, &account_id.to_string(), wire_now).await
+}
+
+/// Opens with traffic charging and, as before WebSocket charging, without a WebSocket type.
+async fn open(
+    store: &Store,
+    facts: &Facts,
+    product: Product,
+    instance_id: &str,
+    wire_now: Time,
+) -> Result<(), Error> {
+    let opening = Opening {
+        account_id: facts.account.account_id,
+        account_version: facts.account.version,
+        terms: Terms { product, internet: ChargeType::PayByTraffic, websocket: None },
+        instance_id: instance_id.to_owned(),
+        order_id: new_id(),
+        opening_time: instant("2018-03-19T11:16:11Z")?,
+        ordered_at: wire_now,
+        stamp: Stamp::new(new_id(), wire_now, Some(facts.newest_event_time())),
+    };
+    store.open_instance(opening).await.map(|_| ())
+}
+
+fn instant(text: &str) -> Result<Time, Error> {
+    time::parse(text).ok_or_else(|| Error::internal("a demo instant is none"))
+}

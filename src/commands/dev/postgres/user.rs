@@ -1,0 +1,173 @@
+//! As whom the server runs: as ourselves, or, because Postgres refuses to run as root, as an
+//! unprivileged user when we are root.
+
+use super::error::{StartError, cannot};
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The users root hands the server to, the first that exists. `nobody` is nearly everywhere.
+const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
+
+/// Variables that would change what `initdb` and the server do.
+const MISLEADING: [&str; 5] = ["PGDATA", "PGPORT", "PGDATESTYLE", "PGCLIENTENCODING", "PGTZ"];
+
+/// As whom the server runs. `None` means as ourselves.
+#[derive(Debug)]
+pub(super) struct ServerUser(Option<Account>);
+
+/// One user of this machine.
+#[derive(Debug)]
+struct Account {
+    name: String,
+    uid: u32,
+    gid: u32,
+}
+
+impl ServerUser {
+    /// Decides as whom a server on the cluster `data` runs; the cluster need not exist yet.
+    pub(super) fn of_cluster(data: &Path) -> Result<Self, StartError> {
+        let owner = match fs::metadata(data) {
+            Ok(metadata) => Some((metadata.uid(), metadata.gid())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(cannot("look at", data)(error)),
+        };
+        let accounts = accounts();
+        let named = |uid| accounts.iter().find(|account| account.uid == uid);
+        match (effective_uid()?, owner) {
+            (0, Some((0, _))) => Err(StartError::OwnedByRoot { data: data.to_owned() }),
+            (0, Some((uid, gid))) => {
+                let gid = named(uid).map_or(gid, |account| account.gid);
+                Ok(Self(Some(Account { name: name_of(uid, &accounts), uid, gid })))
+            }
+            (0, None) => unprivileged(accounts).map(|account| Self(Some(account))),
+            (ourselves, Some((uid, _))) if uid != ourselves => Err(StartError::ForeignOwner {
+                data: data.to_owned(),
+                owner: name_of(uid, &accounts),
+            }),
+            _ => Ok(Self(None)),
+        }
+    }
+
+    /// Whether the server runs as somebody else than we do.
+    pub(super) fn is_another(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// A command that runs as this user, in a directory and a locale that suit everybody.
+    pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        // Our own directory may be closed to that user.
+        command.current_dir("/").stdin(Stdio::null()).env("LC_ALL", "C").env("TZ", "UTC");
+        for variable in MISLEADING {
+            command.env_remove(variable);
+        }
+        if let Some(account) = &self.0 {
+            // std gives up root's supplementary groups as well when it changes the uid.
+            command.uid(account.uid).gid(account.gid);
+        }
+        command
+    }
+
+    /// Gives a file or directory that we made to this user.
+    pub(super) fn give(&self, path: &Path) -> Result<(), StartError> {
+        let Some(account) = &self.0 else {
+            return Ok(());
+        };
+        chown(path, Some(account.uid), Some(account.gid)).map_err(cannot("give away", path))
+    }
+
+    /// Refuses `directory` when this user cannot enter `part`, which leads to it. `part` is
+    /// absolute and has no links.
+    pub(super) fn must_reach(&self, part: &Path, directory: &Path) -> Result<(), StartError> {
+        let Some(account) = &self.0 else {
+            return Ok(());
+        };
+        let Some(closed) = self.stopped_at(part)? else {
+            return Ok(());
+        };
+        let (user, directory) = (account.name.clone(), directory.to_owned());
+        Err(StartError::Unreachable { user, directory, closed })
+    }
+
+    /// Whether this user can enter `path`.
+    pub(super) fn can_reach(&self, path: &Path) -> Result<bool, StartError> {
+        Ok(self.stopped_at(path)?.is_none())
+    }
+
+    /// Where on the way to `path` this user is stopped, if at all.
+    fn stopped_at(&self, path: &Path) -> Result<Option<PathBuf>, StartError> {
+        if !self.is_another() || self.can_enter(path)? {
+            return Ok(None);
+        }
+        let mut way: Vec<&Path> = path.ancestors().collect();
+        way.reverse();
+        for part in way {
+            if !self.can_enter(part)? {
+                return Ok(Some(part.to_owned()));
+            }
+        }
+        Ok(None) // opened to that user since the first look
+    }
+
+    /// Asks by trying: mode bits alone know nothing of access lists and network file systems.
+    fn can_enter(&self, path: &Path) -> Result<bool, StartError> {
+        let mut command = self.command("/bin/sh");
+        command.args(["-c", "cd -- \"$1\"", "sh"]).arg(path);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        match command.status() {
+            Ok(status) => Ok(status.success()),
+            Err(source) => Err(self.cannot_run(source)),
+        }
+    }
+
+    /// The reason why `/bin/sh` could not even be started.
+    pub(super) fn cannot_run(&self, source: io::Error) -> StartError {
+        match &self.0 {
+            Some(account) => StartError::CannotBecome { user: account.name.clone(), source },
+            None => cannot("run", Path::new("/bin/sh"))(source),
+        }
+    }
+}
+
+/// The user we are. std has no call for it, and POSIX has a program.
+fn effective_uid() -> Result<u32, StartError> {
+    let program = Path::new("id");
+    let output = Command::new(program).arg("-u").output().map_err(cannot("run", program))?;
+    let answer = String::from_utf8_lossy(&output.stdout);
+    answer.trim().parse().map_err(|_| cannot("understand", program)(io::Error::other(answer)))
+}
+
+/// The users of `/etc/passwd`. A machine without the file has no users that we know of.
+fn accounts() -> Vec<Account> {
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    passwd.lines().filter_map(account).collect()
+}
+
+/// Reads `name:password:uid:gid:…`.
+fn account(line: &str) -> Option<Account> {
+    let mut fields = line.split(':');
+    let name = fields.next()?.to_owned();
+    let uid = fields.nth(1)?.parse().ok()?;
+    let gid = fields.next()?.parse().ok()?;
+    Some(Account { name, uid, gid })
+}
+
+/// The user root hands a new cluster to.
+fn unprivileged(accounts: Vec<Account>) -> Result<Account, StartError> {
+    let rank = |account: &Account| UNPRIVILEGED.iter().position(|name| *name == account.name);
+    let candidates = accounts.into_iter().filter(|account| account.uid != 0);
+    let ranked = candidates.filter_map(|account| Some((rank(&account)?, account)));
+    let first = ranked.min_by_key(|(rank, _)| *rank);
+    first.map(|(_, account)| account).ok_or(StartError::NoAccount)
+}
+
+/// A user's name, or the number where there is none.
+fn name_of(uid: u32, accounts: &[Account]) -> String {
+    let account = accounts.iter().find(|account| account.uid == uid);
+    account.map_or_else(|| uid.to_string(), |account| account.name.clone())
+}

@@ -1,0 +1,103 @@
+//! The commands of the program. Each reads its settings, and ends with a status and one sentence where it cannot go on.
+
+pub mod call;
+pub mod dev;
+pub mod migrate;
+pub mod serve;
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use sqlx::postgres::PgConnectOptions;
+use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
+
+use crate::auth::secret::{SealingKey, ServiceToken};
+use crate::config::SharedSettings;
+use crate::context::Clock;
+use crate::domain::opening::Limits;
+use crate::server::{Addresses, Server, Settings};
+use crate::storage;
+
+/// The settings of a server, but for what `dev` and `serve` come by differently.
+fn settings(
+    shared: &SharedSettings,
+    database: PgConnectOptions,
+    sealing_key: SealingKey,
+    service_token: Option<ServiceToken>,
+    clock: Clock,
+) -> anyhow::Result<Settings> {
+    Ok(Settings {
+        addresses: Addresses {
+            grpc: shared.grpc_addr.clone(),
+            rest: shared.rest_addr.clone(),
+            ops: shared.ops_addr.clone(),
+        },
+        database: storage::Options { url: database, connections: shared.db_connections },
+        sealing_key,
+        service_token,
+        timestamp_window: chrono::Duration::from_std(shared.timestamp_window)?,
+        limits: Limits { minimum_balance: shared.minimum_balance },
+        overdue_grace: chrono::Duration::from_std(shared.overdue_grace)?,
+        drain_delay: shared.drain_delay,
+        drain_timeout: shared.drain_timeout,
+        clock,
+    })
+}
+
+/// Says on standard output, alone on its line, that all three listeners answer.
+fn announce(server: &Server) -> anyhow::Result<String> {
+    Ok(format!("ready {}\n", server.addresses()?))
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // Whoever closed our output still wants to be served.
+    out.write_all(line.as_bytes()).and_then(|()| out.flush()).ok();
+}
+
+/// Ends when the process is asked to stop. A second request to stop ends the process at once.
+async fn stop_requested() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "asked twice: whoever asks does not want to wait"
+        )]
+        std::process::exit(1);
+    });
+    Ok(())
+}
+
+fn read_secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Zeroizing::new(text))
+}
+
+fn read_sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
+    let key = SealingKey::parse(&read_secret(path)?);
+    key.with_context(|| {
+        format!("{} is no sealing key: it must hold 32 bytes in base64", path.display())
+    })
+}
+
+fn read_service_token(path: &Path) -> anyhow::Result<ServiceToken> {
+    let text = read_secret(path)?;
+    let token = text.trim();
+    if token.len() < ServiceToken::SHORTEST || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let shortest = ServiceToken::SHORTEST;
+        bail!("{} holds no service token: at least {shortest} visible characters", path.display());
+    }
+    Ok(ServiceToken::new(token)?)
+}

@@ -1,0 +1,37 @@
+//! `serve`: serves on a database that is there.
+
+use anyhow::Context;
+
+use super::{announce, read_sealing_key, read_service_token, say, settings, stop_requested};
+use crate::config::ServeSettings;
+use crate::context::Clock;
+use crate::logging;
+use crate::server::Server;
+
+/// Runs the command.
+pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
+    // The parser's error would repeat the URL, and the password in it.
+    let database = serve.database_url.parse().ok().context("DATABASE_URL is no postgres:// URL")?;
+    let sealing_key =
+        serve.shared.sealing_key_file.as_deref().context("SEALING_KEY_FILE is not set")?;
+    let sealing_key = read_sealing_key(sealing_key)?;
+    let token = serve.shared.service_token_file.as_deref().map(read_service_token).transpose()?;
+    if token.is_none() {
+        tracing::warn!("SERVICE_TOKEN_FILE is not set: gRPC answers health checks only");
+    }
+    let settings = settings(&serve.shared, database, sealing_key, token, Clock::system())?;
+    let server = Server::bind(settings).await?;
+    let ready = announce(&server)?;
+    let stop = async {
+        if let Err(error) = stop_requested().await {
+            tracing::error!(%error, "signals cannot be received");
+        }
+    };
+    server
+        .run(stop, move || {
+            say(&ready);
+            logging::to_stdout();
+        })
+        .await;
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! Every setting: its flag, its variable, its default and what it means. This is `--help`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::domain::{Time, time};
+use crate::storage::SLOT_SECONDS;
+
+/// Opens CDN and DCDN for accounts and tells how each is charged: over gRPC, and over the signed RPC query format that
+/// existing SDKs speak.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    /// What is logged, as a filter: "info", "warn,cdn_activation=debug", …
+    #[arg(long, env = "LOG", default_value = "info", global = true)]
+    pub log: String,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serves on a private PostgreSQL that it starts itself, with demo accounts: for trying out and for tests.
+    Dev(DevSettings),
+    /// Serves on DATABASE_URL.
+    Serve(ServeSettings),
+    /// Brings the schema of the database up to date, and ends.
+    Migrate(MigrateSettings),
+    /// Signs and sends one request to any endpoint, and prints the answer. Exit status: 0 answered, 1 refused, 2
+    /// unreachable.
+    Call(CallSettings),
+}
+
+/// Settings of `dev`.
+#[derive(Args, Debug)]
+pub struct DevSettings {
+    /// Where the state is kept: the database, the sealing key, the service token. Default: .dev
+    #[arg(long, env = "DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Starts the business clock at this instant (yyyy-MM-ddTHH:mm:ssZ); it runs on from there. Signatures are judged by
+    /// the real clock.
+    #[arg(long, value_parser = parse_time)]
+    pub at: Option<Time>,
+    /// Directory of the PostgreSQL server binaries. Default: the newest installed.
+    #[arg(long, env = "PG_BIN")]
+    pub pg_bin: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub shared: SharedSettings,
+}
+
+/// Settings of `serve`.
+#[derive(Args, Debug)]
+pub struct ServeSettings {
+    /// The database: postgres://user:password@host/name
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub shared: SharedSettings,
+}
+
+/// Settings of `migrate`.
+#[derive(Args, Debug)]
+pub struct MigrateSettings {
+    /// The database: postgres://user:password@host/name
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        required_unless_present = "db_admin_url"
+    )]
+    pub database_url: Option<String>,
+    /// The database for migrations, where the other URL leads through a pooler or to a role that may not change tables.
+    #[arg(long, env = "DB_ADMIN_URL", hide_env_values = true)]
+    pub db_admin_url: Option<String>,
+}
+
+/// Settings that `dev` and `serve` share.
+#[derive(Args, Clone, Debug)]
+pub struct SharedSettings {
+    /// Where gRPC listens: actions, operators, health, reflection. Port 0: any free one.
+    #[arg(long, env = "GRPC_ADDR", default_value = "127.0.0.1:50051")]
+    pub grpc_addr: String,
+    /// Where the RPC query format listens.
+    #[arg(long, env = "REST_ADDR", default_value = "127.0.0.1:8080")]
+    pub rest_addr: String,
+    /// Where /livez, /readyz and /metrics are.
+    #[arg(long, env = "OPS_ADDR", default_value = "127.0.0.1:9090")]
+    pub ops_addr: String,
+    /// File with the token that calling services send as "authorization: Bearer …". Without it `serve` lets nobody in
+    /// over gRPC but health checks; `dev` makes one.
+    #[arg(long, env = "SERVICE_TOKEN_FILE")]
+    pub service_token_file: Option<PathBuf>,
+    /// File with the key that seals access key secrets at rest: 32 bytes in base64. `dev` makes one.
+    #[arg(long, env = "SEALING_KEY_FILE")]
+    pub sealing_key_file: Option<PathBuf>,
+    /// Least balance for opening and changing, in minor units of the currency.
+    #[arg(long, env = "MINIMUM_BALANCE", default_value_t = 0, allow_negative_numbers = true)]
+    pub minimum_balance: i64,
+    /// How long a financial lock may hold before payment counts as overdue.
+    #[arg(long, env = "OVERDUE_GRACE", default_value = "24h", value_parser = parse_duration)]
+    pub overdue_grace: Duration,
+    /// How far a signed timestamp may be from the clock, either way; at most 15m.
+    #[arg(long, env = "TIMESTAMP_WINDOW", default_value = "15m", value_parser = parse_window)]
+    pub timestamp_window: Duration,
+    /// How long to go on serving, unready, after SIGTERM before the listeners close.
+    #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
+    pub drain_delay: Duration,
+    /// How long running requests may take to finish after that. `dev` waits 3s at most.
+    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = parse_duration)]
+    pub drain_timeout: Duration,
+    /// Most connections of this process to the database.
+    #[arg(long, env = "DB_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub db_connections: u32,
+    /// How many cores to use. Default: all, at most 4.
+    #[arg(long, env = "CORES", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub cores: Option<u16>,
+}
+
+/// Settings of `call`.
+#[derive(Args, Debug)]
+pub struct CallSettings {
+    /// The action, for example DescribeDcdnService.
+    pub action: String,
+    /// Its parameters, each as Name=Value.
+    #[arg(value_parser = parse_parameter)]
+    pub parameters: Vec<(String, String)>,
+    /// Where to send it.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub endpoint: String,
+    /// The API version. Default: the newest that has the action.
+    #[arg(long)]
+    pub api_version: Option<String>,
+    /// The access key that signs.
+    #[arg(long, env = "ALIBABA_CLOUD_ACCESS_KEY_ID")]
+    pub access_key_id: String,
+    /// File with its secret.
+    #[arg(long, required_unless_present = "access_key_secret")]
+    pub access_key_secret_file: Option<PathBuf>,
+    /// Its secret, from the variable only: a flag could be seen by others on this machine.
+    #[arg(env = "ALIBABA_CLOUD_ACCESS_KEY_SECRET", long, hide = true, hide_env_values = true)]
+    pub access_key_secret: Option<String>,
+    /// Signs with ACS3-HMAC-SHA256 instead of HMAC-SHA1.
+    #[arg(long)]
+    pub v3: bool,
+    /// Asks for XML instead of JSON.
+    #[arg(long)]
+    pub xml: bool,
+    /// Prints the signed URL instead of sending the request (not with --v3, which signs headers).
+    #[arg(long, conflicts_with_all = ["v3", "print_curl"])]
+    pub print_url: bool,
+    /// Prints a curl command instead of sending the request.
+    #[arg(long)]
+    pub print_curl: bool,
+}
+
+fn parse_time(text: &str) -> Result<Time, String> {
+    time::parse(text)
+        .ok_or_else(|| format!("{text:?} is no instant, for example 2018-03-20T00:00:00Z"))
+}
+
+fn parse_parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) =
+        text.split_once('=').ok_or_else(|| format!("{text:?} is not Name=Value"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn parse_window(text: &str) -> Result<Duration, String> {
+    let window = parse_duration(text)?;
+    if window.as_secs() > SLOT_SECONDS.unsigned_abs() {
+        return Err("the window is longer than 15m, for which used nonces are kept".to_owned());
+    }
+    Ok(window)
+}
+
+/// A span of time as settings spell it: `900s`, `15m`, `24h`, `250ms`, or a bare number of seconds.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) =
+        text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u32 =
+        number.parse().map_err(|_| format!("{text:?} is no duration, for example 15m"))?;
+    let number = u64::from(number);
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "" | "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number * 60)),
+        "h" => Ok(Duration::from_secs(number * 3600)),
+        "d" => Ok(Duration::from_secs(number * 86_400)),
+        _ => Err(format!("{text:?} has no unit of ms, s, m, h, d")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(parse_duration("15m"), Ok(Duration::from_secs(900)));
+        assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("0s"), Ok(Duration::ZERO));
+        for wrong in ["15 m", "", "m", "-1s", "9223372036854775807d"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse_window("15m").is_ok() && parse_window("901s").is_err());
+    }
+}

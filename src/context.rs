@@ -1,0 +1,247 @@
+//! What one request knows: its id, who calls, and the two instants that every decision of it uses. And the clock that
+//! said so: the only place that reads the time or makes an id.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::domain::{AccountId, Time};
+use crate::error::Error;
+
+/// Id of one request, in reply, log and error: a UUID in upper case, as the documentation shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// A new random id.
+    #[must_use]
+    pub fn random() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is where request ids are made")]
+        let id = Uuid::new_v4();
+        Self::from(id)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Uuid> for RequestId {
+    fn from(id: Uuid) -> Self {
+        Self(Arc::from(&*id.hyphenated().encode_upper(&mut Uuid::encode_buffer())))
+    }
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// An account, by a signed request.
+    Account(AccountId),
+    /// A service, which may name the account it acts for.
+    Service {
+        /// The metadata `x-account-id`, unread.
+        account_id: Option<String>,
+    },
+}
+
+/// Where a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// The RPC query format.
+    Rest,
+    /// gRPC.
+    Grpc,
+}
+
+impl Wire {
+    /// The name in logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
+/// What one request knows. Fixed when it comes in, and carried in its extensions.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Id of the request.
+    pub request_id: RequestId,
+    /// Who calls.
+    pub caller: Caller,
+    /// Where it came in.
+    pub wire: Wire,
+    /// The API version that was asked for; `None` over gRPC, which counts as the newest.
+    pub api_version: Option<Arc<str>>,
+    /// The business instant: what is in force, due, overdue.
+    pub now: Time,
+    /// The instant on the wire: timestamps, nonces, event times.
+    pub wire_now: Time,
+}
+
+impl Context {
+    /// The account that the request is about.
+    pub fn account(&self) -> Result<AccountId, Error> {
+        match &self.caller {
+            Caller::Account(account_id) => Ok(*account_id),
+            Caller::Service { account_id: None } => Err(Error::MissingAccountId),
+            Caller::Service { account_id: Some(text) } => {
+                AccountId::parse(text).ok_or(Error::InvalidAccountId)
+            }
+        }
+    }
+
+    /// Refuses everybody but a calling service.
+    pub fn service(&self) -> Result<(), Error> {
+        match self.caller {
+            Caller::Service { .. } => Ok(()),
+            Caller::Account(_) => Err(Error::ServiceUnauthenticated),
+        }
+    }
+
+    /// A new id for a row or an event, in the order of time.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        new_id()
+    }
+}
+
+/// A new id in the order of time (UUID version 7).
+#[must_use]
+pub fn new_id() -> Uuid {
+    #[expect(clippy::disallowed_methods, reason = "this is where ids are made")]
+    let id = Uuid::now_v7();
+    id
+}
+
+/// The two clocks: business and wire. Clones share their hands, so that a test, or `dev --at`, moves the business clock
+/// under a running server.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    business: Arc<Hand>,
+    wire: Arc<Hand>,
+}
+
+/// The marker of a hand that runs.
+const RUNS: i64 = i64::MIN;
+
+#[derive(Debug)]
+struct Hand {
+    /// Microseconds that a running hand is ahead of the system's clock.
+    ahead: AtomicI64,
+    /// The instant at which the hand stands still, in microseconds, or [`RUNS`].
+    stands_at: AtomicI64,
+}
+
+impl Default for Hand {
+    fn default() -> Self {
+        Self { ahead: AtomicI64::new(0), stands_at: AtomicI64::new(RUNS) }
+    }
+}
+
+impl Hand {
+    fn read(&self) -> Time {
+        let micros = match self.stands_at.load(Ordering::Relaxed) {
+            RUNS => system_micros() + self.ahead.load(Ordering::Relaxed),
+            stands_at => stands_at,
+        };
+        DateTime::from_timestamp_micros(micros)
+            .expect("a clock stays within the calendar of chrono")
+    }
+}
+
+impl Clock {
+    /// Both hands show the system's time.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// The business clock begins at `start` and runs on from there; the wire clock shows the system's time.
+    #[must_use]
+    pub fn starting_at(start: Time) -> Self {
+        let clock = Self::default();
+        clock.business.ahead.store(start.timestamp_micros() - system_micros(), Ordering::Relaxed);
+        clock
+    }
+
+    /// The business instant.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.business.read()
+    }
+
+    /// The instant on the wire.
+    #[must_use]
+    pub fn wire_now(&self) -> Time {
+        self.wire.read()
+    }
+
+    /// Lets the business clock stand still at an instant.
+    pub fn set_now(&self, at: Time) {
+        self.business.stands_at.store(at.timestamp_micros(), Ordering::Relaxed);
+    }
+
+    /// Lets the wire clock stand still at an instant.
+    pub fn set_wire_now(&self, at: Time) {
+        self.wire.stands_at.store(at.timestamp_micros(), Ordering::Relaxed);
+    }
+
+    /// The context of a request that comes in now.
+    #[must_use]
+    pub fn context(&self, request_id: RequestId, caller: Caller, wire: Wire) -> Context {
+        let (now, wire_now) = (self.now(), self.wire_now());
+        Context { request_id, caller, wire, api_version: None, now, wire_now }
+    }
+}
+
+fn system_micros() -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    let now = Utc::now();
+    now.timestamp_micros()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Duration;
+
+    use super::*;
+
+    #[test]
+    fn clones_of_a_clock_share_their_hands() {
+        let clock = Clock::system();
+        let clone = clock.clone();
+        let at = DateTime::from_timestamp(1_000_000, 0).unwrap();
+        clock.set_now(at);
+        assert_eq!(clone.now(), at);
+        assert!(clone.wire_now() > at);
+    }
+
+    #[test]
+    fn a_clock_that_starts_elsewhere_runs_on() {
+        let at = DateTime::from_timestamp(1_521_504_000, 0).unwrap();
+        let clock = Clock::starting_at(at);
+        let first = clock.now();
+        assert!(first >= at && first < at + Duration::minutes(1));
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert!(clock.now() > first);
+    }
+
+    #[test]
+    fn request_ids_are_upper_case_uuids() {
+        let id = RequestId::from(Uuid::from_u128(0xabcd));
+        assert_eq!(id.as_str(), "00000000-0000-0000-0000-00000000ABCD");
+    }
+}

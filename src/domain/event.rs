@@ -1,0 +1,138 @@
+//! What is told to followers of every change of state, and when an event is said to have happened.
+
+use chrono::Duration;
+use uuid::Uuid;
+
+use super::account::{AccountId, Product};
+use super::charge_type::{ChargeType, WebsocketChargeType};
+use super::opening::Terms;
+use super::time::Time;
+
+/// How many lanes events are numbered in.
+const LANES: i64 = 16;
+
+/// A charge type of either kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnyChargeType {
+    /// Internet traffic.
+    Internet(ChargeType),
+    /// WebSocket traffic.
+    Websocket(WebsocketChargeType),
+}
+
+/// A charge-type change as events tell it.
+#[derive(Clone, Copy, Debug)]
+pub struct ChangeNotice {
+    /// Id of the change.
+    pub change_id: Uuid,
+    /// The product of the instance.
+    pub product: Product,
+    /// The new charge type.
+    pub charge_type: AnyChargeType,
+    /// From when it holds.
+    pub effective_time: Time,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An account opened a product.
+    InstanceOpened {
+        /// What it opened with.
+        terms: Terms,
+        /// Id of the instance.
+        instance_id: String,
+        /// Id of the order.
+        order_id: Uuid,
+        /// When.
+        opening_time: Time,
+    },
+    /// Another charge type was submitted.
+    ChargeTypeChangeScheduled(ChangeNotice),
+    /// A submitted charge type took effect.
+    ChargeTypeChangeInForce(ChangeNotice),
+    /// A lock was set.
+    OperationLocked {
+        /// The product of the instance.
+        product: Product,
+        /// Why.
+        reason: String,
+        /// Who set it.
+        locked_by: String,
+    },
+    /// A lock was lifted.
+    OperationUnlocked {
+        /// The product of the instance.
+        product: Product,
+        /// The reason it was set with.
+        reason: String,
+    },
+    /// An account was created or changed.
+    AccountChanged {
+        /// The version it has now.
+        version: i64,
+    },
+    /// An access key was created, disabled or enabled.
+    AccessKeyChanged {
+        /// Id of the key.
+        access_key_id: String,
+        /// It may not be used now.
+        disabled: bool,
+    },
+}
+
+impl Event {
+    /// The CloudEvents `type`.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::InstanceOpened { .. } => "activation.instance.opened",
+            Self::ChargeTypeChangeScheduled(_) => "activation.charge_type_change.scheduled",
+            Self::ChargeTypeChangeInForce(_) => "activation.charge_type_change.in_force",
+            Self::OperationLocked { .. } => "activation.operation.locked",
+            Self::OperationUnlocked { .. } => "activation.operation.unlocked",
+            Self::AccountChanged { .. } => "activation.account.changed",
+            Self::AccessKeyChanged { .. } => "activation.access_key.changed",
+        }
+    }
+}
+
+/// An event's place: its id and its time.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    /// Id of the event.
+    pub event_id: Uuid,
+    /// A hybrid logical clock.
+    pub time: Time,
+}
+
+impl Stamp {
+    /// The later of the clock and the newest event seen plus one microsecond: of two events of an account the one that
+    /// saw the other sorts after it, whatever the clocks of the replicas say.
+    #[must_use]
+    pub fn new(event_id: Uuid, wire_now: Time, newest_seen: Option<Time>) -> Self {
+        let after_newest = newest_seen.map(|newest| newest + Duration::microseconds(1));
+        Self { event_id, time: after_newest.map_or(wire_now, |after| after.max(wire_now)) }
+    }
+}
+
+/// The lane that an account's events are numbered in.
+#[must_use]
+pub fn lane(account_id: AccountId) -> i16 {
+    i16::try_from(account_id.get() % LANES).expect("a remainder of 16 fits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::time::parse;
+    use super::*;
+
+    #[test]
+    fn an_event_that_saw_another_sorts_after_it_even_when_the_clock_is_behind() {
+        let behind = parse("2018-03-19T11:16:11Z").unwrap();
+        let seen = parse("2018-03-19T11:16:12Z").unwrap();
+        assert!(Stamp::new(Uuid::nil(), behind, Some(seen)).time > seen);
+        assert_eq!(Stamp::new(Uuid::nil(), seen, Some(behind)).time, seen);
+        assert_eq!(Stamp::new(Uuid::nil(), behind, None).time, behind);
+    }
+}

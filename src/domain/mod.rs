@@ -1,0 +1,18 @@
+//! Step 5: decisions. Pure functions over facts: nothing here waits, reads, sends, or knows the time.
+
+pub mod account;
+pub mod bill_type;
+pub mod charge_type;
+pub mod event;
+pub mod instance;
+pub mod modifying;
+pub mod opening;
+pub mod policy;
+pub mod time;
+pub mod timeline;
+
+pub use account::{Account, AccountId, Facts, Product, Profile, Site};
+pub use charge_type::{Charge, ChargeKind, ChargeType, Requested, WebsocketChargeType};
+pub use instance::Instance;
+pub use time::Time;
+pub use timeline::{Change, Timeline};

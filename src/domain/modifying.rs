@@ -1,0 +1,217 @@
+//! The conditions for changing a charge type in the order in which they are reported, and the decision.
+
+use super::account::{Facts, Product};
+use super::charge_type::{self, ChargeType, Requested};
+use super::instance::{FINANCIAL, SECURITY};
+use super::opening::Limits;
+use super::time::Time;
+use super::timeline::Change;
+use crate::error::Error;
+
+/// What is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The charge type is pending or in force already: a success that writes nothing.
+    NothingToDo,
+    /// A change is to be scheduled.
+    Schedule {
+        /// The new charge type.
+        charge_type: ChargeType,
+        /// From when it holds.
+        effective_time: Time,
+        /// A change that has taken effect and whose event is still to be written first: storage admits one unsettled
+        /// change per instance and kind.
+        settle: Option<Change<ChargeType>>,
+    },
+}
+
+/// What a request to change the charge type leads to (product page, "Changing the charge type").
+pub fn decide(
+    facts: &Facts,
+    product: Product,
+    requested: Requested<ChargeType>,
+    limits: Limits,
+    now: Time,
+) -> Result<Decision, Error> {
+    let requested = match requested {
+        Requested::NotGiven => return Err(Error::missing("InternetChargeType")),
+        Requested::Known(charge_type) if charge_type.is_public() => charge_type,
+        _ => return Err(Error::invalid("InternetChargeType")),
+    };
+    let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
+    let in_force = instance.internet.in_force(now);
+    let wanted_already = in_force.next.map_or(in_force.current, |pending| pending.charge_type);
+    if wanted_already == requested {
+        return Ok(Decision::NothingToDo);
+    }
+    if instance.lock(SECURITY).is_some() {
+        return Err(Error::Suspended);
+    }
+    let profile = &facts.account.profile;
+    if instance.lock(FINANCIAL).is_some() || profile.balance < limits.minimum_balance {
+        return Err(Error::InsufficientBalance);
+    }
+    if !profile.payment_method_valid {
+        return Err(Error::InvalidPaymentMethod);
+    }
+    if in_force.next.is_some() {
+        return Err(Error::ChangePending);
+    }
+    Ok(Decision::Schedule {
+        charge_type: requested,
+        effective_time: charge_type::effective_time(in_force.current, now),
+        settle: instance.internet.due(now).copied(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::super::account::{Account, AccountId, Profile, Site};
+    use super::super::instance::tests::instance;
+    use super::super::time::parse;
+    use super::super::timeline::Timeline;
+    use super::*;
+
+    const NOW: &str = "2018-03-20T00:00:00Z";
+
+    /// Which conditions hold; each makes one rule refuse.
+    #[derive(Clone, Copy)]
+    struct Wrong {
+        security: bool,
+        financial: bool,
+        balance: bool,
+        payment: bool,
+        pending: bool,
+    }
+
+    fn facts(wrong: Wrong) -> Facts {
+        let time = parse("2018-03-19T12:00:00Z").unwrap();
+        let mut locks = Vec::new();
+        if wrong.financial {
+            locks.push((FINANCIAL, "2018-03-19T12:00:00Z"));
+        }
+        if wrong.security {
+            locks.push((SECURITY, "2018-03-19T12:00:00Z"));
+        }
+        let mut instance = instance(&locks);
+        if wrong.pending {
+            let change = Change {
+                change_id: Uuid::nil(),
+                charge_type: ChargeType::PayByBandwidth95,
+                submitted_at: time,
+                effective_time: parse("2018-03-31T16:00:00Z").unwrap(),
+                settled: false,
+            };
+            instance.internet = Timeline::new(ChargeType::PayByTraffic, vec![change]);
+        }
+        Facts {
+            account: Account {
+                account_id: AccountId::new(1).unwrap(),
+                profile: Profile {
+                    site: Site::Domestic,
+                    intl_allowed: false,
+                    bid_user: false,
+                    real_name_verified: true,
+                    profile_complete: true,
+                    payment_method_valid: !wrong.payment,
+                    balance: if wrong.balance { -1 } else { 0 },
+                    orders_refused: false,
+                },
+                version: 1,
+                created_at: time,
+                updated_at: time,
+                event_time: time,
+            },
+            instance: Some(instance),
+        }
+    }
+
+    fn decide_at(
+        facts: &Facts,
+        requested: Requested<ChargeType>,
+        now: &str,
+    ) -> Result<Decision, Error> {
+        let limits = Limits { minimum_balance: 0 };
+        decide(facts, Product::Cdn, requested, limits, parse(now).unwrap())
+    }
+
+    #[test]
+    fn the_first_rule_that_refuses_is_reported_over_every_combination() {
+        for bits in 0..32u8 {
+            let bit = |n: u8| bits & (1 << n) != 0;
+            let wrong = Wrong {
+                security: bit(0),
+                financial: bit(1),
+                balance: bit(2),
+                payment: bit(3),
+                pending: bit(4),
+            };
+            let mut facts = facts(wrong);
+            let expected = match bits.trailing_zeros() {
+                0 => "OperationDenied",
+                1 | 2 => "InsufficientBalance",
+                3 => "FUWU_BIZ_COMMODITY_VERIFY_FAIL_INVALID_PAY_METHOD",
+                4 => "FUWU_BIZ_COMMODITY_VERIFY_FAIL_HASORDER",
+                _ => "",
+            };
+            let requested = Requested::Known(ChargeType::PayByBandwidth);
+            let code = decide_at(&facts, requested, NOW)
+                .map_or_else(|refusal| refusal.code(), |_| "".into());
+            assert_eq!(code, expected, "{bits:05b}");
+            for (requested, expected) in [
+                (Requested::NotGiven, "MissingInternetChargeType"),
+                (Requested::Unknown, "InvalidParameter"),
+                (Requested::Known(ChargeType::PayByBandwidth95), "InvalidParameter"),
+            ] {
+                assert_eq!(
+                    decide_at(&facts, requested, NOW).expect_err("the value").code(),
+                    expected
+                );
+            }
+            facts.instance = None;
+            assert_eq!(
+                decide_at(&facts, requested, NOW).expect_err("not opened").code(),
+                "CdnServiceNotFound"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_already_is_a_success_even_when_locked() {
+        let locked =
+            Wrong { security: true, financial: true, balance: true, payment: true, pending: false };
+        let requested = Requested::Known(ChargeType::PayByTraffic);
+        assert_eq!(decide_at(&facts(locked), requested, NOW).unwrap(), Decision::NothingToDo);
+        // With another change pending, the type in force is not what is wanted: the change cannot be taken back.
+        let free = Wrong {
+            security: false,
+            financial: false,
+            balance: false,
+            payment: false,
+            pending: true,
+        };
+        let code = decide_at(&facts(free), requested, NOW).expect_err("pending").code();
+        assert_eq!(code, "FUWU_BIZ_COMMODITY_VERIFY_FAIL_HASORDER");
+    }
+
+    #[test]
+    fn a_change_that_took_effect_is_settled_before_the_next_is_scheduled() {
+        let pending = Wrong {
+            security: false,
+            financial: false,
+            balance: false,
+            payment: false,
+            pending: true,
+        };
+        let requested = Requested::Known(ChargeType::PayByTraffic);
+        let decision = decide_at(&facts(pending), requested, "2018-04-02T00:00:00Z").unwrap();
+        let Decision::Schedule { charge_type, effective_time, settle } = decision else {
+            panic!("scheduled");
+        };
+        assert_eq!(charge_type, ChargeType::PayByTraffic);
+        assert_eq!(super::super::time::format(effective_time), "2018-04-30T16:00:00Z"); // monthly type in force
+        assert!(settle.is_some());
+    }
+}

@@ -1,0 +1,224 @@
+//! THE ELIGIBILITY TABLE: the conditions for opening in the order in which they are reported, and the decision.
+
+use super::account::{Facts, Product, Site};
+use super::charge_type::{ChargeType, Requested, WebsocketChargeType};
+use crate::error::Error;
+
+/// What an account asks to open.
+#[derive(Clone, Copy, Debug)]
+pub enum Request {
+    /// CDN with a charge type; by traffic when none is given (seed: OpenCdnService).
+    Cdn(Requested<ChargeType>),
+    /// DCDN with a charge type and a WebSocket charge type, both required.
+    Dcdn(Requested<ChargeType>, Requested<WebsocketChargeType>),
+}
+
+/// What an instance opens with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// What is opened.
+    pub product: Product,
+    /// How internet traffic is charged.
+    pub internet: ChargeType,
+    /// How WebSocket traffic is charged, where the product has it.
+    pub websocket: Option<WebsocketChargeType>,
+}
+
+/// What deployments decide for themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Least balance for opening and changing, in minor units.
+    pub minimum_balance: i64,
+}
+
+/// One condition for opening: when it refuses, and with what.
+struct Rule {
+    refuses: fn(&Facts, Limits) -> bool,
+    with: fn(Product) -> Error,
+}
+
+/// The conditions in the order in which they are reported (product page, "Opening", rows 2 to 9; row 1, the value, comes
+/// before them and reads no facts).
+const RULES: [Rule; 8] = [
+    Rule { refuses: |facts, _| facts.account.profile.bid_user, with: |_| Error::BidUser },
+    Rule {
+        refuses: |facts, _| {
+            facts.account.profile.site == Site::Intl && !facts.account.profile.intl_allowed
+        },
+        with: |_| Error::IntlNotAuthorized,
+    },
+    Rule { refuses: |facts, _| facts.instance.is_some(), with: Error::AlreadyOpened },
+    Rule {
+        refuses: |facts, _| !facts.account.profile.real_name_verified,
+        with: |_| Error::NoRealNameAuthentication,
+    },
+    Rule {
+        refuses: |facts, _| !facts.account.profile.profile_complete,
+        with: Error::ProfileIncomplete,
+    },
+    Rule {
+        refuses: |facts, _| !facts.account.profile.payment_method_valid,
+        with: |_| Error::InvalidPaymentMethod,
+    },
+    Rule {
+        refuses: |facts, limits| facts.account.profile.balance < limits.minimum_balance,
+        with: |_| Error::InsufficientBalance,
+    },
+    Rule {
+        refuses: |facts, _| facts.account.profile.orders_refused,
+        with: |_| Error::OrderNotCreated,
+    },
+];
+
+/// What the account may open with, or the first rule that refuses.
+pub fn decide(facts: &Facts, request: Request, limits: Limits) -> Result<Terms, Error> {
+    let terms = terms(request)?;
+    match RULES.iter().find(|rule| (rule.refuses)(facts, limits)) {
+        Some(rule) => Err((rule.with)(terms.product)),
+        None => Ok(terms),
+    }
+}
+
+/// Rule 1: the values themselves.
+fn terms(request: Request) -> Result<Terms, Error> {
+    match request {
+        Request::Cdn(requested) => {
+            let internet = match requested {
+                Requested::NotGiven => ChargeType::PayByTraffic,
+                Requested::Known(charge_type) if charge_type.is_public() => charge_type,
+                _ => return Err(Error::ValueNotSupported { parameter: "InternetChargeType" }),
+            };
+            Ok(Terms { product: Product::Cdn, internet, websocket: None })
+        }
+        Request::Dcdn(internet, websocket) => {
+            // What is missing is reported before what is wrong.
+            for (missing, parameter) in [
+                (internet == Requested::NotGiven, "BillType"),
+                (websocket == Requested::NotGiven, "WebsocketBillType"),
+            ] {
+                if missing {
+                    return Err(Error::missing(parameter));
+                }
+            }
+            let Requested::Known(internet) = internet else {
+                return Err(Error::InvalidComponent { parameter: "BillType" });
+            };
+            if !internet.is_public() {
+                return Err(Error::InvalidComponent { parameter: "BillType" });
+            }
+            let Requested::Known(websocket) = websocket else {
+                return Err(Error::InvalidComponent { parameter: "WebsocketBillType" });
+            };
+            Ok(Terms { product: Product::Dcdn, internet, websocket: Some(websocket) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::account::{Account, AccountId, Profile};
+    use super::super::instance::tests::instance;
+    use super::super::time::parse;
+    use super::*;
+
+    const LIMITS: Limits = Limits { minimum_balance: 100 };
+
+    /// Facts in which bit n of `bits` makes rule n + 2 of the table refuse.
+    fn facts(bits: u8) -> Facts {
+        let wrong = |rule: u8| bits & (1 << rule) != 0;
+        let time = parse("2018-03-19T11:16:11Z").unwrap();
+        Facts {
+            account: Account {
+                account_id: AccountId::new(1).unwrap(),
+                profile: Profile {
+                    bid_user: wrong(0),
+                    site: if wrong(1) { Site::Intl } else { Site::Domestic },
+                    intl_allowed: false,
+                    real_name_verified: !wrong(3),
+                    profile_complete: !wrong(4),
+                    payment_method_valid: !wrong(5),
+                    balance: if wrong(6) { 99 } else { 100 },
+                    orders_refused: wrong(7),
+                },
+                version: 1,
+                created_at: time,
+                updated_at: time,
+                event_time: time,
+            },
+            instance: wrong(2).then(|| instance(&[])),
+        }
+    }
+
+    fn code(product: Product, rule: u32) -> &'static str {
+        match (rule, product) {
+            (0, _) => "Forbidden.BidUser",
+            (1, _) => "Forbidden.Intl",
+            (2, Product::Cdn) => "CdnService.HasOpened",
+            (2, Product::Dcdn) => "DcdnService.HasOpened",
+            (3, _) => "NoRealNameAuthentication",
+            (4, Product::Cdn) => "FUWU_BIZ_COMMODITY_VERIFY_FAIL_USERPROFILECOMPLETE",
+            (4, Product::Dcdn) => "IncompleteInformation",
+            (5, _) => "FUWU_BIZ_COMMODITY_VERIFY_FAIL_INVALID_PAY_METHOD",
+            (6, _) => "InsufficientBalance",
+            _ => "LX_CREATE_ORDER_FAILED",
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_refuses_is_reported_over_every_combination() {
+        use Requested::{Known, NotGiven, Unknown};
+        let right = [
+            Request::Cdn(NotGiven),
+            Request::Cdn(Known(ChargeType::PayByBandwidth)),
+            Request::Dcdn(
+                Known(ChargeType::PayByTraffic),
+                Known(WebsocketChargeType::Websocketbps),
+            ),
+        ];
+        for bits in 0..=u8::MAX {
+            for request in right {
+                let decision = decide(&facts(bits), request, LIMITS);
+                if bits == 0 {
+                    assert!(decision.is_ok(), "{request:?}");
+                } else {
+                    let product =
+                        if let Request::Cdn(_) = request { Product::Cdn } else { Product::Dcdn };
+                    let refusal = decision.expect_err("a rule refuses");
+                    assert_eq!(refusal.code(), code(product, bits.trailing_zeros()), "{bits:08b}");
+                }
+            }
+            let wrong = decide(&facts(bits), Request::Cdn(Unknown), LIMITS).expect_err("rule 1");
+            assert_eq!(wrong.code(), "InvalidInternetChargeType.ValueNotSupported");
+        }
+    }
+
+    #[test]
+    fn only_public_charge_types_open_cdn_and_traffic_is_the_default() {
+        let opened = |requested| decide(&facts(0), Request::Cdn(requested), LIMITS);
+        assert_eq!(opened(Requested::NotGiven).unwrap().internet, ChargeType::PayByTraffic);
+        for charge_type in <ChargeType as super::super::Charge>::ALL {
+            let opens = opened(Requested::Known(*charge_type)).is_ok();
+            assert_eq!(opens, charge_type.is_public(), "{charge_type:?}");
+        }
+    }
+
+    #[test]
+    fn dcdn_reports_what_is_missing_before_what_is_wrong_and_names_the_parameter() {
+        use Requested::{Known, NotGiven, Unknown};
+        let traffic = Known(ChargeType::PayByTraffic);
+        let websocket = Known(WebsocketChargeType::Websockettraffic);
+        for (internet, websocket, code, parameter) in [
+            (NotGiven, NotGiven, "MissingBillType", "BillType"),
+            (NotGiven, websocket, "MissingBillType", "BillType"),
+            (Unknown, NotGiven, "MissingWebsocketBillType", "WebsocketBillType"),
+            (Unknown, Unknown, "InvalidComponent", " BillType"),
+            (Known(ChargeType::PayByBandwidth95), websocket, "InvalidComponent", " BillType"),
+            (traffic, Unknown, "InvalidComponent", "WebsocketBillType"),
+        ] {
+            let refusal =
+                decide(&facts(0xff), Request::Dcdn(internet, websocket), LIMITS).expect_err(code);
+            assert_eq!(refusal.code(), code);
+            assert!(refusal.message().contains(parameter), "{}", refusal.message());
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Instants and how they are spelled on the wire: UTC, whole seconds, `2018-03-19T11:16:11Z`.
+
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+
+/// An instant, UTC, with the microsecond precision of the database.
+pub type Time = DateTime<Utc>;
+
+/// Reads `yyyy-MM-ddTHH:mm:ssZ` and nothing else; `None` for any other text.
+#[must_use]
+pub fn parse(text: &str) -> Option<Time> {
+    // chrono accepts fields without leading zeros and a signed year; the length rules them out.
+    if text.len() != "yyyy-MM-ddTHH:mm:ssZ".len() || !text.as_bytes()[0].is_ascii_digit() {
+        return None;
+    }
+    let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%SZ").ok()?.and_utc();
+    (format(time) == text).then_some(time) // second 60 and blanks do not read back as themselves
+}
+
+/// Spells an instant as the wire does; fractions of a second are cut off.
+#[must_use]
+pub fn format(time: Time) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_documented_format_is_read() {
+        assert_eq!(format(parse("2018-03-19T11:16:11Z").unwrap()), "2018-03-19T11:16:11Z");
+        for wrong in [
+            "",
+            "2018-03-19 11:16:11Z",
+            "2018-03-19T11:16:11",
+            "2018-03-19T11:16:11z",
+            "2018-03-19T11:16:60Z",
+            "2018-13-19T11:16:11Z",
+            "2018-3-019T11:16:11Z",
+            "+018-03-19T11:16:11Z",
+            "2018-03-19T11:16: 1Z",
+            "2018-03-19T11:16:11+00:00",
+        ] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! THE ERROR TABLE: every error, its documented code, HTTP status, gRPC status and message.
+//!
+//! The codes and messages of the actions are those of the seed pages (OpenCdnService, error table) and of the product
+//! page; the gateway's are those that real clients match on. gRPC callers read the code as `ErrorInfo.reason`: the
+//! published codes win over the upper-snake form that AIP-193 asks for.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use tonic::Code;
+
+use crate::domain::Product;
+
+/// The cause of a fault, for the log only.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A wrong field of an operator request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// The field, as a path.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub description: String,
+}
+
+/// Everything that a request can end in other than its reply.
+#[derive(Debug)]
+pub enum Error {
+    // Opening (seed: OpenCdnService, error table; product page, "Opening").
+    /// The charge type cannot be opened with.
+    ValueNotSupported {
+        /// The parameter that is wrong.
+        parameter: &'static str,
+    },
+    /// The charge type of a DCDN opening cannot be opened with.
+    InvalidComponent {
+        /// The parameter that is wrong.
+        parameter: &'static str,
+    },
+    /// A bid user may not open by itself.
+    BidUser,
+    /// An account of the international site may not open.
+    IntlNotAuthorized,
+    /// The product has been opened already.
+    AlreadyOpened(Product),
+    /// Real-name authentication is missing.
+    NoRealNameAuthentication,
+    /// The user profile is incomplete.
+    ProfileIncomplete(Product),
+    /// There is no valid payment method.
+    InvalidPaymentMethod,
+    /// The balance is below the minimum, or payment is overdue.
+    InsufficientBalance,
+    /// The order was refused or could not be placed.
+    OrderNotCreated,
+
+    // The other actions.
+    /// The product has not been opened.
+    NotOpened(Product),
+    /// The service is suspended by a lock.
+    Suspended,
+    /// Another change of the charge type has not taken effect yet.
+    ChangePending,
+    /// A parameter is absent or empty.
+    MissingParameter {
+        /// Its documented name.
+        parameter: Cow<'static, str>,
+    },
+    /// The value of a parameter cannot be used; also a parameter that occurs twice.
+    InvalidParameter {
+        /// Its documented name.
+        parameter: Cow<'static, str>,
+    },
+
+    // The gateway (protocol, section 8).
+    /// The URI, a header, the query or the body is larger than is read.
+    RequestTooLarge,
+    /// The request did not arrive in time.
+    RequestTimeout,
+    /// There is no such action in this version, or no such path.
+    ActionNotFound,
+    /// There is no such API version.
+    InvalidVersion,
+    /// The HTTP method is neither GET nor POST.
+    UnsupportedHttpMethod,
+    /// `Format` is neither JSON nor XML.
+    InvalidFormat,
+    /// `Content-MD5` is not that of the body.
+    ContentMd5NotMatched,
+    /// There is no such access key.
+    AccessKeyNotFound,
+    /// The access key is disabled.
+    AccessKeyInactive,
+    /// A security token came with a permanent key.
+    SecurityTokenMismatch,
+    /// The timestamp is not `yyyy-MM-ddTHH:mm:ssZ`.
+    TimestampFormat,
+    /// The timestamp is too far from the clock.
+    TimestampExpired,
+    /// The signature method is none that is known.
+    InvalidSignatureMethod,
+    /// The signature cannot be read, or does not cover what it must.
+    IncompleteSignature,
+    /// A V1 signature is another than ours.
+    SignatureV1Mismatch {
+        /// What the server signs; clients compare it with theirs.
+        string_to_sign: String,
+    },
+    /// A V3 signature is another than ours.
+    SignatureV3Mismatch {
+        /// What the server signs.
+        string_to_sign: String,
+        /// The canonical request that it was made of.
+        canonical_request: String,
+    },
+    /// The nonce was used before.
+    NonceUsed,
+    /// The key's policy does not allow the action.
+    ForbiddenByPolicy,
+
+    // gRPC callers and operators.
+    /// The calling service has not proved who it is.
+    ServiceUnauthenticated,
+    /// The request names no account.
+    MissingAccountId,
+    /// The account id is not a positive 64-bit number.
+    InvalidAccountId,
+    /// There is no such account.
+    AccountNotFound,
+    /// The account exists already.
+    AccountAlreadyExists,
+    /// There is no such access key (operator).
+    UnknownAccessKey,
+    /// The resource has changed since it was read.
+    EtagMismatch,
+    /// Fields of an operator request are wrong.
+    InvalidFields(Vec<FieldViolation>),
+    /// The request is not a message of the method.
+    MalformedMessage,
+
+    // Ours to mend.
+    /// Others wrote the same rows again and again; the same request may succeed.
+    Contended,
+    /// The request was not answered within its deadline.
+    DeadlineExceeded,
+    /// The database cannot be reached or is too busy; nothing was written.
+    Unavailable(Cause),
+    /// The connection was lost while writing: it may have been written or not.
+    OutcomeUnknown(Cause),
+    /// A fault.
+    Internal(Cause),
+}
+
+/// A row of the table.
+struct Row {
+    code: Cow<'static, str>,
+    http: u16,
+    grpc: Code,
+    message: Cow<'static, str>,
+}
+
+fn row(
+    code: impl Into<Cow<'static, str>>,
+    http: u16,
+    grpc: Code,
+    message: impl Into<Cow<'static, str>>,
+) -> Row {
+    Row { code: code.into(), http, grpc, message: message.into() }
+}
+
+impl Error {
+    /// A parameter is absent or empty.
+    pub fn missing(parameter: impl Into<Cow<'static, str>>) -> Self {
+        Self::MissingParameter { parameter: parameter.into() }
+    }
+
+    /// The value of a parameter cannot be used.
+    pub fn invalid(parameter: impl Into<Cow<'static, str>>) -> Self {
+        Self::InvalidParameter { parameter: parameter.into() }
+    }
+
+    /// One field of an operator request is wrong.
+    pub fn field(field: &'static str, description: impl Into<String>) -> Self {
+        Self::InvalidFields(vec![FieldViolation { field, description: description.into() }])
+    }
+
+    /// A fault with its cause.
+    pub fn internal(cause: impl Into<Cause>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    #[rustfmt::skip] // a table is read down its columns
+    #[expect(clippy::too_many_lines, reason = "one table, exhaustive: a new error does not compile without its row")]
+    fn row(&self) -> Row {
+        use Code::{Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound,
+                   PermissionDenied, Unauthenticated, Unavailable, Unimplemented};
+        match self {
+            //                                       code                                HTTP  gRPC                message
+            Self::ValueNotSupported { parameter } => row(format!("Invalid{parameter}.ValueNotSupported"), 400, InvalidArgument, format!("The specified value of parameter \"{parameter}\" is not valid.")),
+            Self::InvalidComponent { parameter } => row("InvalidComponent",              400, InvalidArgument,    format!("The specified value of parameter {parameter} is not valid.")),
+            Self::BidUser                        => row("Forbidden.BidUser",             403, PermissionDenied,   "Bid user is limited to open service."),
+            Self::IntlNotAuthorized              => row("Forbidden.Intl",                403, PermissionDenied,   "User not authorized to open Intl service."),
+            Self::AlreadyOpened(Product::Cdn)    => row("CdnService.HasOpened",          400, AlreadyExists,      "Your cdn service has opened."),
+            Self::AlreadyOpened(Product::Dcdn)   => row("DcdnService.HasOpened",         400, AlreadyExists,      "Your DCDN service has been activated."),
+            Self::NoRealNameAuthentication       => row("NoRealNameAuthentication",      400, FailedPrecondition, "Real name authentication is needed."),
+            Self::ProfileIncomplete(Product::Cdn)  => row("FUWU_BIZ_COMMODITY_VERIFY_FAIL_USERPROFILECOMPLETE", 400, FailedPrecondition, "MISSING_USERPROFILE"),
+            Self::ProfileIncomplete(Product::Dcdn) => row("IncompleteInformation",       400, FailedPrecondition, "Your information is incomplete. Complete your information before the operation."),
+            Self::InvalidPaymentMethod           => row("FUWU_BIZ_COMMODITY_VERIFY_FAIL_INVALID_PAY_METHOD", 400, FailedPrecondition, "INVALID_PAY_METHOD"),
+            Self::InsufficientBalance            => row("InsufficientBalance",           400, FailedPrecondition, "Your account does not have enough balance."),
+            Self::OrderNotCreated                => row("LX_CREATE_ORDER_FAILED",        400, Aborted,            "Create order failed"),
+
+            Self::NotOpened(Product::Cdn)        => row("CdnServiceNotFound",            403, NotFound,           "Your account does not open CDN service yet."),
+            Self::NotOpened(Product::Dcdn)       => row("DcdnServiceNotFound",           403, NotFound,           "Your account does not open DCDN service yet."),
+            Self::Suspended                      => row("OperationDenied",               403, FailedPrecondition, "Your CDN service is suspended."),
+            Self::ChangePending                  => row("FUWU_BIZ_COMMODITY_VERIFY_FAIL_HASORDER", 400, FailedPrecondition, "You have an order not yet effective"),
+            Self::MissingParameter { parameter } => row(format!("Missing{parameter}"),   400, InvalidArgument,    format!("{parameter} is mandatory for this action.")),
+            Self::InvalidParameter { parameter } => row("InvalidParameter",              400, InvalidArgument,    format!("The specified value of parameter \"{parameter}\" is not valid.")),
+
+            Self::RequestTooLarge                => row("RequestTooLarge",               413, InvalidArgument,    "The request is too large."),
+            Self::RequestTimeout                 => row("RequestTimeout",                408, DeadlineExceeded,   "The request did not arrive in time."),
+            Self::ActionNotFound                 => row("InvalidAction.NotFound",        404, Unimplemented,      "Specified api is not found, please check your url and method."),
+            Self::InvalidVersion                 => row("InvalidVersion",                400, InvalidArgument,    "Specified parameter Version is not valid."),
+            Self::UnsupportedHttpMethod          => row("UnsupportedHTTPMethod",         405, InvalidArgument,    "This http method is not supported."),
+            Self::InvalidFormat                  => row("InvalidParameter.Format",       400, InvalidArgument,    "Specified parameter format is not valid."),
+            Self::ContentMd5NotMatched           => row("ContentMD5NotMatched",          400, InvalidArgument,    "Specified content md5 is not matched with your request body."),
+            Self::AccessKeyNotFound              => row("InvalidAccessKeyId.NotFound",   404, Unauthenticated,    "Specified access key is not found."),
+            Self::AccessKeyInactive              => row("InvalidAccessKeyId.Inactive",   400, Unauthenticated,    "Specified access key is disabled."),
+            Self::SecurityTokenMismatch          => row("InvalidSecurityToken.MismatchWithAccessKey", 400, Unauthenticated, "Specified SecurityToken mismatch with the AccessKey."),
+            Self::TimestampFormat                => row("InvalidTimeStamp.Format",       400, Unauthenticated,    "Specified time stamp or date value is not well formatted."),
+            Self::TimestampExpired               => row("InvalidTimeStamp.Expired",      400, Unauthenticated,    "Specified time stamp or date value is expired."),
+            Self::InvalidSignatureMethod         => row("InvalidSignatureMethod",        400, Unauthenticated,    "Specified signature method is not valid."),
+            Self::IncompleteSignature            => row("IncompleteSignature",           400, Unauthenticated,    "The request signature does not conform to Aliyun standards."),
+            Self::SignatureV1Mismatch { string_to_sign } => row("SignatureDoesNotMatch", 400, Unauthenticated,    format!("Specified signature is not matched with our calculation. server string to sign is:{string_to_sign}")),
+            Self::SignatureV3Mismatch { string_to_sign, canonical_request } => row("SignatureDoesNotMatch", 400, Unauthenticated, format!("Specified signature does not match our calculation. server StringToSign is [{string_to_sign}] server CanonicalRequest is [{canonical_request}]")),
+            Self::NonceUsed                      => row("SignatureNonceUsed",            400, Unauthenticated,    "Specified signature nonce was used already."),
+            Self::ForbiddenByPolicy              => row("Forbidden.RAM",                 403, PermissionDenied,   "User not authorized to operate on the specified resource, or this API doesn't support RAM."),
+
+            Self::ServiceUnauthenticated         => row("ServiceUnauthenticated",        401, Unauthenticated,    "The calling service is not authenticated: send its token in the metadata authorization."),
+            Self::MissingAccountId               => row("MissingAccountId",              401, Unauthenticated,    "The request names no account: send its id in the metadata x-account-id."),
+            Self::InvalidAccountId               => row("InvalidAccountId",              400, InvalidArgument,    "The account id is not a positive 64-bit number."),
+            Self::AccountNotFound                => row("AccountNotFound",               404, NotFound,           "There is no such account."),
+            Self::AccountAlreadyExists           => row("AccountAlreadyExists",          409, AlreadyExists,      "The account exists already."),
+            Self::UnknownAccessKey               => row("AccessKeyNotFound",             404, NotFound,           "There is no such access key."),
+            Self::EtagMismatch                   => row("EtagMismatch",                  409, Aborted,            "The resource has changed since it was read: read it again."),
+            Self::InvalidFields(violations)      => row("InvalidFields",                 400, InvalidArgument,    sentence(violations)),
+            Self::MalformedMessage               => row("MalformedMessage",              400, InvalidArgument,    "The request is not a message of this method."),
+
+            Self::Contended                      => row("ServiceUnavailable",            503, Aborted,            "The request has failed due to a temporary failure of the server."),
+            Self::DeadlineExceeded               => row("DeadlineExceeded",              504, DeadlineExceeded,   "The request was not answered within its deadline."),
+            Self::Unavailable(_) | Self::OutcomeUnknown(_) => row("ServiceUnavailable",  503, Unavailable,        "The request has failed due to a temporary failure of the server."),
+            Self::Internal(_)                    => row("InternalError",                 500, Internal,           "The request processing has failed due to some unknown error."),
+        }
+    }
+
+    /// The documented code.
+    #[must_use]
+    pub fn code(&self) -> Cow<'static, str> {
+        self.row().code
+    }
+
+    /// The documented code under an API version: until 2018-05-10 "not opened" was a denied operation.
+    #[must_use]
+    pub fn code_in(&self, api_version: Option<&str>) -> Cow<'static, str> {
+        match (self, api_version) {
+            (Self::NotOpened(Product::Cdn), Some("2014-11-11")) => "OperationDenied".into(),
+            _ => self.code(),
+        }
+    }
+
+    /// The documented message. Nothing of a cause is in it.
+    #[must_use]
+    pub fn message(&self) -> Cow<'static, str> {
+        self.row().message
+    }
+
+    /// The documented HTTP status.
+    #[must_use]
+    pub fn http_status(&self) -> u16 {
+        self.row().http
+    }
+
+    /// The gRPC status.
+    #[must_use]
+    pub fn grpc_code(&self) -> Code {
+        self.row().grpc
+    }
+
+    /// A fault is ours to mend and is logged as an error; a refusal is the caller's.
+    #[must_use]
+    pub fn is_our_fault(&self) -> bool {
+        self.http_status() >= 500
+    }
+}
+
+fn sentence(violations: &[FieldViolation]) -> String {
+    let parts = violations.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.description));
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.code(), self.message())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unavailable(cause) | Self::OutcomeUnknown(cause) | Self::Internal(cause) => {
+                Some(&**cause)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What every call passes on both wires, around the handlers: metrics, the deadline, panics, and errors that tonic made
+//! itself. These layers sit on the router inside [`tonic::service::Routes`], because a layer of the listener would not
+//! wrap the shim's in-process calls.
+
+use std::any::Any;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use tonic::{Code, Status};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::status;
+use crate::context::{Context, RequestId};
+use crate::error::Error;
+use crate::metrics::Metrics;
+
+/// The deadline of a call that sets none.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+/// The longest deadline that a call may set.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Puts the layers around the routes.
+#[must_use]
+pub fn around(routes: tonic::service::Routes, metrics: Metrics) -> tonic::service::Routes {
+    let router = routes
+        .into_axum_router()
+        .fallback(|| async { Status::new(Code::Unimplemented, "").into_http::<Body>() })
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(metrics, guard));
+    tonic::service::Routes::from(router)
+}
+
+/// Counts the call, holds it to its deadline, and completes the errors that no handler made.
+async fn guard(
+    axum::extract::State(metrics): axum::extract::State<Metrics>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let call = metrics.call_started(request.uri().path());
+    let context = request.extensions().get::<Context>();
+    let request_id = context.map_or_else(RequestId::random, |context| context.request_id.clone());
+    let deadline = deadline(request.headers());
+    // The timer runs beside the handler: tonic's own would answer CANCELLED. Whoever is late is dropped; what it was
+    // writing goes on in a task of its own.
+    let response = tokio::select! {
+        biased;
+        response = next.run(request) => response,
+        () = tokio::time::sleep(deadline) => {
+            tracing::warn!(%request_id, method = call.method(), ?deadline, "not answered within its deadline");
+            status::of(&Error::DeadlineExceeded, &request_id, None).into_http()
+        }
+    };
+    let response = complete(response, &request_id);
+    call.finished(grpc_code(&response));
+    response
+}
+
+fn deadline(headers: &http::HeaderMap) -> Duration {
+    let asked =
+        headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse_timeout);
+    asked.unwrap_or(DEFAULT_DEADLINE).min(LONGEST_DEADLINE)
+}
+
+/// Reads `grpc-timeout`: at most eight digits and a unit.
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if number.is_empty() || number.len() > 8 || !number.bytes().all(|digit| digit.is_ascii_digit())
+    {
+        return None;
+    }
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the layer asks for")]
+fn panicked(cause: Box<dyn Any + Send>) -> http::Response<Body> {
+    let text = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
+    tracing::error!(cause = text, "a handler panicked");
+    Status::new(Code::Internal, "").into_http()
+}
+
+fn grpc_code(response: &Response) -> Code {
+    Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
+}
+
+/// Gives an error that tonic or a panic made (no such method, a message too large or malformed) the details that every
+/// error of ours carries.
+fn complete(response: Response, request_id: &RequestId) -> Response {
+    let Some(made) = Status::from_header_map(response.headers()) else { return response };
+    if made.code() == Code::Ok || !made.details().is_empty() {
+        return response;
+    }
+    let error = match made.code() {
+        Code::Unimplemented => Error::ActionNotFound,
+        Code::OutOfRange | Code::ResourceExhausted => Error::RequestTooLarge,
+        // tonic says INTERNAL of a message that does not decode, which is the caller's to mend.
+        Code::Internal if made.message().starts_with("failed to decode Protobuf message") => {
+            Error::MalformedMessage
+        }
+        Code::InvalidArgument => Error::MalformedMessage,
+        _ => Error::internal(made.message().to_owned()),
+    };
+    if error.is_our_fault() {
+        tracing::error!(%request_id, code = ?made.code(), message = made.message(), "failed outside a handler");
+    }
+    status::of(&error, request_id, None).into_http()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_eight_digits_and_a_unit() {
+        assert_eq!(parse_timeout("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(parse_timeout("2S"), Some(Duration::from_secs(2)));
+        for wrong in ["", "S", "1", "123456789S", "-1S", "1x", "+1S", "１S"] {
+            assert_eq!(parse_timeout(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `AccountService`: what is known of a customer and decides whether it may open.
+
+use prost_types::FieldMask;
+use tonic::Request;
+
+use super::{account_id, stamp};
+use crate::context::Context;
+use crate::domain::{Account, Profile, Site};
+use crate::error::Error;
+use crate::grpc::{Actions, Reply, act};
+use crate::proto::convert::timestamp;
+use crate::proto::operator::v1 as wire;
+use crate::proto::operator::v1::account_service_server::AccountService;
+use crate::storage::AccountUpdate;
+
+/// How often an update without etag is made again because others wrote in between.
+const ATTEMPTS: u32 = 16;
+
+#[tonic::async_trait]
+impl AccountService for Actions {
+    async fn create_account(
+        &self,
+        request: Request<wire::CreateAccountRequest>,
+    ) -> Reply<wire::CreateAccountResponse> {
+        act("CreateAccount", request, async |context, message| {
+            context.service()?;
+            let account = self.create(&context, message).await?;
+            Ok(wire::CreateAccountResponse { account: Some(account.into()) })
+        })
+        .await
+    }
+
+    async fn get_account(
+        &self,
+        request: Request<wire::GetAccountRequest>,
+    ) -> Reply<wire::GetAccountResponse> {
+        act("GetAccount", request, async |context, message| {
+            context.service()?;
+            let account = self.store.account(account_id(message.account_id)?).await?;
+            Ok(wire::GetAccountResponse {
+                account: Some(account.ok_or(Error::AccountNotFound)?.into()),
+            })
+        })
+        .await
+    }
+
+    async fn update_account(
+        &self,
+        request: Request<wire::UpdateAccountRequest>,
+    ) -> Reply<wire::UpdateAccountResponse> {
+        act("UpdateAccount", request, async |context, message| {
+            context.service()?;
+            let account = self.update(&context, message).await?;
+            Ok(wire::UpdateAccountResponse { account: Some(account.into()) })
+        })
+        .await
+    }
+}
+
+impl Actions {
+    async fn create(
+        &self,
+        context: &Context,
+        message: wire::CreateAccountRequest,
+    ) -> Result<Account, Error> {
+        let given = message.account.ok_or_else(|| Error::field("account", "is required"))?;
+        let stamp = stamp(context, None);
+        let account = Account {
+            account_id: account_id(given.account_id)?,
+            profile: profile(&given)?,
+            version: 1,
+            created_at: context.wire_now,
+            updated_at: context.wire_now,
+            event_time: stamp.time,
+        };
+        if self.store.create_account(account.clone(), stamp).await? {
+            Ok(account)
+        } else {
+            Err(Error::AccountAlreadyExists)
+        }
+    }
+
+    async fn update(
+        &self,
+        context: &Context,
+        message: wire::UpdateAccountRequest,
+    ) -> Result<Account, Error> {
+        let given = message.account.ok_or_else(|| Error::field("account", "is required"))?;
+        let account_id = account_id(given.account_id)?;
+        let wanted = profile(&given)?;
+        for _ in 0..ATTEMPTS {
+            let mut account =
+                self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
+            if !given.etag.is_empty() && given.etag != etag(&account) {
+                return Err(Error::EtagMismatch);
+            }
+            let read_version = account.version;
+            apply(&mut account.profile, &wanted, message.update_mask.as_ref())?;
+            let stamp = stamp(context, Some(account.event_time));
+            let update = AccountUpdate {
+                account_id,
+                read_version,
+                profile: account.profile.clone(),
+                updated_at: context.wire_now,
+                stamp,
+            };
+            if self.store.update_account(update).await? {
+                account.version += 1;
+                account.updated_at = context.wire_now;
+                return Ok(account);
+            }
+        }
+        Err(Error::Contended)
+    }
+}
+
+/// Takes the fields that the mask names, or all, from `wanted`.
+fn apply(profile: &mut Profile, wanted: &Profile, mask: Option<&FieldMask>) -> Result<(), Error> {
+    let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
+    if paths.is_empty() || paths.iter().any(|path| path == "*") {
+        profile.clone_from(wanted);
+        return Ok(());
+    }
+    for path in paths {
+        match path.as_str() {
+            "site" => profile.site = wanted.site,
+            "intl_allowed" => profile.intl_allowed = wanted.intl_allowed,
+            "bid_user" => profile.bid_user = wanted.bid_user,
+            "real_name_verified" => profile.real_name_verified = wanted.real_name_verified,
+            "profile_complete" => profile.profile_complete = wanted.profile_complete,
+            "payment_method_valid" => profile.payment_method_valid = wanted.payment_method_valid,
+            "balance" => profile.balance = wanted.balance,
+            "orders_refused" => profile.orders_refused = wanted.orders_refused,
+            _ => {
+                return Err(Error::field(
+                    "update_mask",
+                    format!("{path:?} is no field that can change"),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn profile(account: &wire::Account) -> Result<Profile, Error> {
+    let site = match wire::Site::try_from(account.site) {
+        Ok(wire::Site::Unspecified | wire::Site::Domestic) => Site::Domestic,
+        Ok(wire::Site::Intl) => Site::Intl,
+        Err(_) => return Err(Error::field("account.site", "is not a site")),
+    };
+    Ok(Profile {
+        site,
+        intl_allowed: account.intl_allowed,
+        bid_user: account.bid_user,
+        real_name_verified: account.real_name_verified,
+        profile_complete: account.profile_complete,
+        payment_method_valid: account.payment_method_valid,
+        balance: account.balance,
+        orders_refused: account.orders_refused,
+    })
+}
+
+/// Quoted, as HTTP quotes it (AIP-154).
+fn etag(account: &Account) -> String {
+    format!("\"{}\"", account.version)
+}
+
+impl From<Account> for wire::Account {
+    fn from(account: Account) -> Self {
+        let etag = etag(&account);
+        let site = match account.profile.site {
+            Site::Domestic => wire::Site::Domestic,
+            Site::Intl => wire::Site::Intl,
+        };
+        Self {
+            account_id: account.account_id.get(),
+            site: site.into(),
+            intl_allowed: account.profile.intl_allowed,
+            bid_user: account.profile.bid_user,
+            real_name_verified: account.profile.real_name_verified,
+            profile_complete: account.profile.profile_complete,
+            payment_method_valid: account.profile.payment_method_valid,
+            balance: account.profile.balance,
+            orders_refused: account.profile.orders_refused,
+            etag,
+            create_time: Some(timestamp(account.created_at)),
+            update_time: Some(timestamp(account.updated_at)),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The operator services, one file per noun: how the internal services keep accounts, keys and locks. They have no API
+//! version, so the RPC query format cannot see them.
+
+mod access_key;
+mod account;
+mod operation_lock;
+
+use crate::context::Context;
+use crate::domain::{AccountId, Product, Requested};
+use crate::error::Error;
+use crate::proto::convert::requested_product;
+
+/// The account id of an operator request.
+fn account_id(number: i64) -> Result<AccountId, Error> {
+    AccountId::new(number).ok_or(Error::InvalidAccountId)
+}
+
+/// The product of an operator request: required.
+fn product(number: i32) -> Result<Product, Error> {
+    match requested_product(number) {
+        Requested::Known(product) => Ok(product),
+        Requested::NotGiven => Err(Error::field("product", "is required")),
+        Requested::Unknown => Err(Error::field("product", "is not a product")),
+    }
+}
+
+/// The place of an event that has seen another.
+fn stamp(
+    context: &Context,
+    newest_seen: Option<crate::domain::Time>,
+) -> crate::domain::event::Stamp {
+    crate::domain::event::Stamp::new(context.new_id(), context.wire_now, newest_seen)
+}

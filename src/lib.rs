@@ -1,0 +1,25 @@
+//! `cdn-activation`: whether an account has opened CDN and DCDN, how each is charged now and from when otherwise, and
+//! what locks it. Over gRPC, and over the signed RPC query format of existing SDKs.
+//!
+//! ```text
+//! wire ──► authenticate ──► action ──► facts ──► decision ──► one statement ──► reply
+//! rest/     auth/           grpc/      storage/  domain/      storage/           grpc/ → rest/
+//! ```
+//!
+//! Who may call whom: `main → commands → server → rest → auth → storage → domain → error`; `rest` reaches `grpc` only by an
+//! in-process gRPC call; `grpc` uses `domain`, `storage`, `proto`, `context`, `error`. `tests/architecture.rs` holds it.
+
+pub mod auth;
+pub mod commands;
+pub mod config;
+pub mod context;
+pub mod domain;
+pub mod error;
+pub mod grpc;
+pub mod logging;
+pub mod metrics;
+pub mod proto;
+pub mod rest;
+pub mod server;
+pub mod storage;
+pub mod workers;

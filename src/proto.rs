@@ -1,0 +1,19 @@
+//! Generated types and services, the descriptors they came from, and what they mean to the domain.
+
+pub mod convert;
+pub mod event;
+
+#[expect(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated; the .proto files are documented"
+)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/activation.rs"));
+}
+
+pub use generated::activation::{billing, cdn, dcdn, event as events, operator};
+
+/// The encoded descriptors of `proto/`, with the API's own options and comments.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

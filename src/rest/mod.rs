@@ -1,0 +1,142 @@
+//! The shim: steps 1 and 7 for the RPC query format. It knows descriptors and no action, and is a client of the gRPC
+//! service that happens to live in the process: what it says of an error is what any gRPC client can read.
+
+mod dispatch;
+mod encode;
+mod parameters;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use tonic::Status;
+use tonic::service::Routes;
+
+pub use dispatch::Dispatch;
+use encode::Body;
+use parameters::{Format, Received};
+
+use crate::auth::{Authenticator, CommonParameters};
+use crate::context::{Caller, Clock, RequestId, Wire};
+use crate::error::Error;
+use crate::grpc::{log_refused_at_the_gateway, status};
+
+/// The header that repeats the request id of the body.
+const REQUEST_ID: &str = "x-acs-request-id";
+
+/// Answers the RPC query format. Clones share it.
+#[derive(Clone)]
+pub struct Shim {
+    dispatch: Arc<Dispatch>,
+    authenticator: Authenticator,
+    routes: Routes,
+    clock: Clock,
+}
+
+/// How a request ends: a reply, an error of ours before the call, or the call's status.
+enum Refused {
+    ByUs(Error),
+    ByTheAction(Status),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::ByUs(error)
+    }
+}
+
+impl Shim {
+    /// A shim in front of these routes; the layers of both wires are around them already.
+    #[must_use]
+    pub fn new(
+        dispatch: Arc<Dispatch>,
+        authenticator: Authenticator,
+        routes: Routes,
+        clock: Clock,
+    ) -> Self {
+        Self { dispatch, authenticator, routes, clock }
+    }
+
+    /// Answers one request: read, authenticate, find, call, write. There is an answer to everything.
+    pub async fn answer<B>(&self, request: http::Request<B>) -> Response<Full<Bytes>>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let request_id = RequestId::random();
+        let mut received = Received::read(request).await;
+        let problem = received.problem.take();
+        let body = match self.reply(&received, problem, &request_id).await {
+            Ok(body) => body,
+            Err(refused) => {
+                let status = match refused {
+                    Refused::ByTheAction(status) => status,
+                    Refused::ByUs(error) => self.refuse(&received, &error, &request_id),
+                };
+                encode::refusal(&status, &request_id, &received.host_id, received.format)
+            }
+        };
+        response(body, received.format, &request_id)
+    }
+
+    /// The answer where answering panicked: what was asked for is lost, so XML, as for what cannot be read.
+    #[must_use]
+    pub fn answer_to_a_panic() -> Response<Full<Bytes>> {
+        let request_id = RequestId::random();
+        let error = Error::internal("the shim panicked");
+        log_refused_at_the_gateway(&request_id, "-", &error);
+        let status = status::of(&error, &request_id, None);
+        response(encode::refusal(&status, &request_id, "", Format::Xml), Format::Xml, &request_id)
+    }
+
+    async fn reply(
+        &self,
+        received: &Received,
+        problem: Option<Error>,
+        request_id: &RequestId,
+    ) -> Result<Body, Refused> {
+        if let Some(problem) = problem {
+            return Err(problem.into());
+        }
+        let request = received.signed();
+        let common = CommonParameters::read(&request);
+        let (action, version) = common.action()?;
+        let rpc = self.dispatch.find(action, version)?;
+        let credentials = common.credentials()?;
+        let wire_now = self.clock.wire_now();
+        let key = self.authenticator.authenticate(&request, &credentials, wire_now).await?;
+        key.permit(&rpc.permission)?;
+
+        let message = self.dispatch.message(rpc, &request);
+        let caller = Caller::Account(key.account_id);
+        let mut context = self.clock.context(request_id.clone(), caller, Wire::Rest);
+        context.wire_now = wire_now;
+        context.api_version = Some(Arc::from(version));
+        let reply =
+            rpc.call(self.routes.clone(), message, context).await.map_err(Refused::ByTheAction)?;
+        Ok(encode::reply(&reply, received.format, self.dispatch.spellings()))
+    }
+
+    /// The status and the log line of an error before the call; the called action writes its own line.
+    fn refuse(&self, received: &Received, error: &Error, request_id: &RequestId) -> Status {
+        let request = received.signed();
+        let action = CommonParameters::read(&request).action().map_or("-", |(action, _)| action);
+        // What a client calls its action is its own text until the action is known.
+        let action = if self.dispatch.has_action(action) { action } else { "-" };
+        log_refused_at_the_gateway(request_id, action, error);
+        status::of(error, request_id, None)
+    }
+}
+
+fn response(body: Body, format: Format, request_id: &RequestId) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body.text));
+    *response.status_mut() =
+        StatusCode::from_u16(body.http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
+        headers.insert(REQUEST_ID, value);
+    }
+    response
+}

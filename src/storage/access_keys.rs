@@ -1,0 +1,201 @@
+//! Access keys, looked up by id: a signed request names nothing else.
+
+use sqlx::FromRow;
+
+use super::events::EventRow;
+use super::{Store, failure};
+use crate::domain::event::{Event, Stamp};
+use crate::domain::{AccountId, Time};
+use crate::error::Error;
+
+/// An access key as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredAccessKey {
+    /// Its id.
+    pub access_key_id: String,
+    /// The account that it signs for.
+    pub account_id: AccountId,
+    /// The secret, sealed.
+    pub secret_sealed: Vec<u8>,
+    /// What it may do.
+    pub policy: String,
+    /// It may not be used.
+    pub disabled: bool,
+    /// Rises with every change.
+    pub version: i64,
+    /// When it was created.
+    pub created_at: Time,
+    /// When it was changed last.
+    pub updated_at: Time,
+    /// Time of its newest event.
+    pub event_time: Time,
+}
+
+/// A key to create.
+#[derive(Clone, Debug)]
+pub struct NewAccessKey {
+    /// Its id.
+    pub access_key_id: String,
+    /// The account that it signs for.
+    pub account_id: AccountId,
+    /// The secret, sealed.
+    pub secret_sealed: Vec<u8>,
+    /// What it may do.
+    pub policy: String,
+    /// It may not be used.
+    pub disabled: bool,
+    /// When.
+    pub created_at: Time,
+    /// The place of its event.
+    pub stamp: Stamp,
+}
+
+#[derive(FromRow)]
+struct AccessKeyRow {
+    access_key_id: String,
+    account_id: i64,
+    secret_sealed: Vec<u8>,
+    policy: String,
+    disabled: bool,
+    version: i64,
+    created_at: Time,
+    updated_at: Time,
+    event_time: Time,
+}
+
+impl TryFrom<AccessKeyRow> for StoredAccessKey {
+    type Error = Error;
+
+    fn try_from(row: AccessKeyRow) -> Result<Self, Error> {
+        let account_id = AccountId::new(row.account_id).ok_or_else(|| {
+            let number = row.account_id.to_string();
+            failure::contradiction("access_keys", "account_id", &row.access_key_id, &number)
+        })?;
+        Ok(Self {
+            access_key_id: row.access_key_id,
+            account_id,
+            secret_sealed: row.secret_sealed,
+            policy: row.policy,
+            disabled: row.disabled,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            event_time: row.event_time,
+        })
+    }
+}
+
+const READ_ACCESS_KEY: &str = "
+    SELECT
+        access_key_id,
+        account_id,
+        secret_sealed,
+        policy,
+        disabled,
+        version,
+        created_at,
+        updated_at,
+        event_time
+    FROM access_keys
+    WHERE access_key_id = $1";
+
+const CREATE_ACCESS_KEY: &str = "
+    WITH created AS (
+        INSERT INTO access_keys (
+            access_key_id, account_id, secret_sealed, policy, disabled, version, created_at, updated_at, event_time)
+        VALUES ($1, $2, $3, $4, $5, 1, $6, $6, $9)
+        ON CONFLICT (access_key_id) DO NOTHING
+        RETURNING account_id
+    ), noted AS (
+        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+        SELECT account_id, $7, $8, $9, $10, $11
+        FROM created
+    )
+    SELECT count(*) FROM created";
+
+const SET_DISABLED: &str = "
+    WITH changed AS (
+        UPDATE access_keys
+        SET disabled = $3, version = version + 1, updated_at = $4, event_time = $7
+        WHERE access_key_id = $1 AND version = $2
+        RETURNING account_id
+    ), noted AS (
+        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+        SELECT account_id, $5, $6, $7, $8, $9
+        FROM changed
+    )
+    SELECT count(*) FROM changed";
+
+impl Store {
+    /// An access key; `None` where there is none.
+    pub async fn access_key(&self, access_key_id: &str) -> Result<Option<StoredAccessKey>, Error> {
+        let row = self.read(|pool| async move {
+            sqlx::query_as::<_, AccessKeyRow>(READ_ACCESS_KEY)
+                .bind(access_key_id)
+                .fetch_optional(&pool)
+                .await
+        });
+        row.await?.map(StoredAccessKey::try_from).transpose()
+    }
+
+    /// Creates an access key with its event; false where the id is taken.
+    pub async fn create_access_key(&self, key: NewAccessKey) -> Result<bool, Error> {
+        let event = Event::AccessKeyChanged {
+            access_key_id: key.access_key_id.clone(),
+            disabled: key.disabled,
+        };
+        let event = EventRow::new(key.account_id, key.stamp, &event);
+        let created = self.write(move |pool| {
+            let (key, event) = (key.clone(), event.clone());
+            async move {
+                sqlx::query_scalar::<_, i64>(CREATE_ACCESS_KEY)
+                    .bind(key.access_key_id)
+                    .bind(key.account_id.get())
+                    .bind(key.secret_sealed)
+                    .bind(key.policy)
+                    .bind(key.disabled)
+                    .bind(key.created_at)
+                    .bind(event.event_id)
+                    .bind(event.lane)
+                    .bind(event.time)
+                    .bind(event.type_name)
+                    .bind(event.data)
+                    .fetch_one(&pool)
+                    .await
+            }
+        });
+        Ok(created.await? == 1)
+    }
+
+    /// Disables or enables a key that was read, with its event; false where it has changed since.
+    pub async fn set_access_key_disabled(
+        &self,
+        key: &StoredAccessKey,
+        disabled: bool,
+        updated_at: Time,
+        stamp: Stamp,
+    ) -> Result<bool, Error> {
+        let access_key_id = key.access_key_id.clone();
+        let version = key.version;
+        let event = Event::AccessKeyChanged { access_key_id: access_key_id.clone(), disabled };
+        let event = EventRow::new(key.account_id, stamp, &event);
+        let changed = self.write(move |pool| {
+            let (access_key_id, event) = (access_key_id.clone(), event.clone());
+            async move {
+                sqlx::query_scalar::<_, i64>(SET_DISABLED)
+                    .bind(access_key_id)
+                    .bind(version)
+                    .bind(disabled)
+                    .bind(updated_at)
+                    .bind(event.event_id)
+                    .bind(event.lane)
+                    .bind(event.time)
+                    .bind(event.type_name)
+                    .bind(event.data)
+                    .fetch_one(&pool)
+                    .await
+            }
+        });
+        Ok(changed.await? == 1)
+    }
+}

@@ -1,0 +1,205 @@
+//! Accounts: what operators keep.
+
+use sqlx::FromRow;
+
+use super::events::EventRow;
+use super::{Store, failure};
+use crate::domain::event::{Event, Stamp};
+use crate::domain::{Account, AccountId, Profile, Site, Time};
+use crate::error::Error;
+
+#[derive(FromRow)]
+pub(super) struct AccountRow {
+    pub account_id: i64,
+    site: String,
+    intl_allowed: bool,
+    bid_user: bool,
+    real_name_verified: bool,
+    profile_complete: bool,
+    payment_method_valid: bool,
+    balance: i64,
+    orders_refused: bool,
+    version: i64,
+    created_at: Time,
+    updated_at: Time,
+    event_time: Time,
+}
+
+impl TryFrom<AccountRow> for Account {
+    type Error = Error;
+
+    fn try_from(row: AccountRow) -> Result<Self, Error> {
+        let contradiction =
+            |column, value: &str| failure::contradiction("accounts", column, row.account_id, value);
+        let account_id = AccountId::new(row.account_id)
+            .ok_or_else(|| contradiction("account_id", &row.account_id.to_string()))?;
+        let site = match row.site.as_str() {
+            "domestic" => Site::Domestic,
+            "intl" => Site::Intl,
+            other => return Err(contradiction("site", other)),
+        };
+        Ok(Self {
+            account_id,
+            profile: Profile {
+                site,
+                intl_allowed: row.intl_allowed,
+                bid_user: row.bid_user,
+                real_name_verified: row.real_name_verified,
+                profile_complete: row.profile_complete,
+                payment_method_valid: row.payment_method_valid,
+                balance: row.balance,
+                orders_refused: row.orders_refused,
+            },
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            event_time: row.event_time,
+        })
+    }
+}
+
+/// A change of an account that was read at a version.
+#[derive(Clone, Debug)]
+pub struct AccountUpdate {
+    /// The account.
+    pub account_id: AccountId,
+    /// Written only while the account is at this version.
+    pub read_version: i64,
+    /// What it is to be.
+    pub profile: Profile,
+    /// When.
+    pub updated_at: Time,
+    /// The place of its event.
+    pub stamp: Stamp,
+}
+
+const READ_ACCOUNT: &str = "
+    SELECT
+        account_id,
+        site,
+        intl_allowed,
+        bid_user,
+        real_name_verified,
+        profile_complete,
+        payment_method_valid,
+        balance,
+        orders_refused,
+        version,
+        created_at,
+        updated_at,
+        event_time
+    FROM accounts
+    WHERE account_id = $1";
+
+const CREATE_ACCOUNT: &str = "
+    WITH created AS (
+        INSERT INTO accounts (
+            account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete, payment_method_valid,
+            balance, orders_refused, version, created_at, updated_at, event_time)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $14)
+        ON CONFLICT (account_id) DO NOTHING
+        RETURNING account_id
+    ), noted AS (
+        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+        SELECT account_id, $12, $13, $14, $15, $16
+        FROM created
+    )
+    SELECT count(*) FROM created";
+
+const UPDATE_ACCOUNT: &str = "
+    WITH updated AS (
+        UPDATE accounts
+        SET site = $3,
+            intl_allowed = $4,
+            bid_user = $5,
+            real_name_verified = $6,
+            profile_complete = $7,
+            payment_method_valid = $8,
+            balance = $9,
+            orders_refused = $10,
+            version = version + 1,
+            updated_at = $11,
+            event_time = $14
+        WHERE account_id = $1 AND version = $2
+        RETURNING account_id
+    ), noted AS (
+        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+        SELECT account_id, $12, $13, $14, $15, $16
+        FROM updated
+    )
+    SELECT count(*) FROM updated";
+
+impl Store {
+    /// An account; `None` where there is none.
+    pub async fn account(&self, account_id: AccountId) -> Result<Option<Account>, Error> {
+        let row = self.read(|pool| async move {
+            sqlx::query_as::<_, AccountRow>(READ_ACCOUNT)
+                .bind(account_id.get())
+                .fetch_optional(&pool)
+                .await
+        });
+        row.await?.map(Account::try_from).transpose()
+    }
+
+    /// Creates an account with its event; false where the id is taken.
+    pub async fn create_account(&self, account: Account, stamp: Stamp) -> Result<bool, Error> {
+        let event = Event::AccountChanged { version: account.version };
+        let event = EventRow::new(account.account_id, stamp, &event);
+        let created = self.write(move |pool| {
+            let (profile, event) = (account.profile.clone(), event.clone());
+            async move {
+                sqlx::query_scalar::<_, i64>(CREATE_ACCOUNT)
+                    .bind(account.account_id.get())
+                    .bind(profile.site.name())
+                    .bind(profile.intl_allowed)
+                    .bind(profile.bid_user)
+                    .bind(profile.real_name_verified)
+                    .bind(profile.profile_complete)
+                    .bind(profile.payment_method_valid)
+                    .bind(profile.balance)
+                    .bind(profile.orders_refused)
+                    .bind(account.version)
+                    .bind(account.created_at)
+                    .bind(event.event_id)
+                    .bind(event.lane)
+                    .bind(event.time)
+                    .bind(event.type_name)
+                    .bind(event.data)
+                    .fetch_one(&pool)
+                    .await
+            }
+        });
+        Ok(created.await? == 1)
+    }
+
+    /// Changes an account with its event; false where it has changed since it was read.
+    pub async fn update_account(&self, update: AccountUpdate) -> Result<bool, Error> {
+        let event = Event::AccountChanged { version: update.read_version + 1 };
+        let event = EventRow::new(update.account_id, update.stamp, &event);
+        let updated = self.write(move |pool| {
+            let (profile, event) = (update.profile.clone(), event.clone());
+            async move {
+                sqlx::query_scalar::<_, i64>(UPDATE_ACCOUNT)
+                    .bind(update.account_id.get())
+                    .bind(update.read_version)
+                    .bind(profile.site.name())
+                    .bind(profile.intl_allowed)
+                    .bind(profile.bid_user)
+                    .bind(profile.real_name_verified)
+                    .bind(profile.profile_complete)
+                    .bind(profile.payment_method_valid)
+                    .bind(profile.balance)
+                    .bind(profile.orders_refused)
+                    .bind(update.updated_at)
+                    .bind(event.event_id)
+                    .bind(event.lane)
+                    .bind(event.time)
+                    .bind(event.type_name)
+                    .bind(event.data)
+                    .fetch_one(&pool)
+                    .await
+            }
+        });
+        Ok(updated.await? == 1)
+    }
+}

@@ -1,0 +1,114 @@
+//! How the service meets PostgreSQL: the pool's limits, the session's limits, and the migration.
+
+use std::time::Duration;
+
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use tokio_util::task::TaskTracker;
+
+use super::{MIGRATIONS, Store, failure};
+
+/// How many connections, and where to.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the database is.
+    pub url: PgConnectOptions,
+    /// Most connections at once.
+    pub connections: u32,
+}
+
+/// A request waits this long for a connection; it is below any deadline.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection that was idle this long is asked whether it lives: the server may have gone in between.
+const IDLE_UNTIL_ASKED: Duration = Duration::from_secs(1);
+/// How often a migration is tried that could not get its locks in time.
+const MIGRATION_ATTEMPTS: u32 = 10;
+
+impl Store {
+    /// A store that connects when it is first used: the service starts whether the database is there or not.
+    #[must_use]
+    pub fn connect_lazily(options: Options) -> Self {
+        let session = options
+            .url
+            .application_name("cdn-activation")
+            .options([
+                // A dropped query goes on in the server: this is its only brake.
+                ("statement_timeout", "5s"),
+                ("lock_timeout", "3s"),
+                ("idle_in_transaction_session_timeout", "10s"),
+                ("default_transaction_isolation", "read committed"),
+            ])
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for < IDLE_UNTIL_ASKED {
+                        return Ok(true);
+                    }
+                    Ok(connection.ping().await.is_ok())
+                })
+            })
+            .after_connect(|connection, _| Box::pin(refuse_standby(connection)))
+            .connect_lazy_with(session);
+        Self { pool, writes: TaskTracker::new() }
+    }
+}
+
+/// A standby answers reads and refuses writes: a connection to one would fail every write for as long as it lives.
+async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let read_only: String =
+        sqlx::query_scalar("SHOW transaction_read_only").fetch_one(connection).await?;
+    if read_only == "off" {
+        return Ok(());
+    }
+    Err(sqlx::Error::Configuration("the database is a standby and takes no writes".into()))
+}
+
+/// Makes a database, unless it is there.
+pub async fn create_database(admin: &PgConnectOptions, name: &str) -> Result<(), sqlx::Error> {
+    let mut connection = admin.connect().await?;
+    let exists: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)")
+            .bind(name)
+            .fetch_one(&mut connection)
+            .await?;
+    if !exists {
+        // A name cannot be bound; ours are constants, quoted all the same.
+        let statement = format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""));
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
+    }
+    connection.close().await
+}
+
+/// Brings the schema up to date. Two at once are no harm: the second waits and finds nothing to do.
+pub async fn migrate(url: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    // A migration that waits for a lock would make everybody else wait behind it.
+    let session =
+        url.clone().application_name("cdn-activation migrate").options([("lock_timeout", "3s")]);
+    let mut attempt = 1;
+    loop {
+        let mut connection = session.connect().await?;
+        match MIGRATIONS.run_direct(None, &mut connection, false).await {
+            Ok(()) => return connection.close().await,
+            Err(error) if attempt < MIGRATION_ATTEMPTS && lost_to_another(&error) => {
+                tracing::warn!(attempt, error = %error, "the migration is tried again");
+                tokio::time::sleep(Duration::from_millis(200) * attempt).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        attempt += 1;
+    }
+}
+
+fn lost_to_another(error: &MigrateError) -> bool {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            failure::write_may_be_repeated(error)
+        }
+        _ => false,
+    }
+}

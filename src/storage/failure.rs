@@ -1,0 +1,83 @@
+//! What an error of the database means to a caller. Names and codes are matched, never message text, and nothing of
+//! either reaches a reply.
+
+use std::io::ErrorKind;
+
+use sqlx::Error as SqlxError;
+
+use crate::error::Error;
+
+/// SQLSTATEs after which a statement was rolled back for another's sake and may run again at once: serialisation
+/// failure, deadlock, lock not available.
+const LOST_TO_ANOTHER: [&str; 3] = ["40001", "40P01", "55P03"];
+/// The server goes away or cannot take a connection: shutdown, crash, starting up, too many connections, a standby.
+const SERVER_GONE: [&str; 7] = ["57P01", "57P02", "57P03", "53300", "08006", "08003", "25006"];
+/// Cancelled, here by the statement's own time limit.
+const QUERY_CANCELED: &str = "57014";
+const UNDEFINED_TABLE: &str = "42P01";
+
+fn sqlstate(error: &SqlxError) -> Option<String> {
+    error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
+}
+
+fn sqlstate_is_one_of(error: &SqlxError, codes: &[&str]) -> bool {
+    sqlstate(error).is_some_and(|code| codes.contains(&code.as_str()))
+}
+
+fn was_never_sent(error: &SqlxError) -> bool {
+    match error {
+        SqlxError::PoolTimedOut | SqlxError::PoolClosed => true,
+        SqlxError::Io(cause) => cause.kind() == ErrorKind::ConnectionRefused,
+        _ => false,
+    }
+}
+
+pub(super) fn is_undefined_table(error: &SqlxError) -> bool {
+    sqlstate_is_one_of(error, &[UNDEFINED_TABLE])
+}
+
+pub(super) fn read_may_be_repeated(error: &SqlxError) -> bool {
+    matches!(error, SqlxError::Io(_))
+        || sqlstate_is_one_of(error, &LOST_TO_ANOTHER)
+        || sqlstate_is_one_of(error, &SERVER_GONE)
+}
+
+pub(super) fn write_may_be_repeated(error: &SqlxError) -> bool {
+    sqlstate_is_one_of(error, &LOST_TO_ANOTHER)
+}
+
+pub(super) fn of_read(error: SqlxError) -> Error {
+    if sqlstate_is_one_of(&error, &[QUERY_CANCELED]) {
+        return Error::DeadlineExceeded;
+    }
+    if was_never_sent(&error) || read_may_be_repeated(&error) {
+        return Error::Unavailable(error.into());
+    }
+    Error::internal(error)
+}
+
+pub(super) fn of_write(error: SqlxError) -> Error {
+    if write_may_be_repeated(&error) {
+        return Error::Contended;
+    }
+    if was_never_sent(&error) {
+        return Error::Unavailable(error.into());
+    }
+    let lost = matches!(error, SqlxError::Io(_)) || sqlstate_is_one_of(&error, &SERVER_GONE);
+    if lost || sqlstate_is_one_of(&error, &[QUERY_CANCELED]) {
+        return Error::OutcomeUnknown(error.into());
+    }
+    Error::internal(error)
+}
+
+/// A stored value that the model does not know: a fault that names where it stands.
+pub(super) fn contradiction(
+    table: &str,
+    column: &str,
+    key: impl std::fmt::Display,
+    value: &str,
+) -> Error {
+    Error::internal(format!(
+        "{table}.{column} of {key} is {value:?}, which the model does not know"
+    ))
+}

@@ -1,0 +1,130 @@
+//! Steps 4 and 6: all SQL there is. One function = one statement; no function decides business; a race ends in a named
+//! constraint; every time and id is bound. Every statement names the account, but for these: access keys by id, nonces,
+//! leases, the newest submission of all, and the version of the schema.
+
+mod access_keys;
+mod accounts;
+mod charge_type_changes;
+mod connect;
+mod events;
+mod facts;
+mod failure;
+mod instances;
+mod leases;
+mod locks;
+mod nonces;
+
+use std::future::Future;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use tokio_util::task::TaskTracker;
+
+pub use access_keys::{NewAccessKey, StoredAccessKey};
+pub use accounts::AccountUpdate;
+pub use charge_type_changes::{ScheduledChange, SettledChange};
+pub use connect::{Options, create_database, migrate};
+pub use instances::Opening;
+pub use locks::{LiftedLock, NewLock};
+pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
+
+use crate::error::Error;
+
+/// The schema that this program brings up and needs.
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// How often a statement is tried that lost against another one or whose connection was gone.
+const ATTEMPTS: u32 = 5;
+
+/// The database. Clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+    /// Writes run in tasks of their own, so that a caller who hangs up neither half-does one nor poisons a connection.
+    writes: TaskTracker,
+}
+
+impl Store {
+    /// Runs a statement that changes nothing, again where its connection was lost.
+    async fn read<T, F>(&self, statement: impl Fn(PgPool) -> F + Send) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, sqlx::Error>> + Send,
+    {
+        let mut attempt = 1;
+        loop {
+            match statement(self.pool.clone()).await {
+                Ok(value) => return Ok(value),
+                Err(error) if attempt < ATTEMPTS && failure::read_may_be_repeated(&error) => {
+                    pause(attempt).await;
+                }
+                Err(error) => return Err(failure::of_read(error)),
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Runs a statement that writes, in a task of its own, again where it was rolled back for another's sake.
+    async fn write<T, F>(
+        &self,
+        statement: impl Fn(PgPool) -> F + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, sqlx::Error>> + Send,
+    {
+        let pool = self.pool.clone();
+        let task = self.writes.spawn(async move {
+            let mut attempt = 1;
+            loop {
+                match statement(pool.clone()).await {
+                    Err(error) if attempt < ATTEMPTS && failure::write_may_be_repeated(&error) => {
+                        pause(attempt).await;
+                    }
+                    outcome => return outcome.map_err(failure::of_write),
+                }
+                attempt += 1;
+            }
+        });
+        task.await.map_err(Error::internal)?
+    }
+
+    /// Whether the database answers and holds the schema that this program needs; the error says what is missing.
+    pub async fn check_ready(&self) -> Result<(), String> {
+        // The version of the schema stands in the migrator's own table: no account is named.
+        let applied = sqlx::query_scalar::<_, i64>(
+            "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success",
+        );
+        let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+        match applied.fetch_one(&self.pool).await {
+            Ok(version) if version >= needed => Ok(()),
+            Ok(version) => {
+                Err(format!("the schema is at version {version}, needed is {needed}: run migrate"))
+            }
+            Err(error) if failure::is_undefined_table(&error) => {
+                Err("the database has no schema yet: run migrate".to_owned())
+            }
+            Err(error) => Err(format!("the database does not answer: {error}")),
+        }
+    }
+
+    /// How many connections are open, and how many of them are idle.
+    #[must_use]
+    pub fn connections(&self) -> (u32, usize) {
+        (self.pool.size(), self.pool.num_idle())
+    }
+
+    /// Waits for the writes that run, then closes the connections.
+    pub async fn close(&self) {
+        self.writes.close();
+        self.writes.wait().await;
+        self.pool.close().await;
+    }
+}
+
+/// A pause before the next attempt, longer each time and different for each caller.
+async fn pause(attempt: u32) {
+    let random = u64::from(crate::context::new_id().as_bytes()[15]);
+    let milliseconds = (u64::from(attempt) * 5) + random % 20;
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+}
