@@ -1,5 +1,6 @@
-//! Compiles `proto/` in pure Rust (no `protoc` to install) into the types and services of `src/proto.rs`, and keeps the
-//! encoded descriptors: the shim and reflection read the API's own options from them at run time.
+//! Compiles `proto/` in pure Rust (no `protoc` to install) into the types and services of
+//! `src/proto.rs`, and keeps the encoded descriptors: the shim and reflection read the API's own
+//! options from them at run time.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -21,9 +22,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
 
+    #[expect(clippy::disallowed_methods, reason = "cargo tells a build script where to write so")]
+    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     // The encoded form keeps custom options; prost's typed set would lose them.
-    let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
-    fs::write(descriptors, compiler.encode_file_descriptor_set())?;
+    fs::write(out_dir.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
 
     tonic_prost_build::configure()
         .include_file("activation.rs")

@@ -1,4 +1,9 @@
 //! Every setting: its flag, its variable, its default and what it means. This is `--help`.
+#![expect(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "these comments are shown as plain text in a terminal"
+)]
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +13,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::domain::{Time, time};
 use crate::storage::SLOT_SECONDS;
 
-/// Opens CDN and DCDN for accounts and tells how each is charged: over gRPC, and over the signed RPC query format that
-/// existing SDKs speak.
+/// Opens CDN and DCDN for accounts and tells how each is charged: over gRPC, and over the signed
+/// RPC query format that existing SDKs speak.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
@@ -24,14 +29,15 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serves on a private PostgreSQL that it starts itself, with demo accounts: for trying out and for tests.
+    /// Serves on a private PostgreSQL that it starts itself, with demo accounts: for trying out and
+    /// for tests.
     Dev(DevSettings),
     /// Serves on DATABASE_URL.
     Serve(ServeSettings),
     /// Brings the schema of the database up to date, and ends.
     Migrate(MigrateSettings),
-    /// Signs and sends one request to any endpoint, and prints the answer. Exit status: 0 answered, 1 refused, 2
-    /// unreachable.
+    /// Signs and sends one request to any endpoint, and prints the answer. Exit status: 0 answered,
+    /// 1 refused, 2 unreachable.
     Call(CallSettings),
 }
 
@@ -41,8 +47,8 @@ pub struct DevSettings {
     /// Where the state is kept: the database, the sealing key, the service token. Default: .dev
     #[arg(long, env = "DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Starts the business clock at this instant (yyyy-MM-ddTHH:mm:ssZ); it runs on from there. Signatures are judged by
-    /// the real clock.
+    /// Starts the business clock at this instant (yyyy-MM-ddTHH:mm:ssZ); it runs on from there.
+    /// Signatures are judged by the real clock.
     #[arg(long, value_parser = parse_time)]
     pub at: Option<Time>,
     /// Directory of the PostgreSQL server binaries. Default: the newest installed.
@@ -75,7 +81,8 @@ pub struct MigrateSettings {
         required_unless_present = "db_admin_url"
     )]
     pub database_url: Option<String>,
-    /// The database for migrations, where the other URL leads through a pooler or to a role that may not change tables.
+    /// The database for migrations, where the other URL leads through a pooler or to a role that
+    /// may not change tables.
     #[arg(long, env = "DB_ADMIN_URL", hide_env_values = true)]
     pub db_admin_url: Option<String>,
 }
@@ -92,11 +99,12 @@ pub struct SharedSettings {
     /// Where /livez, /readyz and /metrics are.
     #[arg(long, env = "OPS_ADDR", default_value = "127.0.0.1:9090")]
     pub ops_addr: String,
-    /// File with the token that calling services send as "authorization: Bearer …". Without it `serve` lets nobody in
-    /// over gRPC but health checks; `dev` makes one.
+    /// File with the token that calling services send as "authorization: Bearer …". Without it
+    /// `serve` lets nobody in over gRPC but health checks; `dev` makes one.
     #[arg(long, env = "SERVICE_TOKEN_FILE")]
     pub service_token_file: Option<PathBuf>,
-    /// File with the key that seals access key secrets at rest: 32 bytes in base64. `dev` makes one.
+    /// File with the key that seals access key secrets at rest: 32 bytes in base64. `dev` makes
+    /// one.
     #[arg(long, env = "SEALING_KEY_FILE")]
     pub sealing_key_file: Option<PathBuf>,
     /// Least balance for opening and changing, in minor units of the currency.
@@ -207,7 +215,7 @@ mod tests {
 
     #[test]
     fn durations_have_a_unit() {
-        assert_eq!(parse_duration("15m"), Ok(Duration::from_secs(900)));
+        assert_eq!(parse_duration("15m"), Ok(Duration::from_mins(15)));
         assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_duration("0s"), Ok(Duration::ZERO));
         for wrong in ["15 m", "", "m", "-1s", "9223372036854775807d"] {

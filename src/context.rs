@@ -1,5 +1,5 @@
-//! What one request knows: its id, who calls, and the two instants that every decision of it uses. And the clock that
-//! said so: the only place that reads the time or makes an id.
+//! What one request knows: its id, who calls, and the two instants that every decision of it uses.
+//! And the clock that said so: the only place that reads the time or makes an id.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -126,8 +126,8 @@ pub fn new_id() -> Uuid {
     id
 }
 
-/// The two clocks: business and wire. Clones share their hands, so that a test, or `dev --at`, moves the business clock
-/// under a running server.
+/// The two clocks: business and wire. Clones share their hands, so that a test, or `dev --at`,
+/// moves the business clock under a running server.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     business: Arc<Hand>,
@@ -169,7 +169,8 @@ impl Clock {
         Self::default()
     }
 
-    /// The business clock begins at `start` and runs on from there; the wire clock shows the system's time.
+    /// The business clock begins at `start` and runs on from there; the wire clock shows the
+    /// system's time.
     #[must_use]
     pub fn starting_at(start: Time) -> Self {
         let clock = Self::default();

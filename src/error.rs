@@ -1,8 +1,9 @@
 //! THE ERROR TABLE: every error, its documented code, HTTP status, gRPC status and message.
 //!
-//! The codes and messages of the actions are those of the seed pages (OpenCdnService, error table) and of the product
-//! page; the gateway's are those that real clients match on. gRPC callers read the code as `ErrorInfo.reason`: the
-//! published codes win over the upper-snake form that AIP-193 asks for.
+//! The codes and messages of the actions are those of the seed pages (OpenCdnService, error table)
+//! and of the product page; the gateway's are those that real clients match on. gRPC callers read
+//! the code as `ErrorInfo.reason`: the published codes win over the upper-snake form that AIP-193
+//! asks for.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -27,16 +28,10 @@ pub struct FieldViolation {
 #[derive(Debug)]
 pub enum Error {
     // Opening (seed: OpenCdnService, error table; product page, "Opening").
-    /// The charge type cannot be opened with.
-    ValueNotSupported {
-        /// The parameter that is wrong.
-        parameter: &'static str,
-    },
-    /// The charge type of a DCDN opening cannot be opened with.
-    InvalidComponent {
-        /// The parameter that is wrong.
-        parameter: &'static str,
-    },
+    /// The charge type, in this parameter, cannot be opened with.
+    ValueNotSupported(&'static str),
+    /// The charge type of a DCDN opening, in this parameter, cannot be opened with.
+    InvalidComponent(&'static str),
     /// A bid user may not open by itself.
     BidUser,
     /// An account of the international site may not open.
@@ -61,16 +56,10 @@ pub enum Error {
     Suspended,
     /// Another change of the charge type has not taken effect yet.
     ChangePending,
-    /// A parameter is absent or empty.
-    MissingParameter {
-        /// Its documented name.
-        parameter: Cow<'static, str>,
-    },
-    /// The value of a parameter cannot be used; also a parameter that occurs twice.
-    InvalidParameter {
-        /// Its documented name.
-        parameter: Cow<'static, str>,
-    },
+    /// The parameter of this documented name is absent or empty.
+    MissingParameter(Cow<'static, str>),
+    /// The value of the parameter of this name cannot be used; also one that occurs twice.
+    InvalidParameter(Cow<'static, str>),
 
     // The gateway (protocol, section 8).
     /// The URI, a header, the query or the body is larger than is read.
@@ -101,11 +90,9 @@ pub enum Error {
     InvalidSignatureMethod,
     /// The signature cannot be read, or does not cover what it must.
     IncompleteSignature,
-    /// A V1 signature is another than ours.
-    SignatureV1Mismatch {
-        /// What the server signs; clients compare it with theirs.
-        string_to_sign: String,
-    },
+    /// A V1 signature is another than ours; with the string that the server signs: clients compare
+    /// it with theirs.
+    SignatureV1Mismatch(String),
     /// A V3 signature is another than ours.
     SignatureV3Mismatch {
         /// What the server signs.
@@ -159,24 +146,21 @@ struct Row {
     message: Cow<'static, str>,
 }
 
-fn row(
-    code: impl Into<Cow<'static, str>>,
-    http: u16,
-    grpc: Code,
-    message: impl Into<Cow<'static, str>>,
-) -> Row {
+type Text = Cow<'static, str>;
+
+fn row(code: impl Into<Text>, http: u16, grpc: Code, message: impl Into<Text>) -> Row {
     Row { code: code.into(), http, grpc, message: message.into() }
 }
 
 impl Error {
     /// A parameter is absent or empty.
     pub fn missing(parameter: impl Into<Cow<'static, str>>) -> Self {
-        Self::MissingParameter { parameter: parameter.into() }
+        Self::MissingParameter(parameter.into())
     }
 
     /// The value of a parameter cannot be used.
     pub fn invalid(parameter: impl Into<Cow<'static, str>>) -> Self {
-        Self::InvalidParameter { parameter: parameter.into() }
+        Self::InvalidParameter(parameter.into())
     }
 
     /// One field of an operator request is wrong.
@@ -190,14 +174,14 @@ impl Error {
     }
 
     #[rustfmt::skip] // a table is read down its columns
-    #[expect(clippy::too_many_lines, reason = "one table, exhaustive: a new error does not compile without its row")]
     fn row(&self) -> Row {
         use Code::{Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound,
                    PermissionDenied, Unauthenticated, Unavailable, Unimplemented};
         match self {
-            //                                       code                                HTTP  gRPC                message
-            Self::ValueNotSupported { parameter } => row(format!("Invalid{parameter}.ValueNotSupported"), 400, InvalidArgument, format!("The specified value of parameter \"{parameter}\" is not valid.")),
-            Self::InvalidComponent { parameter } => row("InvalidComponent",              400, InvalidArgument,    format!("The specified value of parameter {parameter} is not valid.")),
+            //                                       code                                HTTP  gRPC
+            // message
+            Self::ValueNotSupported(parameter) => row(format!("Invalid{parameter}.ValueNotSupported"), 400, InvalidArgument, format!("The specified value of parameter \"{parameter}\" is not valid.")),
+            Self::InvalidComponent(parameter) => row("InvalidComponent",              400, InvalidArgument,    format!("The specified value of parameter {parameter} is not valid.")),
             Self::BidUser                        => row("Forbidden.BidUser",             403, PermissionDenied,   "Bid user is limited to open service."),
             Self::IntlNotAuthorized              => row("Forbidden.Intl",                403, PermissionDenied,   "User not authorized to open Intl service."),
             Self::AlreadyOpened(Product::Cdn)    => row("CdnService.HasOpened",          400, AlreadyExists,      "Your cdn service has opened."),
@@ -213,8 +197,8 @@ impl Error {
             Self::NotOpened(Product::Dcdn)       => row("DcdnServiceNotFound",           403, NotFound,           "Your account does not open DCDN service yet."),
             Self::Suspended                      => row("OperationDenied",               403, FailedPrecondition, "Your CDN service is suspended."),
             Self::ChangePending                  => row("FUWU_BIZ_COMMODITY_VERIFY_FAIL_HASORDER", 400, FailedPrecondition, "You have an order not yet effective"),
-            Self::MissingParameter { parameter } => row(format!("Missing{parameter}"),   400, InvalidArgument,    format!("{parameter} is mandatory for this action.")),
-            Self::InvalidParameter { parameter } => row("InvalidParameter",              400, InvalidArgument,    format!("The specified value of parameter \"{parameter}\" is not valid.")),
+            Self::MissingParameter(parameter) => row(format!("Missing{parameter}"),   400, InvalidArgument,    format!("{parameter} is mandatory for this action.")),
+            Self::InvalidParameter(parameter) => row("InvalidParameter",              400, InvalidArgument,    format!("The specified value of parameter \"{parameter}\" is not valid.")),
 
             Self::RequestTooLarge                => row("RequestTooLarge",               413, InvalidArgument,    "The request is too large."),
             Self::RequestTimeout                 => row("RequestTimeout",                408, DeadlineExceeded,   "The request did not arrive in time."),
@@ -230,7 +214,7 @@ impl Error {
             Self::TimestampExpired               => row("InvalidTimeStamp.Expired",      400, Unauthenticated,    "Specified time stamp or date value is expired."),
             Self::InvalidSignatureMethod         => row("InvalidSignatureMethod",        400, Unauthenticated,    "Specified signature method is not valid."),
             Self::IncompleteSignature            => row("IncompleteSignature",           400, Unauthenticated,    "The request signature does not conform to Aliyun standards."),
-            Self::SignatureV1Mismatch { string_to_sign } => row("SignatureDoesNotMatch", 400, Unauthenticated,    format!("Specified signature is not matched with our calculation. server string to sign is:{string_to_sign}")),
+            Self::SignatureV1Mismatch(string_to_sign) => row("SignatureDoesNotMatch", 400, Unauthenticated,    format!("Specified signature is not matched with our calculation. server string to sign is:{string_to_sign}")),
             Self::SignatureV3Mismatch { string_to_sign, canonical_request } => row("SignatureDoesNotMatch", 400, Unauthenticated, format!("Specified signature does not match our calculation. server StringToSign is [{string_to_sign}] server CanonicalRequest is [{canonical_request}]")),
             Self::NonceUsed                      => row("SignatureNonceUsed",            400, Unauthenticated,    "Specified signature nonce was used already."),
             Self::ForbiddenByPolicy              => row("Forbidden.RAM",                 403, PermissionDenied,   "User not authorized to operate on the specified resource, or this API doesn't support RAM."),
@@ -258,7 +242,8 @@ impl Error {
         self.row().code
     }
 
-    /// The documented code under an API version: until 2018-05-10 "not opened" was a denied operation.
+    /// The documented code under an API version: until 2018-05-10 "not opened" was a denied
+    /// operation.
     #[must_use]
     pub fn code_in(&self, api_version: Option<&str>) -> Cow<'static, str> {
         match (self, api_version) {

@@ -1,13 +1,15 @@
-//! `cdn-activation`: whether an account has opened CDN and DCDN, how each is charged now and from when otherwise, and
-//! what locks it. Over gRPC, and over the signed RPC query format of existing SDKs.
+//! `cdn-activation`: whether an account has opened CDN and DCDN, how each is charged now and from
+//! when otherwise, and what locks it. Over gRPC, and over the signed RPC query format of existing
+//! SDKs.
 //!
 //! ```text
 //! wire ──► authenticate ──► action ──► facts ──► decision ──► one statement ──► reply
 //! rest/     auth/           grpc/      storage/  domain/      storage/           grpc/ → rest/
 //! ```
 //!
-//! Who may call whom: `main → commands → server → rest → auth → storage → domain → error`; `rest` reaches `grpc` only by an
-//! in-process gRPC call; `grpc` uses `domain`, `storage`, `proto`, `context`, `error`. `tests/architecture.rs` holds it.
+//! Who may call whom: `main → commands → server → rest → auth → storage → domain → error`; `rest`
+//! reaches `grpc` only by an in-process gRPC call; `grpc` uses `domain`, `storage`, `proto`,
+//! `context`, `error`. `tests/architecture.rs` holds it.
 
 pub mod auth;
 pub mod commands;

@@ -1,5 +1,6 @@
-//! Where log lines go and in which form: `serve` writes JSON, on standard error until it has said `ready` and on standard
-//! output from then on; the other commands write text on standard error, for people.
+//! Where log lines go and in which form: `serve` writes JSON, on standard error until it has said
+//! `ready` and on standard output from then on; the other commands write text on standard error,
+//! for people.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +27,7 @@ pub fn start(filter: &str, form: Form) -> Result<(), String> {
     let lines = fmt().with_env_filter(filter).with_writer(Switch);
     match form {
         Form::Json => {
-            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).init()
+            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
         }
         Form::Text => lines.with_ansi(false).init(),
     }

@@ -24,6 +24,10 @@ struct MethodLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the field names are the label names of existing dashboards"
+)]
 struct CodeLabels {
     grpc_service: String,
     grpc_method: String,
@@ -37,7 +41,8 @@ pub struct Metrics(Arc<Families>);
 #[derive(Debug)]
 struct Families {
     registry: Mutex<Registry>,
-    /// Paths that have a label of their own; all others are one, so that callers cannot make labels.
+    /// Paths that have a label of their own; all others are one, so that callers cannot make
+    /// labels.
     known_paths: HashSet<String>,
     started: Family<MethodLabels, Counter>,
     handled: Family<CodeLabels, Counter>,

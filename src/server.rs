@@ -1,5 +1,6 @@
 //! Builds the service and serves it: three listeners, the workers, and the drain at the end.
 
+mod grpc;
 mod http;
 mod ops;
 
@@ -15,35 +16,19 @@ use prost_reflect::DescriptorPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
+use tonic_health::pb::health_server::{Health, HealthServer};
 
 use self::ops::Readiness;
 use crate::auth::Authenticator;
 use crate::auth::secret::{SealingKey, ServiceToken};
-use crate::auth::service::ServiceAuthLayer;
 use crate::context::Clock;
 use crate::domain::opening::Limits;
-use crate::grpc::{Actions, layers};
+use crate::grpc::Actions;
 use crate::metrics::Metrics;
 use crate::proto::DESCRIPTORS;
-use crate::proto::cdn::v1::cdn_service_server::CdnServiceServer;
-use crate::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
-use crate::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
-use crate::proto::operator::v1::account_service_server::AccountServiceServer;
-use crate::proto::operator::v1::operation_lock_service_server::OperationLockServiceServer;
 use crate::rest::{Dispatch, Shim};
 use crate::storage::{self, Store};
 use crate::workers;
-
-/// The largest gRPC message that is read, in bytes; every request of ours is far smaller.
-const LARGEST_MESSAGE: usize = 64 * 1024;
-/// Clients spread over new replicas as their connections come of age. Never with a grace: tonic then sends no GOAWAY.
-const CONNECTION_AGE: Duration = Duration::from_secs(300);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-const MOST_STREAMS: u32 = 200;
-/// Quick cancels that a connection may pile up; h2's own limit of 20 cuts off clients that hedge.
-const MOST_PENDING_RESETS: usize = 200;
 
 /// Everything that a deployment decides.
 #[derive(Clone, Debug)]
@@ -141,8 +126,8 @@ impl Server {
         &self.core.store
     }
 
-    /// Serves until `stop`, then drains. `announce` is called once, when all three listeners answer and the database
-    /// is ready.
+    /// Serves until `stop`, then drains. `announce` is called once, when all three listeners answer
+    /// and the database is ready.
     pub async fn run(self, stop: impl Future<Output = ()>, announce: impl FnOnce()) {
         let Self { settings, listeners, core, metrics, readiness } = self;
         let shutdown = CancellationToken::new();
@@ -153,8 +138,8 @@ impl Server {
         let following = tokio::spawn(following);
         let ops = serve_ops(listeners.ops, readiness.clone(), metrics, shutdown.clone());
         let ops = tokio::spawn(ops);
-        let grpc =
-            tokio::spawn(serve_grpc(listeners.grpc, core.routes, &settings, shutdown.clone()));
+        let calls =
+            tokio::spawn(grpc::serve(listeners.grpc, core.routes, &settings, shutdown.clone()));
         let rest = tokio::spawn(serve_rest(listeners.rest, core.shim, shutdown.clone()));
 
         tokio::pin!(stop);
@@ -170,7 +155,7 @@ impl Server {
         tokio::time::sleep(settings.drain_delay).await;
         shutdown.cancel();
         // A connection that never said anything, or a health watch, would hold the drain for ever.
-        let drained = async { tokio::join!(grpc, rest, ops, workers, following) };
+        let drained = async { tokio::join!(calls, rest, ops, workers, following) };
         if tokio::time::timeout(settings.drain_timeout, drained).await.is_err() {
             tracing::warn!(timeout = ?settings.drain_timeout, "some connections were cut off");
         }
@@ -183,92 +168,17 @@ async fn bind(address: &str) -> Result<TcpListener, BindError> {
     bound.map_err(|cause| BindError { address: address.to_owned(), cause })
 }
 
-fn core<H>(settings: &Settings, metrics: &Metrics, health: H) -> Core
-where
-    H: tower::Service<
-            ::http::Request<tonic::body::Body>,
-            Response = ::http::Response<tonic::body::Body>,
-            Error = std::convert::Infallible,
-        > + tonic::server::NamedService
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    H::Future: Send + 'static,
-{
+fn core(settings: &Settings, metrics: &Metrics, health: HealthServer<impl Health>) -> Core {
     let store = Store::connect_lazily(settings.database.clone());
-    let actions = Actions::new(
-        store.clone(),
-        settings.limits,
-        settings.overdue_grace,
-        settings.sealing_key.clone(),
-    );
-    let mut routes = Routes::builder();
-    routes
-        .add_service(
-            CdnServiceServer::new(actions.clone()).max_decoding_message_size(LARGEST_MESSAGE),
-        )
-        .add_service(
-            DcdnServiceServer::new(actions.clone()).max_decoding_message_size(LARGEST_MESSAGE),
-        )
-        .add_service(
-            AccountServiceServer::new(actions.clone()).max_decoding_message_size(LARGEST_MESSAGE),
-        )
-        .add_service(
-            AccessKeyServiceServer::new(actions.clone()).max_decoding_message_size(LARGEST_MESSAGE),
-        )
-        .add_service(
-            OperationLockServiceServer::new(actions).max_decoding_message_size(LARGEST_MESSAGE),
-        )
-        .add_service(health)
-        .add_service(
-            reflection().build_v1().expect("the descriptors are those that the build made"),
-        )
-        .add_service(
-            reflection().build_v1alpha().expect("the descriptors are those that the build made"),
-        );
-    let routes = layers::around(routes.routes(), metrics.clone());
+    let (limits, grace) = (settings.limits, settings.overdue_grace);
+    let actions = Actions::new(store.clone(), limits, grace, settings.sealing_key.clone());
+    let routes = grpc::routes(&actions, health, metrics.clone());
     let authenticator =
         Authenticator::new(store.clone(), settings.sealing_key.clone(), settings.timestamp_window);
     let dispatch = Dispatch::new().expect("a test reads the descriptors that the build made");
-    let shim = Shim::new(Arc::new(dispatch), authenticator, routes.clone(), settings.clock.clone());
+    let clock = settings.clock.clone();
+    let shim = Shim::new(Arc::new(dispatch), authenticator, routes.clone(), clock);
     Core { store, routes, shim }
-}
-
-/// Reflection shows the API and the types of error details: a client can decode both without files.
-fn reflection() -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-}
-
-fn serve_grpc(
-    listener: TcpListener,
-    routes: Routes,
-    settings: &Settings,
-    shutdown: CancellationToken,
-) -> impl Future<Output = ()> + use<> {
-    let authentication =
-        ServiceAuthLayer::new(settings.clock.clone(), settings.service_token.clone());
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    // Up to a tenth more, by chance: the replicas' connections must not come of age together.
-    let spread = u32::from(crate::context::new_id().as_bytes()[15]);
-    let age = CONNECTION_AGE + CONNECTION_AGE * spread / 2560;
-    let serving = tonic::transport::Server::builder()
-        .layer(authentication)
-        .max_connection_age(age)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .max_concurrent_streams(MOST_STREAMS)
-        .http2_max_pending_accept_reset_streams(Some(MOST_PENDING_RESETS))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned());
-    async move {
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the gRPC listener ended");
-        }
-    }
 }
 
 async fn serve_rest(listener: TcpListener, shim: Shim, shutdown: CancellationToken) {

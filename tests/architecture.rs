@@ -1,1 +1,153 @@
+//! The fences of the architecture: who may say what, held by reading the sources.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lines that a source file may have at most.
+const LONGEST_FILE: usize = 300;
+
+/// A source file.
+struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    /// The lines that are code: no comments, and nothing of the tests at the end of a file.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let lines = self.text.lines().take_while(|line| *line != "#[cfg(test)]");
+        lines.enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+fn sources(directory: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut directories = vec![PathBuf::from(directory)];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).expect("a directory of the crate") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("UTF-8");
+                found.push(Source { path, text });
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{directory} has sources");
+    found
+}
+
+/// Fails with every line of `directory` that says one of `words` outside the files that may.
+fn forbid(directory: &str, words: &[&str], allowed: &[&str], why: &str) {
+    let mut wrong = Vec::new();
+    for source in sources(directory) {
+        if allowed.iter().any(|path| source.path.starts_with(path)) {
+            continue;
+        }
+        for (number, line) in source.code() {
+            if words.iter().any(|word| line.contains(word)) {
+                wrong.push(format!("{}:{}: {}", source.name(), number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{why}:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_domain_neither_waits_nor_reads_nor_knows_the_time() {
+    let words = [
+        "tonic",
+        "sqlx",
+        "tokio",
+        "axum",
+        "hyper",
+        "std::time",
+        "now()",
+        "async ",
+        "crate::storage",
+        "crate::grpc",
+        "crate::rest",
+        "crate::auth",
+        "crate::context",
+        "crate::proto",
+    ];
+    forbid("src/domain", &words, &[], "the domain is pure");
+}
+
+#[test]
+fn only_the_storage_says_sql() {
+    let allowed = ["src/storage", "src/commands/mod.rs"]; // the type of a database URL
+    forbid("src", &["sqlx"], &allowed, "all SQL is in storage/");
+    let words = [
+        "crate::grpc",
+        "crate::rest",
+        "crate::auth",
+        "crate::server",
+        "SELECT *",
+        "RETURNING *",
+        "now()",
+    ];
+    forbid("src/storage", &words, &["src/storage/leases.rs"], "storage knows rows and no callers");
+}
+
+#[test]
+fn the_shim_knows_no_business() {
+    let words = [
+        "crate::storage",
+        "crate::domain::opening",
+        "crate::domain::modifying",
+        "Cdn",
+        "proto::cdn",
+        "proto::dcdn",
+    ];
+    forbid("src/rest", &words, &[], "the shim knows descriptors only");
+}
+
+#[test]
+fn nobody_above_knows_a_demo_account() {
+    forbid(
+        "src",
+        &["testid", "1_000_000_000_000_0"],
+        &["src/commands/dev/demo.rs"],
+        "demo accounts are dev's own",
+    );
+}
+
+#[test]
+fn statuses_stand_in_the_error_table_only() {
+    let allowed =
+        ["src/error.rs", "src/server/ops.rs", "src/rest", "src/grpc/layers.rs", "src/metrics.rs"];
+    forbid(
+        "src",
+        &["StatusCode", " Code::", "(Code::"],
+        &allowed,
+        "the error table has every status",
+    );
+}
+
+#[test]
+fn no_lint_is_allowed_and_nothing_is_unfinished() {
+    let words = ["#[allow", "#![allow", "todo!(", "unimplemented!(", "dbg!("];
+    forbid("src", &words, &[], "suppressions are #[expect] with a reason");
+}
+
+#[test]
+fn no_file_is_longer_than_can_be_read_at_once() {
+    let long =
+        sources("src").into_iter().filter(|source| source.text.lines().count() > LONGEST_FILE);
+    let long: Vec<_> = long.map(|source| source.name()).collect();
+    assert!(long.is_empty(), "{long:?}");
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let silent = sources("src").into_iter().filter(|source| !source.text.starts_with("//!"));
+    let silent: Vec<_> = silent.map(|source| source.name()).collect();
+    assert!(silent.is_empty(), "{silent:?}");
+    assert!(Path::new("README.md").exists());
+}

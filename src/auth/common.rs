@@ -1,4 +1,5 @@
-//! The common parameters: what every signed request carries apart from the action's own, in either signature's place.
+//! The common parameters: what every signed request carries apart from the action's own, in either
+//! signature's place.
 
 use http::HeaderMap;
 
@@ -6,7 +7,8 @@ use super::signature::v3::{self, Authorization};
 use super::signature::{Pair, v1};
 use crate::error::Error;
 
-/// A request as the wire gave it, decoded. No name occurs twice and no value holds a control character.
+/// A request as the wire gave it, decoded. No name occurs twice and no value holds a control
+/// character.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedRequest<'a> {
     /// The HTTP method in capitals.
@@ -98,7 +100,8 @@ impl<'a> SignedRequest<'a> {
         value.filter(|value| !value.is_empty())
     }
 
-    /// V3 signs in the header `Authorization`; a V3 client without credentials still says what and when in headers only.
+    /// V3 signs in the header `Authorization`; a V3 client without credentials still says what and
+    /// when in headers only.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         let in_headers = self.headers.contains_key(http::header::AUTHORIZATION)
@@ -152,8 +155,8 @@ impl<'a> CommonParameters<'a> {
         Ok((action, version))
     }
 
-    /// What authenticates, or the first that is missing, in the order of protocol section 2.1. V3's headers answer by the
-    /// names of the parameters that they stand for.
+    /// What authenticates, or the first that is missing, in the order of protocol section 2.1. V3's
+    /// headers answer by the names of the parameters that they stand for.
     pub fn credentials(&self) -> Result<Credentials<'a>, Error> {
         match self.scheme {
             Scheme::V1 => self.credentials_v1(),

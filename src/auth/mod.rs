@@ -1,5 +1,5 @@
-//! Step 2: who is calling. A signed request becomes an account, or the first check that fails names its error; over gRPC
-//! see [`service`].
+//! Step 2: who is calling. A signed request becomes an account, or the first check that fails names
+//! its error; over gRPC see [`service`].
 
 pub mod common;
 pub mod secret;
@@ -40,7 +40,8 @@ pub struct AuthenticatedKey {
 }
 
 impl AuthenticatedKey {
-    /// Refuses an action that the key's policy does not allow; `action` is like "cdn:OpenCdnService".
+    /// Refuses an action that the key's policy does not allow; `action` is like
+    /// "cdn:OpenCdnService".
     pub fn permit(&self, action: &str) -> Result<(), Error> {
         let policy = Policy::parse(&self.policy).map_err(|wrong| {
             Error::internal(format!("access_keys.policy of {}: {wrong}", self.access_key_id))
@@ -104,7 +105,7 @@ fn check_signature(
             if v1::verify(secret, &string_to_sign, signature) {
                 return Ok(());
             }
-            Err(Error::SignatureV1Mismatch { string_to_sign })
+            Err(Error::SignatureV1Mismatch(string_to_sign))
         }
         Signature::V3(authorization) => check_v3(request, authorization, secret),
     }

@@ -1,5 +1,5 @@
-//! Secrets: access key secrets, which are sealed at rest because a signature needs them back, and the token of calling
-//! services. None of them can be printed.
+//! Secrets: access key secrets, which are sealed at rest because a signature needs them back, and
+//! the token of calling services. None of them can be printed.
 
 use std::fmt;
 
@@ -66,7 +66,8 @@ fn random_letters(length: usize) -> Result<Zeroizing<String>, Error> {
     let mut bytes = Zeroizing::new([0; 64]);
     while letters.len() < length {
         fill_random(&mut *bytes)?;
-        // 248 is the largest multiple of 62 in a byte: what lies above would favour the first letters.
+        // 248 is the largest multiple of 62 in a byte: what lies above would favour the first
+        // letters.
         let fair = bytes.iter().filter(|byte| **byte < 248).take(length - letters.len());
         letters.extend(fair.map(|byte| char::from(ALPHABET[usize::from(byte % 62)])));
     }
@@ -130,7 +131,8 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-/// The token of calling services. Kept as a keyed digest: the comparison takes the same time wherever two tokens differ.
+/// The token of calling services. Kept as a keyed digest: the comparison takes the same time
+/// wherever two tokens differ.
 #[derive(Clone)]
 pub struct ServiceToken {
     key: [u8; 32],

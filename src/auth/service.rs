@@ -1,5 +1,6 @@
-//! Who calls over gRPC: a service proves itself by its bearer token, and names the account it acts for. A layer of the
-//! gRPC listener only; it puts the request's context where the handlers look for it.
+//! Who calls over gRPC: a service proves itself by its bearer token, and names the account it acts
+//! for. A layer of the gRPC listener only; it puts the request's context where the handlers look
+//! for it.
 
 use std::task::{Context as TaskContext, Poll};
 
@@ -109,7 +110,8 @@ where
     }
 }
 
-/// The id that the caller gave, where it is a UUID; anything else is for the log only, and a new one is made.
+/// The id that the caller gave, where it is a UUID; anything else is for the log only, and a new
+/// one is made.
 fn request_id(headers: &HeaderMap) -> RequestId {
     let Some(given) = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()) else {
         return RequestId::random();

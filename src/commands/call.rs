@@ -1,5 +1,7 @@
-//! `call`: signs one request with the code that the server verifies with, sends it to any endpoint, prints the answer.
+//! `call`: signs one request with the code that the server verifies with, sends it to any endpoint,
+//! prints the answer.
 
+use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -39,7 +41,8 @@ pub(super) struct AccessKey {
     pub secret: Secret,
 }
 
-/// Runs the command; the status tells an answer, a refusal and an endpoint that cannot be reached apart.
+/// Runs the command; the status tells an answer, a refusal and an endpoint that cannot be reached
+/// apart.
 pub async fn run(settings: CallSettings) -> anyhow::Result<ExitCode> {
     let signed = sign(&settings)?;
     if settings.print_url {
@@ -174,7 +177,8 @@ impl Signed {
     fn as_curl(&self) -> String {
         let mut command = format!("curl -X {}", self.method);
         for (name, value) in self.headers.iter().filter(|(name, _)| *name != HOST) {
-            command.push_str(&format!(" -H '{name}: {}'", value.to_str().unwrap_or_default()));
+            let value = value.to_str().unwrap_or_default();
+            write!(command, " -H '{name}: {value}'").expect("a String takes any text");
         }
         format!("{command} '{}'", self.uri) // percent-encoded: there is no quote in it
     }

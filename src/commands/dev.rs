@@ -1,5 +1,5 @@
-//! `dev`: the embedded default. A private PostgreSQL under the data directory, the demo accounts, and the service on
-//! them; one process to start and to stop.
+//! `dev`: the embedded default. A private PostgreSQL under the data directory, the demo accounts,
+//! and the service on them; one process to start and to stop.
 
 mod demo;
 mod files;
@@ -77,7 +77,8 @@ async fn serve(
     Ok(())
 }
 
-/// A business clock that starts before what is stored shows openings and changes that have not happened yet.
+/// A business clock that starts before what is stored shows openings and changes that have not
+/// happened yet.
 async fn warn_of_the_future(store: &Store, at: Time) -> anyhow::Result<()> {
     if let Some(latest) = store.latest_submission().await?.filter(|latest| *latest > at) {
         let (at, latest) = (time::format(at), time::format(latest));

@@ -1,4 +1,5 @@
-//! The commands of the program. Each reads its settings, and ends with a status and one sentence where it cannot go on.
+//! The commands of the program. Each reads its settings, and ends with a status and one sentence
+//! where it cannot go on.
 
 pub mod call;
 pub mod dev;

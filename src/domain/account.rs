@@ -79,7 +79,6 @@ impl Site {
 
 /// What an operator says of an account; one field for each rule of the opening table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent yes/no facts, one per rule")]
 pub struct Profile {
     /// The site that the account belongs to.
     pub site: Site,

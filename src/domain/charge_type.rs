@@ -1,5 +1,5 @@
-//! How traffic is charged: the charge types, their wire names, which of them an account may choose by itself, and when
-//! a change takes effect.
+//! How traffic is charged: the charge types, their wire names, which of them an account may choose
+//! by itself, and when a change takes effect.
 
 use chrono::{DateTime, Datelike, Days, FixedOffset, Months, NaiveTime};
 
@@ -198,8 +198,8 @@ pub enum Requested<T> {
     Unknown,
 }
 
-/// When a change submitted at `submitted_at` takes effect. The type in force decides, not the one that follows: the end
-/// of the day in UTC+8, or of the month for a monthly type.
+/// When a change submitted at `submitted_at` takes effect. The type in force decides, not the one
+/// that follows: the end of the day in UTC+8, or of the month for a monthly type.
 #[must_use]
 pub fn effective_time(in_force: impl Charge, submitted_at: Time) -> Time {
     let zone = FixedOffset::east_opt(8 * 3600).expect("eight hours lie within a day");
@@ -211,7 +211,7 @@ pub fn effective_time(in_force: impl Charge, submitted_at: Time) -> Time {
         }
     };
     let midnight = boundary.map(|day| day.and_time(NaiveTime::MIN).and_local_timezone(zone));
-    let midnight = midnight.and_then(|local| local.single()).as_ref().map(DateTime::to_utc);
+    let midnight = midnight.and_then(chrono::LocalResult::single).as_ref().map(DateTime::to_utc);
     midnight.expect("the calendar of chrono reaches 260,000 years beyond any clock")
 }
 

@@ -107,8 +107,8 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The later of the clock and the newest event seen plus one microsecond: of two events of an account the one that
-    /// saw the other sorts after it, whatever the clocks of the replicas say.
+    /// The later of the clock and the newest event seen plus one microsecond: of two events of an
+    /// account the one that saw the other sorts after it, whatever the clocks of the replicas say.
     #[must_use]
     pub fn new(event_id: Uuid, wire_now: Time, newest_seen: Option<Time>) -> Self {
         let after_newest = newest_seen.map(|newest| newest + Duration::microseconds(1));

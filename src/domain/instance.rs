@@ -1,4 +1,5 @@
-//! What exists after an opening: the instance, its locks, and what a Describe says of it at an instant.
+//! What exists after an opening: the instance, its locks, and what a Describe says of it at an
+//! instant.
 
 use chrono::Duration;
 use uuid::Uuid;
@@ -34,7 +35,8 @@ pub struct Instance {
     pub order_id: Uuid,
     /// How internet traffic is charged.
     pub internet: Timeline<ChargeType>,
-    /// How WebSocket traffic is charged; `None` for CDN and for openings older than WebSocket charging.
+    /// How WebSocket traffic is charged; `None` for CDN and for openings older than WebSocket
+    /// charging.
     pub websocket: Option<Timeline<WebsocketChargeType>>,
     /// Locks that hold, oldest first.
     pub locks: Vec<OperationLock>,
@@ -68,7 +70,6 @@ pub struct Description<'a> {
 
 /// Whether a product can be used (protocol: `DescribeUserCdnStatus`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "the documented reply is four booleans")]
 pub struct UserStatus {
     /// It has been opened.
     pub enabled: bool,

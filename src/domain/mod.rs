@@ -1,4 +1,5 @@
-//! Step 5: decisions. Pure functions over facts: nothing here waits, reads, sends, or knows the time.
+//! Step 5: decisions. Pure functions over facts: nothing here waits, reads, sends, or knows the
+//! time.
 
 pub mod account;
 pub mod bill_type;

@@ -1,4 +1,5 @@
-//! The conditions for changing a charge type in the order in which they are reported, and the decision.
+//! The conditions for changing a charge type in the order in which they are reported, and the
+//! decision.
 
 use super::account::{Facts, Product};
 use super::charge_type::{self, ChargeType, Requested};
@@ -19,8 +20,8 @@ pub enum Decision {
         charge_type: ChargeType,
         /// From when it holds.
         effective_time: Time,
-        /// A change that has taken effect and whose event is still to be written first: storage admits one unsettled
-        /// change per instance and kind.
+        /// A change that has taken effect and whose event is still to be written first: storage
+        /// admits one unsettled change per instance and kind.
         settle: Option<Change<ChargeType>>,
     },
 }
@@ -184,7 +185,8 @@ mod tests {
             Wrong { security: true, financial: true, balance: true, payment: true, pending: false };
         let requested = Requested::Known(ChargeType::PayByTraffic);
         assert_eq!(decide_at(&facts(locked), requested, NOW).unwrap(), Decision::NothingToDo);
-        // With another change pending, the type in force is not what is wanted: the change cannot be taken back.
+        // With another change pending, the type in force is not what is wanted: the change cannot
+        // be taken back.
         let free = Wrong {
             security: false,
             financial: false,

@@ -1,4 +1,5 @@
-//! THE ELIGIBILITY TABLE: the conditions for opening in the order in which they are reported, and the decision.
+//! THE ELIGIBILITY TABLE: the conditions for opening in the order in which they are reported, and
+//! the decision.
 
 use super::account::{Facts, Product, Site};
 use super::charge_type::{ChargeType, Requested, WebsocketChargeType};
@@ -37,8 +38,8 @@ struct Rule {
     with: fn(Product) -> Error,
 }
 
-/// The conditions in the order in which they are reported (product page, "Opening", rows 2 to 9; row 1, the value, comes
-/// before them and reads no facts).
+/// The conditions in the order in which they are reported (product page, "Opening", rows 2 to 9;
+/// row 1, the value, comes before them and reads no facts).
 const RULES: [Rule; 8] = [
     Rule { refuses: |facts, _| facts.account.profile.bid_user, with: |_| Error::BidUser },
     Rule {
@@ -86,7 +87,7 @@ fn terms(request: Request) -> Result<Terms, Error> {
             let internet = match requested {
                 Requested::NotGiven => ChargeType::PayByTraffic,
                 Requested::Known(charge_type) if charge_type.is_public() => charge_type,
-                _ => return Err(Error::ValueNotSupported { parameter: "InternetChargeType" }),
+                _ => return Err(Error::ValueNotSupported("InternetChargeType")),
             };
             Ok(Terms { product: Product::Cdn, internet, websocket: None })
         }
@@ -101,13 +102,13 @@ fn terms(request: Request) -> Result<Terms, Error> {
                 }
             }
             let Requested::Known(internet) = internet else {
-                return Err(Error::InvalidComponent { parameter: "BillType" });
+                return Err(Error::InvalidComponent("BillType"));
             };
             if !internet.is_public() {
-                return Err(Error::InvalidComponent { parameter: "BillType" });
+                return Err(Error::InvalidComponent("BillType"));
             }
             let Requested::Known(websocket) = websocket else {
-                return Err(Error::InvalidComponent { parameter: "WebsocketBillType" });
+                return Err(Error::InvalidComponent("WebsocketBillType"));
             };
             Ok(Terms { product: Product::Dcdn, internet, websocket: Some(websocket) })
         }

@@ -1,7 +1,8 @@
 //! What an access key may do: a policy document in the terms of resource access management.
 //!
-//! Statements allow or deny actions ("dcdn:Describe*"); a denial wins, and what is not allowed is denied. Elements that
-//! the evaluator does not know are refused when a document is read: ignoring a condition would allow too much.
+//! Statements allow or deny actions ("dcdn:Describe*"); a denial wins, and what is not allowed is
+//! denied. Elements that the evaluator does not know are refused when a document is read: ignoring
+//! a condition would allow too much.
 
 use serde_json::Value;
 
@@ -90,8 +91,8 @@ fn statement(value: &Value) -> Result<Statement, String> {
     Ok(Statement { allows, actions })
 }
 
-/// Whether a pattern, in which `*` stands for any text, names an action. Letter case does not count, as in the vendor's
-/// policies.
+/// Whether a pattern, in which `*` stands for any text, names an action. Letter case does not
+/// count, as in the vendor's policies.
 fn matches(pattern: &str, action: &str) -> bool {
     let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
     let mut parts = pattern.split('*');

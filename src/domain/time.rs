@@ -13,7 +13,7 @@ pub fn parse(text: &str) -> Option<Time> {
         return None;
     }
     let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%SZ").ok()?.and_utc();
-    (format(time) == text).then_some(time) // second 60 and blanks do not read back as themselves
+    (time.timestamp_subsec_nanos() == 0 && format(time) == text).then_some(time) // second 60, blanks
 }
 
 /// Spells an instant as the wire does; fractions of a second are cut off.

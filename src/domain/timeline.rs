@@ -1,4 +1,5 @@
-//! Dated changes: what holds at an instant is a pure function of the opening and the changes, never a stored status.
+//! Dated changes: what holds at an instant is a pure function of the opening and the changes, never
+//! a stored status.
 //!
 //! Intervals are half-open: a change holds *from* its effective time, inclusive.
 
@@ -6,7 +7,8 @@ use uuid::Uuid;
 
 use super::time::Time;
 
-/// A decision that another charge type holds from an instant on. Cancelled ones are not in a timeline.
+/// A decision that another charge type holds from an instant on. Cancelled ones are not in a
+/// timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change<T> {
     /// Its id.
@@ -72,15 +74,15 @@ impl<T: Copy + Eq> Timeline<T> {
         self.changes.iter().max_by_key(|change| (change.submitted_at, change.change_id))
     }
 
-    /// The change that has taken effect by `at` and whose event has not been written: it blocks the next one in storage
-    /// until it is settled.
+    /// The change that has taken effect by `at` and whose event has not been written: it blocks the
+    /// next one in storage until it is settled.
     #[must_use]
     pub fn due(&self, at: Time) -> Option<&Change<T>> {
         self.changes.iter().find(|change| !change.settled && change.effective_time <= at)
     }
 
-    /// What holds from `start` to `end`, oldest first; adjacent spans of one charge type are one. `opened` is when the
-    /// timeline begins: nothing holds before.
+    /// What holds from `start` to `end`, oldest first; adjacent spans of one charge type are one.
+    /// `opened` is when the timeline begins: nothing holds before.
     #[must_use]
     pub fn spans(&self, opened: Time, start: Time, end: Time) -> Vec<Span<T>> {
         let mut from = start.max(opened);

@@ -1,6 +1,6 @@
-//! What every call passes on both wires, around the handlers: metrics, the deadline, panics, and errors that tonic made
-//! itself. These layers sit on the router inside [`tonic::service::Routes`], because a layer of the listener would not
-//! wrap the shim's in-process calls.
+//! What every call passes on both wires, around the handlers: metrics, the deadline, panics, and
+//! errors that tonic made itself. These layers sit on the router inside [`tonic::service::Routes`],
+//! because a layer of the listener would not wrap the shim's in-process calls.
 
 use std::any::Any;
 use std::time::Duration;
@@ -25,12 +25,12 @@ const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
 /// Puts the layers around the routes.
 #[must_use]
 pub fn around(routes: tonic::service::Routes, metrics: Metrics) -> tonic::service::Routes {
-    let router = routes
+    let layered = routes
         .into_axum_router()
         .fallback(|| async { Status::new(Code::Unimplemented, "").into_http::<Body>() })
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(metrics, guard));
-    tonic::service::Routes::from(router)
+    tonic::service::Routes::from(layered)
 }
 
 /// Counts the call, holds it to its deadline, and completes the errors that no handler made.
@@ -43,8 +43,8 @@ async fn guard(
     let context = request.extensions().get::<Context>();
     let request_id = context.map_or_else(RequestId::random, |context| context.request_id.clone());
     let deadline = deadline(request.headers());
-    // The timer runs beside the handler: tonic's own would answer CANCELLED. Whoever is late is dropped; what it was
-    // writing goes on in a task of its own.
+    // The timer runs beside the handler: tonic's own would answer CANCELLED. Whoever is late is
+    // dropped; what it was writing goes on in a task of its own.
     let response = tokio::select! {
         biased;
         response = next.run(request) => response,
@@ -95,8 +95,8 @@ fn grpc_code(response: &Response) -> Code {
     Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
 }
 
-/// Gives an error that tonic or a panic made (no such method, a message too large or malformed) the details that every
-/// error of ours carries.
+/// Gives an error that tonic or a panic made (no such method, a message too large or malformed) the
+/// details that every error of ours carries.
 fn complete(response: Response, request_id: &RequestId) -> Response {
     let Some(made) = Status::from_header_map(response.headers()) else { return response };
     if made.code() == Code::Ok || !made.details().is_empty() {

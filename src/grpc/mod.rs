@@ -1,5 +1,5 @@
-//! Step 3: the actions. An action is one method, a few lines that read like its documentation page; what every action
-//! shares is here: context in, log line, error out.
+//! Step 3: the actions. An action is one method, a few lines that read like its documentation page;
+//! what every action shares is here: context in, log line, error out.
 
 mod cdn;
 mod dcdn;
@@ -45,8 +45,8 @@ impl Actions {
     }
 }
 
-/// Runs one action: takes the context and the message out of the request, logs one line, turns an error into a status. A
-/// request without a context came past the authentication: it is refused.
+/// Runs one action: takes the context and the message out of the request, logs one line, turns an
+/// error into a status. A request without a context came past the authentication: it is refused.
 async fn act<M, T, F>(
     action: &'static str,
     request: Request<M>,
@@ -88,7 +88,7 @@ impl LogLine {
         let milliseconds = started.elapsed().as_secs_f64() * 1e3;
         match error {
             None => {
-                tracing::info!(action, %request_id, wire, account_id, milliseconds, code = "OK")
+                tracing::info!(action, %request_id, wire, account_id, milliseconds, code = "OK");
             }
             Some(error) => log_error(error, action, request_id, wire, *account_id, milliseconds),
         }

@@ -1,4 +1,5 @@
-//! What CDN and DCDN share: opening, changing, and the facts of the account that a request is about.
+//! What CDN and DCDN share: opening, changing, and the facts of the account that a request is
+//! about.
 
 use super::Actions;
 use crate::auth::secret::random_base32;
@@ -30,8 +31,9 @@ impl Actions {
         self.facts(context, product).await?.instance.ok_or(Error::NotOpened(product))
     }
 
-    /// Opens a product: read, decide, write; nothing written means that the account has changed or someone was faster, so
-    /// read and decide again. Where the outcome of the write is unknown, the stored order tells whose opening it is.
+    /// Opens a product: read, decide, write; nothing written means that the account has changed or
+    /// someone was faster, so read and decide again. Where the outcome of the write is unknown, the
+    /// stored order tells whose opening it is.
     pub(super) async fn open(
         &self,
         context: &Context,
@@ -74,7 +76,8 @@ impl Actions {
         Err(unknown.map_or(Error::Contended, Error::OutcomeUnknown))
     }
 
-    /// Submits another internet charge type, in the same manner; the id of the change tells whose it is.
+    /// Submits another internet charge type, in the same manner; the id of the change tells whose
+    /// it is.
     pub(super) async fn modify(
         &self,
         context: &Context,
@@ -110,7 +113,8 @@ impl Actions {
         Err(unknown.map_or(Error::Contended, Error::OutcomeUnknown))
     }
 
-    /// Writes the event of a change that has taken effect, unless someone else has; the time of the newest event then.
+    /// Writes the event of a change that has taken effect, unless someone else has; the time of the
+    /// newest event then.
     async fn settle(
         &self,
         context: &Context,

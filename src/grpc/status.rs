@@ -1,4 +1,5 @@
-//! An error as a gRPC status, with what a caller needs to tell it from others: `ErrorInfo` with the documented code.
+//! An error as a gRPC status, with what a caller needs to tell it from others: `ErrorInfo` with the
+//! documented code.
 
 use std::collections::HashMap;
 

@@ -13,8 +13,8 @@ pub fn timestamp(time: Time) -> Timestamp {
     Timestamp { seconds: time.timestamp(), nanos }
 }
 
-/// What was given for an internet charge type. A number that names none is not refused here: the action's own first rule
-/// answers it, whichever wire it came over.
+/// What was given for an internet charge type. A number that names none is not refused here: the
+/// action's own first rule answers it, whichever wire it came over.
 #[must_use]
 pub fn requested_charge_type(number: i32) -> Requested<ChargeType> {
     use billing::ChargeType as Wire;

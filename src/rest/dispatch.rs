@@ -1,5 +1,6 @@
-//! Step 3 as the shim sees it: (Version, Action) finds an rpc by descriptor, parameters become its message, and the same
-//! service that answers gRPC is called in-process. Nothing here knows an action.
+//! Step 3 as the shim sees it: (Version, Action) finds an rpc by descriptor, parameters become its
+//! message, and the same service that answers gRPC is called in-process. Nothing here knows an
+//! action.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -21,7 +22,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::proto::DESCRIPTORS;
 
-/// The number of an enum value that no spelling names: the action's own rule refuses it, whichever wire it came over.
+/// The number of an enum value that no spelling names: the action's own rule refuses it, whichever
+/// wire it came over.
 const UNKNOWN_VALUE: i32 = -1;
 
 /// Every rpc that the RPC query format can reach, by API version and name.
@@ -68,7 +70,8 @@ impl Spellings {
 }
 
 impl Dispatch {
-    /// Reads the descriptors of `proto/`; the error says which option or field the shim cannot serve.
+    /// Reads the descriptors of `proto/`; the error says which option or field the shim cannot
+    /// serve.
     pub fn new() -> Result<Self, String> {
         let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| error.to_string())?;
         let option = |name: &str| {
@@ -124,8 +127,8 @@ impl Dispatch {
         actions.get(action).ok_or(Error::ActionNotFound)
     }
 
-    /// The message of an rpc from the parameters that its fields name. Values are not judged: an unknown spelling becomes
-    /// an unknown number.
+    /// The message of an rpc from the parameters that its fields name. Values are not judged: an
+    /// unknown spelling becomes an unknown number.
     #[must_use]
     pub fn message(&self, rpc: &Rpc, request: &SignedRequest<'_>) -> DynamicMessage {
         let mut message = DynamicMessage::new(rpc.input.clone());
@@ -163,7 +166,8 @@ impl Rpc {
         })
     }
 
-    /// Calls the rpc in-process. The context goes along in the extensions, as from the gRPC listener.
+    /// Calls the rpc in-process. The context goes along in the extensions, as from the gRPC
+    /// listener.
     pub async fn call(
         &self,
         routes: Routes,

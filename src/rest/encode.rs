@@ -1,5 +1,6 @@
-//! Step 7: a reply message becomes JSON or XML by its descriptor, and a status becomes the error body. One walk for both
-//! formats; absent fields are left out; the root element is named like the message.
+//! Step 7: a reply message becomes JSON or XML by its descriptor, and a status becomes the error
+//! body. One walk for both formats; absent fields are left out; the root element is named like the
+//! message.
 
 use std::fmt::Write;
 
@@ -167,8 +168,8 @@ fn xml(name: &str, node: &Node, out: &mut String) {
     write!(out, "</{name}>").expect("a String takes any text");
 }
 
-/// Escapes; what no XML can carry is dropped, though none should come this far. Line feeds stay: the V3 text of
-/// `SignatureDoesNotMatch` has them.
+/// Escapes; what no XML can carry is dropped, though none should come this far. Line feeds stay:
+/// the V3 text of `SignatureDoesNotMatch` has them.
 fn xml_text(text: &str, out: &mut String) {
     for character in text.chars() {
         match character {

@@ -1,5 +1,6 @@
-//! The shim: steps 1 and 7 for the RPC query format. It knows descriptors and no action, and is a client of the gRPC
-//! service that happens to live in the process: what it says of an error is what any gRPC client can read.
+//! The shim: steps 1 and 7 for the RPC query format. It knows descriptors and no action, and is a
+//! client of the gRPC service that happens to live in the process: what it says of an error is what
+//! any gRPC client can read.
 
 mod dispatch;
 mod encode;
@@ -58,7 +59,8 @@ impl Shim {
         Self { dispatch, authenticator, routes, clock }
     }
 
-    /// Answers one request: read, authenticate, find, call, write. There is an answer to everything.
+    /// Answers one request: read, authenticate, find, call, write. There is an answer to
+    /// everything.
     pub async fn answer<B>(&self, request: http::Request<B>) -> Response<Full<Bytes>>
     where
         B: hyper::body::Body<Data = Bytes> + Send,
@@ -80,7 +82,8 @@ impl Shim {
         response(body, received.format, &request_id)
     }
 
-    /// The answer where answering panicked: what was asked for is lost, so XML, as for what cannot be read.
+    /// The answer where answering panicked: what was asked for is lost, so XML, as for what cannot
+    /// be read.
     #[must_use]
     pub fn answer_to_a_panic() -> Response<Full<Bytes>> {
         let request_id = RequestId::random();
@@ -118,7 +121,8 @@ impl Shim {
         Ok(encode::reply(&reply, received.format, self.dispatch.spellings()))
     }
 
-    /// The status and the log line of an error before the call; the called action writes its own line.
+    /// The status and the log line of an error before the call; the called action writes its own
+    /// line.
     fn refuse(&self, received: &Received, error: &Error, request_id: &RequestId) -> Status {
         let request = received.signed();
         let action = CommonParameters::read(&request).action().map_or("-", |(action, _)| action);

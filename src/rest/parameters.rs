@@ -1,5 +1,6 @@
-//! Step 1: the wire. Limits, percent-decoding, duplicates, and the format of the reply. What cannot be read is kept as
-//! the problem, beside as much as could be: the refusal, too, wants a format, a host and an id.
+//! Step 1: the wire. Limits, percent-decoding, duplicates, and the format of the reply. What cannot
+//! be read is kept as the problem, beside as much as could be: the refusal, too, wants a format, a
+//! host and an id.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -108,8 +109,9 @@ impl Received {
         }
     }
 
-    /// V1 asks by the parameter `Format`, absent means XML; V3 by `Accept`, and gets JSON unless that names XML alone. The
-    /// classic SDK's deprecated call sends the literal `None` for an absent one.
+    /// V1 asks by the parameter `Format`, absent means XML; V3 by `Accept`, and gets JSON unless
+    /// that names XML alone. The classic SDK's deprecated call sends the literal `None` for an
+    /// absent one.
     fn asked_format(&self) -> (Format, Option<Error>) {
         if self.signed().scheme() == Scheme::V3 {
             let accept =
@@ -125,8 +127,8 @@ impl Received {
         }
     }
 
-    /// No name occurs twice, in query, form or both; nor does a header that a signature or a reply depends on. Which of
-    /// two was signed and which is meant would be anybody's guess.
+    /// No name occurs twice, in query, form or both; nor does a header that a signature or a reply
+    /// depends on. Which of two was signed and which is meant would be anybody's guess.
     fn check_names(&self) -> Result<(), Error> {
         let mut seen = HashSet::new();
         for (name, _) in self.query.iter().chain(&self.form) {
@@ -196,7 +198,8 @@ struct Decoded {
     wrong: Option<String>,
 }
 
-/// Form-decodes: `+` is a blank, `%XX` a byte, the result UTF-8 without control characters, which no XML can carry.
+/// Form-decodes: `+` is a blank, `%XX` a byte, the result UTF-8 without control characters, which
+/// no XML can carry.
 fn decode(raw: &[u8]) -> Decoded {
     let mut decoded = Decoded::default();
     for part in raw.split(|byte| *byte == b'&').filter(|part| !part.is_empty()) {

@@ -1,5 +1,5 @@
-//! How a plain HTTP/1 listener serves: the REST shim and the ops pages. Hyper directly, for its timer on headers and for
-//! limits below which every request gets a documented answer.
+//! How a plain HTTP/1 listener serves: the REST shim and the ops pages. Hyper directly, for its
+//! timer on headers and for limits below which every request gets a documented answer.
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What the operators' tools ask: is it alive, is it ready, what does it measure. Plain text, no business data.
+//! What the operators' tools ask: is it alive, is it ready, what does it measure. Plain text, no
+//! business data.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,5 @@
-//! Charge-type changes: one unsettled at a time per instance and kind, held by `charge_type_changes_one_pending`.
+//! Charge-type changes: one unsettled at a time per instance and kind, held by
+//! `charge_type_changes_one_pending`.
 
 use uuid::Uuid;
 
@@ -97,8 +98,8 @@ impl AnyChargeType {
 }
 
 impl Store {
-    /// Writes a change with its event; false where the account has changed since it was read or another change is
-    /// unsettled.
+    /// Writes a change with its event; false where the account has changed since it was read or
+    /// another change is unsettled.
     pub async fn schedule_change(&self, change: ScheduledChange) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeScheduled(ChangeNotice {
             change_id: change.change_id,
@@ -131,7 +132,8 @@ impl Store {
         Ok(scheduled.await? == 1)
     }
 
-    /// Writes the in-force event of a change; false where someone else has, or the change was cancelled.
+    /// Writes the in-force event of a change; false where someone else has, or the change was
+    /// cancelled.
     pub async fn settle_change(&self, change: SettledChange) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeInForce(ChangeNotice {
             change_id: change.change_id,

@@ -20,13 +20,15 @@ pub struct Options {
 
 /// A request waits this long for a connection; it is below any deadline.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// A connection that was idle this long is asked whether it lives: the server may have gone in between.
+/// A connection that was idle this long is asked whether it lives: the server may have gone in
+/// between.
 const IDLE_UNTIL_ASKED: Duration = Duration::from_secs(1);
 /// How often a migration is tried that could not get its locks in time.
 const MIGRATION_ATTEMPTS: u32 = 10;
 
 impl Store {
-    /// A store that connects when it is first used: the service starts whether the database is there or not.
+    /// A store that connects when it is first used: the service starts whether the database is
+    /// there or not.
     #[must_use]
     pub fn connect_lazily(options: Options) -> Self {
         let session = options
@@ -58,7 +60,8 @@ impl Store {
     }
 }
 
-/// A standby answers reads and refuses writes: a connection to one would fail every write for as long as it lives.
+/// A standby answers reads and refuses writes: a connection to one would fail every write for as
+/// long as it lives.
 async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let read_only: String =
         sqlx::query_scalar("SHOW transaction_read_only").fetch_one(connection).await?;

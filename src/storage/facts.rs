@@ -1,4 +1,5 @@
-//! Step 4: the facts of an account and a product, in one statement: the account, what it opened, its changes and locks.
+//! Step 4: the facts of an account and a product, in one statement: the account, what it opened,
+//! its changes and locks.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -33,8 +34,9 @@ struct FactsRow {
     lock_times: Option<Vec<Time>>,
 }
 
-// Each sub-select names the account again: a join condition alone would reach every shard of a distributed engine. The
-// newest event time is taken over lifted locks and cancelled changes, too: an event that follows must sort after theirs.
+// Each sub-select names the account again: a join condition alone would reach every shard of a
+// distributed engine. The newest event time is taken over lifted locks and cancelled changes, too:
+// an event that follows must sort after theirs.
 const READ_FACTS: &str = "
     SELECT
         a.account_id,
@@ -150,7 +152,8 @@ fn instance(row: &mut FactsRow) -> Result<Option<Instance>, Error> {
     }))
 }
 
-/// The changes of one kind. The arrays come from one aggregate over the same rows, so they have one length.
+/// The changes of one kind. The arrays come from one aggregate over the same rows, so they have one
+/// length.
 fn changes<T: Charge>(row: &FactsRow) -> Result<Vec<Change<T>>, Error> {
     let kinds = row.change_kinds.as_deref().unwrap_or_default();
     let mut changes = Vec::with_capacity(kinds.len());

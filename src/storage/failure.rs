@@ -1,5 +1,5 @@
-//! What an error of the database means to a caller. Names and codes are matched, never message text, and nothing of
-//! either reaches a reply.
+//! What an error of the database means to a caller. Names and codes are matched, never message
+//! text, and nothing of either reaches a reply.
 
 use std::io::ErrorKind;
 
@@ -7,10 +7,11 @@ use sqlx::Error as SqlxError;
 
 use crate::error::Error;
 
-/// SQLSTATEs after which a statement was rolled back for another's sake and may run again at once: serialisation
-/// failure, deadlock, lock not available.
+/// SQLSTATEs after which a statement was rolled back for another's sake and may run again at once:
+/// serialisation failure, deadlock, lock not available.
 const LOST_TO_ANOTHER: [&str; 3] = ["40001", "40P01", "55P03"];
-/// The server goes away or cannot take a connection: shutdown, crash, starting up, too many connections, a standby.
+/// The server goes away or cannot take a connection: shutdown, crash, starting up, too many
+/// connections, a standby.
 const SERVER_GONE: [&str; 7] = ["57P01", "57P02", "57P03", "53300", "08006", "08003", "25006"];
 /// Cancelled, here by the statement's own time limit.
 const QUERY_CANCELED: &str = "57014";

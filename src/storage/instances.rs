@@ -30,8 +30,8 @@ pub struct Opening {
     pub stamp: Stamp,
 }
 
-// The account row is shared, not updated: openings of one account do not wait for each other, and a change of the
-// account that commits first is seen.
+// The account row is shared, not updated: openings of one account do not wait for each other, and a
+// change of the account that commits first is seen.
 const OPEN_INSTANCE: &str = "
     WITH account AS (
         SELECT account_id
@@ -73,7 +73,8 @@ impl Store {
         .await
     }
 
-    /// Writes an opening; false where the account has changed since it was read or someone else was faster.
+    /// Writes an opening; false where the account has changed since it was read or someone else was
+    /// faster.
     pub async fn open_instance(&self, opening: Opening) -> Result<bool, Error> {
         let event = Event::InstanceOpened {
             terms: opening.terms,

@@ -1,4 +1,5 @@
-//! Leases: which replica does a job that one at a time must do. And the database's clock, which all replicas share.
+//! Leases: which replica does a job that one at a time must do. And the database's clock, which all
+//! replicas share.
 
 use uuid::Uuid;
 

@@ -1,4 +1,5 @@
-//! Operation locks: one that holds per instance and reason, held by `operation_locks_one_per_reason`.
+//! Operation locks: one that holds per instance and reason, held by
+//! `operation_locks_one_per_reason`.
 
 use uuid::Uuid;
 
@@ -72,7 +73,8 @@ const UNLOCK: &str = "
     SELECT count(*) FROM lifted";
 
 impl Store {
-    /// Sets a lock with its event; false where one with this reason holds, or the product is not open.
+    /// Sets a lock with its event; false where one with this reason holds, or the product is not
+    /// open.
     pub async fn lock(&self, lock: NewLock) -> Result<bool, Error> {
         let event = Event::OperationLocked {
             product: lock.product,

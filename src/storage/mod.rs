@@ -1,6 +1,7 @@
-//! Steps 4 and 6: all SQL there is. One function = one statement; no function decides business; a race ends in a named
-//! constraint; every time and id is bound. Every statement names the account, but for these: access keys by id, nonces,
-//! leases, the newest submission of all, and the version of the schema.
+//! Steps 4 and 6: all SQL there is. One function = one statement; no function decides business; a
+//! race ends in a named constraint; every time and id is bound. Every statement names the account,
+//! but for these: access keys by id, nonces, leases, the newest submission of all, and the version
+//! of the schema.
 
 mod access_keys;
 mod accounts;
@@ -41,7 +42,8 @@ const ATTEMPTS: u32 = 5;
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
-    /// Writes run in tasks of their own, so that a caller who hangs up neither half-does one nor poisons a connection.
+    /// Writes run in tasks of their own, so that a caller who hangs up neither half-does one nor
+    /// poisons a connection.
     writes: TaskTracker,
 }
 
@@ -64,7 +66,8 @@ impl Store {
         }
     }
 
-    /// Runs a statement that writes, in a task of its own, again where it was rolled back for another's sake.
+    /// Runs a statement that writes, in a task of its own, again where it was rolled back for
+    /// another's sake.
     async fn write<T, F>(
         &self,
         statement: impl Fn(PgPool) -> F + Send + 'static,
@@ -89,7 +92,8 @@ impl Store {
         task.await.map_err(Error::internal)?
     }
 
-    /// Whether the database answers and holds the schema that this program needs; the error says what is missing.
+    /// Whether the database answers and holds the schema that this program needs; the error says
+    /// what is missing.
     pub async fn check_ready(&self) -> Result<(), String> {
         // The version of the schema stands in the migrator's own table: no account is named.
         let applied = sqlx::query_scalar::<_, i64>(

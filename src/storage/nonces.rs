@@ -1,7 +1,8 @@
-//! Used nonces: a ring of four tables, chosen by the *signed* timestamp so that a replay always meets the same one.
+//! Used nonces: a ring of four tables, chosen by the *signed* timestamp so that a replay always
+//! meets the same one.
 //!
-//! With a window of at most one slot either way, the tables of the slots before, at and after now are live; the fourth is
-//! idle and may be emptied.
+//! With a window of at most one slot either way, the tables of the slots before, at and after now
+//! are live; the fourth is idle and may be emptied.
 
 use sha2::{Digest, Sha256};
 
@@ -44,8 +45,8 @@ fn slot(timestamp: Time) -> usize {
     usize::try_from(slot).expect("a remainder of four is not negative")
 }
 
-/// The slot that no acceptable timestamp can belong to, where `now` is in the middle third of a slot: there, clocks of
-/// replicas that differ by minutes still agree on it.
+/// The slot that no acceptable timestamp can belong to, where `now` is in the middle third of a
+/// slot: there, clocks of replicas that differ by minutes still agree on it.
 #[must_use]
 pub fn idle_slot(now: Time) -> Option<usize> {
     let third = SLOT_SECONDS / 3;
@@ -76,7 +77,8 @@ impl Store {
         self.read(|pool| async move { sqlx::query_scalar(statement).fetch_one(&pool).await }).await
     }
 
-    /// Empties a slot of the ring. Instant, whatever it holds, and nobody waits for it but users of the slot.
+    /// Empties a slot of the ring. Instant, whatever it holds, and nobody waits for it but users of
+    /// the slot.
     pub async fn empty_nonce_slot(&self, slot: usize) -> Result<(), Error> {
         let statement = TRUNCATE[slot % 4];
         let done =

@@ -1,5 +1,5 @@
-//! What a clock causes, and no request: expired nonces are forgotten. Replicas share the work by leases; none of it is
-//! needed for an answer to be right.
+//! What a clock causes, and no request: expired nonces are forgotten. Replicas share the work by
+//! leases; none of it is needed for an answer to be right.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::storage::{SLOT_SECONDS, Store, idle_slot};
 
 /// How often each replica looks.
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_mins(1);
 const NONCES: &str = "nonces";
 
 /// Runs the workers until `shutdown`.
@@ -29,7 +29,8 @@ pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
     }
 }
 
-/// Empties the idle table of the nonce ring: once a slot, in its middle, by the database's clock, by one replica.
+/// Empties the idle table of the nonce ring: once a slot, in its middle, by the database's clock,
+/// by one replica.
 pub async fn forget_nonces(store: &Store, clock: &Clock, holder: Uuid) -> Result<(), Error> {
     let Some(idle) = idle_slot(store.database_time().await?) else { return Ok(()) };
     if store.nonce_slot_is_empty(idle).await? {

@@ -1,5 +1,5 @@
-//! The two signatures: canonical form, string to sign, message authentication code. Pure; `call` signs with the same
-//! code that the server verifies with.
+//! The two signatures: canonical form, string to sign, message authentication code. Pure; `call`
+//! signs with the same code that the server verifies with.
 
 pub mod v1;
 pub mod v3;
@@ -13,11 +13,13 @@ pub type Pair = (String, String);
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Percent-encodes for a signature, whatever the encoding on the wire was.
+#[must_use]
 pub fn encode(text: &str) -> impl std::fmt::Display + '_ {
     utf8_percent_encode(text, ESCAPED)
 }
 
-/// The canonical query: pairs sorted by name (byte order), each side percent-encoded, `name=value` joined by `&`.
+/// The canonical query: pairs sorted by name (byte order), each side percent-encoded, `name=value`
+/// joined by `&`.
 #[must_use]
 pub fn canonical_query<'a>(pairs: impl Iterator<Item = &'a Pair>) -> String {
     use std::fmt::Write;

@@ -15,7 +15,8 @@ pub const VERSION: &str = "1.0";
 /// The parameter that carries the signature and is not signed itself.
 pub const SIGNATURE: &str = "Signature";
 
-/// What is signed: method, path and the canonical query of all parameters but the signature, encoded once more.
+/// What is signed: method, path and the canonical query of all parameters but the signature,
+/// encoded once more.
 #[must_use]
 pub fn string_to_sign<'a>(method: &str, pairs: impl Iterator<Item = &'a Pair>) -> String {
     let query = canonical_query(pairs.filter(|(name, _)| name != SIGNATURE));

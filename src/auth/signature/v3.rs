@@ -24,8 +24,8 @@ pub struct Authorization<'a> {
 }
 
 impl<'a> Authorization<'a> {
-    /// Reads `Credential=…,SignedHeaders=…,Signature=…` in any order, blanks after the commas allowed; `None` where a
-    /// field is missing, unknown or given twice.
+    /// Reads `Credential=…,SignedHeaders=…,Signature=…` in any order, blanks after the commas
+    /// allowed; `None` where a field is missing, unknown or given twice.
     #[must_use]
     pub fn parse(fields: &'a str) -> Option<Self> {
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
@@ -55,8 +55,9 @@ impl<'a> Authorization<'a> {
     }
 }
 
-/// The canonical request: method, path, query, signed headers, their names, hash of the body. A signed header that is
-/// absent counts as empty. `payload_hash` is the header's value; the caller compares it with the body.
+/// The canonical request: method, path, query, signed headers, their names, hash of the body. A
+/// signed header that is absent counts as empty. `payload_hash` is the header's value; the caller
+/// compares it with the body.
 #[must_use]
 pub fn canonical_request<'a>(
     method: &str,
@@ -119,7 +120,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
     };
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return None;
     }
     text.as_bytes()

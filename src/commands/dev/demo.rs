@@ -1,5 +1,5 @@
-//! The demo accounts: together they show every row of the opening table. Created once, through the same storage functions
-//! as everything else, and never reset. No code outside this file knows one.
+//! The demo accounts: together they show every row of the opening table. Created once, through the
+//! same storage functions as everything else, and never reset. No code outside this file knows one.
 
 use crate::auth::secret::{SealingKey, Secret};
 use crate::context::new_id;
@@ -101,8 +101,8 @@ async fn create_account(
     store.create_access_key(key).await.map(|_| ())
 }
 
-/// The seed's sample: DCDN opened, a change submitted, a lock; and CDN opened, which comes last: it tells that the rest is
-/// there, also after a start that was broken off.
+/// The seed's sample: DCDN opened, a change submitted, a lock; and CDN opened, which comes last: it
+/// tells that the rest is there, also after a start that was broken off.
 async fn create_sample(store: &Store, wire_now: Time) -> Result<(), Error> {
     let account_id = AccountId::new(OPENED_ACCOUNT).ok_or(Error::InvalidAccountId)?;
     let facts =

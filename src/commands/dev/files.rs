@@ -1,5 +1,5 @@
-//! The files of `dev`'s data directory besides the database: the key that seals secrets and the token of calling
-//! services. They are made once and readable for their owner only.
+//! The files of `dev`'s data directory besides the database: the key that seals secrets and the
+//! token of calling services. They are made once and readable for their owner only.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -21,7 +21,8 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// The files that the settings name, or those of the data directory, which are made where they are missing.
+    /// The files that the settings name, or those of the data directory, which are made where they
+    /// are missing.
     pub fn make(data_dir: &Path, shared: &SharedSettings) -> anyhow::Result<Self> {
         let sealing_key = match &shared.sealing_key_file {
             Some(path) => path.clone(),
@@ -35,7 +36,8 @@ impl Keys {
     }
 }
 
-/// Makes a file with this line, unless it is there. Written beside and renamed: a file that is there is whole.
+/// Makes a file with this line, unless it is there. Written beside and renamed: a file that is
+/// there is whole.
 fn make(path: PathBuf, line: &str) -> anyhow::Result<PathBuf> {
     if path.exists() {
         return Ok(path);

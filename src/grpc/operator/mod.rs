@@ -1,5 +1,5 @@
-//! The operator services, one file per noun: how the internal services keep accounts, keys and locks. They have no API
-//! version, so the RPC query format cannot see them.
+//! The operator services, one file per noun: how the internal services keep accounts, keys and
+//! locks. They have no API version, so the RPC query format cannot see them.
 
 mod access_key;
 mod account;

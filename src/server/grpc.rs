@@ -1,0 +1,90 @@
+//! The gRPC side: which services there are, and how their listener behaves.
+
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::pb::health_server::{Health, HealthServer};
+
+use super::Settings;
+use crate::auth::service::ServiceAuthLayer;
+use crate::grpc::{Actions, layers};
+use crate::metrics::Metrics;
+use crate::proto::DESCRIPTORS;
+use crate::proto::cdn::v1::cdn_service_server::CdnServiceServer;
+use crate::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
+use crate::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
+use crate::proto::operator::v1::account_service_server::AccountServiceServer;
+use crate::proto::operator::v1::operation_lock_service_server::OperationLockServiceServer;
+
+/// The largest gRPC message that is read, in bytes; every request of ours is far smaller.
+const LARGEST_MESSAGE: usize = 64 * 1024;
+/// Clients spread over new replicas as their connections come of age. Never with a grace: tonic
+/// then sends no GOAWAY.
+const CONNECTION_AGE: Duration = Duration::from_mins(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+const MOST_STREAMS: u32 = 200;
+/// Quick cancels that a connection may pile up; h2's own limit of 20 cuts off clients that hedge.
+const MOST_PENDING_RESETS: usize = 200;
+
+/// Every service, with the layers that both wires pass.
+pub(super) fn routes(
+    actions: &Actions,
+    health: HealthServer<impl Health>,
+    metrics: Metrics,
+) -> Routes {
+    let mut routes = Routes::builder();
+    macro_rules! serve {
+        ($($server:ident),*) => {
+            $(routes.add_service($server::new(actions.clone()).max_decoding_message_size(LARGEST_MESSAGE));)*
+        };
+    }
+    serve!(CdnServiceServer, DcdnServiceServer);
+    serve!(AccountServiceServer, AccessKeyServiceServer, OperationLockServiceServer);
+    let reflects = "the descriptors are those that the build made";
+    routes.add_service(health);
+    routes.add_service(reflection().build_v1().expect(reflects));
+    routes.add_service(reflection().build_v1alpha().expect(reflects));
+    layers::around(routes.routes(), metrics)
+}
+
+/// Reflection shows the API and the types of error details: a client can decode both without files.
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+}
+
+/// Serves until `shutdown`, then finishes what runs.
+pub(super) fn serve(
+    listener: TcpListener,
+    routes: Routes,
+    settings: &Settings,
+    shutdown: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let authentication =
+        ServiceAuthLayer::new(settings.clock.clone(), settings.service_token.clone());
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    // Up to a tenth more, by chance: the replicas' connections must not come of age together.
+    let spread = u32::from(crate::context::new_id().as_bytes()[15]);
+    let age = CONNECTION_AGE + CONNECTION_AGE * spread / 2560;
+    let serving = Server::builder()
+        .layer(authentication)
+        .max_connection_age(age)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(MOST_STREAMS)
+        .http2_max_pending_accept_reset_streams(Some(MOST_PENDING_RESETS))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned());
+    async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the gRPC listener ended");
+        }
+    }
+}

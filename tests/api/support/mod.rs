@@ -1,0 +1,114 @@
+//! A running service for a test: its own database, its own accounts and keys, a clock whose hands
+//! can be moved.
+
+pub mod database;
+pub mod grpc;
+pub mod rest;
+
+use std::time::Duration;
+
+use cdn_activation::auth::secret::{SealingKey, ServiceToken};
+use cdn_activation::context::Clock;
+use cdn_activation::domain::opening::Limits;
+use cdn_activation::domain::time;
+use cdn_activation::server::{Addresses, Server, Settings};
+use cdn_activation::storage;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use self::database::Database;
+use self::rest::Key;
+
+/// The token of calling services in tests.
+pub const TOKEN: &str = "token-of-the-test-services";
+
+/// A running service.
+pub struct Api {
+    /// Where it listens.
+    pub addresses: Addresses<std::net::SocketAddr>,
+    /// Its clock; clones share the hands.
+    pub clock: Clock,
+    /// Its database.
+    pub database: Database,
+    /// The key that seals its secrets.
+    pub sealing_key: SealingKey,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Api {
+    /// A service on a database of its own.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let sealing_key =
+            SealingKey::parse(&SealingKey::generate().expect("random bytes")).expect("a key");
+        Self::start_on(Database::fresh().await, sealing_key, Clock::system(), change).await
+    }
+
+    /// Another replica on the same database, with the same clock.
+    pub async fn replica(&self) -> Self {
+        let clock = self.clock.clone();
+        Self::start_on(self.database.clone(), self.sealing_key.clone(), clock, |_| {}).await
+    }
+
+    /// A service on this database.
+    pub async fn start_on(
+        database: Database,
+        sealing_key: SealingKey,
+        clock: Clock,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let any = || "127.0.0.1:0".to_owned();
+        let mut settings = Settings {
+            addresses: Addresses { grpc: any(), rest: any(), ops: any() },
+            database: storage::Options {
+                url: database.url.parse().expect("a URL"),
+                connections: 8,
+            },
+            sealing_key: sealing_key.clone(),
+            service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
+            timestamp_window: chrono::Duration::minutes(15),
+            limits: Limits { minimum_balance: 0 },
+            overdue_grace: chrono::Duration::hours(24),
+            drain_delay: Duration::ZERO,
+            drain_timeout: Duration::from_secs(1),
+            clock: clock.clone(),
+        };
+        change(&mut settings);
+        let server = Server::bind(settings).await.expect("free ports");
+        let addresses = server.addresses().expect("bound");
+        let (stop, stopped) = oneshot::channel();
+        let (announce, announced) = oneshot::channel();
+        let serving = tokio::spawn(async move {
+            let stop = async {
+                stopped.await.ok();
+            };
+            server.run(stop, move || announce.send(()).expect("the test waits")).await;
+        });
+        announced.await.expect("the service becomes ready");
+        Self { addresses, clock, database, sealing_key, stop: Some(stop), serving: Some(serving) }
+    }
+
+    /// Lets the business clock stand still at an instant, `2018-03-31T16:00:00Z`.
+    pub fn at(&self, instant: &str) {
+        self.clock.set_now(time::parse(instant).expect("an instant"));
+    }
+
+    /// Stops it as SIGTERM does, and waits until it has ended.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        if let Some(serving) = self.serving.take() {
+            serving.await.expect("the service ends in good order");
+        }
+    }
+
+    /// A new account that may open everything, and a key of its own that may do everything. Made as
+    /// operators make them.
+    pub async fn account(&self) -> Key {
+        self.account_with(|_| {}).await
+    }
+}

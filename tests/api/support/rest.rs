@@ -1,0 +1,273 @@
+//! A client of the RPC query format that owes nothing to the server's code: its own
+//! percent-encoding, its own signer, its own HTTP. What it sends byte for byte can be chosen.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Api;
+
+/// An access key, and the account it signs for.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// The account.
+    pub account_id: i64,
+    /// The id.
+    pub id: String,
+    /// The secret.
+    pub secret: String,
+}
+
+/// A reply off the wire.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// Header names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: String,
+}
+
+/// The parameters of a request as names and values; decoded.
+pub type Parameters = BTreeMap<String, String>;
+
+/// Percent-encodes as signatures do.
+pub fn encode(text: &str) -> String {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let encode =
+        |byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encode).collect()
+}
+
+/// Joins parameters as `name=value`, sorted and encoded.
+pub fn query(parameters: &Parameters) -> String {
+    let pairs =
+        parameters.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+/// Reads `Name=Value&Name=Value`, unencoded, as tests write it.
+pub fn parameters(text: &str) -> Parameters {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .collect()
+}
+
+/// The string that V1 signs.
+pub fn string_to_sign_v1(method: &str, parameters: &Parameters) -> String {
+    format!("{method}&%2F&{}", encode(&query(parameters)))
+}
+
+/// The V1 signature of parameters that have none yet.
+pub fn sign_v1(method: &str, parameters: &Parameters, secret: &str) -> String {
+    let mut mac =
+        Hmac::<Sha1>::new_from_slice(format!("{secret}&").as_bytes()).expect("any length");
+    mac.update(string_to_sign_v1(method, parameters).as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A nonce that no other request has.
+pub fn nonce() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("nonce-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+impl Api {
+    /// The instant on the wire, as clients spell it.
+    pub fn timestamp(&self) -> String {
+        cdn_activation::domain::time::format(self.clock.wire_now())
+    }
+
+    /// The common parameters of V1 but the signature, JSON unless `given` names another format, and
+    /// what is given.
+    pub fn common(&self, key: &Key, given: &str) -> Parameters {
+        let mut all = parameters(given);
+        let version = if all.get("Action").is_some_and(|action| action.contains("Dcdn")) {
+            "2018-01-15"
+        } else {
+            "2018-05-10"
+        };
+        for (name, value) in [
+            ("AccessKeyId", key.id.as_str()),
+            ("Format", "JSON"),
+            ("SignatureMethod", "HMAC-SHA1"),
+            ("SignatureVersion", "1.0"),
+            ("SignatureNonce", &nonce()),
+            ("Timestamp", &self.timestamp()),
+            ("Version", version),
+        ] {
+            all.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        }
+        all
+    }
+
+    /// A signed V1 GET. `given` is like `Action=OpenCdnService&InternetChargeType=PayByTraffic`,
+    /// unencoded.
+    pub async fn get(&self, key: &Key, given: &str) -> Reply {
+        let signed = self.sign(key, "GET", self.common(key, given));
+        self.send_get(&query(&signed)).await
+    }
+
+    /// A signed V1 POST with everything in the form body.
+    pub async fn post(&self, key: &Key, given: &str) -> Reply {
+        let body = query(&self.sign(key, "POST", self.common(key, given)));
+        let content_type = "application/x-www-form-urlencoded";
+        self.send("POST", "/", &[("Content-Type", content_type)], body.as_bytes()).await
+    }
+
+    /// Adds the signature.
+    pub fn sign(&self, key: &Key, method: &str, mut parameters: Parameters) -> Parameters {
+        let signature = sign_v1(method, &parameters, &key.secret);
+        parameters.insert("Signature".to_owned(), signature);
+        parameters
+    }
+
+    /// A GET of `/?query`, as it is.
+    pub async fn send_get(&self, query: &str) -> Reply {
+        self.send("GET", &format!("/?{query}"), &[], b"").await
+    }
+
+    /// The headers of a signed V3 request; `given` are further headers to sign.
+    pub fn sign_v3(
+        &self,
+        key: &Key,
+        method: &str,
+        query: &Parameters,
+        given: &[(&str, &str)],
+        body: &[u8],
+    ) -> Vec<(String, String)> {
+        let mut headers: BTreeMap<String, String> = BTreeMap::from([
+            ("host".to_owned(), self.addresses.rest.to_string()),
+            ("x-acs-content-sha256".to_owned(), hex(&Sha256::digest(body))),
+            ("x-acs-date".to_owned(), self.timestamp()),
+            ("x-acs-signature-nonce".to_owned(), nonce()),
+        ]);
+        headers.extend(given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let names = headers.keys().cloned().collect::<Vec<_>>().join(";");
+        let lines: String =
+            headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let hash = &headers["x-acs-content-sha256"];
+        let canonical = format!("{method}\n/\n{}\n{lines}\n{names}\n{hash}", self::query(query));
+        let to_sign = format!("ACS3-HMAC-SHA256\n{}", hex(&Sha256::digest(canonical)));
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.secret.as_bytes()).expect("any length");
+        mac.update(to_sign.as_bytes());
+        let signature = hex(&mac.finalize().into_bytes());
+        let fields = format!("Credential={},SignedHeaders={names},Signature={signature}", key.id);
+        headers.insert("Authorization".to_owned(), format!("ACS3-HMAC-SHA256 {fields}"));
+        headers.remove("host"); // `send` writes it
+        headers.into_iter().collect()
+    }
+
+    /// A signed V3 POST with its parameters in the query.
+    pub async fn post_v3(&self, key: &Key, action: &str, version: &str, given: &str) -> Reply {
+        let query = parameters(given);
+        let named = [("x-acs-action", action), ("x-acs-version", version)];
+        let headers = self.sign_v3(key, "POST", &query, &named, b"");
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.send("POST", &format!("/?{}", self::query(&query)), &headers, b"").await
+    }
+
+    /// One request on a connection of its own. `Host` and `Content-Length` are added.
+    pub async fn send(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
+        let mut head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n",
+            self.addresses.rest
+        );
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !body.is_empty() || method == "POST" {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        let request = [head.as_bytes(), b"\r\n", body].concat();
+        self.send_raw(&request).await
+    }
+
+    /// These bytes, as they are. The request must ask for the connection to be closed, or be
+    /// refused so.
+    pub async fn send_raw(&self, request: &[u8]) -> Reply {
+        let mut stream =
+            TcpStream::connect(self.addresses.rest).await.expect("the service listens");
+        stream.write_all(request).await.expect("sent");
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).await.expect("answered");
+        Reply::parse(&reply)
+    }
+}
+
+impl Reply {
+    fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
+        let (head, body) =
+            text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP: {text:?}"));
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        let headers =
+            headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+        Self { status: status.parse().expect("a number"), headers, body: body.to_owned() }
+    }
+
+    /// The body, parsed.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    /// A member of the JSON body.
+    pub fn text(&self, name: &str) -> String {
+        let body = self.json();
+        body[name].as_str().unwrap_or_else(|| panic!("no {name}: {body}")).to_owned()
+    }
+
+    /// The body with its request id replaced by `REQUEST-ID`, after looking at the id and the
+    /// headers that go with it.
+    pub fn body_without_request_id(&self) -> String {
+        let id = &self.headers["x-acs-request-id"];
+        assert_eq!((id.len(), id.to_ascii_uppercase()), (36, id.clone()), "an upper-case UUID");
+        assert!(self.body.contains(id.as_str()), "the body carries the request id: {}", self.body);
+        self.body.replace(id.as_str(), "REQUEST-ID")
+    }
+
+    /// It succeeded: 200.
+    pub fn succeeded(&self) -> &Self {
+        assert_eq!(self.status, 200, "{self:?}");
+        self
+    }
+
+    /// It was refused with this status, code and message, in JSON, completely: the four documented
+    /// members and no other.
+    pub fn refused(&self, status: u16, code: &str, message: &str) -> &Self {
+        let body: serde_json::Value = self.json();
+        let expected = serde_json::json!({
+            "RequestId": self.headers["x-acs-request-id"],
+            "HostId": "127.0.0.1",
+            "Code": code,
+            "Message": message,
+        });
+        assert_eq!((self.status, &body), (status, &expected));
+        assert_eq!(self.headers["content-type"], "application/json;charset=utf-8");
+        self
+    }
+}
