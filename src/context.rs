@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::domain::{AccountId, Time};
@@ -85,7 +85,7 @@ pub struct Context {
     pub wire: Wire,
     /// The API version that was asked for; `None` over gRPC, which counts as the newest.
     pub api_version: Option<Arc<str>>,
-    /// The business instant: what is in force, due, overdue.
+    /// The business instant, in whole seconds: what is in force, due, overdue.
     pub now: Time,
     /// The instant on the wire: timestamps, nonces, event times.
     pub wire_now: Time,
@@ -178,10 +178,11 @@ impl Clock {
         clock
     }
 
-    /// The business instant.
+    /// The business instant, in whole seconds: what is opened or submitted now is told so on both
+    /// wires.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.business.read()
+        self.business.read().trunc_subsecs(0)
     }
 
     /// The instant on the wire.
@@ -236,8 +237,9 @@ mod tests {
         let clock = Clock::starting_at(at);
         let first = clock.now();
         assert!(first >= at && first < at + Duration::minutes(1));
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        std::thread::sleep(std::time::Duration::from_millis(1100));
         assert!(clock.now() > first);
+        assert_eq!(clock.now().timestamp_subsec_nanos(), 0);
     }
 
     #[test]

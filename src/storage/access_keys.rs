@@ -2,7 +2,7 @@
 
 use sqlx::FromRow;
 
-use super::events::EventRow;
+use super::events::{EventRow, with_event};
 use super::{Store, failure};
 use crate::domain::event::{Event, Stamp};
 use crate::domain::{AccountId, Time};
@@ -99,32 +99,25 @@ const READ_ACCESS_KEY: &str = "
     FROM access_keys
     WHERE access_key_id = $1";
 
-const CREATE_ACCESS_KEY: &str = "
-    WITH created AS (
+const CREATE_ACCESS_KEY: &str = with_event!(
+    "done AS (
         INSERT INTO access_keys (
-            access_key_id, account_id, secret_sealed, policy, disabled, version, created_at, updated_at, event_time)
-        VALUES ($1, $2, $3, $4, $5, 1, $6, $6, $9)
+            access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
+            updated_at, event_time)
+        VALUES ($7, $1, $8, $9, $10, 1, $11, $11, $4)
         ON CONFLICT (access_key_id) DO NOTHING
         RETURNING account_id
-    ), noted AS (
-        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-        SELECT account_id, $7, $8, $9, $10, $11
-        FROM created
-    )
-    SELECT count(*) FROM created";
+    )"
+);
 
-const SET_DISABLED: &str = "
-    WITH changed AS (
+const SET_DISABLED: &str = with_event!(
+    "done AS (
         UPDATE access_keys
-        SET disabled = $3, version = version + 1, updated_at = $4, event_time = $7
-        WHERE access_key_id = $1 AND version = $2
+        SET disabled = $9, version = version + 1, updated_at = $10, event_time = $4
+        WHERE access_key_id = $7 AND version = $8 AND account_id = $1
         RETURNING account_id
-    ), noted AS (
-        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-        SELECT account_id, $5, $6, $7, $8, $9
-        FROM changed
-    )
-    SELECT count(*) FROM changed";
+    )"
+);
 
 impl Store {
     /// An access key; `None` where there is none.
@@ -146,23 +139,14 @@ impl Store {
         };
         let event = EventRow::new(key.account_id, key.stamp, &event);
         let created = self.write(move |pool| {
-            let (key, event) = (key.clone(), event.clone());
-            async move {
-                sqlx::query_scalar::<_, i64>(CREATE_ACCESS_KEY)
-                    .bind(key.access_key_id)
-                    .bind(key.account_id.get())
-                    .bind(key.secret_sealed)
-                    .bind(key.policy)
-                    .bind(key.disabled)
-                    .bind(key.created_at)
-                    .bind(event.event_id)
-                    .bind(event.lane)
-                    .bind(event.time)
-                    .bind(event.type_name)
-                    .bind(event.data)
-                    .fetch_one(&pool)
-                    .await
-            }
+            let create = event
+                .query(CREATE_ACCESS_KEY)
+                .bind(key.access_key_id.clone())
+                .bind(key.secret_sealed.clone())
+                .bind(key.policy.clone())
+                .bind(key.disabled)
+                .bind(key.created_at);
+            async move { create.fetch_one(&pool).await }
         });
         Ok(created.await? == 1)
     }
@@ -180,21 +164,13 @@ impl Store {
         let event = Event::AccessKeyChanged { access_key_id: access_key_id.clone(), disabled };
         let event = EventRow::new(key.account_id, stamp, &event);
         let changed = self.write(move |pool| {
-            let (access_key_id, event) = (access_key_id.clone(), event.clone());
-            async move {
-                sqlx::query_scalar::<_, i64>(SET_DISABLED)
-                    .bind(access_key_id)
-                    .bind(version)
-                    .bind(disabled)
-                    .bind(updated_at)
-                    .bind(event.event_id)
-                    .bind(event.lane)
-                    .bind(event.time)
-                    .bind(event.type_name)
-                    .bind(event.data)
-                    .fetch_one(&pool)
-                    .await
-            }
+            let change = event
+                .query(SET_DISABLED)
+                .bind(access_key_id.clone())
+                .bind(version)
+                .bind(disabled)
+                .bind(updated_at);
+            async move { change.fetch_one(&pool).await }
         });
         Ok(changed.await? == 1)
     }

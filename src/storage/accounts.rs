@@ -1,8 +1,10 @@
 //! Accounts: what operators keep.
 
-use sqlx::FromRow;
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryScalar;
+use sqlx::{FromRow, Postgres};
 
-use super::events::EventRow;
+use super::events::{EventRow, with_event};
 use super::{Store, failure};
 use crate::domain::event::{Event, Stamp};
 use crate::domain::{Account, AccountId, Profile, Site, Time};
@@ -91,43 +93,51 @@ const READ_ACCOUNT: &str = "
     FROM accounts
     WHERE account_id = $1";
 
-const CREATE_ACCOUNT: &str = "
-    WITH created AS (
+const CREATE_ACCOUNT: &str = with_event!(
+    "done AS (
         INSERT INTO accounts (
-            account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete, payment_method_valid,
-            balance, orders_refused, version, created_at, updated_at, event_time)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $14)
+            account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete,
+            payment_method_valid, balance, orders_refused, version, created_at, updated_at, event_time)
+        VALUES ($1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $4)
         ON CONFLICT (account_id) DO NOTHING
         RETURNING account_id
-    ), noted AS (
-        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-        SELECT account_id, $12, $13, $14, $15, $16
-        FROM created
-    )
-    SELECT count(*) FROM created";
+    )"
+);
 
-const UPDATE_ACCOUNT: &str = "
-    WITH updated AS (
+const UPDATE_ACCOUNT: &str = with_event!(
+    "done AS (
         UPDATE accounts
-        SET site = $3,
-            intl_allowed = $4,
-            bid_user = $5,
-            real_name_verified = $6,
-            profile_complete = $7,
-            payment_method_valid = $8,
-            balance = $9,
-            orders_refused = $10,
-            version = version + 1,
-            updated_at = $11,
-            event_time = $14
-        WHERE account_id = $1 AND version = $2
+        SET site = $7,
+            intl_allowed = $8,
+            bid_user = $9,
+            real_name_verified = $10,
+            profile_complete = $11,
+            payment_method_valid = $12,
+            balance = $13,
+            orders_refused = $14,
+            version = $15 + 1,
+            updated_at = $16,
+            event_time = $4
+        WHERE account_id = $1 AND version = $15
         RETURNING account_id
-    ), noted AS (
-        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-        SELECT account_id, $12, $13, $14, $15, $16
-        FROM updated
-    )
-    SELECT count(*) FROM updated";
+    )"
+);
+
+/// Binds `$7` to `$14`.
+fn bind_profile<'q>(
+    query: QueryScalar<'q, Postgres, i64, PgArguments>,
+    profile: &Profile,
+) -> QueryScalar<'q, Postgres, i64, PgArguments> {
+    query
+        .bind(profile.site.name())
+        .bind(profile.intl_allowed)
+        .bind(profile.bid_user)
+        .bind(profile.real_name_verified)
+        .bind(profile.profile_complete)
+        .bind(profile.payment_method_valid)
+        .bind(profile.balance)
+        .bind(profile.orders_refused)
+}
 
 impl Store {
     /// An account; `None` where there is none.
@@ -146,28 +156,10 @@ impl Store {
         let event = Event::AccountChanged { version: account.version };
         let event = EventRow::new(account.account_id, stamp, &event);
         let created = self.write(move |pool| {
-            let (profile, event) = (account.profile.clone(), event.clone());
-            async move {
-                sqlx::query_scalar::<_, i64>(CREATE_ACCOUNT)
-                    .bind(account.account_id.get())
-                    .bind(profile.site.name())
-                    .bind(profile.intl_allowed)
-                    .bind(profile.bid_user)
-                    .bind(profile.real_name_verified)
-                    .bind(profile.profile_complete)
-                    .bind(profile.payment_method_valid)
-                    .bind(profile.balance)
-                    .bind(profile.orders_refused)
-                    .bind(account.version)
-                    .bind(account.created_at)
-                    .bind(event.event_id)
-                    .bind(event.lane)
-                    .bind(event.time)
-                    .bind(event.type_name)
-                    .bind(event.data)
-                    .fetch_one(&pool)
-                    .await
-            }
+            let create = bind_profile(event.query(CREATE_ACCOUNT), &account.profile)
+                .bind(account.version)
+                .bind(account.created_at);
+            async move { create.fetch_one(&pool).await }
         });
         Ok(created.await? == 1)
     }
@@ -177,28 +169,10 @@ impl Store {
         let event = Event::AccountChanged { version: update.read_version + 1 };
         let event = EventRow::new(update.account_id, update.stamp, &event);
         let updated = self.write(move |pool| {
-            let (profile, event) = (update.profile.clone(), event.clone());
-            async move {
-                sqlx::query_scalar::<_, i64>(UPDATE_ACCOUNT)
-                    .bind(update.account_id.get())
-                    .bind(update.read_version)
-                    .bind(profile.site.name())
-                    .bind(profile.intl_allowed)
-                    .bind(profile.bid_user)
-                    .bind(profile.real_name_verified)
-                    .bind(profile.profile_complete)
-                    .bind(profile.payment_method_valid)
-                    .bind(profile.balance)
-                    .bind(profile.orders_refused)
-                    .bind(update.updated_at)
-                    .bind(event.event_id)
-                    .bind(event.lane)
-                    .bind(event.time)
-                    .bind(event.type_name)
-                    .bind(event.data)
-                    .fetch_one(&pool)
-                    .await
-            }
+            let change = bind_profile(event.query(UPDATE_ACCOUNT), &update.profile)
+                .bind(update.read_version)
+                .bind(update.updated_at);
+            async move { change.fetch_one(&pool).await }
         });
         Ok(updated.await? == 1)
     }

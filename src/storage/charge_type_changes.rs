@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::Store;
-use super::events::EventRow;
+use super::events::{EventRow, with_event};
 use crate::domain::event::{AnyChargeType, ChangeNotice, Event, Stamp};
 use crate::domain::{AccountId, Charge, ChargeKind, Product, Time};
 use crate::error::Error;
@@ -47,39 +47,34 @@ pub struct SettledChange {
     pub stamp: Stamp,
 }
 
-const SCHEDULE_CHANGE: &str = "
-    WITH account AS (
+const SCHEDULE_CHANGE: &str = with_event!(
+    "account AS (
         SELECT account_id
         FROM accounts
-        WHERE account_id = $1 AND version = $2
+        WHERE account_id = $1 AND version = $7
         FOR SHARE
-    ), scheduled AS (
+    ), done AS (
         INSERT INTO charge_type_changes (
-            account_id, change_id, product, kind, charge_type, submitted_at, effective_time, event_time)
-        SELECT account_id, $3, $4, $5, $6, $7, $8, $11
+            account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+            event_time)
+        SELECT account_id, $8, $9, $10, $11, $12, $13, $4
         FROM account
-        ON CONFLICT (account_id, product, kind) WHERE cancelled_at IS NULL AND in_force_event_at IS NULL DO NOTHING
+        ON CONFLICT (account_id, product, kind)
+            WHERE cancelled_at IS NULL AND in_force_event_at IS NULL DO NOTHING
         RETURNING account_id
-    ), noted AS (
-        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-        SELECT account_id, $9, $10, $11, $12, $13
-        FROM scheduled
-    )
-    SELECT count(*) FROM scheduled";
+    )"
+);
 
 // Compare-and-set: of all who find the change due, one writes its event.
-const SETTLE_CHANGE: &str = "
-    WITH settled AS (
+const SETTLE_CHANGE: &str = with_event!(
+    "done AS (
         UPDATE charge_type_changes
-        SET in_force_event_at = $5, event_time = $5
-        WHERE account_id = $1 AND change_id = $2 AND cancelled_at IS NULL AND in_force_event_at IS NULL
+        SET in_force_event_at = $4, event_time = $4
+        WHERE account_id = $1 AND change_id = $7
+            AND cancelled_at IS NULL AND in_force_event_at IS NULL
         RETURNING account_id
-    ), noted AS (
-        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-        SELECT account_id, $3, $4, $5, $6, $7
-        FROM settled
-    )
-    SELECT count(*) FROM settled";
+    )"
+);
 
 impl AnyChargeType {
     fn kind(self) -> ChargeKind {
@@ -109,25 +104,16 @@ impl Store {
         });
         let event = EventRow::new(change.account_id, change.stamp, &event);
         let scheduled = self.write(move |pool| {
-            let event = event.clone();
-            async move {
-                sqlx::query_scalar::<_, i64>(SCHEDULE_CHANGE)
-                    .bind(change.account_id.get())
-                    .bind(change.account_version)
-                    .bind(change.change_id)
-                    .bind(change.product.name())
-                    .bind(change.charge_type.kind().name())
-                    .bind(change.charge_type.name())
-                    .bind(change.submitted_at)
-                    .bind(change.effective_time)
-                    .bind(event.event_id)
-                    .bind(event.lane)
-                    .bind(event.time)
-                    .bind(event.type_name)
-                    .bind(event.data)
-                    .fetch_one(&pool)
-                    .await
-            }
+            let schedule = event
+                .query(SCHEDULE_CHANGE)
+                .bind(change.account_version)
+                .bind(change.change_id)
+                .bind(change.product.name())
+                .bind(change.charge_type.kind().name())
+                .bind(change.charge_type.name())
+                .bind(change.submitted_at)
+                .bind(change.effective_time);
+            async move { schedule.fetch_one(&pool).await }
         });
         Ok(scheduled.await? == 1)
     }
@@ -143,19 +129,8 @@ impl Store {
         });
         let event = EventRow::new(change.account_id, change.stamp, &event);
         let settled = self.write(move |pool| {
-            let event = event.clone();
-            async move {
-                sqlx::query_scalar::<_, i64>(SETTLE_CHANGE)
-                    .bind(change.account_id.get())
-                    .bind(change.change_id)
-                    .bind(event.event_id)
-                    .bind(event.lane)
-                    .bind(event.time)
-                    .bind(event.type_name)
-                    .bind(event.data)
-                    .fetch_one(&pool)
-                    .await
-            }
+            let settle = event.query(SETTLE_CHANGE).bind(change.change_id);
+            async move { settle.fetch_one(&pool).await }
         });
         Ok(settled.await? == 1)
     }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::Store;
-use super::events::EventRow;
+use super::events::{EventRow, with_event};
 use crate::domain::event::{Event, Stamp};
 use crate::domain::opening::Terms;
 use crate::domain::{AccountId, Charge, Time};
@@ -32,31 +32,27 @@ pub struct Opening {
 
 // The account row is shared, not updated: openings of one account do not wait for each other, and a
 // change of the account that commits first is seen.
-const OPEN_INSTANCE: &str = "
-    WITH account AS (
+const OPEN_INSTANCE: &str = with_event!(
+    "account AS (
         SELECT account_id
         FROM accounts
-        WHERE account_id = $1 AND version = $2
+        WHERE account_id = $1 AND version = $7
         FOR SHARE
-    ), opened AS (
+    ), done AS (
         INSERT INTO instances (
-            account_id, product, instance_id, internet_charge_type, websocket_charge_type, opening_time, order_id,
-            event_time)
-        SELECT account_id, $3, $4, $5, $6, $7, $8, $12
+            account_id, product, instance_id, internet_charge_type, websocket_charge_type,
+            opening_time, order_id, event_time)
+        SELECT account_id, $8, $9, $10, $11, $12, $13, $4
         FROM account
         ON CONFLICT (account_id, product) DO NOTHING
         RETURNING account_id
     ), ordered AS (
         INSERT INTO orders (
             account_id, order_id, product, internet_charge_type, websocket_charge_type, ordered_at)
-        SELECT account_id, $8, $3, $5, $6, $9
-        FROM opened
-    ), noted AS (
-        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-        SELECT account_id, $10, $11, $12, $13, $14
-        FROM opened
-    )
-    SELECT count(*) FROM opened";
+        SELECT account_id, $13, $8, $10, $11, $14
+        FROM done
+    )"
+);
 
 // For `dev --at` alone, over a handful of accounts.
 const LATEST_SUBMISSION: &str = "
@@ -84,26 +80,17 @@ impl Store {
         };
         let event = EventRow::new(opening.account_id, opening.stamp, &event);
         let opened = self.write(move |pool| {
-            let (opening, event) = (opening.clone(), event.clone());
-            async move {
-                sqlx::query_scalar::<_, i64>(OPEN_INSTANCE)
-                    .bind(opening.account_id.get())
-                    .bind(opening.account_version)
-                    .bind(opening.terms.product.name())
-                    .bind(opening.instance_id)
-                    .bind(opening.terms.internet.name())
-                    .bind(opening.terms.websocket.map(Charge::name))
-                    .bind(opening.opening_time)
-                    .bind(opening.order_id)
-                    .bind(opening.ordered_at)
-                    .bind(event.event_id)
-                    .bind(event.lane)
-                    .bind(event.time)
-                    .bind(event.type_name)
-                    .bind(event.data)
-                    .fetch_one(&pool)
-                    .await
-            }
+            let open = event
+                .query(OPEN_INSTANCE)
+                .bind(opening.account_version)
+                .bind(opening.terms.product.name())
+                .bind(opening.instance_id.clone())
+                .bind(opening.terms.internet.name())
+                .bind(opening.terms.websocket.map(Charge::name))
+                .bind(opening.opening_time)
+                .bind(opening.order_id)
+                .bind(opening.ordered_at);
+            async move { open.fetch_one(&pool).await }
         });
         Ok(opened.await? == 1)
     }

@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::Store;
-use super::events::EventRow;
+use super::events::{EventRow, with_event};
 use crate::domain::event::{Event, Stamp};
 use crate::domain::{AccountId, Product, Time};
 use crate::error::Error;
@@ -43,34 +43,26 @@ pub struct LiftedLock {
     pub stamp: Stamp,
 }
 
-const LOCK: &str = "
-    WITH locked AS (
+const LOCK: &str = with_event!(
+    "done AS (
         INSERT INTO operation_locks (
             account_id, lock_id, product, reason, locked_by, locked_at, event_time)
-        SELECT account_id, $3, product, $4, $5, $6, $9
+        SELECT account_id, $8, product, $9, $10, $11, $4
         FROM instances
-        WHERE account_id = $1 AND product = $2
+        WHERE account_id = $1 AND product = $7
         ON CONFLICT (account_id, product, reason) WHERE lifted_at IS NULL DO NOTHING
         RETURNING account_id
-    ), noted AS (
-        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-        SELECT account_id, $7, $8, $9, $10, $11
-        FROM locked
-    )
-    SELECT count(*) FROM locked";
+    )"
+);
 
-const UNLOCK: &str = "
-    WITH lifted AS (
+const UNLOCK: &str = with_event!(
+    "done AS (
         UPDATE operation_locks
-        SET lifted_at = $4, event_time = $7
-        WHERE account_id = $1 AND product = $2 AND reason = $3 AND lifted_at IS NULL
+        SET lifted_at = $9, event_time = $4
+        WHERE account_id = $1 AND product = $7 AND reason = $8 AND lifted_at IS NULL
         RETURNING account_id
-    ), noted AS (
-        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-        SELECT account_id, $5, $6, $7, $8, $9
-        FROM lifted
-    )
-    SELECT count(*) FROM lifted";
+    )"
+);
 
 impl Store {
     /// Sets a lock with its event; false where one with this reason holds, or the product is not
@@ -83,23 +75,14 @@ impl Store {
         };
         let event = EventRow::new(lock.account_id, lock.stamp, &event);
         let locked = self.write(move |pool| {
-            let (lock, event) = (lock.clone(), event.clone());
-            async move {
-                sqlx::query_scalar::<_, i64>(LOCK)
-                    .bind(lock.account_id.get())
-                    .bind(lock.product.name())
-                    .bind(lock.lock_id)
-                    .bind(lock.reason)
-                    .bind(lock.locked_by)
-                    .bind(lock.locked_at)
-                    .bind(event.event_id)
-                    .bind(event.lane)
-                    .bind(event.time)
-                    .bind(event.type_name)
-                    .bind(event.data)
-                    .fetch_one(&pool)
-                    .await
-            }
+            let set = event
+                .query(LOCK)
+                .bind(lock.product.name())
+                .bind(lock.lock_id)
+                .bind(lock.reason.clone())
+                .bind(lock.locked_by.clone())
+                .bind(lock.locked_at);
+            async move { set.fetch_one(&pool).await }
         });
         Ok(locked.await? == 1)
     }
@@ -109,21 +92,12 @@ impl Store {
         let event = Event::OperationUnlocked { product: lock.product, reason: lock.reason.clone() };
         let event = EventRow::new(lock.account_id, lock.stamp, &event);
         let lifted = self.write(move |pool| {
-            let (lock, event) = (lock.clone(), event.clone());
-            async move {
-                sqlx::query_scalar::<_, i64>(UNLOCK)
-                    .bind(lock.account_id.get())
-                    .bind(lock.product.name())
-                    .bind(lock.reason)
-                    .bind(lock.lifted_at)
-                    .bind(event.event_id)
-                    .bind(event.lane)
-                    .bind(event.time)
-                    .bind(event.type_name)
-                    .bind(event.data)
-                    .fetch_one(&pool)
-                    .await
-            }
+            let lift = event
+                .query(UNLOCK)
+                .bind(lock.product.name())
+                .bind(lock.reason.clone())
+                .bind(lock.lifted_at);
+            async move { lift.fetch_one(&pool).await }
         });
         Ok(lifted.await? == 1)
     }

@@ -1,0 +1,102 @@
+"""Who may ask, over the wire that signs: keys, secrets, tokens, policies, API versions and unknown actions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import refusals as r
+from clients.base import CDN_2014, Identity
+from scenarios import BANDWIDTH, CDN_OPEN, DCDN_OPEN, NEVER, TRAFFIC
+from trial import Trial
+
+STATUS: tuple[str, dict[str, str]] = ("DescribeUserCdnStatus", {})
+
+
+def keys_and_policies(trial: Trial) -> None:
+    """What keeps a signed request out, in the order of the checks."""
+    roles, operator = trial.world.roles, trial.world.operator
+    able = roles["able"]
+    unknown = replace(able, key="testid-nobody")
+    trial.refuses("auth", "unknown key", unknown, *STATUS, r.NO_KEY)
+    trial.refuses("auth", "unknown key, before the state of an account", unknown, *CDN_OPEN, r.NO_KEY)
+    trial.refuses("auth", "disabled key", roles["disabled"], *STATUS, r.KEY_DISABLED)
+    trial.refuses(
+        "auth", "disabled key, wrong secret", replace(roles["disabled"], secret="no"), *STATUS, r.KEY_DISABLED
+    )
+    for action, params in [
+        STATUS,
+        ("DescribeCdnService", {}),
+        ("OpenDcdnService", {"BillType": "a b+c*~&=%/\u00e9", "WebsocketBillType": "\u5f00\u901a"}),
+    ]:
+        detected = trial.client.detects_wrong_secret(action)
+        trial.refuses(
+            "auth",
+            f"wrong secret, {action}",
+            replace(able, secret="not the secret"),
+            action,
+            params,
+            r.WRONG_SECRET_DETECTED if detected else r.WRONG_SECRET[trial.client.signature],
+        )
+    trial.refuses(
+        "auth", "a token with a permanent key", replace(able, security_token="no-such-token"), *STATUS, r.TOKEN_MISMATCH
+    )
+    _read_only(trial, roles["readonly"])
+    mayfly = operator.fresh()
+    trial.answers("auth", "a new key works at once", mayfly, *STATUS, NEVER)
+    operator.disable_key(mayfly)
+    trial.refuses("auth", "the first request after disabling is refused", mayfly, *STATUS, r.KEY_DISABLED)
+    operator.enable_key(mayfly)
+    trial.answers("auth", "an enabled key works again", mayfly, *STATUS, NEVER)
+
+
+def _read_only(trial: Trial, who: Identity) -> None:
+    trial.answers("auth", "a read-only key describes", who, *STATUS, NEVER)
+    trial.answers("auth", "a read-only key describes DCDN", who, "DescribeUserDcdnStatus", {}, NEVER)
+    trial.refuses("auth", "a read-only key learns that CDN is not open", who, "DescribeCdnService", {}, r.CDN_NOT_OPEN)
+    for action, params in (CDN_OPEN, DCDN_OPEN, ("ModifyCdnService", {"InternetChargeType": BANDWIDTH})):
+        trial.refuses("auth", f"a read-only key may not {action}", who, action, params, r.FORBIDDEN)
+    trial.refuses("auth", "permission comes before parameters", who, "OpenDcdnService", {}, r.FORBIDDEN)
+
+
+def versions_and_actions(trial: Trial) -> None:
+    """The API version of 2014 and what is in none."""
+    able, opened = trial.world.operator.fresh(), trial.world.roles["opened"]
+    modify = {"InternetChargeType": BANDWIDTH}
+    trial.refuses("wire", "not open under 2014-11-11", able, "DescribeCdnService", {}, r.CDN_NOT_OPEN_2014, CDN_2014)
+    trial.refuses("wire", "Modify under 2014-11-11", able, "ModifyCdnService", modify, r.CDN_NOT_OPEN_2014, CDN_2014)
+    trial.answers(
+        "wire", "Open under 2014-11-11", able, "OpenCdnService", {"InternetChargeType": TRAFFIC}, {}, CDN_2014
+    )
+    trial.refuses("wire", "Open again under 2014-11-11", able, "OpenCdnService", {}, r.CDN_HAS_OPENED, CDN_2014)
+    trial.answers(
+        "wire",
+        "opened under 2014-11-11, seen there",
+        able,
+        "DescribeCdnService",
+        {},
+        {
+            "InstanceId": str(able.account_id),
+            "InternetChargeType": TRAFFIC,
+            "OpeningTime": trial.recent(),
+            "OperationLocks": {"LockReason": []},
+        },
+        CDN_2014,
+    )
+    for name, action, version in [
+        ("2014-11-11 has no status", "DescribeUserCdnStatus", CDN_2014),
+        ("2014-11-11 has no bill types", "DescribeCdnUserBillType", CDN_2014),
+        ("ModifyDcdnService was withdrawn", "ModifyDcdnService", None),
+        ("no such action", "DescribeMoonService", None),
+        ("names of actions are exact", "DescribeCDNService", None),
+        ("CDN's version has no DCDN action", "OpenDcdnService", "2018-05-10"),
+    ]:
+        trial.refuses("wire", name, opened, action, {}, r.NO_ACTION, version)
+    trial.refuses("wire", "no such version", opened, "DescribeCdnService", {}, r.NO_VERSION, "2020-01-01")
+    trial.refuses(
+        "wire",
+        "the action is judged before the key",
+        replace(opened, key="testid-nobody"),
+        "DescribeMoonService",
+        {},
+        r.NO_ACTION,
+    )

@@ -1,0 +1,106 @@
+"""The operator's side, over gRPC: where the suite gets its accounts, keys and locks from.
+
+Nothing here reads the database: what the suite tests with was made the way an internal service makes it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+from clients.base import Endpoint, Identity
+from reflection import Server
+
+PACKAGE = "activation.operator.v1"
+READ_ONLY = (
+    '{"Version":"1","Statement":[{"Effect":"Allow","Action":["cdn:Describe*","dcdn:Describe*"],"Resource":"*"}]}'
+)
+# An account that nothing keeps from opening; each trait below spoils one condition.
+ABLE = {
+    "realNameVerified": True,
+    "profileComplete": True,
+    "paymentMethodValid": True,
+    "balance": "1000000",
+    "site": "SITE_DOMESTIC",
+}
+TRAITS: dict[str, dict[str, Any]] = {
+    "bid": {"bidUser": True},
+    "intl": {"site": "SITE_INTL"},
+    "noname": {"realNameVerified": False},
+    "noprofile": {"profileComplete": False},
+    "nopay": {"paymentMethodValid": False},
+    "poor": {"balance": "-1"},
+    "noorder": {"ordersRefused": True},
+}
+
+
+class Operator:
+    """Calls the operator services of one process."""
+
+    # Random, so that a database that outlives a run can be used again.
+    _ids = itertools.count(random.randrange(2 * 10**15, 9 * 10**15))
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.server = Server(endpoint.grpc, endpoint.token)
+
+    def call(self, service: str, method: str, **fields: Any) -> Any:
+        """Calls `activation.operator.v1.<service>/<method>`."""
+        return self.server.call(f"{PACKAGE}.{service}", method, fields)[0]
+
+    def create_account(self, account_id: int | None = None, **traits: Any) -> int:
+        """Creates an account that may open everything, but for the traits given."""
+        account_id = account_id or next(self._ids)
+        self.call("AccountService", "CreateAccount", account={"accountId": str(account_id), **ABLE, **traits})
+        return account_id
+
+    def update_account(self, account_id: int, **fields: Any) -> None:
+        """Changes the named fields and no others."""
+        self.call(
+            "AccountService",
+            "UpdateAccount",
+            account={"accountId": str(account_id), **fields},
+            updateMask=",".join(fields),
+        )
+
+    def create_key(self, account_id: int, policy: str = "") -> Identity:
+        """Creates an access key; the secret is in this reply only."""
+        reply = self.call("AccessKeyService", "CreateAccessKey", accountId=str(account_id), policy=policy)
+        return Identity(account_id, reply.access_key.access_key_id, reply.access_key_secret)
+
+    def fresh(self, **traits: Any) -> Identity:
+        """A new account with a key."""
+        return self.create_key(self.create_account(**traits))
+
+    def disable_key(self, who: Identity) -> None:
+        """From here on the key is refused."""
+        self.call("AccessKeyService", "DisableAccessKey", accessKeyId=who.key)
+
+    def enable_key(self, who: Identity) -> None:
+        """The key works again."""
+        self.call("AccessKeyService", "EnableAccessKey", accessKeyId=who.key)
+
+    def lock(self, who: Identity, product: str, reason: str) -> None:
+        """Sets a lock on an instance."""
+        self.call(
+            "OperationLockService",
+            "Lock",
+            accountId=str(who.account_id),
+            product=f"PRODUCT_{product.upper()}",
+            reason=reason,
+            lockedBy="client suite",
+        )
+
+    def unlock(self, who: Identity, product: str, reason: str) -> None:
+        """Lifts a lock."""
+        self.call(
+            "OperationLockService",
+            "Unlock",
+            accountId=str(who.account_id),
+            product=f"PRODUCT_{product.upper()}",
+            reason=reason,
+        )
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.server.close()

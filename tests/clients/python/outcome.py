@@ -1,0 +1,109 @@
+"""What a call came to, in one shape for every client, and how replies on the wire are brought into it."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, field
+from typing import Any
+
+# XML does not say which elements are lists and which texts are booleans; the documentation does.
+LISTS = {"OperationLocks": "LockReason", "BillTypeData": "BillTypeDataItem"}
+BOOLEANS = {"Enabled", "OnService", "InDebt", "InDebtOverdue"}
+XML_HEAD = "<?xml version='1.0' encoding='UTF-8'?>"
+JSON_TYPE = "application/json;charset=utf-8"
+XML_TYPE = "text/xml;charset=utf-8"
+
+
+@dataclass
+class Outcome:
+    """The result of one call as its client shows it. `None` means: this client does not show it."""
+
+    ok: bool
+    fields: dict[str, Any] = field(default_factory=dict)
+    code: str | None = None
+    message: str | None = None
+    status: int | None = None
+    request_id: str | None = None
+    grpc: str | None = None
+    content_type: str | None = None
+    host_id: str | None = None
+    # What an adapter itself found wrong with the reply (wrong label, unreadable text, odd shape).
+    flaw: str | None = None
+
+    def __str__(self) -> str:
+        if self.ok:
+            text = f"success {json.dumps(self.fields, sort_keys=True, default=str)}"
+        else:
+            text = f"refusal {self.code!r} {self.message!r} grpc={self.grpc}"
+        return f"{text} status={self.status} request_id={self.request_id}" + (f" FLAW {self.flaw}" if self.flaw else "")
+
+
+def crashed(error: object) -> Outcome:
+    """A reply that the client could not read, or no reply: never a refusal, whatever the test expects."""
+    return Outcome(False, code="(client crashed)", message=str(error), flaw=f"the client crashed: {error}")
+
+
+def succeeded(fields: dict[str, Any], status: int | None = None, **more: Any) -> Outcome:
+    """A success; the request id moves from the fields to its own place."""
+    fields = dict(fields)
+    request_id = fields.pop("RequestId", None)
+    return Outcome(True, fields=fields, status=status, request_id=request_id, **more)
+
+
+def refused_by(body: dict[str, Any], status: int | None, **more: Any) -> Outcome:
+    """A refusal from the decoded error envelope."""
+    flaw = more.pop("flaw", None)
+    odd = [name for name, value in body.items() if name != "AccessDeniedDetail" and not isinstance(value, str)]
+    if odd and not flaw:
+        flaw = f"members of the error are not text: {odd}"
+    return Outcome(
+        False,
+        code=body.get("Code"),
+        message=body.get("Message"),
+        status=status,
+        request_id=body.get("RequestId"),
+        host_id=body.get("HostId"),
+        flaw=flaw,
+        **more,
+    )
+
+
+def from_http(action: str, status: int, content_type: str | None, body: bytes, want_xml: bool) -> Outcome:
+    """Reads a plain HTTP reply strictly: label, declaration, root element and members have to be as documented."""
+    expected = XML_TYPE if want_xml else JSON_TYPE
+    flaw = None if content_type == expected else f"Content-Type is {content_type!r}, not {expected!r}"
+    try:
+        if want_xml:
+            fields, problem = from_xml(action if status == 200 else None, body.decode())
+            flaw = flaw or problem
+        else:
+            fields = json.loads(body)
+    except (ValueError, ElementTree.ParseError) as error:
+        return crashed(f"{error} in {body!r}")
+    if status == 200:
+        return succeeded(fields, status, content_type=content_type, flaw=flaw)
+    return refused_by(fields, status, content_type=content_type, flaw=flaw)
+
+
+def from_xml(action: str | None, text: str) -> tuple[dict[str, Any], str | None]:
+    """The fields of an XML reply, and what is wrong with its frame. `action` is None for an error."""
+    root = ElementTree.fromstring(text)
+    expected = f"{action}Response" if action else "Error"
+    if root.tag != expected:
+        return _element(root), f"the root element is {root.tag}, not {expected}"
+    return _element(root), None if text.startswith(XML_HEAD) else f"the reply does not begin with {XML_HEAD}"
+
+
+def _element(element: ElementTree.Element) -> Any:
+    inner = LISTS.get(element.tag)
+    if inner:
+        return {inner: [_members(child) for child in element if child.tag == inner]}
+    if len(element) == 0:
+        text = element.text or ""
+        return {"true": True, "false": False}.get(text, text) if element.tag in BOOLEANS else text
+    return _members(element)
+
+
+def _members(element: ElementTree.Element) -> dict[str, Any]:
+    return {child.tag: _element(child) for child in element}

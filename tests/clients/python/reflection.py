@@ -1,0 +1,118 @@
+"""gRPC without generated code: messages and methods come from server reflection when the suite runs.
+
+Whoever calls the service with grpcurl or Postman relies on reflection, and it proves that what the server says about
+itself is enough to call it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from collections.abc import Sequence
+
+import grpc
+from google.protobuf import descriptor_pool, json_format, message_factory, unknown_fields
+from google.rpc import error_details_pb2
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from grpc_status import rpc_status
+
+Metadata = Sequence[tuple[str, str]]
+SPELLING = "activation.rpc.v1.spelling"
+UNKNOWN_NUMBER = 99
+
+
+class _WithToken(grpc.StreamStreamClientInterceptor):
+    """The reflection client takes no metadata; this adds the token to its calls."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def intercept_stream_stream(self, continuation: Any, details: Any, requests: Any) -> Any:
+        return continuation(details._replace(metadata=[("authorization", f"Bearer {self._token}")]), requests)
+
+
+class Server:
+    """One gRPC endpoint, described by itself."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self.channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
+        self._database = ProtoReflectionDescriptorDatabase(grpc.intercept_channel(self.channel, _WithToken(token)))
+        self.pool = descriptor_pool.DescriptorPool(self._database)
+        self.token = token
+
+    def services(self) -> set[str]:
+        """The services that the server says it has."""
+        return set(self._database.get_services())
+
+    def call(
+        self,
+        service: str,
+        method: str,
+        fields: dict[str, Any],
+        metadata: Metadata = (),
+        token: str | None = "",
+    ) -> tuple[Any, Metadata]:
+        """Calls a method; raises grpc.RpcError. `token` replaces the right one, and None leaves it out."""
+        described = self.pool.FindServiceByName(service).FindMethodByName(method)
+        request = message_factory.GetMessageClass(described.input_type)()
+        json_format.ParseDict(fields, request, descriptor_pool=self.pool)
+        reply = message_factory.GetMessageClass(described.output_type)
+        stub = self.channel.unary_unary(
+            f"/{service}/{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=reply.FromString,
+        )
+        given = self.token if token == "" else token
+        bearer = [] if given is None else [("authorization", f"Bearer {given}")]
+        answer, call = stub.with_call(request, timeout=15, metadata=[*bearer, *metadata])
+        return answer, [*(call.initial_metadata() or ()), *(call.trailing_metadata() or ())]
+
+    def input_fields(self, service: str, method: str) -> dict[str, Any]:
+        """The fields of a method's request by their documented names."""
+        described = self.pool.FindServiceByName(service).FindMethodByName(method)
+        return {field.json_name: field for field in described.input_type.fields}
+
+    def spellings(self, enum: Any) -> dict[str, int]:
+        """How the values of an enum are spelled on the wire of the query format, read from the option on each."""
+        number = self.pool.FindExtensionByName(SPELLING).number
+        found = {}
+        for value in enum.values:
+            for unknown in unknown_fields.UnknownFieldSet(value.GetOptions()):
+                if unknown.field_number == number:
+                    found[unknown.data.decode()] = value.number
+        return found
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.channel.close()
+
+
+def documented(server: Server, message: Any) -> dict[str, Any]:
+    """A reply under its documented names and spellings, so that it can be held against the other wire's."""
+    fields = json_format.MessageToDict(message, always_print_fields_with_no_presence=True, descriptor_pool=server.pool)
+    for field in message.DESCRIPTOR.fields:
+        if field.enum_type is not None and field.json_name in fields:
+            names = {
+                field.enum_type.values_by_number[number].name: text
+                for text, number in server.spellings(field.enum_type).items()
+            }
+            fields[field.json_name] = names.get(fields[field.json_name], fields[field.json_name])
+    return fields
+
+
+class Details:
+    """What the details of a gRPC error say."""
+
+    def __init__(self, error: Any) -> None:
+        self.reason: str | None = None
+        self.domain: str | None = None
+        self.metadata: dict[str, str] = {}
+        self.request_id: str | None = None
+        status = rpc_status.from_call(error)
+        for detail in status.details if status else ():
+            info, request = error_details_pb2.ErrorInfo(), error_details_pb2.RequestInfo()
+            if detail.Unpack(info):
+                self.reason, self.domain, self.metadata = info.reason, info.domain, dict(info.metadata)
+            elif detail.Unpack(request):
+                self.request_id = request.request_id
+        trailing = dict(error.trailing_metadata() or ())
+        self.request_id = self.request_id or trailing.get("x-request-id") or self.metadata.get("request_id")

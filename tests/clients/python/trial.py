@@ -1,0 +1,146 @@
+"""One client in one environment, and how what it sees is judged."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from collections.abc import Callable, Mapping
+
+from clients.base import Client, Endpoint, Identity
+from outcome import Outcome
+from refusals import Refusal
+from report import Report
+from signer import utc_text
+from world import World
+
+REQUEST_ID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
+WHOLE_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+HOST = "127.0.0.1"
+
+
+class Expected:
+    """A field whose value is not known beforehand: what it must be, in words and as a function."""
+
+    def __init__(self, words: str, test: Callable[[Any], bool]) -> None:
+        self._words, self.test = words, test
+
+    def __repr__(self) -> str:
+        return f"<{self._words}>"
+
+
+class Trial:
+    """Calls as a client, judges and records. Every reply, refusals included, needs a request id never seen before."""
+
+    _seen: set[str] = set()
+
+    def __init__(self, world: World, client: Client, report: Report) -> None:
+        self.world, self.client, self._report = world, client, report
+        self.started = world.now()
+
+    def call(
+        self,
+        who: Identity,
+        action: str,
+        params: Mapping[str, str] | None = None,
+        version: str | None = None,
+        endpoint: Endpoint | None = None,
+    ) -> Outcome:
+        """Calls without judging."""
+        return self.client.call(endpoint or self.world.turn(), who, action, params or {}, version)
+
+    def answers(
+        self,
+        group: str,
+        name: str,
+        who: Identity,
+        action: str,
+        params: Mapping[str, str] | None = None,
+        fields: Mapping[str, Any] | None = None,
+        version: str | None = None,
+    ) -> Outcome:
+        """Calls and expects a success with exactly these fields beside the request id."""
+        outcome = self.call(who, action, params, version)
+        self.judge(group, name, outcome, fields or {}, f"{action} {dict(params or {})} as {who.key}")
+        return outcome
+
+    def refuses(
+        self,
+        group: str,
+        name: str,
+        who: Identity,
+        action: str,
+        params: Mapping[str, str] | None,
+        refusal: Refusal,
+        version: str | None = None,
+    ) -> Outcome:
+        """Calls and expects a refusal."""
+        outcome = self.call(who, action, params, version)
+        self.judge(group, name, outcome, refusal, f"{action} {dict(params or {})} as {who.key}")
+        return outcome
+
+    def judge(self, group: str, name: str, outcome: Outcome, expected: Any, request: str) -> None:
+        """Holds an outcome against a Refusal or the fields of a success."""
+        if isinstance(expected, Refusal):
+            problem = expected.differs(outcome)
+        else:
+            problem = _fields_differ(outcome, expected)
+        problem = problem or outcome.flaw or self._frame(outcome)
+        if problem:
+            problem = f"{problem}\nrequest:  {request}\nexpected: {expected}\ngot:      {outcome}"
+        self.record(group, name, problem or "")
+
+    def record(self, group: str, name: str, problem: str = "") -> None:
+        """Records a check of any kind."""
+        self._report.record(self.world.name, self.client.row, group, name, problem)
+
+    def _frame(self, outcome: Outcome) -> str | None:
+        request_id = outcome.request_id
+        if not request_id or not REQUEST_ID.fullmatch(request_id):
+            return f"the request id is {request_id!r}, not a UUID in upper case"
+        if request_id in self._seen:
+            return f"the request id {request_id} was given before"
+        self._seen.add(request_id)
+        if outcome.host_id not in (None, HOST):
+            return f"HostId is {outcome.host_id!r}, not the host that was addressed, {HOST!r}"
+        if outcome.ok and outcome.status not in (None, 200):
+            return f"the HTTP status of a success is {outcome.status}"
+        return None
+
+    # Values that depend on the clock.
+
+    def recent(self) -> Expected:
+        """An instant since this trial began. With `--at`, the server's clock is ahead of ours by its starting time."""
+        earliest = utc_text(self.started)
+
+        def test(text: Any) -> bool:
+            latest = utc_text(self.world.now() + timedelta(seconds=30))
+            return bool(WHOLE_SECONDS.fullmatch(str(text))) and earliest <= text <= latest
+
+        return Expected(f"an instant since {earliest}, in whole seconds", test)
+
+    def next_midnight(self) -> Expected:
+        """The next 00:00 in UTC+8, seen from any instant since this trial began."""
+
+        def allowed() -> set[str]:
+            return {utc_text(_midnight_after(moment)) for moment in (self.started, self.world.now())}
+
+        return Expected(f"the next midnight in UTC+8, {sorted(allowed())}", lambda text: text in allowed())
+
+
+def _midnight_after(moment: datetime) -> datetime:
+    local = moment.astimezone(timezone(timedelta(hours=8)))
+    return (local.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)).astimezone(timezone.utc)
+
+
+def _fields_differ(outcome: Outcome, expected: Mapping[str, Any]) -> str | None:
+    if not outcome.ok:
+        return "it was refused"
+    missing, more = set(expected) - set(outcome.fields), set(outcome.fields) - set(expected)
+    if missing or more:
+        return f"fields missing: {sorted(missing)}, fields that should not be there: {sorted(more)}"
+    for name, value in expected.items():
+        found = outcome.fields[name]
+        if not (value.test(found) if isinstance(value, Expected) else found == value):
+            return f"{name} is {found!r}, not {value!r}"
+    return None
