@@ -103,10 +103,10 @@ impl Context {
         }
     }
 
-    /// Refuses everybody but a calling service.
-    pub fn service(&self) -> Result<(), Error> {
+    /// The name of the calling service; refuses everybody else. All that send the one token are one.
+    pub fn service_name(&self) -> Result<&'static str, Error> {
         match self.caller {
-            Caller::Service { .. } => Ok(()),
+            Caller::Service { .. } => Ok("service"),
             Caller::Account(_) => Err(Error::ServiceUnauthenticated),
         }
     }

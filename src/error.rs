@@ -5,24 +5,19 @@
 //! the code as `ErrorInfo.reason`: the published codes win over the upper-snake form that AIP-193
 //! asks for.
 
+mod field_violation;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use tonic::Code;
 
+pub use self::field_violation::FieldViolation;
+use self::field_violation::sentence;
 use crate::domain::Product;
 
 /// The cause of a fault, for the log only.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-/// A wrong field of an operator request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldViolation {
-    /// The field, as a path.
-    pub field: &'static str,
-    /// What is wrong with it.
-    pub description: String,
-}
 
 /// Everything that a request can end in other than its reply.
 #[derive(Debug)]
@@ -118,6 +113,10 @@ pub enum Error {
     AccountAlreadyExists,
     /// There is no such access key (operator).
     UnknownAccessKey,
+    /// There is no such charge-type change.
+    ChangeNotFound,
+    /// The charge-type change has taken effect.
+    ChangeInForce,
     /// The resource has changed since it was read.
     EtagMismatch,
     /// Fields of an operator request are wrong.
@@ -225,6 +224,8 @@ impl Error {
             Self::AccountNotFound                => row("AccountNotFound",               404, NotFound,           "There is no such account."),
             Self::AccountAlreadyExists           => row("AccountAlreadyExists",          409, AlreadyExists,      "The account exists already."),
             Self::UnknownAccessKey               => row("AccessKeyNotFound",             404, NotFound,           "There is no such access key."),
+            Self::ChangeNotFound                 => row("ChangeNotFound",                404, NotFound,           "There is no such charge-type change."),
+            Self::ChangeInForce                  => row("ChangeInForce",                 409, FailedPrecondition, "The charge-type change has taken effect."),
             Self::EtagMismatch                   => row("EtagMismatch",                  409, Aborted,            "The resource has changed since it was read: read it again."),
             Self::InvalidFields(violations)      => row("InvalidFields",                 400, InvalidArgument,    sentence(violations)),
             Self::MalformedMessage               => row("MalformedMessage",              400, InvalidArgument,    "The request is not a message of this method."),
@@ -275,11 +276,6 @@ impl Error {
     pub fn is_our_fault(&self) -> bool {
         self.http_status() >= 500
     }
-}
-
-fn sentence(violations: &[FieldViolation]) -> String {
-    let parts = violations.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.description));
-    parts.collect::<Vec<_>>().join("; ")
 }
 
 impl fmt::Display for Error {

@@ -80,14 +80,24 @@ fn fill_random(bytes: &mut [u8]) -> Result<(), Error> {
 
 /// The key that seals secrets at rest.
 #[derive(Clone)]
-pub struct SealingKey(Aes256Gcm);
+pub struct SealingKey {
+    cipher: Aes256Gcm,
+    /// Keys for other purposes are derived of it.
+    material: Zeroizing<Vec<u8>>,
+}
 
 impl SealingKey {
     /// Reads a key file's text: 32 bytes in base64; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = Zeroizing::new(STANDARD.decode(text.trim()).ok()?);
-        Some(Self(Aes256Gcm::new_from_slice(&bytes).ok()?))
+        let material = Zeroizing::new(STANDARD.decode(text.trim()).ok()?);
+        Some(Self { cipher: Aes256Gcm::new_from_slice(&material).ok()?, material })
+    }
+
+    /// A key for another purpose, which the label names. It tells nothing of this one.
+    #[must_use]
+    pub fn derive(&self, label: &str) -> [u8; 32] {
+        mac(&self.material, label).finalize().into_bytes().into()
     }
 
     /// A new key as the text of a key file.
@@ -102,7 +112,7 @@ impl SealingKey {
         let mut nonce = [0; NONCE_BYTES];
         fill_random(&mut nonce)?;
         let payload = Payload { msg: secret.expose().as_bytes(), aad: access_key_id.as_bytes() };
-        let sealed = self.0.encrypt(&Nonce::from(nonce), payload);
+        let sealed = self.cipher.encrypt(&Nonce::from(nonce), payload);
         let sealed = sealed.map_err(|_| Error::internal("a secret could not be sealed"))?;
         Ok([&[SEALED_FORM], &nonce[..], &sealed].concat())
     }
@@ -120,7 +130,7 @@ impl SealingKey {
             return Err(fault());
         }
         let payload = Payload { msg: sealed, aad: access_key_id.as_bytes() };
-        let opened = self.0.decrypt(&Nonce::from(*nonce), payload).map_err(|_| fault())?;
+        let opened = self.cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| fault())?;
         String::from_utf8(opened).map(Secret::new).map_err(|_| fault())
     }
 }

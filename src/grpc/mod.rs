@@ -11,6 +11,8 @@ pub mod status;
 use std::time::Instant;
 
 use chrono::Duration;
+use operator::page::PageTokens;
+pub(crate) use operator::repeat::KEPT as REQUEST_IDS_KEPT;
 use tonic::{Request, Response, Status};
 
 use crate::auth::secret::SealingKey;
@@ -30,6 +32,7 @@ pub struct Actions {
     /// How long a financial lock may hold before payment counts as overdue.
     overdue_grace: Duration,
     sealing_key: SealingKey,
+    page_tokens: PageTokens,
 }
 
 impl Actions {
@@ -41,7 +44,8 @@ impl Actions {
         overdue_grace: Duration,
         sealing_key: SealingKey,
     ) -> Self {
-        Self { store, limits, overdue_grace, sealing_key }
+        let page_tokens = PageTokens::new(&sealing_key);
+        Self { store, limits, overdue_grace, sealing_key, page_tokens }
     }
 }
 

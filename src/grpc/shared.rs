@@ -6,10 +6,10 @@ use crate::auth::secret::random_base32;
 use crate::context::Context;
 use crate::domain::account::{AccountId, Facts, Product};
 use crate::domain::charge_type::{ChargeType, Requested};
-use crate::domain::event::{AnyChargeType, Stamp};
+use crate::domain::event::{AnyChargeType, ChangeNotice, Stamp};
 use crate::domain::modifying::{self, Decision};
 use crate::domain::opening;
-use crate::domain::{Change, Instance};
+use crate::domain::{Change, Instance, Time};
 use crate::error::Error;
 use crate::storage::{Opening, ScheduledChange, SettledChange};
 
@@ -92,18 +92,17 @@ impl Actions {
             let Decision::Schedule { charge_type, effective_time, settle } = decision else {
                 return Ok(()); // nothing to do, or ours after an unknown outcome
             };
+            let settle = settle.map(|change| change.map(AnyChargeType::Internet));
             let newest = self.settle(context, product, &facts, settle).await?;
+            let charge_type = AnyChargeType::Internet(charge_type);
             let change = ScheduledChange {
                 account_id: facts.account.account_id,
                 account_version: facts.account.version,
-                product,
-                change_id,
-                charge_type: AnyChargeType::Internet(charge_type),
+                notice: ChangeNotice { change_id, product, charge_type, effective_time },
                 submitted_at: context.now,
-                effective_time,
                 stamp: Stamp::new(context.new_id(), context.wire_now, Some(newest)),
             };
-            match self.store.schedule_change(change).await {
+            match self.store.schedule_change(change, None).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(Error::OutcomeUnknown(cause)) => unknown = Some(cause),
@@ -115,22 +114,24 @@ impl Actions {
 
     /// Writes the event of a change that has taken effect, unless someone else has; the time of the
     /// newest event then.
-    async fn settle(
+    pub(super) async fn settle(
         &self,
         context: &Context,
         product: Product,
         facts: &Facts,
-        settle: Option<Change<ChargeType>>,
-    ) -> Result<crate::domain::Time, Error> {
+        settle: Option<Change<AnyChargeType>>,
+    ) -> Result<Time, Error> {
         let newest = facts.newest_event_time();
         let Some(change) = settle else { return Ok(newest) };
         let stamp = Stamp::new(context.new_id(), context.wire_now, Some(newest));
         let settled = SettledChange {
             account_id: facts.account.account_id,
-            product,
-            change_id: change.change_id,
-            charge_type: AnyChargeType::Internet(change.charge_type),
-            effective_time: change.effective_time,
+            notice: ChangeNotice {
+                change_id: change.change_id,
+                product,
+                charge_type: change.charge_type,
+                effective_time: change.effective_time,
+            },
             stamp,
         };
         self.store.settle_change(settled).await?;

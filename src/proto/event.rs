@@ -32,6 +32,10 @@ fn data(event: &Event) -> wire::event_data::Data {
             let change = Some(change(notice));
             Data::ChargeTypeChangeScheduled(wire::ChargeTypeChangeScheduled { change })
         }
+        Event::ChargeTypeChangeCancelled(notice) => {
+            let change = Some(change(notice));
+            Data::ChargeTypeChangeCancelled(wire::ChargeTypeChangeCancelled { change })
+        }
         Event::ChargeTypeChangeInForce(notice) => {
             let change = Some(change(notice));
             Data::ChargeTypeChangeInForce(wire::ChargeTypeChangeInForce { change })
@@ -50,9 +54,13 @@ fn data(event: &Event) -> wire::event_data::Data {
         Event::AccountChanged { version } => {
             Data::AccountChanged(wire::AccountChanged { version: *version })
         }
-        Event::AccessKeyChanged { access_key_id, disabled } => {
+        Event::AccessKeyChanged { access_key_id, disabled, deleted } => {
             let access_key_id = access_key_id.clone();
-            Data::AccessKeyChanged(wire::AccessKeyChanged { access_key_id, disabled: *disabled })
+            Data::AccessKeyChanged(wire::AccessKeyChanged {
+                access_key_id,
+                disabled: *disabled,
+                deleted: *deleted,
+            })
         }
     }
 }

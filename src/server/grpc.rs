@@ -18,6 +18,8 @@ use crate::proto::cdn::v1::cdn_service_server::CdnServiceServer;
 use crate::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
 use crate::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
 use crate::proto::operator::v1::account_service_server::AccountServiceServer;
+use crate::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeServiceServer;
+use crate::proto::operator::v1::instance_service_server::InstanceServiceServer;
 use crate::proto::operator::v1::operation_lock_service_server::OperationLockServiceServer;
 
 /// The largest gRPC message that is read, in bytes; every request of ours is far smaller.
@@ -44,7 +46,8 @@ pub(super) fn routes(
         };
     }
     serve!(CdnServiceServer, DcdnServiceServer);
-    serve!(AccountServiceServer, AccessKeyServiceServer, OperationLockServiceServer);
+    serve!(AccountServiceServer, AccessKeyServiceServer, InstanceServiceServer);
+    serve!(ChargeTypeChangeServiceServer, OperationLockServiceServer);
     let reflects = "the descriptors are those that the build made";
     routes.add_service(health);
     routes.add_service(reflection().build_v1().expect(reflects));

@@ -1,10 +1,11 @@
 //! Steps 4 and 6: all SQL there is. One function = one statement; no function decides business; a
 //! race ends in a named constraint; every time and id is bound. Every statement names the account,
-//! but for these: access keys by id, nonces, leases, the newest submission of all, and the version
-//! of the schema.
+//! but for these: access keys by id, nonces, leases, records of requests, operators' lists, due
+//! changes, the newest submission of all, and the version of the schema.
 
 mod access_keys;
 mod accounts;
+mod change_history;
 mod charge_type_changes;
 mod connect;
 mod events;
@@ -14,6 +15,7 @@ mod instances;
 mod leases;
 mod locks;
 mod nonces;
+mod requests;
 
 use std::future::Future;
 use std::time::Duration;
@@ -24,11 +26,13 @@ use tokio_util::task::TaskTracker;
 
 pub use access_keys::{NewAccessKey, StoredAccessKey};
 pub use accounts::AccountUpdate;
-pub use charge_type_changes::{ScheduledChange, SettledChange};
+pub use change_history::{DueChange, StoredChange};
+pub use charge_type_changes::{CancelledChange, ScheduledChange, SettledChange};
 pub use connect::{Options, create_database, migrate};
 pub use instances::Opening;
-pub use locks::{LiftedLock, NewLock};
+pub use locks::{LiftedLock, NewLock, StoredLock};
 pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
+pub use requests::RequestRecord;
 
 use crate::error::Error;
 

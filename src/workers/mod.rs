@@ -1,47 +1,49 @@
-//! What a clock causes, and no request: expired nonces are forgotten. Replicas share the work by
-//! leases; none of it is needed for an answer to be right.
+//! What a clock causes, and no request: due changes become events, expired nonces and request ids
+//! are forgotten. Replicas share the work by compare-and-set or by leases; none of it is needed for
+//! an answer to be right.
 
-use std::time::Duration;
+mod due_changes;
+mod forgetting;
 
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
+
+pub use due_changes::settle_due_changes;
+pub use forgetting::{forget_nonces, forget_requests};
 
 use crate::context::{Clock, new_id};
 use crate::error::Error;
-use crate::storage::{SLOT_SECONDS, Store, idle_slot};
-
-/// How often each replica looks.
-const INTERVAL: Duration = Duration::from_mins(1);
-const NONCES: &str = "nonces";
+use crate::storage::Store;
 
 /// Runs the workers until `shutdown`.
 pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
     let holder = new_id();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
-            () = shutdown.cancelled() => return,
+    let every = |interval| {
+        let shutdown = shutdown.clone();
+        async move {
+            tokio::select! {
+                () = tokio::time::sleep(interval) => true,
+                () = shutdown.cancelled() => false,
+            }
         }
-        if let Err(error) = forget_nonces(&store, &clock, holder).await {
-            let cause = std::error::Error::source(&error).map(tracing::field::display);
-            tracing::warn!(%error, cause, "expired nonces were not forgotten");
+    };
+    let due = async {
+        while every(due_changes::INTERVAL).await {
+            log("due changes were not settled", settle_due_changes(&store, &clock).await);
         }
-    }
+    };
+    let forgetting = async {
+        while every(forgetting::INTERVAL).await {
+            log("nonces were not forgotten", forget_nonces(&store, &clock, holder).await);
+            log("request ids were not forgotten", forget_requests(&store, &clock).await);
+        }
+    };
+    tokio::join!(due, forgetting);
 }
 
-/// Empties the idle table of the nonce ring: once a slot, in its middle, by the database's clock,
-/// by one replica.
-pub async fn forget_nonces(store: &Store, clock: &Clock, holder: Uuid) -> Result<(), Error> {
-    let Some(idle) = idle_slot(store.database_time().await?) else { return Ok(()) };
-    if store.nonce_slot_is_empty(idle).await? {
-        return Ok(());
+/// A worker that fails says so and tries again at its next turn.
+fn log(what: &str, outcome: Result<(), Error>) {
+    if let Err(error) = outcome {
+        let cause = std::error::Error::source(&error).map(tracing::field::display);
+        tracing::warn!(%error, cause, "{what}");
     }
-    let wire_now = clock.wire_now();
-    // The rest of the middle third at the most: the lease is gone before the slot is in use again.
-    let until = wire_now + chrono::Duration::seconds(SLOT_SECONDS / 3);
-    if store.take_lease(NONCES, holder, wire_now, until).await? {
-        store.empty_nonce_slot(idle).await?;
-        tracing::debug!(slot = idle, "expired nonces were forgotten");
-    }
-    Ok(())
 }

@@ -1,5 +1,8 @@
-//! The service as its users meet it: a real server on a fresh database of a real PostgreSQL, spoken to over sockets. The
-//! names of the tests are sentences of the documentation.
+//! The service as its users meet it: a real server on a fresh database of a real PostgreSQL, spoken
+//! to over sockets. The names of the tests are sentences of the documentation.
 
+mod charge_type_changes;
 mod open_cdn_service;
+mod operator_lists;
+mod operator_repeats;
 mod support;

@@ -83,6 +83,11 @@ impl Api {
         InterceptedService::new(self.channel().await, Calling { account_id })
     }
 
+    /// A channel with the token, for operators.
+    pub async fn operator(&self) -> Caller {
+        self.caller(None).await
+    }
+
     /// The CDN actions for an account.
     pub async fn cdn(&self, key: &Key) -> CdnServiceClient<Caller> {
         CdnServiceClient::new(self.caller(Some(key.account_id.to_string())).await)
@@ -135,14 +140,19 @@ impl Api {
         };
         change(&mut account);
         let account_id = account.account_id;
-        let create = operator::CreateAccountRequest { account: Some(account) };
+        let create =
+            operator::CreateAccountRequest { account: Some(account), request_id: String::new() };
         self.accounts().await.create_account(create).await.expect("created");
         self.key_of(account_id, policy).await
     }
 
     /// Another key of an account.
     pub async fn key_of(&self, account_id: i64, policy: &str) -> Key {
-        let create = operator::CreateAccessKeyRequest { account_id, policy: policy.to_owned() };
+        let create = operator::CreateAccessKeyRequest {
+            account_id,
+            policy: policy.to_owned(),
+            request_id: String::new(),
+        };
         let created =
             self.access_keys().await.create_access_key(create).await.expect("created").into_inner();
         Key {
@@ -174,6 +184,7 @@ impl Api {
             product: product.into(),
             reason: reason.to_owned(),
             locked_by: String::new(),
+            request_id: String::new(),
         };
         self.operation_locks().await.lock(lock).await.expect("locked");
     }

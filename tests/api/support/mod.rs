@@ -3,6 +3,7 @@
 
 pub mod database;
 pub mod grpc;
+pub mod operators;
 pub mod rest;
 
 use std::time::Duration;
@@ -96,6 +97,12 @@ impl Api {
     /// Lets the business clock stand still at an instant, `2018-03-31T16:00:00Z`.
     pub fn at(&self, instant: &str) {
         self.clock.set_now(time::parse(instant).expect("an instant"));
+    }
+
+    /// The service's own way to its database, for workers that tests call.
+    pub fn store(&self) -> storage::Store {
+        let url = self.database.url.parse().expect("a URL");
+        storage::Store::connect_lazily(storage::Options { url, connections: 2 })
     }
 
     /// Stops it as SIGTERM does, and waits until it has ended.
