@@ -5,6 +5,10 @@ pub mod database;
 pub mod grpc;
 pub mod rest;
 
+pub mod connection;
+pub mod drafts;
+pub mod refusals;
+
 use std::time::Duration;
 
 use cdn_activation::auth::secret::{SealingKey, ServiceToken};
