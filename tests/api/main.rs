@@ -2,6 +2,7 @@
 //! to over sockets. The names of the tests are sentences of the documentation.
 
 mod charge_type_changes;
+mod common_parameters;
 mod open_cdn_service;
 mod operator_lists;
 mod operator_repeats;

@@ -6,6 +6,10 @@ pub mod grpc;
 pub mod operators;
 pub mod rest;
 
+pub mod connection;
+pub mod drafts;
+pub mod refusals;
+
 use std::time::Duration;
 
 use cdn_activation::auth::secret::{SealingKey, ServiceToken};

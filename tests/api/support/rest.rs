@@ -218,7 +218,8 @@ impl Api {
 }
 
 impl Reply {
-    fn parse(bytes: &[u8]) -> Self {
+    /// Reads a reply off the wire.
+    pub fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
         let (head, body) =
             text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP: {text:?}"));
