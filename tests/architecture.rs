@@ -151,3 +151,29 @@ fn every_file_says_what_it_is() {
     assert!(silent.is_empty(), "{silent:?}");
     assert!(Path::new("README.md").exists());
 }
+
+/// What stands between `before` and the next `"` wherever a text says `before`.
+fn quoted_after(text: &str, before: &str) -> Vec<String> {
+    let parts = text.split(before).skip(1);
+    parts.filter_map(|part| part.split_once('"')).map(|(quoted, _)| quoted.to_owned()).collect()
+}
+
+#[test]
+fn the_readme_has_every_error_code_and_every_setting() {
+    let readme = fs::read_to_string("README.md").expect("a README");
+    let codes = quoted_after(&fs::read_to_string("src/error.rs").expect("UTF-8"), "=> row(\"");
+    let settings = quoted_after(&fs::read_to_string("src/config.rs").expect("UTF-8"), "env = \"");
+    assert!(
+        codes.len() > 40 && settings.len() > 15,
+        "{} codes, {} settings",
+        codes.len(),
+        settings.len()
+    );
+    let missing = codes.iter().chain(&settings).filter(|name| {
+        // Codes that differ in their last part share a cell: `InvalidAccessKeyId.NotFound` / `.Inactive`.
+        let last_part = name.rsplit_once('.').map(|(_, last)| format!("`.{last}`"));
+        !readme.contains(name.as_str()) && !last_part.is_some_and(|last| readme.contains(&last))
+    });
+    let missing: Vec<_> = missing.collect();
+    assert!(missing.is_empty(), "the README says nothing of {missing:?}");
+}
