@@ -1,5 +1,7 @@
-//! What a clock causes, and no request: expired nonces are forgotten. Replicas share the work by
-//! leases; none of it is needed for an answer to be right.
+//! What a clock causes, and no request: expired nonces are forgotten, orders that were left over are
+//! cancelled. Replicas share the work by leases; none of it is needed for an answer to be right.
+
+pub mod reconciler;
 
 use std::time::Duration;
 

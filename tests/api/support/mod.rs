@@ -69,6 +69,7 @@ impl Api {
                 url: database.url.parse().expect("a URL"),
                 connections: 8,
             },
+            orders: None,
             sealing_key: sealing_key.clone(),
             service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
             timestamp_window: chrono::Duration::minutes(15),
