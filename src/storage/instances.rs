@@ -70,15 +70,20 @@ macro_rules! open_instance {
 const OPEN_INSTANCE: &str = open_instance!("", "account", "");
 
 // The intent is locked before anything is written: whoever abandons it comes either before, and
-// nothing is opened, or after, and finds it opened.
+// nothing is opened, or after, and finds it opened. It is locked after the account: who waits for
+// the account does not hold up the reconciler.
 const OPEN_INSTANCE_OF_INTENT: &str = open_instance!(
     "intent AS (
-        SELECT account_id
+        SELECT order_intents.account_id
         FROM order_intents
-        WHERE account_id = $1 AND order_id = $13 AND opened_at IS NULL AND abandoned_at IS NULL
-        FOR UPDATE
+        JOIN account ON account.account_id = order_intents.account_id
+        WHERE order_intents.account_id = $1
+            AND order_intents.order_id = $13
+            AND order_intents.opened_at IS NULL
+            AND order_intents.abandoned_at IS NULL
+        FOR UPDATE OF order_intents
     ), ",
-    "account JOIN intent USING (account_id)",
+    "intent",
     ", settled AS (
         UPDATE order_intents
         SET opened_at = $14

@@ -2,4 +2,7 @@
 //! names of the tests are sentences of the documentation.
 
 mod open_cdn_service;
+mod orders_broken;
+mod orders_killed;
+mod orders_placed;
 mod support;

@@ -1,8 +1,11 @@
 //! A running service for a test: its own database, its own accounts and keys, a clock whose hands
 //! can be moved.
 
+pub mod commerce;
 pub mod database;
 pub mod grpc;
+pub mod process;
+pub mod proxy;
 pub mod rest;
 
 use std::time::Duration;
