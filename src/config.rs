@@ -116,6 +116,19 @@ pub struct SharedSettings {
     /// How far a signed timestamp may be from the clock, either way; at most 15m.
     #[arg(long, env = "TIMESTAMP_WINDOW", default_value = "15m", value_parser = parse_window)]
     pub timestamp_window: Duration,
+    /// The commerce system that takes the orders of openings: http://host:port, or https://host:port,
+    /// trusted by the certificates of the operating system (or SSL_CERT_FILE). It implements
+    /// activation.order.v1.OrderService. Without it orders are rows of our own.
+    #[arg(long, env = "ORDER_ENDPOINT")]
+    pub order_endpoint: Option<String>,
+    /// How long placing an order may take there, repeats included; then the opening is refused. From
+    /// 100ms to 5s, below the deadline of a request.
+    #[arg(long, env = "ORDER_TIMEOUT", default_value = "2s", value_parser = parse_order_timeout)]
+    pub order_timeout: Duration,
+    /// How long after its request an order that was not opened is cancelled by a reconciler, where the
+    /// request could not. Longer than ORDER_TIMEOUT.
+    #[arg(long, env = "ORDER_RECONCILE_AFTER", default_value = "60s", value_parser = parse_duration)]
+    pub order_reconcile_after: Duration,
     /// How long to go on serving, unready, after SIGTERM before the listeners close.
     #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
     pub drain_delay: Duration,
@@ -186,6 +199,14 @@ fn parse_window(text: &str) -> Result<Duration, String> {
     Ok(window)
 }
 
+fn parse_order_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text)?;
+    if !(Duration::from_millis(100)..=Duration::from_secs(5)).contains(&timeout) {
+        return Err("the timeout is not between 100ms and 5s".to_owned());
+    }
+    Ok(timeout)
+}
+
 /// A span of time as settings spell it: `900s`, `15m`, `24h`, `250ms`, or a bare number of seconds.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) =
@@ -221,6 +242,8 @@ mod tests {
         for wrong in ["15 m", "", "m", "-1s", "9223372036854775807d"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
+        assert!(parse_order_timeout("2s").is_ok());
+        assert!(parse_order_timeout("99ms").is_err() && parse_order_timeout("6s").is_err());
         assert!(parse_window("15m").is_ok() && parse_window("901s").is_err());
     }
 }

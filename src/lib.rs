@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Who may call whom: `main → commands → server → rest → auth → storage → domain → error`; `rest`
-//! reaches `grpc` only by an in-process gRPC call; `grpc` uses `domain`, `storage`, `proto`,
-//! `context`, `error`. `tests/architecture.rs` holds it.
+//! reaches `grpc` only by an in-process gRPC call; `grpc` uses `domain`, `storage`, `orders`,
+//! `proto`, `context`, `error`. `tests/architecture.rs` holds it.
 
 pub mod auth;
 pub mod commands;
@@ -20,6 +20,7 @@ pub mod error;
 pub mod grpc;
 pub mod logging;
 pub mod metrics;
+pub mod orders;
 pub mod proto;
 pub mod rest;
 pub mod server;

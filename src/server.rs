@@ -25,6 +25,7 @@ use crate::context::Clock;
 use crate::domain::opening::Limits;
 use crate::grpc::Actions;
 use crate::metrics::Metrics;
+use crate::orders::{self, Orders};
 use crate::proto::DESCRIPTORS;
 use crate::rest::{Dispatch, Shim};
 use crate::storage::{self, Store};
@@ -37,6 +38,8 @@ pub struct Settings {
     pub addresses: Addresses<String>,
     /// The database.
     pub database: storage::Options,
+    /// The commerce system that takes orders; without one they are rows of our own.
+    pub orders: Option<orders::Settings>,
     /// The key that seals secrets at rest.
     pub sealing_key: SealingKey,
     /// The token of calling services; without one gRPC refuses everybody.
@@ -92,6 +95,7 @@ pub struct Server {
 /// What one runtime needs to answer requests. Nothing of it crosses runtimes.
 struct Core {
     store: Store,
+    orders: Orders,
     routes: Routes,
     shim: Shim,
 }
@@ -134,6 +138,9 @@ impl Server {
         let store = core.store.clone();
         let workers =
             tokio::spawn(workers::run(store.clone(), settings.clock.clone(), shutdown.clone()));
+        let (orders, clock) = (core.orders, settings.clock.clone());
+        let reconciling = workers::reconciler::run(store.clone(), orders, clock, shutdown.clone());
+        let reconciling = tokio::spawn(reconciling);
         let following = readiness.clone().follow(store.clone(), metrics.clone(), shutdown.clone());
         let following = tokio::spawn(following);
         let ops = serve_ops(listeners.ops, readiness.clone(), metrics, shutdown.clone());
@@ -155,7 +162,7 @@ impl Server {
         tokio::time::sleep(settings.drain_delay).await;
         shutdown.cancel();
         // A connection that never said anything, or a health watch, would hold the drain for ever.
-        let drained = async { tokio::join!(calls, rest, ops, workers, following) };
+        let drained = async { tokio::join!(calls, rest, ops, workers, reconciling, following) };
         if tokio::time::timeout(settings.drain_timeout, drained).await.is_err() {
             tracing::warn!(timeout = ?settings.drain_timeout, "some connections were cut off");
         }
@@ -170,15 +177,17 @@ async fn bind(address: &str) -> Result<TcpListener, BindError> {
 
 fn core(settings: &Settings, metrics: &Metrics, health: HealthServer<impl Health>) -> Core {
     let store = Store::connect_lazily(settings.database.clone());
-    let (limits, grace) = (settings.limits, settings.overdue_grace);
-    let actions = Actions::new(store.clone(), limits, grace, settings.sealing_key.clone());
+    let orders = Orders::new(settings.orders.clone());
+    let (limits, grace, sealing_key) =
+        (settings.limits, settings.overdue_grace, settings.sealing_key.clone());
+    let actions = Actions::new(store.clone(), orders.clone(), limits, grace, sealing_key);
     let routes = grpc::routes(&actions, health, metrics.clone());
     let authenticator =
         Authenticator::new(store.clone(), settings.sealing_key.clone(), settings.timestamp_window);
     let dispatch = Dispatch::new().expect("a test reads the descriptors that the build made");
     let clock = settings.clock.clone();
     let shim = Shim::new(Arc::new(dispatch), authenticator, routes.clone(), clock);
-    Core { store, routes, shim }
+    Core { store, orders, routes, shim }
 }
 
 async fn serve_rest(listener: TcpListener, shim: Shim, shutdown: CancellationToken) {

@@ -4,6 +4,7 @@
 mod cdn;
 mod dcdn;
 pub mod layers;
+mod opening;
 pub mod operator;
 mod shared;
 pub mod status;
@@ -19,6 +20,7 @@ use crate::auth::secret::SealingKey;
 use crate::context::{Context, RequestId};
 use crate::domain::opening::Limits;
 use crate::error::Error;
+use crate::orders::Orders;
 use crate::storage::Store;
 
 /// What a method returns.
@@ -28,6 +30,7 @@ type Reply<T> = Result<Response<T>, Status>;
 #[derive(Clone, Debug)]
 pub struct Actions {
     store: Store,
+    orders: Orders,
     limits: Limits,
     /// How long a financial lock may hold before payment counts as overdue.
     overdue_grace: Duration,
@@ -40,12 +43,13 @@ impl Actions {
     #[must_use]
     pub fn new(
         store: Store,
+        orders: Orders,
         limits: Limits,
         overdue_grace: Duration,
         sealing_key: SealingKey,
     ) -> Self {
         let page_tokens = PageTokens::new(&sealing_key);
-        Self { store, limits, overdue_grace, sealing_key, page_tokens }
+        Self { store, orders, limits, overdue_grace, sealing_key, page_tokens }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::proto;
 /// `account_id` of each row it wrote, and what the statement answers is how many. `$1` to `$6` are
 /// the event's ([`EventRow::query`]), its own parameters begin with `$7`; `$1` is the account.
 macro_rules! with_event {
-    ($ctes:literal) => {
+    ($ctes:expr) => {
         concat!(
             "WITH ",
             $ctes,

@@ -1,7 +1,7 @@
 //! Steps 4 and 6: all SQL there is. One function = one statement; no function decides business; a
 //! race ends in a named constraint; every time and id is bound. Every statement names the account,
 //! but for these: access keys by id, nonces, leases, records of requests, operators' lists, due
-//! changes, the newest submission of all, and the version of the schema.
+//! changes, due and old intents, the newest submission of all, and the version of the schema.
 
 mod access_keys;
 mod accounts;
@@ -15,6 +15,7 @@ mod instances;
 mod leases;
 mod locks;
 mod nonces;
+mod order_intents;
 mod requests;
 
 use std::future::Future;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 pub use access_keys::{NewAccessKey, StoredAccessKey};
@@ -32,6 +34,7 @@ pub use connect::{Options, create_database, migrate};
 pub use instances::Opening;
 pub use locks::{LiftedLock, NewLock, StoredLock};
 pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
+pub use order_intents::DueIntent;
 pub use requests::RequestRecord;
 
 use crate::error::Error;
@@ -94,6 +97,15 @@ impl Store {
             }
         });
         task.await.map_err(Error::internal)?
+    }
+
+    /// Runs work of several steps that a caller who hangs up must not leave half done, in a task of
+    /// its own; [`Store::close`] waits for it.
+    pub fn see_through<F>(&self, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.writes.spawn(work)
     }
 
     /// Whether the database answers and holds the schema that this program needs; the error says

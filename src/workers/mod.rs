@@ -1,6 +1,8 @@
-//! What a clock causes, and no request: due changes become events, expired nonces and request ids
-//! are forgotten. Replicas share the work by compare-and-set or by leases; none of it is needed for
-//! an answer to be right.
+//! What a clock causes, and no request: due changes become events, orders that were left over are
+//! cancelled, expired nonces and request ids are forgotten. Replicas share the work by
+//! compare-and-set or by leases; none of it is needed for an answer to be right.
+
+pub mod reconciler;
 
 mod due_changes;
 mod forgetting;

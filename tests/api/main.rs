@@ -6,4 +6,7 @@ mod common_parameters;
 mod open_cdn_service;
 mod operator_lists;
 mod operator_repeats;
+mod orders_broken;
+mod orders_killed;
+mod orders_placed;
 mod support;

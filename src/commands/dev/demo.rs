@@ -169,6 +169,7 @@ async fn open(
         opening_time: instant("2018-03-19T11:16:11Z")?,
         ordered_at: wire_now,
         stamp: Stamp::new(new_id(), wire_now, Some(facts.newest_event_time())),
+        has_intent: false,
     };
     store.open_instance(opening).await.map(|_| ())
 }

@@ -12,12 +12,14 @@ use crate::support::rest::{Key, Parameters, query};
 impl Api {
     /// Disables a key as operators do.
     pub(super) async fn disable(&self, key: &Key) {
-        let request = DisableAccessKeyRequest { access_key_id: key.id.clone() };
+        let request =
+            DisableAccessKeyRequest { access_key_id: key.id.clone(), ..Default::default() };
         self.access_keys().await.disable_access_key(request).await.expect("disabled");
     }
 
     async fn enable(&self, key: &Key) {
-        let request = EnableAccessKeyRequest { access_key_id: key.id.clone() };
+        let request =
+            EnableAccessKeyRequest { access_key_id: key.id.clone(), ..Default::default() };
         self.access_keys().await.enable_access_key(request).await.expect("enabled");
     }
 }

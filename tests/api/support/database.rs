@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use cdn_activation::commands::dev::postgres::{Durability, Options, PrivatePostgres};
 use cdn_activation::storage;
@@ -95,5 +96,31 @@ impl Database {
         let mut connection = self.connect().await;
         sqlx::raw_sql(statement).execute(&mut connection).await.expect("runs");
         connection.close().await.expect("closed");
+    }
+}
+
+impl Database {
+    /// Waits until a statement with this text waits for a lock.
+    pub async fn waits_for_a_lock(&self, text: &str) {
+        let mut connection = self.connect().await;
+        let waiting = async {
+            loop {
+                let waits: bool = sqlx::query_scalar(
+                    "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()
+                        AND wait_event_type = 'Lock' AND position($1 IN query) > 0)",
+                )
+                .bind(text)
+                .fetch_one(&mut connection)
+                .await
+                .expect("reads");
+                if waits {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        assert!(waited.is_ok(), "nobody waits for a lock with {text}");
     }
 }

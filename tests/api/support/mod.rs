@@ -1,9 +1,12 @@
 //! A running service for a test: its own database, its own accounts and keys, a clock whose hands
 //! can be moved.
 
+pub mod commerce;
 pub mod database;
 pub mod grpc;
 pub mod operators;
+pub mod process;
+pub mod proxy;
 pub mod rest;
 
 pub mod connection;
@@ -74,6 +77,7 @@ impl Api {
                 url: database.url.parse().expect("a URL"),
                 connections: 8,
             },
+            orders: None,
             sealing_key: sealing_key.clone(),
             service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
             timestamp_window: chrono::Duration::minutes(15),

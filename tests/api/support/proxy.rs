@@ -1,0 +1,160 @@
+//! A connection that breaks when a test says so: a proxy before a server, on which replies are held
+//! back, connections cut off, and new ones turned away.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use sqlx::postgres::PgConnectOptions;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::database::Database;
+
+/// What is behind a proxy.
+#[derive(Clone)]
+enum Upstream {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// A running proxy.
+#[derive(Clone)]
+pub struct Proxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    upstream: Upstream,
+    turns_away: AtomicBool,
+    connections: AtomicUsize,
+    holds_replies: watch::Sender<bool>,
+    cut: Mutex<CancellationToken>,
+}
+
+impl Proxy {
+    /// Before a server on TCP.
+    pub async fn before(upstream: SocketAddr) -> Self {
+        Self::start(Upstream::Tcp(upstream)).await
+    }
+
+    /// Before a database; and the URL that leads through it.
+    pub async fn before_database(database: &Database) -> (Self, String) {
+        let options: PgConnectOptions = database.url.parse().expect("a URL");
+        let upstream = match options.get_socket() {
+            Some(directory) => {
+                Upstream::Unix(directory.join(format!(".s.PGSQL.{}", options.get_port())))
+            }
+            None => {
+                let host = (options.get_host(), options.get_port());
+                let found = tokio::net::lookup_host(host).await.expect("a host").next();
+                Upstream::Tcp(found.expect("an address"))
+            }
+        };
+        let proxy = Self::start(upstream).await;
+        let (user, name) = (options.get_username(), options.get_database().expect("a name"));
+        let url = format!("postgres://{user}@{}/{name}?sslmode=disable", proxy.address);
+        (proxy, url)
+    }
+
+    async fn start(upstream: Upstream) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let inner = Arc::new(Inner {
+            upstream,
+            turns_away: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+            holds_replies: watch::Sender::new(false),
+            cut: Mutex::default(),
+        });
+        let accepting = Arc::clone(&inner);
+        tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.expect("accepts");
+                accepting.connections.fetch_add(1, Ordering::Relaxed);
+                if !accepting.turns_away.load(Ordering::Relaxed) {
+                    tokio::spawn(Arc::clone(&accepting).serve(client));
+                }
+            }
+        });
+        Self { address, inner }
+    }
+
+    /// How many connections were made to it so far, those turned away included.
+    pub fn connections(&self) -> usize {
+        self.inner.connections.load(Ordering::Relaxed)
+    }
+
+    /// From now on new connections are closed at once, or not any more.
+    pub fn turn_away(&self, turn_away: bool) {
+        self.inner.turns_away.store(turn_away, Ordering::Relaxed);
+    }
+
+    /// Cuts off every connection there is.
+    pub fn cut(&self) {
+        let mut cut = self.inner.cut.lock().expect("not poisoned");
+        cut.cancel();
+        *cut = CancellationToken::new();
+    }
+
+    /// Holds back what the server says, or lets it go. Requests pass.
+    pub fn hold_replies(&self, hold: bool) {
+        self.inner.holds_replies.send_replace(hold);
+    }
+}
+
+impl Inner {
+    async fn serve(self: Arc<Self>, client: TcpStream) {
+        let cut = self.cut.lock().expect("not poisoned").clone();
+        client.set_nodelay(true).ok();
+        let (from_client, to_client) = client.into_split();
+        let held = self.holds_replies.subscribe();
+        let relaying = async {
+            match &self.upstream {
+                Upstream::Tcp(address) => {
+                    let Ok(server) = TcpStream::connect(address).await else { return };
+                    server.set_nodelay(true).ok();
+                    let (from_server, to_server) = server.into_split();
+                    relay(from_client, to_server, from_server, to_client, held).await;
+                }
+                Upstream::Unix(path) => {
+                    let Ok(server) = UnixStream::connect(path).await else { return };
+                    let (from_server, to_server) = server.into_split();
+                    relay(from_client, to_server, from_server, to_client, held).await;
+                }
+            }
+        };
+        tokio::select! {
+            () = relaying => {}
+            () = cut.cancelled() => {}
+        }
+    }
+}
+
+async fn relay(
+    mut from_client: impl AsyncRead + Unpin,
+    mut to_server: impl AsyncWrite + Unpin,
+    mut from_server: impl AsyncRead + Unpin,
+    mut to_client: impl AsyncWrite + Unpin,
+    mut held: watch::Receiver<bool>,
+) {
+    let requests = tokio::io::copy(&mut from_client, &mut to_server);
+    let replies = async {
+        let mut bytes = vec![0; 16 * 1024];
+        while let Ok(length @ 1..) = from_server.read(&mut bytes).await {
+            held.wait_for(|held| !held).await.expect("the proxy has the sender");
+            if to_client.write_all(&bytes[..length]).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        _ = requests => {}
+        () = replies => {}
+    }
+}
