@@ -2,4 +2,6 @@
 //! names of the tests are sentences of the documentation.
 
 mod open_cdn_service;
+mod open_dcdn_service;
+mod seeds;
 mod support;

@@ -1,9 +1,16 @@
 //! A running service for a test: its own database, its own accounts and keys, a clock whose hands
 //! can be moved.
 
+pub mod call;
 pub mod database;
 pub mod grpc;
+pub mod leaves;
+pub mod refusals;
 pub mod rest;
+pub mod seed;
+pub mod setup;
+pub mod stored;
+pub mod wires;
 
 use std::time::Duration;
 
