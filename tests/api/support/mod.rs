@@ -5,6 +5,7 @@ pub mod call;
 pub mod database;
 pub mod grpc;
 pub mod leaves;
+pub mod proxy;
 pub mod refusals;
 pub mod rest;
 pub mod seed;

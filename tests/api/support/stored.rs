@@ -14,6 +14,15 @@ use super::database::Database;
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Opens CDN for an account (`$1`) past the service, as another's statement would, but for order and
+/// event.
+pub const OPENED_BY_ANOTHER: &str = "
+    INSERT INTO instances (account_id, product, instance_id, internet_charge_type, opening_time,
+        order_id, event_time)
+    SELECT account_id, 'cdn', 'another', 'PayByTraffic', created_at, gen_random_uuid(), created_at
+    FROM accounts
+    WHERE account_id = $1";
+
 /// A row of `event_outbox`.
 #[derive(Debug, FromRow)]
 pub struct StoredEvent {
@@ -108,6 +117,28 @@ impl Database {
              WHERE datname = current_database() AND application_name = 'cdn-activation'
                  AND state <> 'idle'";
         self.wait_until(busy, 0).await;
+    }
+
+    /// Ends what waits for a lock by a statement that counts what it ended, and waits until the
+    /// service waits for a lock once more.
+    pub async fn end_blocked(&self, end: &'static str) {
+        let since = "SELECT max(query_start) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'cdn-activation'
+                 AND wait_event_type = 'Lock'";
+        let mut connection = self.connect().await;
+        let first: Option<Time> =
+            sqlx::query_scalar(since).fetch_one(&mut connection).await.expect("reads");
+        assert_eq!(self.count(end).await, 1, "{end}");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now: Option<Time> =
+                sqlx::query_scalar(since).fetch_one(&mut connection).await.expect("reads");
+            if now > first {
+                return;
+            }
+            assert!(Instant::now() < deadline, "it is not tried again: {end}");
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
     }
 
     async fn wait_until(&self, statement: &'static str, count: i64) {
