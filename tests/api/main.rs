@@ -1,6 +1,8 @@
 //! The service as its users meet it: a real server on a fresh database of a real PostgreSQL, spoken to over sockets. The
 //! names of the tests are sentences of the documentation.
 
+mod describe_cdn_service;
+mod describe_dcdn_service;
 mod failing_database;
 mod open_cdn_service;
 mod open_dcdn_service;
