@@ -18,6 +18,7 @@ const OPEN_DCDN: &str =
 const MODIFY: &str = "Action=ModifyCdnService&InternetChargeType=PayByBandwidth";
 const WRITES_AN_OPENING: &str = "INSERT INTO instances";
 const WRITES_A_CHANGE: &str = "INSERT INTO charge_type_changes";
+const SETTLES_A_CHANGE: &str = "SET in_force_event_at";
 const READS_FACTS: &str = "FROM accounts a";
 
 /// A service that reaches its database through a proxy, and the database itself.
@@ -68,6 +69,33 @@ async fn a_change_whose_connection_is_lost_succeeds_and_was_submitted_once() {
             let types: Vec<_> = types.iter().map(|event| event.type_name.as_str()).collect();
             let scheduled = "activation.charge_type_change.scheduled";
             assert_eq!(types, ["activation.instance.opened", scheduled], "{cut:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_settles_the_one_before_survives_a_lost_connection_too() {
+    let (api, proxy, database) = behind_a_proxy().await;
+    for cut in [Cut::BeforeTheReply, Cut::BeforeTheStatement] {
+        for wire in [Wire::V1Get, Wire::Grpc] {
+            api.at("2018-03-19T11:16:11Z");
+            let key = api.account().await;
+            api.open_cdn(&key).await;
+            api.get(&key, MODIFY).await.succeeded();
+            api.at("2018-03-19T16:00:00Z");
+            proxy.cut(SETTLES_A_CHANGE, cut);
+            let back = "Action=ModifyCdnService&InternetChargeType=PayByTraffic";
+            assert_eq!(api.ask(wire, &key, back).await.code(), "OK", "{cut:?}");
+            assert!(proxy.has_cut());
+            let events = database.events(key.account_id).await;
+            let types: Vec<_> = events.iter().map(|event| event.type_name.as_str()).collect();
+            let expected = [
+                "activation.instance.opened",
+                "activation.charge_type_change.scheduled",
+                "activation.charge_type_change.in_force",
+                "activation.charge_type_change.scheduled",
+            ];
+            assert_eq!(types, expected, "{cut:?}");
         }
     }
 }

@@ -4,6 +4,8 @@
 mod describe_cdn_service;
 mod describe_dcdn_service;
 mod failing_database;
+mod modify_cdn_service;
+mod modify_races;
 mod open_cdn_service;
 mod open_dcdn_service;
 mod opening_races;
