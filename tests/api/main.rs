@@ -1,6 +1,7 @@
 //! The service as its users meet it: a real server on a fresh database of a real PostgreSQL, spoken to over sockets. The
 //! names of the tests are sentences of the documentation.
 
+mod bill_type;
 mod describe_cdn_service;
 mod describe_dcdn_service;
 mod failing_database;
@@ -11,3 +12,4 @@ mod open_dcdn_service;
 mod opening_races;
 mod seeds;
 mod support;
+mod user_status;
