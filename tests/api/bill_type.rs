@@ -1,4 +1,4 @@
-//! DescribeCdnUserBillType and DescribeDcdnUserBillType: which charge types were in force during a
+//! `DescribeCdnUserBillType` and `DescribeDcdnUserBillType`: which charge types were in force during a
 //! span of time, in the words of the history.
 
 use cdn_activation::domain::{ChargeType, Product, WebsocketChargeType};

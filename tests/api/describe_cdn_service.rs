@@ -1,4 +1,4 @@
-//! DescribeCdnService: what is in force now, from the opening, the dated changes and the clock
+//! `DescribeCdnService`: what is in force now, from the opening, the dated changes and the clock
 //! alone; what was submitted last; and what locks the service.
 
 use cdn_activation::domain::{ChargeType, Product};

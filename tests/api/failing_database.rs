@@ -44,7 +44,9 @@ async fn an_opening_whose_connection_is_lost_succeeds_and_happened_once() {
         for wire in [Wire::V1Get, Wire::Grpc] {
             for given in [OPEN, OPEN_DCDN] {
                 let key = api.account().await;
-                cuts.iter().for_each(|(statement, cut)| proxy.cut(statement, *cut));
+                for (statement, cut) in cuts {
+                    proxy.cut(statement, *cut);
+                }
                 assert_eq!(api.ask(wire, &key, given).await.code(), "OK", "{cuts:?}");
                 assert!(proxy.has_cut(), "{cuts:?}");
                 assert_eq!(database.openings(key.account_id).await, (1, 1, 1), "{cuts:?}");

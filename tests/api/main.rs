@@ -2,6 +2,7 @@
 //! names of the tests are sentences of the documentation.
 
 mod bill_type;
+mod both_wires;
 mod describe_cdn_service;
 mod describe_dcdn_service;
 mod failing_database;

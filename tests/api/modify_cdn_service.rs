@@ -1,4 +1,4 @@
-//! ModifyCdnService: its rules over both wires and their order, what counts as nothing to do, and
+//! `ModifyCdnService`: its rules over both wires and their order, what counts as nothing to do, and
 //! when a change takes effect. The current charge type decides that, not the next one.
 
 use cdn_activation::domain::{ChargeType, Product};
@@ -22,6 +22,9 @@ const MISSING: Refusal =
     missing("MissingInternetChargeType", "InternetChargeType is mandatory for this action.");
 const INVALID: Refusal =
     invalid_parameter("The specified value of parameter \"InternetChargeType\" is not valid.");
+
+/// What operators change of an account.
+type Change = fn(&mut Account);
 
 /// Cancels what is pending, as operators do.
 const CANCEL: &str = "UPDATE charge_type_changes SET cancelled_at = submitted_at
@@ -133,7 +136,7 @@ async fn each_rule_refuses_by_itself_and_nothing_is_changed() {
         api.refuses(&key, TO_BANDWIDTH, &refusal).await;
         assert_eq!(changes(&api, &key).await, (0, 0), "{reason}");
     }
-    let wrong: [(fn(&mut Account), Refusal); 2] = [
+    let wrong: [(Change, Refusal); 2] = [
         (|account| account.balance = -1, BALANCE),
         (|account| account.payment_method_valid = false, PAYMENT_METHOD),
     ];
@@ -202,8 +205,8 @@ async fn what_opening_asks_for_beyond_the_table_of_changes_does_not_matter() {
 #[tokio::test]
 async fn asking_for_what_is_pending_or_in_force_changes_nothing_and_succeeds_locked_or_not() {
     let api = Api::start().await;
-    let nothing: fn(&mut Account) = |_| {};
-    let poor: fn(&mut Account) = |account| {
+    let nothing: Change = |_| {};
+    let poor: Change = |account| {
         (account.balance, account.payment_method_valid) = (-1, false);
     };
     for locks in [&[][..], &["security"], &["financial"], &["security", "financial"]] {

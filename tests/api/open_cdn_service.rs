@@ -6,7 +6,7 @@ use cdn_activation::domain::{Time, time};
 use cdn_activation::proto::billing::v1::{ChargeType, Product, WebsocketChargeType};
 use cdn_activation::proto::events::v1::event_data::Data;
 use cdn_activation::proto::operator::v1::{Account, Site};
-use sqlx::types::Uuid;
+use uuid::Uuid;
 
 use crate::support::Api;
 use crate::support::refusals::{

@@ -1,11 +1,11 @@
-//! OpenDcdnService: both parameters are required and judged one after the other, the rules of the
+//! `OpenDcdnService`: both parameters are required and judged one after the other, the rules of the
 //! opening table in DCDN's words, and what an opening leaves behind.
 
 use cdn_activation::domain::{Time, time};
 use cdn_activation::proto::billing::v1::{ChargeType, Product, WebsocketChargeType};
 use cdn_activation::proto::events::v1::event_data::Data;
 use cdn_activation::proto::operator::v1::{Account, Site};
-use sqlx::types::Uuid;
+use uuid::Uuid;
 
 use crate::support::Api;
 use crate::support::refusals::{

@@ -1,4 +1,4 @@
-//! DescribeUserCdnStatus and DescribeUserDcdnStatus: whether the product is opened, can be used, and
+//! `DescribeUserCdnStatus` and `DescribeUserDcdnStatus`: whether the product is opened, can be used, and
 //! whether payment is overdue. They answer for accounts that opened nothing, too.
 
 use cdn_activation::proto::billing::v1::Product;

@@ -26,7 +26,9 @@ fn gather(value: &Value, path: String, leaves: &mut Leaves) {
             }
         }
         Value::Array(items) => {
-            items.iter().for_each(|item| gather(item, path.clone(), leaves));
+            for item in items {
+                gather(item, path.clone(), leaves);
+            }
         }
         Value::String(text) => leaves.push((path, text.clone())),
         Value::Bool(value) => leaves.push((path, value.to_string())),

@@ -121,7 +121,7 @@ pub const fn missing(code: &'static str, message: &'static str) -> Refusal {
     refusal(400, code, message, Code::InvalidArgument)
 }
 
-/// A value of OpenDcdnService that cannot be opened with; the message names the parameter.
+/// A value of `OpenDcdnService` that cannot be opened with; the message names the parameter.
 pub const fn invalid_component(message: &'static str) -> Refusal {
     refusal(400, "InvalidComponent", message, Code::InvalidArgument)
 }

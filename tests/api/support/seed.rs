@@ -34,13 +34,10 @@ impl Page {
     /// Reads a page.
     pub fn read(markdown: &str) -> Self {
         let mut text = String::with_capacity(markdown.len());
-        let mut characters = markdown.chars().peekable();
-        while let Some(character) = characters.next() {
-            let escapes = |next: &char| next.is_ascii_punctuation();
-            match characters.next_if(|next| character == '\\' && escapes(next)) {
-                Some(escaped) => text.push(escaped),
-                None => text.push(character),
-            }
+        let mut rest = markdown.chars().peekable();
+        while let Some(character) = rest.next() {
+            let escaped = rest.next_if(|next| character == '\\' && next.is_ascii_punctuation());
+            text.push(escaped.unwrap_or(character));
         }
         Self { text }
     }

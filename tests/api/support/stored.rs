@@ -7,7 +7,6 @@ use cdn_activation::domain::Time;
 use cdn_activation::proto::events::v1::{EventData, event_data::Data};
 use prost::Message;
 use sqlx::{Connection, FromRow, PgConnection};
-use uuid::Uuid;
 
 use super::database::Database;
 
@@ -26,8 +25,6 @@ pub const OPENED_BY_ANOTHER: &str = "
 /// A row of `event_outbox`.
 #[derive(Debug, FromRow)]
 pub struct StoredEvent {
-    /// Its id.
-    pub event_id: Uuid,
     /// Where it is numbered.
     pub lane: i16,
     /// Its place in time.
@@ -51,7 +48,7 @@ impl Database {
     pub async fn events(&self, account_id: i64) -> Vec<StoredEvent> {
         let mut connection = self.connect().await;
         sqlx::query_as(
-            "SELECT event_id, lane, event_time, type, data
+            "SELECT lane, event_time, type, data
              FROM event_outbox
              WHERE account_id = $1
                  AND type NOT IN ('activation.account.changed', 'activation.access_key.changed')

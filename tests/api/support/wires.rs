@@ -116,7 +116,7 @@ impl Api {
 
     /// It is refused so: in JSON, in XML and over gRPC.
     pub async fn refuses(&self, key: &Key, given: &str, expected: &Refusal) {
-        let Refusal { http, code, message, grpc } = *expected;
+        let Refusal { http, code, message, .. } = *expected;
         let json = self.get(key, given).await;
         assert!(json.body.contains(&format!("\"{code}\"")), "{given}: {code}, not {}", json.body);
         json.refused(http, code, message);
