@@ -46,7 +46,15 @@ impl Actions {
                 return Ok(()); // nothing to do, or ours after an unknown outcome
             };
             let settle = settle.map(|change| change.map(AnyChargeType::Internet));
-            let newest = self.settle(context, product, &facts, settle).await?;
+            let newest = match self.settle(context, product, &facts, settle).await {
+                Ok(Some(newest)) => newest,
+                Ok(None) => continue,
+                Err(Error::OutcomeUnknown(cause)) => {
+                    unknown = Some(cause);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let charge_type = AnyChargeType::Internet(charge_type);
             let change = ScheduledChange {
                 account_id: facts.account.account_id,
@@ -65,17 +73,17 @@ impl Actions {
         Err(unknown.map_or(Error::Contended, Error::OutcomeUnknown))
     }
 
-    /// Writes the event of a change that has taken effect, unless someone else has; the time of the
-    /// newest event then.
+    /// Writes the event of a change that has taken effect; the time of the newest event then.
+    /// `None` where someone else has written it: what is newest has to be read again.
     pub(super) async fn settle(
         &self,
         context: &Context,
         product: Product,
         facts: &Facts,
         settle: Option<Change<AnyChargeType>>,
-    ) -> Result<Time, Error> {
+    ) -> Result<Option<Time>, Error> {
         let newest = facts.newest_event_time();
-        let Some(change) = settle else { return Ok(newest) };
+        let Some(change) = settle else { return Ok(Some(newest)) };
         let stamp = Stamp::new(context.new_id(), context.wire_now, Some(newest));
         let settled = SettledChange {
             account_id: facts.account.account_id,
@@ -87,7 +95,6 @@ impl Actions {
             },
             stamp,
         };
-        self.store.settle_change(settled).await?;
-        Ok(stamp.time)
+        Ok(self.store.settle_change(settled).await?.then_some(stamp.time))
     }
 }

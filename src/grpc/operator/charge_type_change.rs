@@ -108,7 +108,8 @@ impl Actions {
             let facts =
                 self.store.facts(account_id, product).await?.ok_or(Error::AccountNotFound)?;
             let schedule = scheduling::decide(&facts, product, charge_type, asked, context.now)?;
-            let newest = self.settle(context, product, &facts, schedule.settle).await?;
+            let settled = self.settle(context, product, &facts, schedule.settle).await?;
+            let Some(newest) = settled else { continue };
             let stamp = stamp(context, Some(newest));
             let effective_time = schedule.effective_time;
             let change = ScheduledChange {

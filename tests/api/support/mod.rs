@@ -1,17 +1,24 @@
 //! A running service for a test: its own database, its own accounts and keys, a clock whose hands
 //! can be moved.
 
+pub mod action_refusals;
+pub mod call;
 pub mod commerce;
+pub mod connection;
+pub mod cutting_proxy;
 pub mod database;
+pub mod drafts;
 pub mod grpc;
+pub mod leaves;
 pub mod operators;
 pub mod process;
 pub mod proxy;
-pub mod rest;
-
-pub mod connection;
-pub mod drafts;
 pub mod refusals;
+pub mod rest;
+pub mod seed;
+pub mod setup;
+pub mod stored;
+pub mod wires;
 
 use std::time::Duration;
 

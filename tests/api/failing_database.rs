@@ -1,0 +1,174 @@
+//! A database that fails: a connection lost while an opening or a change is written, before the
+//! statement was run or after it was committed; a server that ends or cancels it; and no database
+//! at all. The caller gets the true answer, and what was asked for happens once.
+
+use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::context::Clock;
+
+use crate::support::Api;
+use crate::support::action_refusals::{CDN_HAS_OPENED, UNAVAILABLE};
+use crate::support::cutting_proxy::{Cut, Proxy};
+use crate::support::database::Database;
+use crate::support::stored::OPENED_BY_ANOTHER;
+use crate::support::wires::{Refusal, Wire};
+
+const OPEN: &str = "Action=OpenCdnService&InternetChargeType=PayByBandwidth";
+const OPEN_DCDN: &str =
+    "Action=OpenDcdnService&BillType=PayByTraffic&WebsocketBillType=websocketbps";
+const MODIFY: &str = "Action=ModifyCdnService&InternetChargeType=PayByBandwidth";
+const WRITES_AN_OPENING: &str = "INSERT INTO instances";
+const WRITES_A_CHANGE: &str = "INSERT INTO charge_type_changes";
+const SETTLES_A_CHANGE: &str = "SET in_force_event_at";
+const READS_FACTS: &str = "FROM accounts a";
+
+/// A service that reaches its database through a proxy, and the database itself.
+async fn behind_a_proxy() -> (Api, Proxy, Database) {
+    let database = Database::fresh().await;
+    let (proxy, seen_through) = Proxy::before(&database);
+    let sealing_key = SealingKey::generate().expect("random bytes");
+    let sealing_key = SealingKey::parse(&sealing_key).expect("a key");
+    let api = Api::start_on(seen_through, sealing_key, Clock::system(), |_| {}).await;
+    (api, proxy, database)
+}
+
+#[tokio::test]
+async fn an_opening_whose_connection_is_lost_succeeds_and_happened_once() {
+    let (api, proxy, database) = behind_a_proxy().await;
+    for cuts in [
+        &[(WRITES_AN_OPENING, Cut::BeforeTheReply)][..],
+        &[(WRITES_AN_OPENING, Cut::BeforeTheStatement)],
+        &[(WRITES_AN_OPENING, Cut::BeforeTheStatement), (WRITES_AN_OPENING, Cut::BeforeTheReply)],
+        &[(WRITES_AN_OPENING, Cut::BeforeTheReply), (READS_FACTS, Cut::BeforeTheReply)],
+        &[(READS_FACTS, Cut::BeforeTheStatement), (READS_FACTS, Cut::BeforeTheReply)],
+    ] {
+        for wire in [Wire::V1Get, Wire::Grpc] {
+            for given in [OPEN, OPEN_DCDN] {
+                let key = api.account().await;
+                for (statement, cut) in cuts {
+                    proxy.cut(statement, *cut);
+                }
+                assert_eq!(api.ask(wire, &key, given).await.code(), "OK", "{cuts:?}");
+                assert!(proxy.has_cut(), "{cuts:?}");
+                assert_eq!(database.openings(key.account_id).await, (1, 1, 1), "{cuts:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_whose_connection_is_lost_succeeds_and_was_submitted_once() {
+    let (api, proxy, database) = behind_a_proxy().await;
+    for cut in [Cut::BeforeTheReply, Cut::BeforeTheStatement] {
+        for wire in [Wire::V1Get, Wire::Grpc] {
+            let key = api.account().await;
+            api.open_cdn(&key).await;
+            proxy.cut(WRITES_A_CHANGE, cut);
+            assert_eq!(api.ask(wire, &key, MODIFY).await.code(), "OK", "{cut:?}");
+            assert!(proxy.has_cut());
+            let changes = "SELECT count(*) FROM charge_type_changes WHERE account_id = $1";
+            assert_eq!(database.count_of(key.account_id, changes).await, 1, "{cut:?}");
+            let types: Vec<_> = database.events(key.account_id).await;
+            let types: Vec<_> = types.iter().map(|event| event.type_name.as_str()).collect();
+            let scheduled = "activation.charge_type_change.scheduled";
+            assert_eq!(types, ["activation.instance.opened", scheduled], "{cut:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_settles_the_one_before_survives_a_lost_connection_too() {
+    let (api, proxy, database) = behind_a_proxy().await;
+    for cut in [Cut::BeforeTheReply, Cut::BeforeTheStatement] {
+        for wire in [Wire::V1Get, Wire::Grpc] {
+            api.at("2018-03-19T11:16:11Z");
+            let key = api.account().await;
+            api.open_cdn(&key).await;
+            api.get(&key, MODIFY).await.succeeded();
+            api.at("2018-03-19T16:00:00Z");
+            proxy.cut(SETTLES_A_CHANGE, cut);
+            let back = "Action=ModifyCdnService&InternetChargeType=PayByTraffic";
+            assert_eq!(api.ask(wire, &key, back).await.code(), "OK", "{cut:?}");
+            assert!(proxy.has_cut());
+            let events = database.events(key.account_id).await;
+            let types: Vec<_> = events.iter().map(|event| event.type_name.as_str()).collect();
+            let expected = [
+                "activation.instance.opened",
+                "activation.charge_type_change.scheduled",
+                "activation.charge_type_change.in_force",
+                "activation.charge_type_change.scheduled",
+            ];
+            assert_eq!(types, expected, "{cut:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_opening_whose_connection_is_lost_every_time_is_unavailable_and_leaves_nothing() {
+    let (api, proxy, database) = behind_a_proxy().await;
+    let key = api.account().await;
+    for _ in 0..3 * 8 {
+        proxy.cut(WRITES_AN_OPENING, Cut::BeforeTheStatement);
+    }
+    api.refuses_everywhere(&key, OPEN, &UNAVAILABLE).await;
+    assert!(proxy.has_cut(), "each of three requests tried eight times");
+    assert_eq!(database.openings(key.account_id).await, (0, 0, 0));
+    api.get(&key, OPEN).await.succeeded();
+}
+
+/// Ends the connection of whatever waits for a lock; the statement is rolled back.
+const END_THE_BLOCKED: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+     WHERE datname = current_database() AND wait_event_type = 'Lock'";
+const CANCEL_THE_BLOCKED: &str = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
+     WHERE datname = current_database() AND wait_event_type = 'Lock'";
+const LOCK_THE_ACCOUNT: &str = "SELECT FROM accounts WHERE account_id = $1 FOR UPDATE";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opening_whose_statement_the_server_ends_or_cancels_is_tried_again() {
+    let api = Api::start().await;
+    for (end, wire) in [(END_THE_BLOCKED, Wire::V1Get), (CANCEL_THE_BLOCKED, Wire::Grpc)] {
+        let key = api.account().await;
+        let held = api.database.hold(key.account_id, LOCK_THE_ACCOUNT).await;
+        let end_it = async {
+            api.database.wait_until_blocked(1).await;
+            api.database.end_blocked(end).await;
+            held.commit().await;
+        };
+        let (answer, ()) = tokio::join!(api.ask(wire, &key, OPEN), end_it);
+        assert_eq!(answer.code(), "OK", "{end}");
+        assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1), "{end}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_unknown_outcome_the_opening_of_another_is_not_taken_for_ones_own() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let mut held = api.database.hold(key.account_id, LOCK_THE_ACCOUNT).await;
+    let open_by_another = async {
+        api.database.wait_until_blocked(1).await;
+        held.execute(key.account_id, OPENED_BY_ANOTHER).await;
+        api.database.end_blocked(END_THE_BLOCKED).await;
+        held.commit().await;
+    };
+    let (answer, ()) = tokio::join!(api.ask(Wire::V1Get, &key, OPEN), open_by_another);
+    assert_eq!(answer.code(), CDN_HAS_OPENED.code);
+    assert_eq!(api.database.openings(key.account_id).await, (1, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_database_requests_are_unavailable_and_with_it_they_succeed_again() {
+    let (api, mut proxy, database) = behind_a_proxy().await;
+    let (rest, grpc) = (api.account().await, api.account().await);
+    api.open_cdn(&rest).await;
+    proxy.go_down();
+    let over_rest = async {
+        let Refusal { http, code, message, .. } = UNAVAILABLE;
+        api.get(&rest, "Action=DescribeCdnService").await.refused(http, code, message);
+    };
+    tokio::join!(over_rest, api.refuses_over_grpc(&grpc, OPEN, &UNAVAILABLE));
+    proxy.come_up();
+    api.get(&rest, "Action=DescribeCdnService").await.succeeded();
+    assert_eq!(database.openings(grpc.account_id).await, (0, 0, 0));
+    api.call(&grpc, OPEN).await.expect("opened");
+    assert_eq!(database.openings(grpc.account_id).await, (1, 1, 1));
+}

@@ -1,0 +1,258 @@
+//! Openings that meet others: exactly one of several succeeds, an account that changes between
+//! reading and writing is decided again, and a client that hangs up leaves nothing half done. The
+//! interleavings are made with rows that a transaction of the test holds.
+
+use std::time::Duration;
+
+use cdn_activation::proto::cdn::v1::{DescribeUserCdnStatusRequest, OpenCdnServiceRequest};
+use futures_util::future::join_all;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::Api;
+use crate::support::action_refusals::{
+    BALANCE, BID_USER, CDN_HAS_OPENED, INTL, NO_REAL_NAME, ORDER, PAYMENT_METHOD, PROFILE,
+    UNAVAILABLE,
+};
+use crate::support::rest::{Key, query};
+use crate::support::stored::OPENED_BY_ANOTHER;
+use crate::support::wires::{Answer, Refusal, Wire};
+
+const OPEN: &str = "Action=OpenCdnService";
+const OPEN_DCDN: &str =
+    "Action=OpenDcdnService&BillType=PayByTraffic&WebsocketBillType=websocketbps";
+/// A change of an account that decides nothing; others see it when it is committed.
+const TOUCH: &str =
+    "UPDATE accounts SET balance = balance + 1, version = version + 1 WHERE account_id = $1";
+
+/// Asks all of this at once; how many succeeded, and the codes of the others.
+async fn all_at_once(asked: &[(&Api, Wire, &str)], key: &Key) -> (usize, Vec<String>) {
+    let asking = asked.iter().map(|(api, wire, given)| api.ask(*wire, key, given));
+    let answers: Vec<Answer> = join_all(asking).await;
+    let succeeded = answers.iter().filter(|answer| answer.http == 200).count();
+    let mut codes: Vec<_> = answers.iter().map(|answer| answer.code().to_owned()).collect();
+    codes.retain(|code| code != "OK");
+    codes.sort();
+    codes.dedup();
+    (succeeded, codes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_simultaneous_openings_exactly_one_succeeds() {
+    let api = Api::start().await;
+    let other = api.replica().await;
+    for (here, there) in [
+        ((&api, Wire::V1Get), (&api, Wire::V1Get)),
+        ((&api, Wire::Grpc), (&api, Wire::Grpc)),
+        ((&api, Wire::V3), (&api, Wire::Grpc)),
+        ((&api, Wire::V1Post), (&other, Wire::V1Post)),
+        ((&api, Wire::Grpc), (&other, Wire::Grpc)),
+        ((&api, Wire::V3), (&other, Wire::Grpc)),
+    ] {
+        for (given, has_opened) in
+            [(OPEN, "CdnService.HasOpened"), (OPEN_DCDN, "DcdnService.HasOpened")]
+        {
+            let key = api.account().await;
+            let asked = [(here.0, here.1, given), (there.0, there.1, given)];
+            let outcome = all_at_once(&asked, &key).await;
+            assert_eq!(outcome, (1, vec![has_opened.to_owned()]), "{:?} {:?}", here.1, there.1);
+            assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_sixteen_simultaneous_openings_of_each_product_exactly_one_succeeds() {
+    let api = Api::start().await;
+    let other = api.replica().await;
+    for _ in 0..4 {
+        let key = api.account().await;
+        let wires = [Wire::V1Get, Wire::V3Xml, Wire::Grpc, Wire::Grpc].iter().cycle().take(8);
+        let asked = |wire: &Wire| {
+            [
+                (&api, *wire, OPEN),
+                (&other, *wire, OPEN),
+                (&api, *wire, OPEN_DCDN),
+                (&other, *wire, OPEN_DCDN),
+            ]
+        };
+        let both: Vec<_> = wires.flat_map(asked).collect();
+        let has_opened = ["CdnService.HasOpened".to_owned(), "DcdnService.HasOpened".to_owned()];
+        assert_eq!(all_at_once(&both, &key).await, (2, has_opened.to_vec()));
+        assert_eq!(api.database.openings(key.account_id).await, (2, 2, 2));
+        for action in ["DescribeCdnService", "DescribeDcdnService"] {
+            api.call(&key, &format!("Action={action}")).await.expect("it is open");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_changes_between_reading_and_writing_is_decided_again() {
+    let api = Api::start().await;
+    for (change, refusal) in [
+        (
+            "UPDATE accounts SET bid_user = true, version = version + 1 WHERE account_id = $1",
+            BID_USER,
+        ),
+        ("UPDATE accounts SET site = 'intl', version = version + 1 WHERE account_id = $1", INTL),
+        (
+            "UPDATE accounts SET real_name_verified = false, version = version + 1 WHERE account_id = $1",
+            NO_REAL_NAME,
+        ),
+        (
+            "UPDATE accounts SET profile_complete = false, version = version + 1 WHERE account_id = $1",
+            PROFILE,
+        ),
+        (
+            "UPDATE accounts SET payment_method_valid = false, version = version + 1 WHERE account_id = $1",
+            PAYMENT_METHOD,
+        ),
+        ("UPDATE accounts SET balance = -1, version = version + 1 WHERE account_id = $1", BALANCE),
+        (
+            "UPDATE accounts SET orders_refused = true, version = version + 1 WHERE account_id = $1",
+            ORDER,
+        ),
+    ] {
+        for wire in [Wire::V1Get, Wire::Grpc] {
+            let key = api.account().await;
+            let held = api.database.hold(key.account_id, change).await;
+            let commit = async {
+                api.database.wait_until_blocked(1).await;
+                held.commit().await;
+            };
+            let (answer, ()) = tokio::join!(api.ask(wire, &key, OPEN), commit);
+            assert_eq!((answer.http, answer.code()), (refusal.http, refusal.code));
+            assert_eq!(api.database.openings(key.account_id).await, (0, 0, 0));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_account_that_decides_nothing_or_does_not_happen_does_not_stop_an_opening()
+{
+    let api = Api::start().await;
+    let bid_user =
+        "UPDATE accounts SET bid_user = true, version = version + 1 WHERE account_id = $1";
+    for (change, commits) in [(TOUCH, true), (bid_user, false)] {
+        let key = api.account().await;
+        let held = api.database.hold(key.account_id, change).await;
+        let end = async {
+            api.database.wait_until_blocked(1).await;
+            if commits { held.commit().await } else { held.roll_back().await }
+        };
+        let (answer, ()) = tokio::join!(api.ask(Wire::V3, &key, OPEN), end);
+        assert_eq!(answer.code(), "OK");
+        assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opening_that_waits_for_another_sees_how_that_one_ends() {
+    let api = Api::start().await;
+    for (commits, code) in [(true, CDN_HAS_OPENED.code), (false, "OK")] {
+        let key = api.account().await;
+        let held = api.database.hold(key.account_id, OPENED_BY_ANOTHER).await;
+        let end = async {
+            api.database.wait_until_blocked(1).await;
+            if commits { held.commit().await } else { held.roll_back().await }
+        };
+        let (answer, ()) = tokio::join!(api.ask(Wire::Grpc, &key, OPEN), end);
+        assert_eq!(answer.code(), code);
+        let orders = i64::from(!commits);
+        assert_eq!(api.database.openings(key.account_id).await, (1, orders, orders));
+    }
+}
+
+#[tokio::test]
+async fn an_opening_that_loses_again_and_again_is_unavailable_and_leaves_nothing() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    // As if somebody else had always just been faster: nothing is inserted.
+    api.database
+        .execute(
+            "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE TRIGGER lose BEFORE INSERT ON instances FOR EACH ROW EXECUTE FUNCTION lose()",
+        )
+        .await;
+    let contended = Refusal { grpc: tonic::Code::Aborted, ..UNAVAILABLE };
+    api.refuses_everywhere(&key, OPEN, &contended).await;
+    api.refuses_everywhere(&key, OPEN_DCDN, &contended).await;
+    assert_eq!(api.database.openings(key.account_id).await, (0, 0, 0));
+    api.database.execute("DROP TRIGGER lose ON instances").await;
+    api.get(&key, OPEN).await.succeeded();
+}
+
+/// Sends a signed opening and hangs up while it waits for a lock; returns when the service has
+/// noticed: it closes the connection without an answer.
+async fn open_and_hang_up(api: &Api, key: &Key) {
+    let signed = api.sign(key, "GET", api.common(key, OPEN));
+    let mut stream = TcpStream::connect(api.addresses.rest).await.expect("the service listens");
+    let head = format!("GET /?{} HTTP/1.1\r\nHost: {}\r\n\r\n", query(&signed), api.addresses.rest);
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    api.database.wait_until_blocked(1).await;
+    stream.shutdown().await.expect("hung up");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("closed");
+    assert_eq!(answer, b"", "the request was dropped");
+}
+
+/// Calls an opening and gives the call up while it waits for a lock.
+async fn open_and_give_up(api: &Api, key: &Key) {
+    let mut client = api.cdn(key).await;
+    let request = OpenCdnServiceRequest::default();
+    tokio::select! {
+        reply = client.open_cdn_service(request) => panic!("not while it waits: {reply:?}"),
+        () = api.database.wait_until_blocked(1) => {}
+    }
+    // The service has read of the cancellation before it reads of the next call.
+    let request = DescribeUserCdnStatusRequest::default();
+    client.describe_user_cdn_status(request).await.expect("the connection goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opening_whose_client_hangs_up_happens_once_or_not_at_all() {
+    let api = Api::start().await;
+    let locked = "SELECT FROM accounts WHERE account_id = $1 FOR UPDATE";
+    for (hold, opens) in [(locked, 1), (TOUCH, 0)] {
+        for over_grpc in [false, true] {
+            let key = api.account().await;
+            let held = api.database.hold(key.account_id, hold).await;
+            if over_grpc {
+                open_and_give_up(&api, &key).await;
+            } else {
+                open_and_hang_up(&api, &key).await;
+            }
+            held.commit().await;
+            api.database.wait_until_idle().await;
+            assert_eq!(api.database.openings(key.account_id).await, (opens, opens, opens));
+            let again = api.ask(Wire::V1Get, &key, OPEN).await;
+            assert_eq!(again.code(), if opens == 1 { CDN_HAS_OPENED.code } else { "OK" });
+            assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_hang_up_do_not_use_up_the_connections() {
+    let api = Api::start().await;
+    let keys = join_all((0..8).map(|_| api.account())).await;
+    let mut held = api.database.hold(keys[0].account_id, TOUCH).await;
+    for key in &keys[1..] {
+        held.execute(key.account_id, TOUCH).await;
+    }
+    let mut calls = tokio::task::JoinSet::new();
+    for key in &keys {
+        let mut client = api.cdn(key).await;
+        let request = OpenCdnServiceRequest::default();
+        calls.spawn(async move { client.open_cdn_service(request).await });
+    }
+    api.database.wait_until_blocked(8).await; // that is every connection
+    calls.shutdown().await;
+    held.roll_back().await;
+    api.database.wait_until_idle().await;
+    let asking = keys.iter().map(|key| api.ask(Wire::Grpc, key, "Action=DescribeCdnService"));
+    let asking = tokio::time::timeout(Duration::from_secs(5), join_all(asking));
+    for answer in asking.await.expect("there are connections") {
+        assert_eq!(answer.code(), "OK");
+    }
+}

@@ -1,0 +1,182 @@
+//! What the service has stored: rows and decoded events, and transactions of others that hold a row
+//! while a request wants it.
+
+use std::time::{Duration, Instant};
+
+use cdn_activation::domain::Time;
+use cdn_activation::proto::events::v1::{EventData, event_data::Data};
+use prost::Message;
+use sqlx::{Connection, FromRow, PgConnection};
+
+use super::database::Database;
+
+/// How long anything may take that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Opens CDN for an account (`$1`) past the service, as another's statement would, but for order and
+/// event.
+pub const OPENED_BY_ANOTHER: &str = "
+    INSERT INTO instances (account_id, product, instance_id, internet_charge_type, opening_time,
+        order_id, event_time)
+    SELECT account_id, 'cdn', 'another', 'PayByTraffic', created_at, gen_random_uuid(), created_at
+    FROM accounts
+    WHERE account_id = $1";
+
+/// A row of `event_outbox`.
+#[derive(Debug, FromRow)]
+pub struct StoredEvent {
+    /// Where it is numbered.
+    pub lane: i16,
+    /// Its place in time.
+    pub event_time: Time,
+    /// The name of its type.
+    #[sqlx(rename = "type")]
+    pub type_name: String,
+    data: Vec<u8>,
+}
+
+impl StoredEvent {
+    /// What it says.
+    pub fn data(&self) -> Data {
+        let decoded = EventData::decode(self.data.as_slice()).expect("an EventData");
+        decoded.data.expect("an event says something")
+    }
+}
+
+impl Database {
+    /// The events of an account in order, but for those of the account and its keys themselves.
+    pub async fn events(&self, account_id: i64) -> Vec<StoredEvent> {
+        let mut connection = self.connect().await;
+        sqlx::query_as(
+            "SELECT lane, event_time, type, data
+             FROM event_outbox
+             WHERE account_id = $1
+                 AND type NOT IN ('activation.account.changed', 'activation.access_key.changed')
+             ORDER BY event_time, event_id",
+        )
+        .bind(account_id)
+        .fetch_all(&mut connection)
+        .await
+        .expect("reads")
+    }
+
+    /// What a statement about one account (`$1`) counts.
+    pub async fn count_of(&self, account_id: i64, statement: &'static str) -> i64 {
+        let mut connection = self.connect().await;
+        let counting = sqlx::query_scalar(statement).bind(account_id);
+        counting.fetch_one(&mut connection).await.expect("counts")
+    }
+
+    /// How many instances, orders and opening events an account has.
+    pub async fn openings(&self, account_id: i64) -> (i64, i64, i64) {
+        let mut connection = self.connect().await;
+        sqlx::query_as(
+            "SELECT
+                 (SELECT count(*) FROM instances WHERE account_id = $1),
+                 (SELECT count(*) FROM orders WHERE account_id = $1),
+                 (SELECT count(*) FROM event_outbox
+                  WHERE account_id = $1 AND type = 'activation.instance.opened')",
+        )
+        .bind(account_id)
+        .fetch_one(&mut connection)
+        .await
+        .expect("counts")
+    }
+
+    /// Runs a statement about one account (`$1`) for its effect.
+    pub async fn execute_for(&self, account_id: i64, statement: &'static str) {
+        let mut connection = self.connect().await;
+        let done = sqlx::query(statement).bind(account_id).execute(&mut connection).await;
+        assert!(done.expect("runs").rows_affected() > 0, "it changed something: {statement}");
+    }
+
+    /// Begins a transaction of somebody else and runs a statement about one account (`$1`) in it:
+    /// what it wrote stays locked and unseen until it is committed or rolled back.
+    pub async fn hold(&self, account_id: i64, statement: &'static str) -> Held {
+        let mut connection = self.connect().await;
+        sqlx::raw_sql("BEGIN").execute(&mut connection).await.expect("begun");
+        let mut held = Held { connection };
+        held.execute(account_id, statement).await;
+        held
+    }
+
+    /// Waits until so many statements of the service wait for a lock.
+    pub async fn wait_until_blocked(&self, how_many: i64) {
+        let blocked = "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'cdn-activation'
+                 AND wait_event_type = 'Lock'";
+        self.wait_until(blocked, how_many).await;
+    }
+
+    /// Waits until no statement of the service runs; none of them may have left a transaction open.
+    pub async fn wait_until_idle(&self) {
+        let busy = "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'cdn-activation'
+                 AND state <> 'idle'";
+        self.wait_until(busy, 0).await;
+    }
+
+    /// Ends what waits for a lock by a statement that counts what it ended, and waits until the
+    /// service waits for a lock once more.
+    pub async fn end_blocked(&self, end: &'static str) {
+        let since = "SELECT max(query_start) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'cdn-activation'
+                 AND wait_event_type = 'Lock'";
+        let mut connection = self.connect().await;
+        let first: Option<Time> =
+            sqlx::query_scalar(since).fetch_one(&mut connection).await.expect("reads");
+        assert_eq!(self.count(end).await, 1, "{end}");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now: Option<Time> =
+                sqlx::query_scalar(since).fetch_one(&mut connection).await.expect("reads");
+            if now > first {
+                return;
+            }
+            assert!(Instant::now() < deadline, "it is not tried again: {end}");
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    }
+
+    async fn wait_until(&self, statement: &'static str, count: i64) {
+        let mut connection = self.connect().await;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let counted: i64 =
+                sqlx::query_scalar(statement).fetch_one(&mut connection).await.expect("counts");
+            if counted == count {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{counted} instead of {count}: {statement}");
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    }
+}
+
+/// An open transaction.
+pub struct Held {
+    connection: PgConnection,
+}
+
+impl Held {
+    /// Runs another statement about an account (`$1`) in it.
+    pub async fn execute(&mut self, account_id: i64, statement: &'static str) {
+        let done = sqlx::query(statement).bind(account_id).execute(&mut self.connection).await;
+        assert!(done.expect("runs").rows_affected() > 0, "it changed something: {statement}");
+    }
+
+    /// Lets it happen.
+    pub async fn commit(self) {
+        self.end("COMMIT").await;
+    }
+
+    /// Lets it not have happened.
+    pub async fn roll_back(self) {
+        self.end("ROLLBACK").await;
+    }
+
+    async fn end(mut self, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(&mut self.connection).await.expect("ended");
+        self.connection.close().await.expect("closed");
+    }
+}
