@@ -3,7 +3,12 @@
 
 pub mod database;
 pub mod grpc;
+pub mod outbox;
+pub mod pages;
+pub mod process;
+pub mod raw_grpc;
 pub mod rest;
+pub mod scratch;
 
 use std::time::Duration;
 
@@ -62,6 +67,18 @@ impl Api {
         clock: Clock,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
+        let (api, announced) = Self::start_unready(database, sealing_key, clock, change).await;
+        announced.await.expect("the service becomes ready");
+        api
+    }
+
+    /// A service on a database that may not be ready for it; the receiver hears when it is.
+    pub async fn start_unready(
+        database: Database,
+        sealing_key: SealingKey,
+        clock: Clock,
+        change: impl FnOnce(&mut Settings),
+    ) -> (Self, oneshot::Receiver<()>) {
         let any = || "127.0.0.1:0".to_owned();
         let mut settings = Settings {
             addresses: Addresses { grpc: any(), rest: any(), ops: any() },
@@ -87,10 +104,10 @@ impl Api {
             let stop = async {
                 stopped.await.ok();
             };
-            server.run(stop, move || announce.send(()).expect("the test waits")).await;
+            server.run(stop, move || announce.send(()).unwrap_or_default()).await;
         });
-        announced.await.expect("the service becomes ready");
-        Self { addresses, clock, database, sealing_key, stop: Some(stop), serving: Some(serving) }
+        let (stop, serving) = (Some(stop), Some(serving));
+        (Self { addresses, clock, database, sealing_key, stop, serving }, announced)
     }
 
     /// Lets the business clock stand still at an instant, `2018-03-31T16:00:00Z`.
@@ -110,5 +127,20 @@ impl Api {
     /// operators make them.
     pub async fn account(&self) -> Key {
         self.account_with(|_| {}).await
+    }
+
+    /// Asks it to stop, as SIGTERM does, without waiting; the handle ends with the service.
+    pub fn begin_stop(&mut self) -> JoinHandle<()> {
+        drop(self.stop.take());
+        self.serving.take().expect("it runs")
+    }
+}
+
+/// Waits until a condition holds; panics where it still does not after 20 seconds.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "still not so after 20 s: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
