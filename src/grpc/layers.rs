@@ -22,6 +22,13 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 /// The longest deadline that a call may set.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
 
+/// How tonic begins what it says of a message that does not decode, is absent or is cut off.
+const NO_MESSAGE: [&str; 3] = [
+    "failed to decode Protobuf message",
+    "Missing request message.",
+    "Unexpected EOF decoding stream.",
+];
+
 /// Puts the layers around the routes.
 #[must_use]
 pub fn around(routes: tonic::service::Routes, metrics: Metrics) -> tonic::service::Routes {
@@ -105,8 +112,8 @@ fn complete(response: Response, request_id: &RequestId) -> Response {
     let error = match made.code() {
         Code::Unimplemented => Error::ActionNotFound,
         Code::OutOfRange | Code::ResourceExhausted => Error::RequestTooLarge,
-        // tonic says INTERNAL of a message that does not decode, which is the caller's to mend.
-        Code::Internal if made.message().starts_with("failed to decode Protobuf message") => {
+        // tonic says INTERNAL of what is no message, which is the caller's to mend.
+        Code::Internal if NO_MESSAGE.iter().any(|start| made.message().starts_with(start)) => {
             Error::MalformedMessage
         }
         Code::InvalidArgument => Error::MalformedMessage,

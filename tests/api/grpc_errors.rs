@@ -79,6 +79,19 @@ async fn bytes_that_are_no_message_are_the_callers_mistake() {
 }
 
 #[tokio::test]
+async fn a_call_without_a_whole_message_is_the_callers_mistake() {
+    let api = Api::start().await;
+    let grpc = api.raw_grpc().await;
+    let (name, token) = token();
+    let whole = framed(&[0x08, 0x01]);
+    for cut in [0, 1, 5, 6] {
+        let body = whole.slice(..cut);
+        let reply = grpc.send(OPEN, &[(name, &token), ("x-account-id", "1")], body).await;
+        assert_malformed(&reply);
+    }
+}
+
+#[tokio::test]
 async fn a_message_may_have_64_kibibytes_and_no_more() {
     let api = Api::start().await;
     let key = api.account().await;
