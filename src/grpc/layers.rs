@@ -117,6 +117,7 @@ fn complete(response: Response, request_id: &RequestId) -> Response {
             Error::MalformedMessage
         }
         Code::InvalidArgument => Error::MalformedMessage,
+        Code::NotFound => Error::ServiceNotFound, // the health service knows none of this name
         _ => Error::internal(made.message().to_owned()),
     };
     if error.is_our_fault() {

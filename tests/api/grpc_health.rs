@@ -35,6 +35,24 @@ async fn every_service_reports_that_it_serves() {
 }
 
 #[tokio::test]
+async fn a_service_that_there_is_not_is_not_found() {
+    let api = Api::start().await;
+    let mut health = HealthClient::new(api.channel().await);
+    for name in ["activation.cdn.v1.NoService", "cdn", "Liveness"] {
+        let checked = health.check(asking(name)).await.expect_err("unknown");
+        let watched = health.watch(asking(name)).await.expect_err("unknown");
+        for status in [checked, watched] {
+            let said = refusal(&status);
+            assert_eq!((said.grpc, said.http), (Code::NotFound, 404), "{status:?}");
+            assert_eq!(
+                (&*said.code, &*said.message),
+                ("ServiceNotFound", "There is no such service.")
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn whoever_watches_hears_of_the_drain_before_the_listener_closes() {
     let mut api =
         Api::start_with(|settings| settings.drain_delay = Duration::from_millis(500)).await;
