@@ -3,7 +3,10 @@
 //! because a layer of the listener would not wrap the shim's in-process calls.
 
 use std::any::Any;
-use std::time::Duration;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -49,20 +52,28 @@ async fn guard(
     let call = metrics.call_started(request.uri().path());
     let context = request.extensions().get::<Context>();
     let request_id = context.map_or_else(RequestId::random, |context| context.request_id.clone());
+    let arrived = context.map_or_else(Instant::now, |context| context.arrived);
     let deadline = deadline(request.headers());
-    // The timer runs beside the handler: tonic's own would answer CANCELLED. Whoever is late is
-    // dropped; what it was writing goes on in a task of its own.
-    let response = tokio::select! {
-        biased;
-        response = next.run(request) => response,
-        () = tokio::time::sleep(deadline) => {
-            tracing::warn!(%request_id, method = call.method(), ?deadline, "not answered within its deadline");
-            status::of(&Error::DeadlineExceeded, &request_id, None).into_http()
-        }
-    };
+    // Whoever is late is dropped; what it was writing goes on in a task of its own.
+    let response = within(next.run(request), arrived + deadline).await.unwrap_or_else(|| {
+        tracing::warn!(%request_id, method = call.method(), ?deadline, "not answered within its deadline");
+        status::of(&Error::DeadlineExceeded, &request_id, None).into_http()
+    });
     let response = complete(response, &request_id);
     call.finished(grpc_code(&response));
     response
+}
+
+/// What the handler answers until an instant. Tonic has a timer of its own around this one, would
+/// answer CANCELLED, and asks here before it does: so the time counts, not whose timer woke us.
+async fn within(answer: impl Future<Output = Response>, until: Instant) -> Option<Response> {
+    let (mut answer, mut timer) = (pin!(answer), pin!(tokio::time::sleep_until(until.into())));
+    poll_fn(|context| match answer.as_mut().poll(context) {
+        Poll::Ready(response) => Poll::Ready(Some(response)),
+        Poll::Pending if Instant::now() >= until => Poll::Ready(None),
+        Poll::Pending => timer.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }
 
 fn deadline(headers: &http::HeaderMap) -> Duration {

@@ -87,6 +87,27 @@ async fn a_call_past_its_deadline_says_so_and_leaves_the_pool_whole() {
 }
 
 #[tokio::test]
+async fn many_calls_past_their_deadlines_at_once_all_say_so() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let account_id = key.account_id.to_string();
+    let grpc = api.raw_grpc().await;
+    let lock = hold(&api, Waiting::Reads).await;
+    let calls = (50..150).map(|milliseconds| {
+        let (grpc, account_id) = (grpc.clone(), account_id.clone());
+        async move {
+            let timeout = format!("{milliseconds}m");
+            let metadata = [("x-account-id", account_id.as_str()), ("grpc-timeout", &timeout)];
+            grpc.call(OPEN, &metadata, &[]).await
+        }
+    });
+    let replies = futures_util::future::join_all(calls).await;
+    replies.iter().for_each(assert_late);
+    release(lock).await;
+    assert_the_pool_is_whole(&api, &key).await;
+}
+
+#[tokio::test]
 async fn what_a_late_call_was_writing_is_written_all_the_same() {
     let api = Api::start().await;
     let key = api.account().await;
