@@ -79,22 +79,7 @@ impl Api {
         clock: Clock,
         change: impl FnOnce(&mut Settings),
     ) -> (Self, oneshot::Receiver<()>) {
-        let any = || "127.0.0.1:0".to_owned();
-        let mut settings = Settings {
-            addresses: Addresses { grpc: any(), rest: any(), ops: any() },
-            database: storage::Options {
-                url: database.url.parse().expect("a URL"),
-                connections: 8,
-            },
-            sealing_key: sealing_key.clone(),
-            service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
-            timestamp_window: chrono::Duration::minutes(15),
-            limits: Limits { minimum_balance: 0 },
-            overdue_grace: chrono::Duration::hours(24),
-            drain_delay: Duration::ZERO,
-            drain_timeout: Duration::from_secs(1),
-            clock: clock.clone(),
-        };
+        let mut settings = settings(&database, sealing_key.clone(), clock.clone());
         change(&mut settings);
         let server = Server::bind(settings).await.expect("free ports");
         let addresses = server.addresses().expect("bound");
@@ -133,6 +118,24 @@ impl Api {
     pub fn begin_stop(&mut self) -> JoinHandle<()> {
         drop(self.stop.take());
         self.serving.take().expect("it runs")
+    }
+}
+
+/// The settings of a service on this database: any free ports, everything else as it is shipped but
+/// for a drain that a test need not wait for.
+pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> Settings {
+    let any = || "127.0.0.1:0".to_owned();
+    Settings {
+        addresses: Addresses { grpc: any(), rest: any(), ops: any() },
+        database: storage::Options { url: database.url.parse().expect("a URL"), connections: 8 },
+        sealing_key,
+        service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
+        timestamp_window: chrono::Duration::minutes(15),
+        limits: Limits { minimum_balance: 0 },
+        overdue_grace: chrono::Duration::hours(24),
+        drain_delay: Duration::ZERO,
+        drain_timeout: Duration::from_secs(1),
+        clock,
     }
 }
 

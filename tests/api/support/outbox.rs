@@ -11,8 +11,6 @@ use super::database::Database;
 /// An event as it is stored.
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
-    /// The account that it is about.
-    pub account_id: i64,
     /// Its lane.
     pub lane: i16,
     /// When it is said to have happened.
@@ -28,15 +26,15 @@ impl Database {
     /// one tells: it was its transaction.
     pub async fn events_of(&self, account_id: i64) -> Vec<StoredEvent> {
         let mut connection = self.connect().await;
-        let rows = sqlx::query_as::<_, (i64, i16, Time, String, Vec<u8>)>(
-            "SELECT account_id, lane, event_time, type, data FROM event_outbox WHERE account_id = $1
+        let rows = sqlx::query_as::<_, (i16, Time, String, Vec<u8>)>(
+            "SELECT lane, event_time, type, data FROM event_outbox WHERE account_id = $1
              ORDER BY xmin::text::bigint",
         );
         let rows = rows.bind(account_id).fetch_all(&mut connection).await.expect("reads");
         connection.close().await.expect("closed");
-        let events = rows.into_iter().map(|(account_id, lane, time, type_name, data)| {
+        let events = rows.into_iter().map(|(lane, time, type_name, data)| {
             let data = EventData::decode(&*data).expect("an EventData").data.expect("of a type");
-            StoredEvent { account_id, lane, time, type_name, data }
+            StoredEvent { lane, time, type_name, data }
         });
         events.collect()
     }
