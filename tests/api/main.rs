@@ -1,6 +1,8 @@
 //! The service as its users meet it: a real server on a fresh database of a real PostgreSQL, spoken to over sockets. The
 //! names of the tests are sentences of the documentation.
 
+mod commands_call;
+mod commands_serve;
 mod grpc_authentication;
 mod grpc_deadlines;
 mod grpc_errors;
