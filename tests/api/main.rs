@@ -2,6 +2,9 @@
 //! names of the tests are sentences of the documentation.
 
 mod commands_call;
+mod commands_demo;
+mod commands_dev;
+mod commands_logs;
 mod commands_serve;
 mod grpc_authentication;
 mod grpc_deadlines;

@@ -48,6 +48,12 @@ const VARIABLES: [&str; 24] = [
 pub const ANY_PORTS: [&str; 6] =
     ["--grpc-addr", "127.0.0.1:0", "--rest-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"];
 
+/// The arguments of `dev` on a directory, with the PostgreSQL that the tests were told to use.
+pub fn dev_on(data_dir: &str) -> impl Iterator<Item = &str> {
+    let pg_bin = option_env!("PG_BIN").map(|directory| ["--pg-bin", directory]);
+    ["dev", "--data-dir", data_dir].into_iter().chain(pg_bin.into_iter().flatten()).chain(ANY_PORTS)
+}
+
 /// What a program that has ended said.
 #[derive(Debug)]
 pub struct Ended {
@@ -119,10 +125,7 @@ impl Program {
 
     /// Starts `dev` on a directory and any free ports, and waits until it is ready.
     pub async fn dev(data_dir: &str, arguments: &[&str]) -> (Self, Api) {
-        let pg_bin = option_env!("PG_BIN").map(|directory| ["--pg-bin", directory]);
-        let fixed = ["dev", "--data-dir", data_dir].into_iter().chain(ANY_PORTS);
-        let all = fixed.chain(pg_bin.into_iter().flatten()).chain(arguments.iter().copied());
-        let mut program = Self::start(all, &[]);
+        let mut program = Self::start(dev_on(data_dir).chain(arguments.iter().copied()), &[]);
         let api = program.ready().await;
         (program, api)
     }
