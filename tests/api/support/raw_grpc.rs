@@ -49,6 +49,7 @@ impl RawGrpc {
     /// A connection to this address.
     pub async fn connect(address: std::net::SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the service listens");
+        stream.set_nodelay(true).expect("connected"); // headers and body are two packets
         let stream = TokioIo::new(stream);
         let (sender, connection) =
             handshake(TokioExecutor::new(), stream).await.expect("it speaks HTTP/2");
