@@ -81,25 +81,26 @@ async fn the_demo_accounts_show_every_row_of_the_opening_table_and_the_sample() 
     let scratch = Scratch::new();
     let directory = scratch.0.join("state").display().to_string();
     let (program, api) = Program::dev(&directory, &["--at", "2018-03-20T00:00:00Z"]).await;
-    assert!(!program.stderr().contains("earlier than what is stored"), "{}", program.stderr());
     let second = Program::start(dev_on(&directory), &[]);
     assert_sample(&api).await;
     assert_every_row(&api).await;
     assert_one_at_a_time(&second.end().await, &directory);
     assert_sample(&api).await;
-    assert_eq!(program.stop().await.code, Some(0));
+    let ended = program.stop().await;
+    assert_eq!(ended.code, Some(0));
+    assert!(!ended.stderr.contains("earlier than what is stored"), "{ended:?}");
 
     // Accounts are created once: what one opened on the first day stays open on an earlier one.
     let (program, api) = Program::dev(&directory, &["--at", "2018-03-01T00:00:00Z"]).await;
-    let warnings = program.stderr();
+    let again = api.get(&demo_key("testid"), OPEN_CDN).await;
+    again.refused(400, "CdnService.HasOpened", "Your cdn service has opened.");
+    let ended = program.stop().await;
+    assert_eq!(ended.code, Some(0));
     let earlier = |line: &&str| line.contains("earlier than what is stored");
-    let warnings: Vec<_> = warnings.lines().filter(earlier).collect();
+    let warnings: Vec<_> = ended.stderr.lines().filter(earlier).collect();
     let [warning] = warnings[..] else { panic!("one warning: {warnings:?}") };
     let said = "--at 2018-03-01T00:00:00Z is earlier than what is stored: something was submitted at 2018-03-20T00:0";
     assert!(warning.contains("WARN") && warning.contains(said), "{warning}");
-    let again = api.get(&demo_key("testid"), OPEN_CDN).await;
-    again.refused(400, "CdnService.HasOpened", "Your cdn service has opened.");
-    assert_eq!(program.stop().await.code, Some(0));
 
     // Today the change has taken effect, and it still shows.
     let (program, api) = Program::dev(&directory, &[]).await;

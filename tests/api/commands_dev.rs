@@ -71,6 +71,8 @@ async fn dev_keeps_its_state_in_its_directory_and_leaves_no_process() {
 
     // The first start makes everything.
     let (program, api) = Program::dev(&directory, &[]).await;
+    eventually("it says how to ask", async || program.stderr().contains("DescribeDcdnService\n\n"))
+        .await;
     paste(&api, &program.stderr()).await;
     for file in ["sealing-key", "service-token"] {
         let metadata = scratch.0.join("state").join(file).metadata().expect("it was made");
