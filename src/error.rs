@@ -85,8 +85,7 @@ pub enum Error {
     InvalidSignatureMethod,
     /// The signature cannot be read, or does not cover what it must.
     IncompleteSignature,
-    /// A V1 signature is another than ours; with the string that the server signs: clients compare
-    /// it with theirs.
+    /// A V1 signature is another than ours; with the string that we sign, for clients to compare.
     SignatureV1Mismatch(String),
     /// A V3 signature is another than ours.
     SignatureV3Mismatch {
@@ -123,6 +122,8 @@ pub enum Error {
     InvalidFields(Vec<FieldViolation>),
     /// The request is not a message of the method.
     MalformedMessage,
+    /// There is no service of this name to tell the health of.
+    ServiceNotFound,
 
     // Ours to mend.
     /// Others wrote the same rows again and again; the same request may succeed.
@@ -174,11 +175,9 @@ impl Error {
 
     #[rustfmt::skip] // a table is read down its columns
     fn row(&self) -> Row {
-        use Code::{Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound,
-                   PermissionDenied, Unauthenticated, Unavailable, Unimplemented};
+        use Code::{Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound, PermissionDenied, Unauthenticated, Unavailable, Unimplemented};
         match self {
-            //                                       code                                HTTP  gRPC
-            // message
+            //                                       code                                HTTP  gRPC                message
             Self::ValueNotSupported(parameter) => row(format!("Invalid{parameter}.ValueNotSupported"), 400, InvalidArgument, format!("The specified value of parameter \"{parameter}\" is not valid.")),
             Self::InvalidComponent(parameter) => row("InvalidComponent",              400, InvalidArgument,    format!("The specified value of parameter {parameter} is not valid.")),
             Self::BidUser                        => row("Forbidden.BidUser",             403, PermissionDenied,   "Bid user is limited to open service."),
@@ -229,6 +228,7 @@ impl Error {
             Self::EtagMismatch                   => row("EtagMismatch",                  409, Aborted,            "The resource has changed since it was read: read it again."),
             Self::InvalidFields(violations)      => row("InvalidFields",                 400, InvalidArgument,    sentence(violations)),
             Self::MalformedMessage               => row("MalformedMessage",              400, InvalidArgument,    "The request is not a message of this method."),
+            Self::ServiceNotFound                => row("ServiceNotFound",               404, NotFound,           "There is no such service."),
 
             Self::Contended                      => row("ServiceUnavailable",            503, Aborted,            "The request has failed due to a temporary failure of the server."),
             Self::DeadlineExceeded               => row("DeadlineExceeded",              504, DeadlineExceeded,   "The request was not answered within its deadline."),

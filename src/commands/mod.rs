@@ -22,6 +22,14 @@ use crate::orders;
 use crate::server::{Addresses, Server, Settings};
 use crate::storage;
 
+/// Reads the URL of a setting. The parser takes any scheme, and its error would repeat the URL, and
+/// the password in it.
+fn database_url(setting: &str, url: &str) -> anyhow::Result<PgConnectOptions> {
+    let is_ours = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    let parsed = url.parse().ok().filter(|_| is_ours);
+    parsed.with_context(|| format!("{setting} is no postgres:// URL"))
+}
+
 /// The settings of a server, but for what `dev` and `serve` come by differently.
 fn settings(
     shared: &SharedSettings,

@@ -7,8 +7,8 @@ use sqlx::PgConnection;
 
 use crate::support::Api;
 use crate::support::commerce::{CommerceSystem, Mode, eventually};
-use crate::support::process::Process;
 use crate::support::proxy::Proxy;
+use crate::support::serve_process::Process;
 
 /// A commerce system, accounts, and the program as a process; nothing else reconciles.
 struct Scene {

@@ -196,3 +196,21 @@ pub fn next_account_id() -> i64 {
     static NEXT: AtomicI64 = AtomicI64::new(2_000_000_000_000_001);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
+
+/// The status is exactly this refusal; the request id is in its metadata, too.
+pub fn assert_refusal(status: &Status, grpc: Code, code: &str, http: u16, message: &str) {
+    let request_id = status.metadata().get("x-request-id").expect("a request id");
+    let request_id = request_id.to_str().expect("visible characters").to_owned();
+    let (code, message) = (code.to_owned(), message.to_owned());
+    assert_eq!(refusal(status), GrpcRefusal { grpc, code, message, http, request_id });
+}
+
+/// The status says that this field of an operator request is wrong, and that no other is.
+pub fn assert_field_is_wrong(status: &Status, field: &str, description: &str) {
+    let message = format!("{field}: {description}");
+    assert_refusal(status, Code::InvalidArgument, "InvalidFields", 400, &message);
+    let violations = status.get_details_bad_request().expect("a BadRequest").field_violations;
+    let said: Vec<_> =
+        violations.iter().map(|wrong| (wrong.field.as_str(), wrong.description.as_str())).collect();
+    assert_eq!(said, [(field, description)]);
+}

@@ -11,11 +11,16 @@ pub mod drafts;
 pub mod grpc;
 pub mod leaves;
 pub mod operators;
+pub mod outbox;
+pub mod pages;
 pub mod process;
 pub mod proxy;
+pub mod raw_grpc;
 pub mod refusals;
 pub mod rest;
+pub mod scratch;
 pub mod seed;
+pub mod serve_process;
 pub mod setup;
 pub mod stored;
 pub mod wires;
@@ -77,23 +82,19 @@ impl Api {
         clock: Clock,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let any = || "127.0.0.1:0".to_owned();
-        let mut settings = Settings {
-            addresses: Addresses { grpc: any(), rest: any(), ops: any() },
-            database: storage::Options {
-                url: database.url.parse().expect("a URL"),
-                connections: 8,
-            },
-            orders: None,
-            sealing_key: sealing_key.clone(),
-            service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
-            timestamp_window: chrono::Duration::minutes(15),
-            limits: Limits { minimum_balance: 0 },
-            overdue_grace: chrono::Duration::hours(24),
-            drain_delay: Duration::ZERO,
-            drain_timeout: Duration::from_secs(1),
-            clock: clock.clone(),
-        };
+        let (api, announced) = Self::start_unready(database, sealing_key, clock, change).await;
+        announced.await.expect("the service becomes ready");
+        api
+    }
+
+    /// A service on a database that may not be ready for it; the receiver hears when it is.
+    pub async fn start_unready(
+        database: Database,
+        sealing_key: SealingKey,
+        clock: Clock,
+        change: impl FnOnce(&mut Settings),
+    ) -> (Self, oneshot::Receiver<()>) {
+        let mut settings = settings(&database, sealing_key.clone(), clock.clone());
         change(&mut settings);
         let server = Server::bind(settings).await.expect("free ports");
         let addresses = server.addresses().expect("bound");
@@ -103,10 +104,10 @@ impl Api {
             let stop = async {
                 stopped.await.ok();
             };
-            server.run(stop, move || announce.send(()).expect("the test waits")).await;
+            server.run(stop, move || announce.send(()).unwrap_or_default()).await;
         });
-        announced.await.expect("the service becomes ready");
-        Self { addresses, clock, database, sealing_key, stop: Some(stop), serving: Some(serving) }
+        let (stop, serving) = (Some(stop), Some(serving));
+        (Self { addresses, clock, database, sealing_key, stop, serving }, announced)
     }
 
     /// Lets the business clock stand still at an instant, `2018-03-31T16:00:00Z`.
@@ -132,5 +133,39 @@ impl Api {
     /// operators make them.
     pub async fn account(&self) -> Key {
         self.account_with(|_| {}).await
+    }
+
+    /// Asks it to stop, as SIGTERM does, without waiting; the handle ends with the service.
+    pub fn begin_stop(&mut self) -> JoinHandle<()> {
+        drop(self.stop.take());
+        self.serving.take().expect("it runs")
+    }
+}
+
+/// The settings of a service on this database: any free ports, everything else as it is shipped but
+/// for a drain that a test need not wait for.
+pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> Settings {
+    let any = || "127.0.0.1:0".to_owned();
+    Settings {
+        addresses: Addresses { grpc: any(), rest: any(), ops: any() },
+        database: storage::Options { url: database.url.parse().expect("a URL"), connections: 8 },
+        orders: None,
+        sealing_key,
+        service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
+        timestamp_window: chrono::Duration::minutes(15),
+        limits: Limits { minimum_balance: 0 },
+        overdue_grace: chrono::Duration::hours(24),
+        drain_delay: Duration::ZERO,
+        drain_timeout: Duration::from_secs(1),
+        clock,
+    }
+}
+
+/// Waits until a condition holds; panics where it still does not after a minute.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "still not so after a minute: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

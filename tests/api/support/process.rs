@@ -1,90 +1,225 @@
-//! The program itself, `serve`, as a process that a test can kill.
+//! The program itself, started as its users start it: what it says on its two outputs, how it ends,
+//! and what it leaves behind.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::proto::cdn::v1::cdn_service_client::CdnServiceClient;
-use cdn_activation::proto::cdn::v1::{OpenCdnServiceRequest, OpenCdnServiceResponse};
-use tonic::{Request, Response, Status};
+use cdn_activation::context::Clock;
+use cdn_activation::server::Addresses;
 
-use super::TOKEN;
+use super::database::Database;
+use super::{Api, eventually};
 
-/// A running `serve`. It is killed when this is dropped.
-pub struct Process {
+/// Every variable that is a setting, or that a client takes a key from: none of this machine's
+/// reaches a program under test.
+const VARIABLES: [&str; 24] = [
+    "ALIBABA_CLOUD_ACCESS_KEY_ID",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "CORES",
+    "DATABASE_URL",
+    "DATA_DIR",
+    "DB_ADMIN_URL",
+    "DB_CONNECTIONS",
+    "DB_POOLER",
+    "DRAIN_DELAY",
+    "DRAIN_TIMEOUT",
+    "GRPC_ADDR",
+    "LOG",
+    "MINIMUM_BALANCE",
+    "OPS_ADDR",
+    "ORDER_ENDPOINT",
+    "OVERDUE_GRACE",
+    "PGHOST",
+    "PGPASSWORD",
+    "PGUSER",
+    "REST_ADDR",
+    "RUST_BACKTRACE",
+    "SEALING_KEY_FILE",
+    "SERVICE_TOKEN_FILE",
+    "TIMESTAMP_WINDOW",
+];
+
+/// Any free port for each listener.
+pub const ANY_PORTS: [&str; 6] =
+    ["--grpc-addr", "127.0.0.1:0", "--rest-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"];
+
+/// The arguments of `dev` on a directory, with the PostgreSQL that the tests were told to use.
+pub fn dev_on(data_dir: &str) -> impl Iterator<Item = &str> {
+    let pg_bin = option_env!("PG_BIN").map(|directory| ["--pg-bin", directory]);
+    ["dev", "--data-dir", data_dir].into_iter().chain(pg_bin.into_iter().flatten()).chain(ANY_PORTS)
+}
+
+/// What a program that has ended said.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status; `None` where a signal ended it.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+/// A command line of the program with these variables.
+pub fn command<A: AsRef<OsStr>>(
+    arguments: impl IntoIterator<Item = A>,
+    variables: &[(&str, &str)],
+) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cdn-activation"));
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
+    command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs a command line to its end.
+pub async fn run<A: AsRef<OsStr>>(
+    arguments: impl IntoIterator<Item = A>,
+    variables: &[(&str, &str)],
+) -> Ended {
+    Program::start(arguments, variables).end().await
+}
+
+/// A program that runs. It is killed where a test forgets it.
+#[derive(Debug)]
+pub struct Program {
     child: Child,
-    grpc: String,
-    files: PathBuf,
+    stdout: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<String>>,
+    readers: Vec<thread::JoinHandle<()>>,
 }
 
-impl Process {
-    /// Starts it on a database, with these further variables, and waits until it is ready.
-    pub async fn start(database_url: &str, variables: &[(&str, &str)]) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("cdn-activation-process-{}-{number}", std::process::id());
-        let files = std::env::temp_dir().join(name);
-        std::fs::create_dir(&files).expect("a new directory");
-        let key = SealingKey::generate().expect("random bytes");
-        std::fs::write(files.join("key"), key.as_bytes()).expect("written");
-        std::fs::write(files.join("token"), TOKEN).expect("written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cdn-activation"));
-        command
-            .arg("serve")
-            .env("DATABASE_URL", database_url)
-            .env("SEALING_KEY_FILE", files.join("key"))
-            .env("SERVICE_TOKEN_FILE", files.join("token"))
-            .env("GRPC_ADDR", "127.0.0.1:0")
-            .env("REST_ADDR", "127.0.0.1:0")
-            .env("OPS_ADDR", "127.0.0.1:0")
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = command.spawn().expect("the program starts");
-        let mut output = BufReader::new(child.stdout.take().expect("piped"));
-        let ready = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            output.read_line(&mut line).expect("a line");
-            // The rest is its log. A full pipe would stop it.
-            std::thread::spawn(move || output.read_to_end(&mut Vec::new()));
-            line
-        });
-        let ready = ready.await.expect("no panic");
-        let grpc = ready.split(' ').find_map(|word| word.strip_prefix("grpc="));
-        let grpc = grpc.unwrap_or_else(|| panic!("not ready: {ready:?}")).to_owned();
-        Self { child, grpc, files }
-    }
-
-    /// Opens CDN for an account.
-    pub async fn open_cdn(
-        &self,
-        account_id: i64,
-    ) -> Result<Response<OpenCdnServiceResponse>, Status> {
-        let endpoint = format!("http://{}", self.grpc);
-        let mut client = CdnServiceClient::connect(endpoint).await.expect("it listens");
-        let mut request = Request::new(OpenCdnServiceRequest::default());
-        let metadata = request.metadata_mut();
-        metadata.insert("authorization", format!("Bearer {TOKEN}").parse().expect("visible"));
-        metadata.insert("x-account-id", account_id.to_string().parse().expect("visible"));
-        client.open_cdn_service(request).await
-    }
-
-    /// Ends it as a power cut does: SIGKILL.
-    pub fn kill(&mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ends");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-        for file in ["key", "token"] {
-            std::fs::remove_file(self.files.join(file)).ok();
+/// Collects what a program says, line by line.
+fn collect(output: impl Read + Send + 'static) -> (Arc<Mutex<String>>, thread::JoinHandle<()>) {
+    let text = Arc::new(Mutex::new(String::new()));
+    let shared = Arc::clone(&text);
+    let reader = thread::spawn(move || {
+        let mut lines = BufReader::new(output);
+        let mut line = String::new();
+        while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
+            shared.lock().expect("nobody panics with it").push_str(&line);
+            line.clear();
         }
-        std::fs::remove_dir(&self.files).ok();
+    });
+    (text, reader)
+}
+
+impl Program {
+    /// Starts a command line.
+    pub fn start<A: AsRef<OsStr>>(
+        arguments: impl IntoIterator<Item = A>,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut child = command(arguments, variables).spawn().expect("it was built");
+        let (stdout, out_reader) = collect(child.stdout.take().expect("piped"));
+        let (stderr, error_reader) = collect(child.stderr.take().expect("piped"));
+        Self { child, stdout, stderr, readers: vec![out_reader, error_reader] }
+    }
+
+    /// Starts `dev` on a directory and any free ports, and waits until it is ready.
+    pub async fn dev(data_dir: &str, arguments: &[&str]) -> (Self, Api) {
+        let mut program = Self::start(dev_on(data_dir).chain(arguments.iter().copied()), &[]);
+        let api = program.ready().await;
+        (program, api)
+    }
+
+    /// Its standard output up to now.
+    pub fn stdout(&self) -> String {
+        self.stdout.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Its standard error up to now.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Whether it runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("it is ours").is_none()
+    }
+
+    /// Waits for its ready line, and returns a client of the addresses in it.
+    pub async fn ready(&mut self) -> Api {
+        eventually("ready", async || {
+            assert!(self.runs(), "it ended: {}{}", self.stdout(), self.stderr());
+            self.stdout().contains('\n')
+        })
+        .await;
+        let said = self.stdout();
+        let line = said.lines().next().expect("a line");
+        let words: Vec<_> = line.split(' ').collect();
+        let ["ready", grpc, rest, ops] = words[..] else { panic!("no ready line: {line}") };
+        let address = |word: &str, name: &str| -> SocketAddr {
+            let address = word.strip_prefix(name).unwrap_or_else(|| panic!("no {name}: {line}"));
+            address.parse().expect("an address")
+        };
+        let (grpc, rest) = (address(grpc, "grpc="), address(rest, "rest="));
+        Api::at_addresses(Addresses { grpc, rest, ops: address(ops, "ops=") })
+    }
+
+    /// Sends it a signal, `TERM` for one.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(sent.expect("kill is everywhere").success());
+    }
+
+    /// Waits until it has ended.
+    pub async fn end(mut self) -> Ended {
+        eventually("ended", async || !self.runs()).await;
+        let status: ExitStatus = self.child.wait().expect("it is ours");
+        for reader in self.readers.drain(..) {
+            reader.join().expect("it reads to the end");
+        }
+        Ended { code: status.code(), stdout: self.stdout(), stderr: self.stderr() }
+    }
+
+    /// Asks it to stop as a service manager does, and waits until it has ended.
+    pub async fn stop(self) -> Ended {
+        self.signal("TERM");
+        self.end().await
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// It ended with this status after one sentence on standard error, which is returned.
+    pub fn sentence(&self, code: i32) -> &str {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:?}");
+        let sentence = self
+            .stderr
+            .strip_prefix("cdn-activation: ")
+            .and_then(|sentence| sentence.strip_suffix('\n'));
+        let sentence = sentence.unwrap_or_else(|| panic!("no sentence: {self:?}"));
+        assert!(!sentence.contains('\n'), "more than one line: {self:?}");
+        sentence
+    }
+}
+
+impl Api {
+    /// A client of a service that another process runs. Its database and keys are not known here.
+    pub fn at_addresses(addresses: Addresses<SocketAddr>) -> Self {
+        let sealing_key = SealingKey::generate().expect("random bytes");
+        Self {
+            addresses,
+            clock: Clock::system(),
+            database: Database { url: String::new() },
+            sealing_key: SealingKey::parse(&sealing_key).expect("a key"),
+            stop: None,
+            serving: None,
+        }
     }
 }

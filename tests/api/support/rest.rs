@@ -208,16 +208,20 @@ impl Api {
     /// These bytes, as they are. The request must ask for the connection to be closed, or be
     /// refused so.
     pub async fn send_raw(&self, request: &[u8]) -> Reply {
-        let mut stream =
-            TcpStream::connect(self.addresses.rest).await.expect("the service listens");
-        stream.write_all(request).await.expect("sent");
-        let mut reply = Vec::new();
-        stream.read_to_end(&mut reply).await.expect("answered");
-        Reply::parse(&reply)
+        Reply::of(self.addresses.rest, request).await
     }
 }
 
 impl Reply {
+    /// What the listener at this address replies to these bytes on a connection of their own.
+    pub async fn of(address: std::net::SocketAddr, request: &[u8]) -> Self {
+        let mut stream = TcpStream::connect(address).await.expect("the service listens");
+        stream.write_all(request).await.expect("sent");
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).await.expect("answered");
+        Self::parse(&reply)
+    }
+
     /// Reads a reply off the wire.
     pub fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
