@@ -3,4 +3,5 @@
 
 mod common_parameters;
 mod open_cdn_service;
+mod rpc_format;
 mod support;
