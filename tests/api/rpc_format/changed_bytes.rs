@@ -38,9 +38,7 @@ fn original(api: &Api, key: &Key, number: usize) -> Vec<u8> {
                 DraftV3 { query: parameters(times), ..draft }
             };
             let draft = draft.signed(key);
-            let headers = draft.headers.iter().filter(|(name, _)| *name != "host");
-            let headers: Vec<_> =
-                headers.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let headers = draft.headers_without_host();
             api.request("POST", &format!("/?{}", query(&draft.query)), &headers, &draft.body)
         }
     }
@@ -134,14 +132,14 @@ fn a_request_that_was_changed_on_the_way_is_refused_or_means_what_it_meant() {
         let tries = requests.into_iter().map(|(number, changes)| {
             let api = Arc::clone(&api);
             let original = original(&api, &key, number);
-            let mut changed = original.clone();
+            let mut bytes = original.clone();
             for (index, mask) in changes {
-                *index.get_mut(&mut changed) ^= mask;
+                *index.get_mut(&mut bytes) ^= mask;
             }
             runtime.spawn(async move {
-                let reply = api.exchange(&changed).await;
-                let wrong = wrong(&original, &changed, reply.as_ref())?;
-                Some(format!("{wrong}\nto {:?}", String::from_utf8_lossy(&changed)))
+                let reply = api.exchange(&bytes).await;
+                let wrong = wrong(&original, &bytes, reply.as_ref())?;
+                Some(format!("{wrong}\nto {:?}", String::from_utf8_lossy(&bytes)))
             })
         });
         let outcomes = runtime.block_on(join_all(tries));

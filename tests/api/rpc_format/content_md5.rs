@@ -7,7 +7,7 @@ use md5::{Digest, Md5};
 use super::{FORM, HISTORY, HISTORY_JSON, asker};
 use crate::support::Api;
 use crate::support::refusals::{CONTENT_MD5, Format};
-use crate::support::rest::query;
+use crate::support::rest::{hex, query};
 
 /// The header of a body.
 pub(super) fn digest(body: &[u8]) -> String {
@@ -36,8 +36,7 @@ async fn another_digest_is_refused() {
         let given = format!("{HISTORY}&Format={asked}");
         let body = query(&api.sign(&key, "POST", api.common(&key, &given)));
         let right = digest(body.as_bytes());
-        let hex: String =
-            Md5::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex(&Md5::digest(body.as_bytes()));
         for wrong in [
             digest(b""),
             digest(format!("{body} ").as_bytes()),

@@ -95,10 +95,9 @@ async fn a_form_may_come_in_chunks_without_a_length() {
     // And under V3, whose signature covers the bytes of the body, not of the chunks.
     let form = "StartTime=2018-03-02T01:02:03Z&EndTime=2018-03-03T04:05:06Z";
     let draft = api.draft("DescribeCdnUserBillType", "2018-05-10", "").with_form(form).signed(&key);
-    let headers: String =
-        draft.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!(
-        "POST / HTTP/1.1\r\nConnection: close\r\n{headers}Transfer-Encoding: chunked\r\n\r\n"
+        "POST / HTTP/1.1\r\nConnection: close\r\n{}Transfer-Encoding: chunked\r\n\r\n",
+        draft.lines()
     );
     let request = [head.as_bytes(), &chunked(&draft.body, 5)].concat();
     api.send_raw(&request).await.says(Format::Json, HISTORY_JSON);

@@ -16,12 +16,7 @@ async fn a_request_that_stops_in_the_middle_is_given_up() {
         whole[..whole.len() - 3].to_vec()
     };
     let draft = api.draft("DescribeUserCdnStatus", "2018-05-10", "").with_form("Owner=1");
-    let v3_headers: String = draft
-        .signed(&key)
-        .headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
+    let v3_headers = draft.signed(&key).lines();
     let (mut json, mut xml, mut v3, mut chunks, mut head, mut silent) = (
         api.connect().await,
         api.connect().await,

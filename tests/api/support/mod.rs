@@ -5,8 +5,10 @@ pub mod database;
 pub mod grpc;
 pub mod rest;
 
+pub mod captures;
 pub mod connection;
 pub mod drafts;
+pub mod keys;
 pub mod refusals;
 
 use std::time::Duration;
