@@ -3,6 +3,7 @@
 
 mod bill_type;
 mod both_wires;
+mod captured;
 mod charge_type_changes;
 mod commands_call;
 mod commands_demo;
@@ -36,6 +37,7 @@ mod ops_readiness;
 mod orders_broken;
 mod orders_killed;
 mod orders_placed;
+mod rpc_format;
 mod seeds;
 mod support;
 mod user_status;

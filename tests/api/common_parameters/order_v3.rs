@@ -53,7 +53,7 @@ fn faulty(api: &Api, keys: &Keys, faults: &[Fault]) -> DraftV3 {
         draft.query.insert("InternetChargeType".to_owned(), "PayByMoon".to_owned());
     }
     if has(Fault::UnknownKey) {
-        key.id = "nobody".to_owned();
+        "nobody".clone_into(&mut key.id);
     }
     if has(Fault::Signature) {
         key.secret.push('?');
@@ -74,8 +74,7 @@ async fn send(api: &Api, keys: &Keys, faults: &[Fault]) -> Reply {
     let draft = faulty(api, keys, faults);
     let twice = if faults.contains(&Fault::Duplicate) { "&RegionId=1&RegionId=1" } else { "" };
     let target = format!("/?{}{twice}", query(&draft.query));
-    let headers = draft.headers.iter().filter(|(name, _)| *name != "host");
-    let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let headers = draft.headers_without_host();
     api.send("POST", &target, &headers, b"").await
 }
 

@@ -73,11 +73,14 @@ async fn the_text_of_the_refusal_letter_for_letter() {
     assert_eq!(message.matches(':').count(), 1, "{message}");
 }
 
+/// What is done to a signed request.
+type Change = fn(&mut Parameters);
+
 #[tokio::test]
 async fn whatever_is_changed_after_signing_is_noticed() {
     let api = Api::start().await;
     let key = api.account().await;
-    let changes: [(&str, fn(&mut Parameters)); 6] = [
+    let changes: [(&str, Change); 6] = [
         ("a value", |all| drop(all.insert("Owner".to_owned(), "2".to_owned()))),
         ("another case", |all| drop(all.insert("Owner".to_owned(), "a".to_owned()))),
         ("a value less", |all| drop(all.insert("Owner".to_owned(), String::new()))),

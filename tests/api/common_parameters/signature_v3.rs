@@ -77,11 +77,14 @@ async fn the_text_of_the_refusal_letter_for_letter() {
     assert_eq!((xml.status, xml.body_without_request_id()), (400, expected));
 }
 
+/// What is done to a signed request.
+type Change = fn(DraftV3) -> DraftV3;
+
 #[tokio::test]
 async fn whatever_is_changed_after_signing_is_noticed() {
     let api = Api::start().await;
     let key = api.account().await;
-    let changes: [(&str, fn(DraftV3) -> DraftV3); 9] = [
+    let changes: [(&str, Change); 9] = [
         ("the method", |mut draft| {
             draft.method = "GET".to_owned();
             draft

@@ -4,7 +4,6 @@ use super::STATUS_JSON;
 use crate::support::Api;
 use crate::support::drafts::DraftV3;
 use crate::support::refusals::{Format, INCOMPLETE_SIGNATURE, signature_v3_does_not_match};
-use crate::support::rest::Reply;
 
 /// The names of a draft's headers without these.
 fn all_but(draft: &DraftV3, left_out: &[&str]) -> String {
@@ -142,15 +141,10 @@ async fn names_of_headers_on_the_wire_may_be_in_any_case() {
     let api = Api::start().await;
     let key = api.account().await;
     let draft = api.status_draft().signed(&key);
-    let headers: Vec<(String, &String)> = draft
-        .headers
-        .iter()
-        .filter(|(name, _)| *name != "host")
-        .map(|(name, value)| (name.to_ascii_uppercase(), value))
-        .collect();
-    let headers: Vec<_> =
-        headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let reply: Reply = api.send("POST", "/", &headers, b"").await;
+    let upper_case = |(name, value): (&str, _)| (name.to_ascii_uppercase(), value);
+    let headers: Vec<_> = draft.headers_without_host().into_iter().map(upper_case).collect();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let reply = api.send("POST", "/", &headers, b"").await;
     reply.says(Format::Json, STATUS_JSON);
 }
 
@@ -166,10 +160,8 @@ async fn the_host_is_signed_as_it_was_sent() {
         ("cdn.example.com", "CDN.example.com", false),
     ] {
         let draft = api.status_draft().with("host", signed).signed(&key).with("host", sent);
-        let headers: String =
-            draft.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let request =
-            format!("POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n");
+        let head = "POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n";
+        let request = format!("{head}{}\r\n", draft.lines());
         let reply = api.send_raw(request.as_bytes()).await;
         assert_eq!(reply.status == 200, accepted, "{signed} as {sent}: {reply:?}");
         if !accepted {

@@ -35,13 +35,13 @@ impl Api {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Vec<u8> {
-        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.addresses.rest);
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if !body.is_empty() || method == "POST" {
-            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
-        }
+        let first = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.addresses.rest);
+        let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let headers = headers.collect::<Vec<_>>().concat();
+        let has_body = !body.is_empty() || method == "POST";
+        let length = format!("Content-Length: {}\r\n", body.len());
+        let length = if has_body { length } else { String::new() };
+        let head = [first, headers, length].concat();
         [head.as_bytes(), b"\r\n", body].concat()
     }
 

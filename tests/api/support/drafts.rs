@@ -51,6 +51,18 @@ impl DraftV3 {
         draft
     }
 
+    /// The headers but `host`, which `send` and `request` write themselves.
+    pub fn headers_without_host(&self) -> Vec<(&str, &str)> {
+        let headers = self.headers.iter().filter(|(name, _)| *name != "host");
+        headers.map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    /// The lines of all headers as the wire carries them.
+    pub fn lines(&self) -> String {
+        let lines = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        lines.collect::<Vec<_>>().concat()
+    }
+
     /// The names of all headers there are, as `SignedHeaders` lists them.
     pub fn names(&self) -> String {
         let names = self.headers.keys().filter(|name| *name != AUTHORIZATION);
@@ -60,8 +72,8 @@ impl DraftV3 {
     /// The canonical request where these headers are signed.
     pub fn canonical_request(&self, signed: &str) -> String {
         let value = |name: &str| self.headers.get(name).map_or("", |value| value.trim());
-        let lines: String =
-            signed.split(';').map(|name| format!("{name}:{}\n", value(name))).collect();
+        let lines = signed.split(';').map(|name| format!("{name}:{}\n", value(name)));
+        let lines = lines.collect::<Vec<_>>().concat();
         let (query, hash) = (query(&self.query), value("x-acs-content-sha256"));
         format!("{}\n/\n{query}\n{lines}\n{signed}\n{hash}", self.method)
     }
@@ -113,12 +125,12 @@ impl Api {
 
     /// Sends a draft as it is.
     pub async fn send_draft(&self, draft: &DraftV3) -> Reply {
-        let headers: Vec<_> = draft
-            .headers
-            .iter()
-            .filter(|(name, _)| *name != "host") // `send` writes it
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        self.send(&draft.method, &format!("/?{}", query(&draft.query)), &headers, &draft.body).await
+        self.send(
+            &draft.method,
+            &format!("/?{}", query(&draft.query)),
+            &draft.headers_without_host(),
+            &draft.body,
+        )
+        .await
     }
 }

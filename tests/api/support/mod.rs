@@ -3,12 +3,14 @@
 
 pub mod action_refusals;
 pub mod call;
+pub mod captures;
 pub mod commerce;
 pub mod connection;
 pub mod cutting_proxy;
 pub mod database;
 pub mod drafts;
 pub mod grpc;
+pub mod keys;
 pub mod leaves;
 pub mod operators;
 pub mod outbox;
