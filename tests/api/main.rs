@@ -5,4 +5,5 @@ mod open_cdn_service;
 mod orders_broken;
 mod orders_killed;
 mod orders_placed;
+mod orders_reconciled;
 mod support;
