@@ -118,7 +118,8 @@ pub struct SharedSettings {
     pub timestamp_window: Duration,
     /// The commerce system that takes the orders of openings: http://host:port, or https://host:port,
     /// trusted by the certificates of the operating system (or SSL_CERT_FILE). It implements
-    /// activation.order.v1.OrderService. Without it orders are rows of our own.
+    /// activation.order.v1.OrderService. Without it orders are rows of our own, and nobody cancels
+    /// what was left over there: take it away only when every row of order_intents is opened or cancelled.
     #[arg(long, env = "ORDER_ENDPOINT")]
     pub order_endpoint: Option<String>,
     /// How long placing an order may take there, repeats included; then the opening is refused. From

@@ -51,7 +51,7 @@ impl Settings {
             Some("http") => Endpoint::from(uri),
             Some("https") => Endpoint::from(uri)
                 .tls_config(ClientTlsConfig::new().with_native_roots())
-                .map_err(|error| format!("TLS cannot be set up: {error}"))?,
+                .map_err(|error| format!("TLS cannot be set up: {}", cause(&error)))?,
             _ => return Err(format!("{endpoint:?} begins with neither http:// nor https://")),
         };
         Ok(Self { endpoint: endpoint.tcp_nodelay(true), timeout, reconcile_after })
@@ -65,6 +65,11 @@ impl Orders {
     pub fn new(settings: Option<Settings>) -> Self {
         settings.map_or(Self::Embedded, |settings| Self::Commerce(Commerce::new(settings)))
     }
+}
+
+/// What lies beneath a transport error, which itself says little.
+fn cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod ops_readiness;
 mod orders_broken;
 mod orders_killed;
 mod orders_placed;
+mod orders_reconciled;
 mod rpc_format;
 mod seeds;
 mod support;

@@ -14,11 +14,15 @@ use cdn_activation::proto::order::v1::{
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
 
 use super::database::Database;
+
+/// The certificate of a commerce system with TLS, for 127.0.0.1: it vouches for itself.
+pub const CERTIFICATE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/support/tls/certificate.pem");
 
 /// What the commerce system does with `PlaceOrder`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub struct Books {
     pub ordered: BTreeMap<String, PlaceOrderRequest>,
     /// Ids that were cancelled, known before or not: they never order (again).
     pub cancelled: BTreeSet<String>,
+    /// The ids of all answered `CancelOrder` calls as they came in, repeats included.
+    pub cancellations: Vec<String>,
     /// The ids of all `PlaceOrder` calls as they came in, repeats included.
     pub calls: Vec<String>,
     /// How many orders were made: were it ever more than `ordered`, one id ordered twice.
@@ -61,6 +67,18 @@ pub struct CommerceSystem {
 impl CommerceSystem {
     /// One that accepts.
     pub async fn start() -> Self {
+        Self::serve(Server::builder()).await
+    }
+
+    /// One that is spoken to over TLS, with [`CERTIFICATE`].
+    pub async fn start_with_tls() -> Self {
+        let key = include_str!("tls/key.pem");
+        let certificate = std::fs::read_to_string(CERTIFICATE).expect("a file of the sources");
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        Self::serve(Server::builder().tls_config(tls).expect("a certificate")).await
+    }
+
+    async fn serve(mut server: Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let system = Self {
             address: listener.local_addr().expect("bound"),
@@ -69,8 +87,7 @@ impl CommerceSystem {
             refuses_to_cancel: Arc::default(),
         };
         let service = OrderServiceServer::new(system.clone());
-        let serving =
-            Server::builder().add_service(service).serve_with_incoming(TcpIncoming::from(listener));
+        let serving = server.add_service(service).serve_with_incoming(TcpIncoming::from(listener));
         tokio::spawn(async move { serving.await.expect("serves") });
         system
     }
@@ -180,7 +197,9 @@ impl OrderService for CommerceSystem {
             return Err(Status::unavailable("not now"));
         }
         let order_id = request.into_inner().order_id;
-        self.books.lock().expect("not poisoned").cancelled.insert(order_id);
+        let mut books = self.books.lock().expect("not poisoned");
+        books.cancellations.push(order_id.clone());
+        books.cancelled.insert(order_id);
         Ok(Response::new(CancelOrderResponse {}))
     }
 }

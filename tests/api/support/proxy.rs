@@ -46,15 +46,12 @@ impl Proxy {
     /// Before a database; and the URL that leads through it.
     pub async fn before_database(database: &Database) -> (Self, String) {
         let options: PgConnectOptions = database.url.parse().expect("a URL");
-        let upstream = match options.get_socket() {
-            Some(directory) => {
-                Upstream::Unix(directory.join(format!(".s.PGSQL.{}", options.get_port())))
-            }
-            None => {
-                let host = (options.get_host(), options.get_port());
-                let found = tokio::net::lookup_host(host).await.expect("a host").next();
-                Upstream::Tcp(found.expect("an address"))
-            }
+        let upstream = if let Some(directory) = options.get_socket() {
+            Upstream::Unix(directory.join(format!(".s.PGSQL.{}", options.get_port())))
+        } else {
+            let host = (options.get_host(), options.get_port());
+            let found = tokio::net::lookup_host(host).await.expect("a host").next();
+            Upstream::Tcp(found.expect("an address"))
         };
         let proxy = Self::start(upstream).await;
         let (user, name) = (options.get_username(), options.get_database().expect("a name"));
@@ -130,8 +127,9 @@ impl Inner {
             }
         };
         tokio::select! {
-            () = relaying => {}
+            biased; // what is let go after the cut does not come through
             () = cut.cancelled() => {}
+            () = relaying => {}
         }
     }
 }
