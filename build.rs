@@ -5,7 +5,7 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 /// Every file with a service or a message that the crate names.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "activation/rpc/v1/options.proto",
     "activation/billing/v1/charge.proto",
     "activation/cdn/v1/cdn.proto",
@@ -13,6 +13,7 @@ const FILES: [&str; 8] = [
     "activation/event/v1/event.proto",
     "activation/operator/v1/account.proto",
     "activation/operator/v1/access_key.proto",
+    "activation/operator/v1/event.proto",
     "activation/operator/v1/operation_lock.proto",
 ];
 

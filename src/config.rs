@@ -116,13 +116,16 @@ pub struct SharedSettings {
     /// How far a signed timestamp may be from the clock, either way; at most 15m.
     #[arg(long, env = "TIMESTAMP_WINDOW", default_value = "15m", value_parser = parse_window)]
     pub timestamp_window: Duration,
+    /// How long events are kept for those who follow them.
+    #[arg(long, env = "EVENT_RETENTION", default_value = "7d", value_parser = parse_duration)]
+    pub event_retention: Duration,
     /// How long to go on serving, unready, after SIGTERM before the listeners close.
     #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
     pub drain_delay: Duration,
     /// How long running requests may take to finish after that. `dev` waits 3s at most.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
-    /// Most connections of this process to the database.
+    /// Most connections of this process to the database. One more listens for events.
     #[arg(long, env = "DB_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub db_connections: u32,
     /// How many cores to use. Default: all, at most 4.

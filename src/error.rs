@@ -5,24 +5,19 @@
 //! the code as `ErrorInfo.reason`: the published codes win over the upper-snake form that AIP-193
 //! asks for.
 
+mod field;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use tonic::Code;
 
+pub use self::field::FieldViolation;
+use self::field::sentence;
 use crate::domain::Product;
 
 /// The cause of a fault, for the log only.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-/// A wrong field of an operator request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldViolation {
-    /// The field, as a path.
-    pub field: &'static str,
-    /// What is wrong with it.
-    pub description: String,
-}
 
 /// Everything that a request can end in other than its reply.
 #[derive(Debug)]
@@ -124,12 +119,16 @@ pub enum Error {
     InvalidFields(Vec<FieldViolation>),
     /// The request is not a message of the method.
     MalformedMessage,
+    /// Events after the cursor are no longer kept, or it is of another log.
+    CursorExpired,
 
     // Ours to mend.
     /// Others wrote the same rows again and again; the same request may succeed.
     Contended,
     /// The request was not answered within its deadline.
     DeadlineExceeded,
+    /// The server shuts down and ends a stream.
+    Draining,
     /// The database cannot be reached or is too busy; nothing was written.
     Unavailable(Cause),
     /// The connection was lost while writing: it may have been written or not.
@@ -175,7 +174,7 @@ impl Error {
 
     #[rustfmt::skip] // a table is read down its columns
     fn row(&self) -> Row {
-        use Code::{Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound,
+        use Code::{Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound, OutOfRange,
                    PermissionDenied, Unauthenticated, Unavailable, Unimplemented};
         match self {
             //                                       code                                HTTP  gRPC
@@ -228,9 +227,11 @@ impl Error {
             Self::EtagMismatch                   => row("EtagMismatch",                  409, Aborted,            "The resource has changed since it was read: read it again."),
             Self::InvalidFields(violations)      => row("InvalidFields",                 400, InvalidArgument,    sentence(violations)),
             Self::MalformedMessage               => row("MalformedMessage",              400, InvalidArgument,    "The request is not a message of this method."),
+            Self::CursorExpired                  => row("CursorExpired",                 410, OutOfRange,         "Events after the cursor are no longer kept: start over with an empty cursor, and read anew the state that you keep."),
 
             Self::Contended                      => row("ServiceUnavailable",            503, Aborted,            "The request has failed due to a temporary failure of the server."),
             Self::DeadlineExceeded               => row("DeadlineExceeded",              504, DeadlineExceeded,   "The request was not answered within its deadline."),
+            Self::Draining                       => row("ServiceUnavailable",            503, Unavailable,        "The server is shutting down: connect again and go on from the last cursor."),
             Self::Unavailable(_) | Self::OutcomeUnknown(_) => row("ServiceUnavailable",  503, Unavailable,        "The request has failed due to a temporary failure of the server."),
             Self::Internal(_)                    => row("InternalError",                 500, Internal,           "The request processing has failed due to some unknown error."),
         }
@@ -275,11 +276,6 @@ impl Error {
     pub fn is_our_fault(&self) -> bool {
         self.http_status() >= 500
     }
-}
-
-fn sentence(violations: &[FieldViolation]) -> String {
-    let parts = violations.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.description));
-    parts.collect::<Vec<_>>().join("; ")
 }
 
 impl fmt::Display for Error {

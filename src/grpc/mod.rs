@@ -7,6 +7,7 @@ pub mod layers;
 pub mod operator;
 mod shared;
 pub mod status;
+mod streams;
 
 use std::time::Instant;
 

@@ -1,5 +1,9 @@
-//! What a clock causes, and no request: expired nonces are forgotten. Replicas share the work by
-//! leases; none of it is needed for an answer to be right.
+//! What no request does: events get their numbers, expired nonces and old events are forgotten.
+//! Replicas share the work by leases or by locks of rows; none of it is needed for an answer to be
+//! right.
+
+pub mod numbering;
+pub mod retention;
 
 use std::time::Duration;
 
@@ -14,17 +18,65 @@ use crate::storage::{SLOT_SECONDS, Store, idle_slot};
 const INTERVAL: Duration = Duration::from_mins(1);
 const NONCES: &str = "nonces";
 
-/// Runs the workers until `shutdown`.
-pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
+/// Runs the workers until `shutdown`. Events are kept for `event_retention`.
+pub async fn run(
+    store: Store,
+    clock: Clock,
+    event_retention: chrono::Duration,
+    shutdown: CancellationToken,
+) {
+    tokio::join!(
+        numbering::run(store.clone(), clock.clone(), shutdown.clone()),
+        forget(&store, &clock, event_retention, &shutdown),
+    );
+}
+
+async fn forget(
+    store: &Store,
+    clock: &Clock,
+    event_retention: chrono::Duration,
+    shutdown: &CancellationToken,
+) {
     let holder = new_id();
+    let mut nonces = Told::new("expired nonces are not forgotten");
+    let mut events = Told::new("old events are not forgotten");
     loop {
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
             () = shutdown.cancelled() => return,
         }
-        if let Err(error) = forget_nonces(&store, &clock, holder).await {
-            let cause = std::error::Error::source(&error).map(tracing::field::display);
-            tracing::warn!(%error, cause, "expired nonces were not forgotten");
+        nonces.outcome(forget_nonces(store, clock, holder).await);
+        let forgotten =
+            retention::forget_events(store, clock, holder, event_retention, shutdown).await;
+        events.outcome(forgotten);
+    }
+}
+
+/// Tells of a failure once, when it begins and when it ends or changes, however often it is met.
+pub(crate) struct Told {
+    what: &'static str,
+    last: Option<String>,
+}
+
+impl Told {
+    /// `what` is what fails, as a sentence.
+    pub fn new(what: &'static str) -> Self {
+        Self { what, last: None }
+    }
+
+    /// Takes note of another try.
+    pub fn outcome(&mut self, outcome: Result<(), Error>) {
+        let what = self.what;
+        let Err(error) = outcome else {
+            if self.last.take().is_some() {
+                tracing::info!("no longer: {what}");
+            }
+            return;
+        };
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        if self.last.as_ref() != Some(&cause) {
+            tracing::warn!(%error, cause, "{what}");
+            self.last = Some(cause);
         }
     }
 }

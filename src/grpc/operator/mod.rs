@@ -3,7 +3,10 @@
 
 mod access_key;
 mod account;
+mod event;
 mod operation_lock;
+
+pub use event::Events;
 
 use crate::context::Context;
 use crate::domain::{AccountId, Product, Requested};
