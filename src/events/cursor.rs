@@ -129,7 +129,8 @@ mod tests {
         for end in 0..text.len() {
             assert!(key.decode(&text[..end]).is_err(), "cut off after {end}");
         }
-        for wrong in ["A".repeat(LONGEST + 1), format!("{text}A"), format!("{text}="), "§".into()] {
+        for wrong in ["A".repeat(LONGEST + 1), format!("{text}A"), format!("{text}="), "§".into()]
+        {
             assert!(key.decode(&wrong).is_err(), "{wrong}");
         }
         assert_eq!(format!("{key:?}"), "CursorKey(…)");

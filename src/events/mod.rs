@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::cursor::{Cursor, CursorKey, Positions};
 pub use self::ring::Numbered;
-pub use self::watch::{Watched, Watcher};
 use self::ring::{Held, Ring};
+pub use self::watch::{Watched, Watcher};
 use crate::domain::AccountId;
 use crate::domain::event::{LANES, lane};
 use crate::error::Error;
@@ -101,27 +101,24 @@ impl Feed {
     /// lanes have news, each gets a share, and the first turn changes from page to page.
     pub async fn page(&self, cursor: &Cursor, limit: usize) -> Result<Page, Error> {
         let heads = self.newest().await?;
-        let start = cursor.positions;
-        let mut waiting: Vec<usize> = lanes_of(cursor.account_id)
-            .filter(|lane| start.0[*lane] < heads.0[*lane])
-            .collect();
-        let share = limit.checked_div(waiting.len()).unwrap_or(limit).max(1);
-        if !waiting.is_empty() {
-            let turn = start.turn() % waiting.len();
-            waiting.rotate_left(turn);
-        }
-        let mut page = Page { events: Vec::new(), passed: start };
-        for lane in waiting {
-            let room = share.min(limit - page.events.len());
-            if room == 0 {
-                break;
+        let mut page = Page { events: Vec::new(), passed: cursor.positions };
+        loop {
+            let behind = |lane: &usize| page.passed.0[*lane] < heads.0[*lane];
+            let mut waiting: Vec<usize> = lanes_of(cursor.account_id).filter(behind).collect();
+            let room = limit - page.events.len();
+            if waiting.is_empty() || room == 0 {
+                return Ok(page);
             }
-            let (after, head) = (start.0[lane], heads.0[lane]);
-            let held = self.lane_page(lane, after, head, room, cursor.account_id).await?;
-            page.events.extend(held.events);
-            page.passed.0[lane] = held.passed;
+            let turn = page.passed.turn() % waiting.len();
+            waiting.rotate_left(turn);
+            let share = (room / waiting.len()).max(1);
+            for lane in waiting.into_iter().take(room) {
+                let (after, head) = (page.passed.0[lane], heads.0[lane]);
+                let held = self.lane_page(lane, after, head, share, cursor.account_id).await?;
+                page.events.extend(held.events);
+                page.passed.0[lane] = held.passed;
+            }
         }
-        Ok(page)
     }
 
     /// Events of one lane after a position: from the ring, or where that begins later from the

@@ -92,10 +92,8 @@ impl Ring {
     /// Forgets a lane; it goes on after a position.
     pub fn restart(&mut self, lane: usize, before: i64) {
         self.arrivals.retain(|arrival| *arrival != lane);
-        let held = std::mem::replace(
-            &mut self.lanes[lane],
-            HeldLane { before, events: VecDeque::new() },
-        );
+        let held =
+            std::mem::replace(&mut self.lanes[lane], HeldLane { before, events: VecDeque::new() });
         self.bytes -= held.events.iter().map(|event| event.bytes).sum::<usize>();
     }
 

@@ -85,7 +85,9 @@ impl HttpBody for HeldStream {
             Poll::Ready(Some(Err(_)) | None) => Some(Code::Unknown), // without trailers
             Poll::Pending => None,
         };
-        if let Some((code, running)) = ended_with.and_then(|code| Some((code, self.running.take()?))) {
+        if let Some((code, running)) =
+            ended_with.and_then(|code| Some((code, self.running.take()?)))
+        {
             running.end(code);
         }
         polled

@@ -81,8 +81,8 @@ impl Store {
     /// the slot.
     pub async fn empty_nonce_slot(&self, slot: usize) -> Result<(), Error> {
         let statement = TRUNCATE[slot % 4];
-        let done =
-            self.write_no_event(move |pool| async move { sqlx::query(statement).execute(&pool).await });
+        let done = self
+            .write_no_event(move |pool| async move { sqlx::query(statement).execute(&pool).await });
         done.await.map(|_| ())
     }
 }

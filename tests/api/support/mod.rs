@@ -2,6 +2,7 @@
 //! can be moved.
 
 pub mod database;
+pub mod events;
 pub mod grpc;
 pub mod rest;
 
@@ -74,6 +75,7 @@ impl Api {
             timestamp_window: chrono::Duration::minutes(15),
             limits: Limits { minimum_balance: 0 },
             overdue_grace: chrono::Duration::hours(24),
+            event_retention: chrono::Duration::days(7),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(1),
             clock: clock.clone(),
