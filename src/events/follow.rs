@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::ring::Numbered;
-use super::{Feed, Positions, lane_number, positions};
+use super::{Feed, Positions, lane_number, positions, require_no_gap, rows};
 use crate::domain::event::LANES;
 use crate::error::Error;
 use crate::storage::Store;
@@ -17,11 +17,11 @@ use crate::workers::Told;
 const POLL: Duration = Duration::from_millis(400);
 /// A pause before the connection that listens is made again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(2);
-/// How far the heads may run ahead of the ring for the ring to be filled up to them; what is
-/// further behind, followers read from the database.
-const FURTHEST: i64 = 4096;
+/// How many of a lane's newest events are read into the ring at most; those who are further behind
+/// read from the database.
+const FURTHEST: i64 = 8192;
 /// Events that are read at once.
-const BATCH: i64 = 512;
+const BATCH: usize = 512;
 
 impl Feed {
     /// Follows the log until shutdown.
@@ -55,36 +55,36 @@ impl Feed {
         }
         let is_first = self.0.heads.borrow().is_none();
         for lane in 0..LANES {
-            let (held, head) = (self.ring().head(lane), heads.0[lane]);
-            if is_first || head - held > FURTHEST || head < held {
-                self.ring_mut().restart(lane, head);
-            } else if held < head {
-                self.fill(lane, held, head).await?;
+            let (reached, newest) = (self.ring().head(lane), heads.0[lane]);
+            if is_first || newest < reached {
+                self.ring_mut().restart(lane, newest);
+            } else if newest - reached > FURTHEST {
+                self.ring_mut().restart(lane, newest - FURTHEST);
             }
+            self.fill(lane, newest).await?;
         }
         self.publish(heads);
         Ok(())
     }
 
-    /// Brings a lane of the ring from a position up to its head.
-    async fn fill(&self, lane: usize, mut held: i64, head: i64) -> Result<(), Error> {
-        while held < head {
-            let page = self.0.store.log_page(lane_number(lane), held, BATCH, None).await?;
-            let events = page.events.into_iter().take_while(|event| event.position <= head);
-            let events: Vec<_> = events.map(|event| Numbered::new(lane, event)).collect();
-            if events.first().is_none_or(|event| event.position != held + 1) {
-                // Expired before they were read: those who need them are told so by the database.
-                self.ring_mut().restart(lane, head);
+    /// Brings a lane of the ring up to a position.
+    async fn fill(&self, lane: usize, newest: i64) -> Result<(), Error> {
+        let mut reached = self.ring().head(lane);
+        while reached < newest {
+            let page = self.0.store.log_page(lane_number(lane), reached, rows(BATCH), None).await?;
+            if page.expired_position > reached {
+                // Those who need what is gone are told so by the database.
+                self.ring_mut().restart(lane, newest);
                 return Ok(());
             }
+            require_no_gap(lane, reached, newest, BATCH, &page)?;
+            let events = page.events.into_iter().take_while(|event| event.position <= newest);
+            let events: Vec<_> = events.map(|event| Numbered::new(lane, event)).collect();
             let mut ring = self.ring_mut();
             for event in events {
-                if event.position != held + 1 {
-                    return Err(Error::internal(format!("lane {lane} has a gap after {held}")));
-                }
-                held = event.position;
                 ring.push(event);
             }
+            reached = ring.head(lane);
         }
         Ok(())
     }

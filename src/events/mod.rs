@@ -113,8 +113,8 @@ impl Feed {
             waiting.rotate_left(turn);
             let share = (room / waiting.len()).max(1);
             for lane in waiting.into_iter().take(room) {
-                let (after, head) = (page.passed.0[lane], heads.0[lane]);
-                let held = self.lane_page(lane, after, head, share, cursor.account_id).await?;
+                let (after, newest) = (page.passed.0[lane], heads.0[lane]);
+                let held = self.lane_page(lane, after, newest, share, cursor.account_id).await?;
                 page.events.extend(held.events);
                 page.passed.0[lane] = held.passed;
             }
@@ -127,7 +127,7 @@ impl Feed {
         &self,
         lane: usize,
         after: i64,
-        head: i64,
+        newest: i64,
         limit: usize,
         account_id: Option<AccountId>,
     ) -> Result<Held, Error> {
@@ -141,13 +141,13 @@ impl Feed {
             return Err(Error::CursorExpired);
         }
         let is_last = page.events.len() < limit;
-        let newest = page.events.last().map_or(after, |event| event.position);
+        let last = page.events.last().map_or(after, |event| event.position);
         if account_id.is_none() {
-            require_no_gap(lane, after, head, limit, &page)?;
+            require_no_gap(lane, after, newest, limit, &page)?;
         }
         let events = page.events.into_iter().map(|e| Arc::new(Numbered::new(lane, e))).collect();
-        // Of one account: when there are no more, everything up to the head has been looked at.
-        let passed = if is_last && account_id.is_some() { newest.max(head) } else { newest };
+        // Of one account: when there are no more, everything up to the newest has been looked at.
+        let passed = if is_last && account_id.is_some() { last.max(newest) } else { last };
         Ok(Held { events, passed })
     }
 
@@ -181,17 +181,18 @@ fn rows(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// Holds the log to its promise, by which nobody is skipped: positions follow each other.
+/// Holds the log to its promise, by which nobody is skipped: a page of at most `limit` events after
+/// a position has them all up to the newest.
 fn require_no_gap(
     lane: usize,
     after: i64,
-    head: i64,
+    newest: i64,
     limit: usize,
     page: &LogPage,
 ) -> Result<(), Error> {
     let in_order = page.events.iter().zip(after + 1..).all(|(event, due)| event.position == due);
-    let newest = after + rows(page.events.len());
-    if in_order && (newest >= head || page.events.len() >= limit) {
+    let reached = after + rows(page.events.len());
+    if in_order && (reached >= newest || page.events.len() >= limit) {
         return Ok(());
     }
     Err(Error::internal(format!("lane {lane} of event_log has a gap after position {after}")))

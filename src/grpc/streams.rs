@@ -1,5 +1,9 @@
 //! A reply that is a stream, held to what every call is held to: it ends at its deadline, a panic in
 //! it is an answer, and it counts as handled when it ends, with the code that it ends with.
+//!
+//! HTTP/2 asks for more of a stream only when the client has room for it. That of a client which
+//! does not read ends, therefore, when it reads again or goes away; until then it holds what its
+//! window and one page of its source take.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;

@@ -44,14 +44,18 @@ async fn number(
         Some(known) => known,
         None => *notify.insert(store.has_notify().await?),
     };
+    let mut outcome = Ok(());
     while !lanes.is_empty() && !shutdown.is_cancelled() {
         let mut longer = Vec::new();
         for lane in lanes {
-            if store.number_events(lane, clock.wire_now(), notify).await? {
-                longer.push(lane);
+            // A lane that fails does not hold up the others.
+            match store.number_events(lane, clock.wire_now(), notify).await {
+                Ok(true) => longer.push(lane),
+                Ok(false) => {}
+                Err(error) => outcome = Err(error),
             }
         }
         lanes = longer;
     }
-    Ok(())
+    outcome
 }

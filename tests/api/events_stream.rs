@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use cdn_activation::proto::operator::v1::WatchEventsRequest;
 use cdn_activation::proto::operator::v1::event_service_client::EventServiceClient;
+use cdn_activation::proto::operator::v1::{CreateAccessKeyRequest, WatchEventsRequest};
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -68,16 +68,20 @@ async fn a_watch_tells_of_a_write_at_once() {
     let request = WatchEventsRequest { from_now: true, ..Default::default() };
     let mut watching = watch_with(&mut api.events().await, request).await.expect("watched");
     next(&mut watching).await.expect("it goes on");
+    let mut keys = api.access_keys().await;
     let mut latencies = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..10 {
         until_count(&api, "SELECT count(*) FROM event_outbox", 0).await;
-        let began = Instant::now();
-        api.key_of(key.account_id, "").await;
+        let create = CreateAccessKeyRequest { account_id: key.account_id, ..Default::default() };
+        keys.create_access_key(create).await.expect("created");
+        let written = Instant::now();
         while next_event(&mut watching).await.0.r#type != "activation.access_key.changed" {}
-        latencies.push(began.elapsed());
+        latencies.push(written.elapsed());
     }
     latencies.sort();
-    assert!(latencies[0] < Duration::from_millis(190), "not by the timers alone: {latencies:?}");
+    // The timers alone take 300 ms on average.
+    let quicker_half: Duration = latencies[..5].iter().sum();
+    assert!(quicker_half < Duration::from_millis(250), "{latencies:?}");
 }
 
 #[tokio::test]
@@ -165,14 +169,16 @@ async fn followers_are_woken_by_polling_when_the_listening_connection_is_lost() 
     until_count(&api, LISTENERS, 1).await;
     let mut watching = watch(&mut api.events().await, "").await;
     let account_id = next_account_id();
+    let mut unheard = 0;
     for version_written in 1..=3 {
         api.database.execute(KILL_LISTENERS).await;
         until_count(&api, LISTENERS, 0).await;
         write_one(&api, account_id, version_written).await;
         assert_eq!(version(&next_event(&mut watching).await.0), version_written);
-        assert_eq!(api.database.count(LISTENERS).await, 0, "nobody listened meanwhile");
+        unheard += i32::from(api.database.count(LISTENERS).await == 0);
         until_count(&api, LISTENERS, 1).await; // and it is made again
     }
+    assert!(unheard > 0, "one at least came while nobody listened");
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ impl Events {
             async move {
                 let mut watcher = watcher?;
                 match watcher.next().await {
-                    Ok(watched) => Some((Ok(response(&cursors, &watched)), Some(watcher))),
+                    Ok(told) => Some((Ok(response(&cursors, &told)), Some(watcher))),
                     Err(error) => Some((Err(ended(&error, &request_id)), None)),
                 }
             }
@@ -121,10 +121,10 @@ impl Events {
     }
 }
 
-fn response(cursors: &CursorKey, watched: &Watched) -> wire::WatchEventsResponse {
+fn response(cursors: &CursorKey, told: &Watched) -> wire::WatchEventsResponse {
     wire::WatchEventsResponse {
-        event: watched.event.as_ref().map(|numbered| numbered.event.clone()),
-        cursor: cursors.encode(&watched.cursor),
+        event: told.event.as_ref().map(|numbered| numbered.event.clone()),
+        cursor: cursors.encode(&told.cursor),
     }
 }
 
