@@ -116,8 +116,8 @@ pub struct SharedSettings {
     /// How far a signed timestamp may be from the clock, either way; at most 15m.
     #[arg(long, env = "TIMESTAMP_WINDOW", default_value = "15m", value_parser = parse_window)]
     pub timestamp_window: Duration,
-    /// How long events are kept for those who follow them.
-    #[arg(long, env = "EVENT_RETENTION", default_value = "7d", value_parser = parse_duration)]
+    /// How long events are kept for those who follow them: 1m to 3650d.
+    #[arg(long, env = "EVENT_RETENTION", default_value = "7d", value_parser = parse_retention)]
     pub event_retention: Duration,
     /// How long to go on serving, unready, after SIGTERM before the listeners close.
     #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
@@ -189,6 +189,14 @@ fn parse_window(text: &str) -> Result<Duration, String> {
     Ok(window)
 }
 
+fn parse_retention(text: &str) -> Result<Duration, String> {
+    let retention = parse_duration(text)?;
+    if (60..=3650 * 86_400).contains(&retention.as_secs()) {
+        return Ok(retention);
+    }
+    Err("events are kept for 1m at least, and 3650d at most".to_owned())
+}
+
 /// A span of time as settings spell it: `900s`, `15m`, `24h`, `250ms`, or a bare number of seconds.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) =
@@ -225,5 +233,7 @@ mod tests {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
         assert!(parse_window("15m").is_ok() && parse_window("901s").is_err());
+        assert!(parse_retention("3650d").is_ok() && parse_retention("3651d").is_err());
+        assert!(parse_retention("60").is_ok() && parse_retention("59s").is_err());
     }
 }

@@ -33,7 +33,8 @@ pub async fn forget_events(
                 return Ok(());
             }
             // A clock that is fast must not delete what others still rely on.
-            let before = wire_now.min(store.database_time().await?) - retention;
+            let earlier = wire_now.min(store.database_time().await?);
+            let Some(before) = earlier.checked_sub_signed(retention) else { return Ok(()) };
             let deleted = store.expire_events(lane.lane, after, before, BATCH).await?;
             after += deleted;
             if deleted < BATCH {

@@ -119,6 +119,20 @@ async fn events_of_an_account_are_in_order_though_clocks_go_back() {
 }
 
 #[tokio::test]
+async fn events_are_told_in_the_order_of_their_times_not_of_their_ids() {
+    let api = Api::start().await;
+    let account_id = next_account_id();
+    let mut connection = api.database.connect().await;
+    let mut transaction = connection.begin().await.expect("begun");
+    for version in (1..=100).rev() {
+        write_event(&mut transaction, account_id, at(version), version).await;
+    }
+    transaction.commit().await.expect("committed");
+    let all = list_until(&mut api.events().await, 100).await;
+    assert_eq!(all.iter().map(version).collect::<Vec<_>>(), (1..=100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn an_event_whose_transaction_commits_late_is_not_skipped() {
     let api = Api::start().await;
     let account_id = next_account_id();
