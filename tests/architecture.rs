@@ -109,6 +109,12 @@ fn the_shim_knows_no_business() {
 }
 
 #[test]
+fn the_feed_knows_neither_wire() {
+    let words = ["tonic", "crate::grpc", "crate::rest", "crate::server"];
+    forbid("src/events", &words, &[], "the feed knows the log and its followers");
+}
+
+#[test]
 fn nobody_above_knows_a_demo_account() {
     forbid(
         "src",
