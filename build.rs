@@ -5,7 +5,7 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 /// Every file with a service that is served here, or with a message of one.
-const SERVED: [&str; 10] = [
+const SERVED: [&str; 11] = [
     "activation/rpc/v1/options.proto",
     "activation/billing/v1/charge.proto",
     "activation/cdn/v1/cdn.proto",
@@ -14,6 +14,7 @@ const SERVED: [&str; 10] = [
     "activation/operator/v1/account.proto",
     "activation/operator/v1/access_key.proto",
     "activation/operator/v1/charge_type_change.proto",
+    "activation/operator/v1/event.proto",
     "activation/operator/v1/instance.proto",
     "activation/operator/v1/operation_lock.proto",
 ];

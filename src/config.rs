@@ -130,13 +130,16 @@ pub struct SharedSettings {
     /// request could not. Longer than ORDER_TIMEOUT.
     #[arg(long, env = "ORDER_RECONCILE_AFTER", default_value = "60s", value_parser = parse_duration)]
     pub order_reconcile_after: Duration,
+    /// How long events are kept for those who follow them: 1m to 3650d.
+    #[arg(long, env = "EVENT_RETENTION", default_value = "7d", value_parser = parse_retention)]
+    pub event_retention: Duration,
     /// How long to go on serving, unready, after SIGTERM before the listeners close.
     #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
     pub drain_delay: Duration,
     /// How long running requests may take to finish after that. `dev` waits 3s at most.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
-    /// Most connections of this process to the database.
+    /// Most connections of this process to the database. One more listens for events.
     #[arg(long, env = "DB_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub db_connections: u32,
     /// How many cores to use. Default: all, at most 4.
@@ -208,6 +211,14 @@ fn parse_order_timeout(text: &str) -> Result<Duration, String> {
     Ok(timeout)
 }
 
+fn parse_retention(text: &str) -> Result<Duration, String> {
+    let retention = parse_duration(text)?;
+    if (60..=3650 * 86_400).contains(&retention.as_secs()) {
+        return Ok(retention);
+    }
+    Err("events are kept for 1m at least, and 3650d at most".to_owned())
+}
+
 /// A span of time as settings spell it: `900s`, `15m`, `24h`, `250ms`, or a bare number of seconds.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) =
@@ -246,5 +257,7 @@ mod tests {
         assert!(parse_order_timeout("2s").is_ok());
         assert!(parse_order_timeout("99ms").is_err() && parse_order_timeout("6s").is_err());
         assert!(parse_window("15m").is_ok() && parse_window("901s").is_err());
+        assert!(parse_retention("3650d").is_ok() && parse_retention("3651d").is_err());
+        assert!(parse_retention("60").is_ok() && parse_retention("59s").is_err());
     }
 }

@@ -109,6 +109,12 @@ fn the_shim_knows_no_business() {
 }
 
 #[test]
+fn the_feed_knows_neither_wire() {
+    let words = ["tonic", "crate::grpc", "crate::rest", "crate::server"];
+    forbid("src/events", &words, &[], "the feed knows the log and its followers");
+}
+
+#[test]
 fn nobody_above_knows_a_demo_account() {
     forbid(
         "src",
@@ -125,6 +131,7 @@ fn statuses_stand_in_the_error_table_only() {
         "src/server/ops.rs",
         "src/rest",
         "src/grpc/layers.rs",
+        "src/grpc/streams.rs",
         "src/metrics.rs",
         "src/orders/commerce.rs", // reads another system's
     ];

@@ -51,6 +51,7 @@ fn settings(
         timestamp_window: chrono::Duration::from_std(shared.timestamp_window)?,
         limits: Limits { minimum_balance: shared.minimum_balance },
         overdue_grace: chrono::Duration::from_std(shared.overdue_grace)?,
+        event_retention: chrono::Duration::from_std(shared.event_retention)?,
         drain_delay: shared.drain_delay,
         drain_timeout: shared.drain_timeout,
         clock,

@@ -9,7 +9,7 @@ use super::opening::Terms;
 use super::time::Time;
 
 /// How many lanes events are numbered in.
-const LANES: i64 = 16;
+pub const LANES: usize = 16;
 
 /// A charge type of either kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,8 @@ impl Stamp {
 /// The lane that an account's events are numbered in.
 #[must_use]
 pub fn lane(account_id: AccountId) -> i16 {
-    i16::try_from(account_id.get() % LANES).expect("a remainder of 16 fits")
+    let lanes = i64::try_from(LANES).expect("16 fits");
+    i16::try_from(account_id.get() % lanes).expect("a remainder of 16 fits")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod opening;
 pub mod operator;
 mod shared;
 pub mod status;
+mod streams;
 
 use std::time::Instant;
 

@@ -13,6 +13,12 @@ pub fn encode(event: &Event) -> Vec<u8> {
     wire::EventData { data: Some(data(event)) }.encode_to_vec()
 }
 
+/// The payload of an event as it was encoded. One of a newer version of the program may say nothing
+/// to this one: it then has no data.
+pub fn decode(data: &[u8]) -> Result<wire::EventData, prost::DecodeError> {
+    wire::EventData::decode(data)
+}
+
 fn data(event: &Event) -> wire::event_data::Data {
     use wire::event_data::Data;
     match event {

@@ -77,7 +77,7 @@ const FORGET_SETTLED_INTENTS: &str = "
 impl Store {
     /// Writes that an order is going to be placed. Repeating it does no harm.
     pub async fn write_intent(&self, order: Order, due_at: Time) -> Result<(), Error> {
-        self.write(move |pool| async move {
+        self.write_no_event(move |pool| async move {
             let statement = sqlx::query(WRITE_INTENT)
                 .bind(order.account_id.get())
                 .bind(order.order_id)
@@ -119,7 +119,7 @@ impl Store {
         order_id: Uuid,
         at: Time,
     ) -> Result<bool, Error> {
-        let rows = self.write(move |pool| async move {
+        let rows = self.write_no_event(move |pool| async move {
             let statement = sqlx::query(statement).bind(account_id.get()).bind(order_id).bind(at);
             Ok(statement.execute(&pool).await?.rows_affected())
         });
@@ -142,7 +142,7 @@ impl Store {
         now: Time,
         until: Time,
     ) -> Result<bool, Error> {
-        let rows = self.write(move |pool| async move {
+        let rows = self.write_no_event(move |pool| async move {
             let statement = sqlx::query(TAKE_DUE_INTENT)
                 .bind(intent.account_id.get())
                 .bind(intent.order_id)
@@ -156,7 +156,7 @@ impl Store {
 
     /// Deletes at most `most` settled intents that are older than `before`.
     pub async fn forget_settled_intents(&self, before: Time, most: i64) -> Result<u64, Error> {
-        self.write(move |pool| async move {
+        self.write_no_event(move |pool| async move {
             let statement = sqlx::query(FORGET_SETTLED_INTENTS).bind(before).bind(most);
             Ok(statement.execute(&pool).await?.rows_affected())
         })

@@ -65,7 +65,7 @@ impl Store {
 
     /// Records a request that had nothing to write; false where its id was used in between.
     pub async fn record_request(&self, record: RequestRecord) -> Result<bool, Error> {
-        let rows = self.write(move |pool| {
+        let rows = self.write_no_event(move |pool| {
             let record = record.clone();
             async move {
                 let insert = sqlx::query(RECORD_REQUEST)
@@ -84,7 +84,7 @@ impl Store {
     pub async fn forget_request(&self, record: &RequestRecord) -> Result<(), Error> {
         let (caller, request_id) = (record.caller.clone(), record.request_id);
         let recorded_at = record.recorded_at;
-        let done = self.write(move |pool| {
+        let done = self.write_no_event(move |pool| {
             let forget =
                 sqlx::query(FORGET_REQUEST).bind(caller.clone()).bind(request_id).bind(recorded_at);
             async move { forget.execute(&pool).await }
@@ -94,7 +94,7 @@ impl Store {
 
     /// Forgets requests from before an instant, at most so many; how many it were.
     pub async fn forget_requests(&self, before: Time, at_most: i64) -> Result<u64, Error> {
-        self.write(move |pool| async move {
+        self.write_no_event(move |pool| async move {
             let forget = sqlx::query(FORGET_REQUESTS).bind(before).bind(at_most);
             Ok(forget.execute(&pool).await?.rows_affected())
         })

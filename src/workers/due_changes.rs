@@ -3,15 +3,26 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
+use super::{Told, next_turn};
 use crate::context::{Clock, new_id};
 use crate::domain::event::Stamp;
 use crate::error::Error;
 use crate::storage::{SettledChange, Store};
 
 /// How often each replica looks.
-pub(super) const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 /// How many are read at once; at midnight there may be many.
 const BATCH: i64 = 500;
+
+/// Runs until `shutdown`.
+pub(super) async fn run(store: &Store, clock: &Clock, shutdown: &CancellationToken) {
+    let mut told = Told::new("changes that have taken effect get no events");
+    while next_turn(INTERVAL, shutdown).await {
+        told.outcome(settle_due_changes(store, clock).await);
+    }
+}
 
 /// Writes the events of the changes that have taken effect by now.
 pub async fn settle_due_changes(store: &Store, clock: &Clock) -> Result<(), Error> {

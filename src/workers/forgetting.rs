@@ -1,20 +1,42 @@
-//! What has expired is forgotten: used nonces, and the ids of requests that may no longer be sent
-//! again.
+//! What has expired is forgotten: used nonces, the ids of requests that may no longer be sent again,
+//! and old events.
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::context::Clock;
+use super::{Told, next_turn, retention};
+use crate::context::{Clock, new_id};
 use crate::error::Error;
 use crate::grpc::REQUEST_IDS_KEPT;
 use crate::storage::{SLOT_SECONDS, Store, idle_slot};
 
 /// How often each replica looks.
-pub(super) const INTERVAL: Duration = Duration::from_mins(1);
+const INTERVAL: Duration = Duration::from_mins(1);
 /// Request ids that one statement forgets.
 const BATCH: i64 = 1000;
 const NONCES: &str = "nonces";
+
+/// Runs until `shutdown`.
+pub(super) async fn run(
+    store: &Store,
+    clock: &Clock,
+    event_retention: chrono::Duration,
+    shutdown: &CancellationToken,
+) {
+    let holder = new_id();
+    let mut nonces = Told::new("expired nonces are not forgotten");
+    let mut requests = Told::new("expired request ids are not forgotten");
+    let mut events = Told::new("old events are not forgotten");
+    while next_turn(INTERVAL, shutdown).await {
+        nonces.outcome(forget_nonces(store, clock, holder).await);
+        requests.outcome(forget_requests(store, clock).await);
+        let forgotten =
+            retention::forget_events(store, clock, holder, event_retention, shutdown).await;
+        events.outcome(forgotten);
+    }
+}
 
 /// Empties the idle table of the nonce ring: once a slot, in its middle, by the database's clock,
 /// by one replica.

@@ -1,51 +1,74 @@
-//! What a clock causes, and no request: due changes become events, orders that were left over are
-//! cancelled, expired nonces and request ids are forgotten. Replicas share the work by
-//! compare-and-set or by leases; none of it is needed for an answer to be right.
-
-pub mod reconciler;
+//! What no request does: events get their numbers, due changes become events, orders that were left
+//! over are cancelled, and what has expired is forgotten. Replicas share the work by
+//! compare-and-set, by leases or by locks of rows; none of it is needed for an answer to be right.
 
 mod due_changes;
 mod forgetting;
+pub mod numbering;
+pub mod reconciler;
+pub mod retention;
+
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 pub use due_changes::settle_due_changes;
 pub use forgetting::{forget_nonces, forget_requests};
 
-use crate::context::{Clock, new_id};
+use crate::context::Clock;
 use crate::error::Error;
+use crate::orders::Orders;
 use crate::storage::Store;
 
-/// Runs the workers until `shutdown`.
-pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
-    let holder = new_id();
-    let every = |interval| {
-        let shutdown = shutdown.clone();
-        async move {
-            tokio::select! {
-                () = tokio::time::sleep(interval) => true,
-                () = shutdown.cancelled() => false,
-            }
-        }
-    };
-    let due = async {
-        while every(due_changes::INTERVAL).await {
-            log("due changes were not settled", settle_due_changes(&store, &clock).await);
-        }
-    };
-    let forgetting = async {
-        while every(forgetting::INTERVAL).await {
-            log("nonces were not forgotten", forget_nonces(&store, &clock, holder).await);
-            log("request ids were not forgotten", forget_requests(&store, &clock).await);
-        }
-    };
-    tokio::join!(due, forgetting);
+/// Runs the workers until `shutdown`. Events are kept for `event_retention`.
+pub async fn run(
+    store: Store,
+    orders: Orders,
+    clock: Clock,
+    event_retention: chrono::Duration,
+    shutdown: CancellationToken,
+) {
+    tokio::join!(
+        numbering::run(store.clone(), clock.clone(), shutdown.clone()),
+        reconciler::run(store.clone(), orders, clock.clone(), shutdown.clone()),
+        due_changes::run(&store, &clock, &shutdown),
+        forgetting::run(&store, &clock, event_retention, &shutdown),
+    );
 }
 
-/// A worker that fails says so and tries again at its next turn.
-fn log(what: &str, outcome: Result<(), Error>) {
-    if let Err(error) = outcome {
-        let cause = std::error::Error::source(&error).map(tracing::field::display);
-        tracing::warn!(%error, cause, "{what}");
+/// Waits for the next turn of a worker; false when there is none any more.
+async fn next_turn(interval: Duration, shutdown: &CancellationToken) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(interval) => true,
+        () = shutdown.cancelled() => false,
+    }
+}
+
+/// Tells of a failure once, when it begins and when it ends or changes, however often it is met.
+pub(crate) struct Told {
+    what: &'static str,
+    last: Option<String>,
+}
+
+impl Told {
+    /// `what` is what fails, as a sentence.
+    pub fn new(what: &'static str) -> Self {
+        Self { what, last: None }
+    }
+
+    /// Takes note of another try.
+    pub fn outcome(&mut self, outcome: Result<(), Error>) {
+        let what = self.what;
+        let Err(error) = outcome else {
+            if self.last.take().is_some() {
+                tracing::info!("no longer: {what}");
+            }
+            return;
+        };
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        if self.last.as_ref() != Some(&cause) {
+            tracing::warn!(%error, cause, "{what}");
+            self.last = Some(cause);
+        }
     }
 }

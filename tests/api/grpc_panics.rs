@@ -1,11 +1,13 @@
 //! What the layers around the handlers do whatever a handler does: these handlers are the tests'
 //! own, behind the layers and the listener's authentication of the product.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use cdn_activation::auth::secret::ServiceToken;
 use cdn_activation::auth::service::ServiceAuthLayer;
 use cdn_activation::context::{Clock, Context};
+use cdn_activation::grpc::layers::Guard;
 use cdn_activation::grpc::{Actions, layers};
 use cdn_activation::metrics::Metrics;
 use cdn_activation::orders::Orders;
@@ -77,7 +79,8 @@ impl CdnService for Misbehaving {
 
 /// Serves routes in the product's layers.
 async fn serve(routes: Routes, authenticate: bool) -> SocketAddr {
-    let routes = layers::around(routes, Metrics::new([OPEN.to_owned()].into()));
+    let metrics = Metrics::new([OPEN.to_owned()].into());
+    let routes = layers::around(routes, Guard::new(metrics, HashSet::new()));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let incoming = TcpIncoming::from(listener);

@@ -4,10 +4,13 @@
 mod access_key;
 mod account;
 mod charge_type_change;
+mod event;
 mod instance;
 mod operation_lock;
 pub(super) mod page;
 pub(crate) mod repeat;
+
+pub use event::Events;
 
 use crate::context::Context;
 use crate::domain::{AccountId, Product, Requested};

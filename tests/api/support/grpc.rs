@@ -79,7 +79,8 @@ impl Api {
         endpoint.connect().await.expect("the service listens")
     }
 
-    async fn caller(&self, account_id: Option<String>) -> Caller {
+    /// The same with the token, and an account where one is named.
+    pub async fn caller(&self, account_id: Option<String>) -> Caller {
         InterceptedService::new(self.channel().await, Calling { account_id })
     }
 

@@ -9,6 +9,7 @@ pub mod connection;
 pub mod cutting_proxy;
 pub mod database;
 pub mod drafts;
+pub mod events;
 pub mod grpc;
 pub mod keys;
 pub mod leaves;
@@ -152,6 +153,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         addresses: Addresses { grpc: any(), rest: any(), ops: any() },
         database: storage::Options { url: database.url.parse().expect("a URL"), connections: 8 },
         orders: None,
+        event_retention: chrono::Duration::days(7),
         sealing_key,
         service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
         timestamp_window: chrono::Duration::minutes(15),

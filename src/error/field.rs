@@ -9,7 +9,7 @@ pub struct FieldViolation {
     pub description: String,
 }
 
-/// All violations in one sentence, for callers that read nothing else.
+/// All of them in one sentence.
 pub(super) fn sentence(violations: &[FieldViolation]) -> String {
     let parts = violations.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.description));
     parts.collect::<Vec<_>>().join("; ")
