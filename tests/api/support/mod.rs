@@ -167,7 +167,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
 
 /// Waits until a condition holds; panics where it still does not after a minute.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
     while !holds().await {
         assert!(tokio::time::Instant::now() < deadline, "still not so after a minute: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
