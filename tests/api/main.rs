@@ -3,7 +3,7 @@
 
 mod bill_type;
 mod both_wires;
-mod captured;
+mod captures;
 mod charge_type_changes;
 mod commands_call;
 mod commands_demo;

@@ -170,3 +170,47 @@ async fn the_host_is_signed_as_it_was_sent() {
         }
     }
 }
+
+/// A second copy of a signed header is not signed: which of the two counts would be anybody's guess.
+#[tokio::test]
+async fn a_signed_header_that_is_sent_twice_is_noticed() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    for name in ["user-agent", "accept-language", "x-none"] {
+        let draft = api.status_draft().with(name, "1").signed(&key);
+        for second in ["2", "1", ""] {
+            let mut headers = draft.headers_without_host();
+            headers.push((name, second));
+            let reply = api.send("POST", "/", &headers, b"").await;
+            let refused = (reply.status, reply.text("Code"));
+            assert_eq!(refused, (400, "SignatureDoesNotMatch".to_owned()), "{name}: {second}");
+        }
+        api.send_draft(&draft).await.says(Format::Json, STATUS_JSON);
+    }
+}
+
+#[tokio::test]
+async fn letters_beyond_ascii_are_signed_like_all_others() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let draft = api.status_draft().with("user-agent", "Tööl 打/1").signed(&key);
+    api.send_draft(&draft).await.says(Format::Json, STATUS_JSON);
+    let signed_as_empty = api.status_draft().with("user-agent", "").signed(&key);
+    for value in ["Tööl", "\u{fffd}"] {
+        let draft = signed_as_empty.clone().with("user-agent", value);
+        let names = signed_as_empty.names();
+        let refusal = signature_v3_does_not_match(
+            &draft.string_to_sign(&names),
+            &draft.canonical_request(&names),
+        );
+        api.send_draft(&draft).await.is(Format::Json, &refusal);
+    }
+    let head = "POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n";
+    let lines = signed_as_empty.lines().replace("user-agent: ", "user-agent: ?");
+    let bytes: Vec<u8> = format!("{head}{lines}\r\n")
+        .bytes()
+        .map(|byte| if byte == b'?' { 0xff } else { byte }) // no UTF-8 at all
+        .collect();
+    assert_eq!(api.send_raw(&bytes).await.text("Code"), "SignatureDoesNotMatch");
+    api.send_draft(&signed_as_empty).await.says(Format::Json, STATUS_JSON);
+}
