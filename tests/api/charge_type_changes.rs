@@ -18,7 +18,7 @@ use crate::support::operators::{schedule, timestamp};
 type Wrong = fn(&mut wire::ScheduleChargeTypeChangeRequest);
 
 const IN_FORCE_EVENTS: &str =
-    "SELECT count(*) FROM event_outbox WHERE type = 'activation.charge_type_change.in_force'";
+    "SELECT count(*) FROM all_events WHERE type = 'activation.charge_type_change.in_force'";
 
 #[tokio::test]
 async fn an_operator_schedules_any_type_for_any_future_instant_and_describe_follows_the_clock() {
@@ -195,7 +195,7 @@ async fn a_due_change_becomes_an_event_exactly_once_with_three_replicas_and_one_
     );
     second.and(third).expect("settled");
     assert_eq!(api.database.count(IN_FORCE_EVENTS).await, 30);
-    let twice = "SELECT count(*) FROM (SELECT account_id FROM event_outbox
+    let twice = "SELECT count(*) FROM (SELECT account_id FROM all_events
         WHERE type = 'activation.charge_type_change.in_force'
         GROUP BY account_id HAVING count(*) > 1) AS twice";
     assert_eq!(api.database.count(twice).await, 0);

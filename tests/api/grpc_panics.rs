@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use cdn_activation::auth::secret::ServiceToken;
 use cdn_activation::auth::service::ServiceAuthLayer;
 use cdn_activation::context::{Clock, Context};
+use cdn_activation::events::{CursorKey, Feed};
 use cdn_activation::grpc::layers::Guard;
+use cdn_activation::grpc::operator::Events;
 use cdn_activation::grpc::{Actions, layers};
 use cdn_activation::metrics::Metrics;
 use cdn_activation::orders::Orders;
@@ -16,9 +18,12 @@ use cdn_activation::proto::cdn::v1::cdn_service_server::{CdnService, CdnServiceS
 use cdn_activation::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
 use cdn_activation::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
 use cdn_activation::proto::operator::v1::account_service_server::AccountServiceServer;
+use cdn_activation::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeServiceServer;
+use cdn_activation::proto::operator::v1::event_service_server::EventServiceServer;
+use cdn_activation::proto::operator::v1::instance_service_server::InstanceServiceServer;
 use cdn_activation::proto::operator::v1::operation_lock_service_server::OperationLockServiceServer;
-use cdn_activation::storage::{self, Store};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status};
@@ -144,16 +149,20 @@ async fn a_status_that_is_not_of_the_error_table_is_a_fault() {
 async fn a_handler_that_is_reached_past_the_authentication_refuses() {
     let api = Api::start().await;
     let key = api.account().await;
-    let url = api.database.url.parse().expect("a URL");
-    let store = Store::connect_lazily(storage::Options { url, connections: 1 });
+    let store = api.store();
     let limits = cdn_activation::domain::opening::Limits { minimum_balance: 0 };
     let grace = chrono::Duration::hours(24);
     let actions = Actions::new(store, Orders::Embedded, limits, grace, api.sealing_key.clone());
+    let feed = Feed::new(api.store(), CancellationToken::new());
+    let events = Events::new(feed, CursorKey::new(&api.sealing_key));
     let routes = Routes::new(CdnServiceServer::new(actions.clone()))
         .add_service(DcdnServiceServer::new(actions.clone()))
         .add_service(AccountServiceServer::new(actions.clone()))
         .add_service(AccessKeyServiceServer::new(actions.clone()))
-        .add_service(OperationLockServiceServer::new(actions));
+        .add_service(InstanceServiceServer::new(actions.clone()))
+        .add_service(ChargeTypeChangeServiceServer::new(actions.clone()))
+        .add_service(OperationLockServiceServer::new(actions))
+        .add_service(EventServiceServer::new(events));
     let grpc = RawGrpc::connect(serve(routes, false).await).await;
     let account_id = key.account_id.to_string();
     for path in every_method() {

@@ -95,7 +95,7 @@ async fn a_refused_order_is_rule_nine_over_both_wires_and_nothing_is_opened() {
     }
     assert!(system.agrees_with(&api.database).await.is_empty());
     assert!(system.look(|books| books.cancelled.is_empty()), "there was nothing to cancel");
-    let opened = "SELECT count(*) FROM event_outbox WHERE type = 'activation.instance.opened'";
+    let opened = "SELECT count(*) FROM all_events WHERE type = 'activation.instance.opened'";
     assert_eq!(api.database.count(opened).await, 0);
 }
 

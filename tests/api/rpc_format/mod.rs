@@ -12,6 +12,7 @@ mod limits;
 mod methods_and_paths;
 mod not_http;
 mod placement;
+mod request_ids;
 mod slow_clients;
 mod unreadable;
 

@@ -17,6 +17,13 @@ static POSTGRES: OnceLock<PrivatePostgres> = OnceLock::new();
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
+/// The events wherever they are: the service numbers them, and moves them by that, whenever it likes.
+const ALL_EVENTS: &str = "
+    CREATE VIEW all_events AS
+    SELECT account_id, event_id, lane, event_time, type, data FROM event_outbox
+    UNION ALL
+    SELECT account_id, event_id, lane, event_time, type, data FROM event_log";
+
 /// A database of a test.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -51,6 +58,10 @@ async fn migrated() -> String {
     let admin: PgConnectOptions = url("postgres").await.parse().expect("a URL");
     storage::create_database(&admin, "model").await.expect("created");
     storage::migrate(&url("model").await.parse().expect("a URL")).await.expect("migrated");
+    let model: PgConnectOptions = url("model").await.parse().expect("a URL");
+    let mut connection = model.connect().await.expect("the test server answers");
+    sqlx::raw_sql(ALL_EVENTS).execute(&mut connection).await.expect("a view");
+    connection.close().await.expect("closed");
     "model".to_owned()
 }
 

@@ -22,13 +22,13 @@ pub struct StoredEvent {
 }
 
 impl Database {
-    /// The events of an account in the order in which they were written. The statement that wrote
-    /// one tells: it was its transaction.
+    /// The events of an account in the order in which they were made: their ids are made in the
+    /// order of real time, whatever the clock of the service says.
     pub async fn events_of(&self, account_id: i64) -> Vec<StoredEvent> {
         let mut connection = self.connect().await;
         let rows = sqlx::query_as::<_, (i16, Time, String, Vec<u8>)>(
-            "SELECT lane, event_time, type, data FROM event_outbox WHERE account_id = $1
-             ORDER BY xmin::text::bigint",
+            "SELECT lane, event_time, type, data FROM all_events WHERE account_id = $1
+             ORDER BY event_id",
         );
         let rows = rows.bind(account_id).fetch_all(&mut connection).await.expect("reads");
         connection.close().await.expect("closed");
