@@ -31,7 +31,9 @@ pub struct Opening {
 }
 
 // The account row is shared, not updated: openings of one account do not wait for each other, and a
-// change of the account that commits first is seen.
+// change of the account that commits first is seen. The conflict names no constraint: CDN's instance
+// id is the account's, so that a simultaneous opening can meet either of the two, and the one that
+// is not named would be an error.
 const OPEN_INSTANCE: &str = with_event!(
     "account AS (
         SELECT account_id
@@ -44,7 +46,7 @@ const OPEN_INSTANCE: &str = with_event!(
             opening_time, order_id, event_time)
         SELECT account_id, $8, $9, $10, $11, $12, $13, $4
         FROM account
-        ON CONFLICT (account_id, product) DO NOTHING
+        ON CONFLICT DO NOTHING
         RETURNING account_id
     ), ordered AS (
         INSERT INTO orders (
