@@ -34,7 +34,9 @@ pub struct Opening {
 }
 
 // The account row is shared, not updated: openings of one account do not wait for each other, and a
-// change of the account that commits first is seen.
+// change of the account that commits first is seen. The conflict names no constraint: CDN's instance
+// id is the account's, so that a simultaneous opening can meet either of the two, and the one that
+// is not named would be an error.
 macro_rules! open_instance {
     ($intent:literal, $allowed:literal, $settled:literal) => {
         with_event!(concat!(
@@ -53,7 +55,7 @@ macro_rules! open_instance {
                 FROM ",
             $allowed,
             "
-                ON CONFLICT (account_id, product) DO NOTHING
+                ON CONFLICT DO NOTHING
                 RETURNING account_id
             ), ordered AS (
                 INSERT INTO orders (

@@ -9,7 +9,7 @@ use crate::support::Api;
 use crate::support::action_refusals::{CDN_HAS_OPENED, UNAVAILABLE};
 use crate::support::cutting_proxy::{Cut, Proxy};
 use crate::support::database::Database;
-use crate::support::stored::OPENED_BY_ANOTHER;
+use crate::support::stored::{LOCK_THE_ACCOUNT, OPENED_BY_ANOTHER};
 use crate::support::wires::{Refusal, Wire};
 
 const OPEN: &str = "Action=OpenCdnService&InternetChargeType=PayByBandwidth";
@@ -120,7 +120,6 @@ const END_THE_BLOCKED: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_s
      WHERE datname = current_database() AND wait_event_type = 'Lock'";
 const CANCEL_THE_BLOCKED: &str = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
      WHERE datname = current_database() AND wait_event_type = 'Lock'";
-const LOCK_THE_ACCOUNT: &str = "SELECT FROM accounts WHERE account_id = $1 FOR UPDATE";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_opening_whose_statement_the_server_ends_or_cancels_is_tried_again() {

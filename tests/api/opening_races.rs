@@ -8,14 +8,16 @@ use cdn_activation::proto::cdn::v1::{DescribeUserCdnStatusRequest, OpenCdnServic
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::support::Api;
 use crate::support::action_refusals::{
     BALANCE, BID_USER, CDN_HAS_OPENED, INTL, NO_REAL_NAME, ORDER, PAYMENT_METHOD, PROFILE,
     UNAVAILABLE,
 };
+use crate::support::grpc::refusal;
 use crate::support::rest::{Key, query};
-use crate::support::stored::OPENED_BY_ANOTHER;
+use crate::support::stored::{LOCK_THE_ACCOUNT, OPENED_BY_ANOTHER};
 use crate::support::wires::{Answer, Refusal, Wire};
 
 const OPEN: &str = "Action=OpenCdnService";
@@ -83,6 +85,33 @@ async fn of_sixteen_simultaneous_openings_of_each_product_exactly_one_succeeds()
         for action in ["DescribeCdnService", "DescribeDcdnService"] {
             api.call(&key, &format!("Action={action}")).await.expect("it is open");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openings_that_are_written_at_the_same_moment_are_one_success_and_no_fault() {
+    let api = Api::start().await;
+    let other = api.replica().await;
+    for _ in 0..20 {
+        let key = api.account().await;
+        let held = api.database.hold(key.account_id, LOCK_THE_ACCOUNT).await;
+        let mut calls = JoinSet::new();
+        let clients = [api.cdn(&key).await, other.cdn(&key).await];
+        for mut client in clients.iter().cycle().take(16).cloned() {
+            calls.spawn(async move {
+                let reply = client.open_cdn_service(OpenCdnServiceRequest::default()).await;
+                reply.map_err(|status| refusal(&status).code)
+            });
+        }
+        api.database.wait_until_blocked(16).await; // that is every connection of both
+        held.commit().await;
+        let (opened, refused): (Vec<_>, Vec<_>) =
+            calls.join_all().await.into_iter().partition(Result::is_ok);
+        assert_eq!(opened.len(), 1);
+        for outcome in refused {
+            assert_eq!(outcome.expect_err("refused"), CDN_HAS_OPENED.code);
+        }
+        assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
     }
 }
 
@@ -212,8 +241,7 @@ async fn open_and_give_up(api: &Api, key: &Key) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_opening_whose_client_hangs_up_happens_once_or_not_at_all() {
     let api = Api::start().await;
-    let locked = "SELECT FROM accounts WHERE account_id = $1 FOR UPDATE";
-    for (hold, opens) in [(locked, 1), (TOUCH, 0)] {
+    for (hold, opens) in [(LOCK_THE_ACCOUNT, 1), (TOUCH, 0)] {
         for over_grpc in [false, true] {
             let key = api.account().await;
             let held = api.database.hold(key.account_id, hold).await;
@@ -240,7 +268,7 @@ async fn clients_that_hang_up_do_not_use_up_the_connections() {
     for key in &keys[1..] {
         held.execute(key.account_id, TOUCH).await;
     }
-    let mut calls = tokio::task::JoinSet::new();
+    let mut calls = JoinSet::new();
     for key in &keys {
         let mut client = api.cdn(key).await;
         let request = OpenCdnServiceRequest::default();

@@ -13,6 +13,9 @@ use super::database::Database;
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Locks the row of an account (`$1`): who wants to write for it waits.
+pub const LOCK_THE_ACCOUNT: &str = "SELECT FROM accounts WHERE account_id = $1 FOR UPDATE";
+
 /// Opens CDN for an account (`$1`) past the service, as another's statement would, but for order and
 /// event.
 pub const OPENED_BY_ANOTHER: &str = "
