@@ -142,6 +142,10 @@ pub struct SharedSettings {
     /// Most connections of this process to the database. One more listens for events.
     #[arg(long, env = "DB_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub db_connections: u32,
+    /// Whether this process does the work of the background, too: numbering events, settling due changes,
+    /// forgetting what has expired. Some replica must; what requests answer does not depend on it.
+    #[arg(long, env = "WORKERS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub workers: bool,
     /// How many cores to use. Default: all, at most 4.
     #[arg(long, env = "CORES", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub cores: Option<u16>,

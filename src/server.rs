@@ -55,6 +55,8 @@ pub struct Settings {
     pub overdue_grace: chrono::Duration,
     /// How long events are kept.
     pub event_retention: chrono::Duration,
+    /// Whether the workers run in this process, too.
+    pub workers: bool,
     /// How long to go on serving, unready, before the listeners close.
     pub drain_delay: Duration,
     /// How long running requests may take to finish.
@@ -146,7 +148,8 @@ impl Server {
         let store = core.store.clone();
         let (clock, retention) = (settings.clock.clone(), settings.event_retention);
         let workers = workers::run(store.clone(), core.orders, clock, retention, shutdown.clone());
-        let workers = tokio::spawn(workers);
+        let workers = settings.workers.then(|| tokio::spawn(workers));
+        let workers = futures_util::future::OptionFuture::from(workers);
         let feeding = tokio::spawn(core.feed.run());
         let following = readiness.clone().follow(store.clone(), metrics.clone(), shutdown.clone());
         let following = tokio::spawn(following);

@@ -52,6 +52,7 @@ fn settings(
         limits: Limits { minimum_balance: shared.minimum_balance },
         overdue_grace: chrono::Duration::from_std(shared.overdue_grace)?,
         event_retention: chrono::Duration::from_std(shared.event_retention)?,
+        workers: shared.workers,
         drain_delay: shared.drain_delay,
         drain_timeout: shared.drain_timeout,
         clock,

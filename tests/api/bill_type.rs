@@ -40,7 +40,7 @@ fn flow(start: &str, end: &str, bill_type: &str, cycle: &str) -> Value {
 
 #[tokio::test]
 async fn both_ends_are_required_in_order_and_at_most_31_days_apart() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let (opened, not_opened) = (api.account().await, api.account().await);
     api.open_cdn(&opened).await;
     api.open_dcdn(&opened).await;
@@ -73,7 +73,7 @@ async fn both_ends_are_required_in_order_and_at_most_31_days_apart() {
 
 #[tokio::test]
 async fn an_account_that_opened_nothing_has_an_empty_history() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = api.account().await;
     for action in ACTIONS {
         let span = "StartTime=2018-03-01T00:00:00Z&EndTime=2018-03-02T00:00:00Z";
@@ -95,7 +95,7 @@ async fn an_account_that_opened_nothing_has_an_empty_history() {
 
 #[tokio::test]
 async fn a_history_in_full_in_both_formats() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     api.at("2018-03-19T11:16:11Z");
     let key = api.account().await;
     api.open_cdn(&key).await;
@@ -127,7 +127,7 @@ async fn a_history_in_full_in_both_formats() {
 
 #[tokio::test]
 async fn items_are_clipped_to_the_span_and_the_opening() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     api.at("2018-03-10T00:00:00Z");
     let key = api.account().await;
     api.open_cdn(&key).await;
@@ -154,7 +154,7 @@ async fn of_several_changes_each_has_its_item_oldest_first() {
         PayByBandwidth, PayByBandwidth95, PayByBandwidthMonth4th, PayByBandwidthMonthavg,
         PayByBandwidthMonthday95avg, PayByBandwidthNighthalf95,
     };
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     api.at("2018-03-01T00:00:00Z");
     let key = api.account().await;
     api.open_cdn(&key).await;
@@ -185,7 +185,7 @@ async fn of_several_changes_each_has_its_item_oldest_first() {
 
 #[tokio::test]
 async fn a_change_to_what_was_in_force_or_a_cancelled_one_makes_no_item() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     api.at("2018-03-01T00:00:00Z");
     let key = api.account().await;
     api.open_cdn(&key).await;
@@ -205,7 +205,7 @@ async fn a_change_to_what_was_in_force_or_a_cancelled_one_makes_no_item() {
 
 #[tokio::test]
 async fn the_history_of_dcdn_has_websocket_traffic_as_a_dimension_of_its_own() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     api.at("2018-03-01T00:00:00Z");
     let (key, old) = (api.account().await, api.account().await);
     api.open_dcdn(&key).await;

@@ -184,7 +184,7 @@ async fn a_due_change_becomes_an_event_exactly_once_with_three_replicas_and_one_
     let replicas = [api.replica().await, api.replica().await, api.replica().await];
     api.at("2018-03-19T16:00:00Z");
     // Beside the replicas' own workers: one is dropped while it writes, others finish what it left.
-    let stores = replicas.each_ref().map(|replica| replica.store());
+    let stores = replicas.each_ref().map(Api::store);
     let clock = api.clock.clone();
     let killed =
         tokio::time::timeout(Duration::from_millis(5), settle_due_changes(&stores[0], &clock));

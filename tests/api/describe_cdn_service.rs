@@ -39,7 +39,7 @@ fn changing(current: &str, to: &str, at: &str) -> (String, Option<String>, Optio
 
 #[tokio::test]
 async fn an_account_that_has_not_opened_is_told_so() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = api.account().await;
     api.refuses_everywhere(&key, DESCRIBE, &CDN_NOT_OPENED).await;
     api.open_dcdn(&key).await;
@@ -48,7 +48,7 @@ async fn an_account_that_has_not_opened_is_told_so() {
 
 #[tokio::test]
 async fn under_the_old_api_version_not_opened_is_a_denied_operation() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = api.account().await;
     let message = CDN_NOT_OPENED.message;
     for given in [
@@ -73,7 +73,7 @@ async fn under_the_old_api_version_not_opened_is_a_denied_operation() {
 
 #[tokio::test]
 async fn a_service_that_never_changed_has_no_changing_fields_and_an_empty_wrapper_of_locks() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     let id = key.account_id;
     let json = format!(
@@ -99,7 +99,7 @@ async fn a_service_that_never_changed_has_no_changing_fields_and_an_empty_wrappe
 
 #[tokio::test]
 async fn everything_at_once_in_both_formats() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     api.get(&key, "Action=ModifyCdnService&InternetChargeType=PayByBandwidth").await.succeeded();
     api.lock(&key, WireProduct::Cdn, "financial").await;
@@ -127,7 +127,7 @@ async fn everything_at_once_in_both_formats() {
 
 #[tokio::test]
 async fn a_change_is_in_force_from_its_effective_time_on_and_stays_visible() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     api.get(&key, "Action=ModifyCdnService&InternetChargeType=PayByBandwidth").await.succeeded();
     let effective = "2018-03-19T16:00:00Z";
@@ -150,7 +150,7 @@ async fn a_change_is_in_force_from_its_effective_time_on_and_stays_visible() {
 #[tokio::test]
 async fn of_several_changes_each_holds_in_its_time_and_the_last_submitted_is_shown() {
     use ChargeType::{PayByBandwidth, PayByBandwidth95, PayByTraffic};
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
     let changes = [
         internet(PayByBandwidth, "2018-03-02T00:00:00Z", "2018-03-02T16:00:00Z"),
@@ -176,7 +176,7 @@ async fn of_several_changes_each_holds_in_its_time_and_the_last_submitted_is_sho
 #[tokio::test]
 async fn every_charge_type_is_shown_by_its_documented_name() {
     use cdn_activation::domain::Charge;
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     for charge_type in ChargeType::ALL {
         let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
         let (submitted, effective) = ("2018-03-01T00:00:00Z", "2018-03-01T16:00:00Z");
@@ -190,7 +190,7 @@ async fn every_charge_type_is_shown_by_its_documented_name() {
 
 #[tokio::test]
 async fn a_cancelled_change_is_as_if_it_had_never_been_submitted() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let cancel = "UPDATE charge_type_changes SET cancelled_at = submitted_at
          WHERE account_id = $1 AND in_force_event_at IS NULL";
     let never_changed = opened_at(&api, "2018-03-01T00:00:00Z").await;
@@ -215,7 +215,7 @@ async fn a_cancelled_change_is_as_if_it_had_never_been_submitted() {
 
 #[tokio::test]
 async fn a_change_of_dcdn_is_none_of_cdn() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
     api.open_dcdn(&key).await;
     let change =

@@ -27,7 +27,10 @@ async fn behind_a_proxy() -> (Api, Proxy, Database) {
     let (proxy, seen_through) = Proxy::before(&database);
     let sealing_key = SealingKey::generate().expect("random bytes");
     let sealing_key = SealingKey::parse(&sealing_key).expect("a key");
-    let api = Api::start_on(seen_through, sealing_key, Clock::system(), |_| {}).await;
+    let api = Api::start_on(seen_through, sealing_key, Clock::system(), |settings| {
+        settings.workers = false;
+    })
+    .await;
     (api, proxy, database)
 }
 

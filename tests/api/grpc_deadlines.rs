@@ -56,7 +56,11 @@ async fn assert_the_pool_is_whole(api: &Api, key: &Key) {
     }
     let left = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    assert_eq!(api.database.count(left).await, 0);
+    // The numbering of events is in one for an instant now and then; one that was left stays.
+    crate::support::eventually("no transaction is left", async || {
+        api.database.count(left).await == 0
+    })
+    .await;
 }
 
 fn assert_late(reply: &RawReply) {

@@ -48,7 +48,7 @@ async fn changes(api: &Api, key: &Key) -> (i64, usize) {
 
 #[tokio::test]
 async fn a_change_is_submitted_and_told_to_followers() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     api.at("2019-11-27T02:00:00Z");
     for wire in Wire::ALL {
         let key = opened(&api).await;
@@ -84,7 +84,7 @@ async fn a_change_is_submitted_and_told_to_followers() {
 
 #[tokio::test]
 async fn the_replies_in_full() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let (json, xml) = (opened(&api).await, opened(&api).await);
     let json = api.get(&json, TO_BANDWIDTH).await;
     assert_eq!(json.succeeded().body_without_request_id(), r#"{"RequestId":"REQUEST-ID"}"#);
@@ -98,7 +98,7 @@ async fn the_replies_in_full() {
 
 #[tokio::test]
 async fn the_charge_type_is_required_and_one_of_the_public_two() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     for key in [opened(&api).await, api.account().await] {
         for given in ["", "&InternetChargeType=", "&BillType=PayByTraffic"] {
             api.refuses_everywhere(&key, &format!("Action=ModifyCdnService{given}"), &MISSING)
@@ -128,7 +128,7 @@ async fn the_charge_type_is_required_and_one_of_the_public_two() {
 
 #[tokio::test]
 async fn each_rule_refuses_by_itself_and_nothing_is_changed() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     api.refuses_everywhere(&api.account().await, TO_BANDWIDTH, &CDN_NOT_OPENED).await;
 
     for (reason, refusal) in [("security", SUSPENDED), ("financial", BALANCE)] {
@@ -155,7 +155,7 @@ async fn each_rule_refuses_by_itself_and_nothing_is_changed() {
 
 #[tokio::test]
 async fn of_several_rules_the_first_in_the_documented_order_is_reported() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = api.account().await;
     let invalid = "Action=ModifyCdnService&InternetChargeType=PayByBandwidth95";
     api.refuses_everywhere(&key, "Action=ModifyCdnService", &MISSING).await;
@@ -189,7 +189,7 @@ async fn of_several_rules_the_first_in_the_documented_order_is_reported() {
 
 #[tokio::test]
 async fn what_opening_asks_for_beyond_the_table_of_changes_does_not_matter() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened(&api).await;
     let wrong_for_opening = |account: &mut Account| {
         account.bid_user = true;
@@ -205,7 +205,7 @@ async fn what_opening_asks_for_beyond_the_table_of_changes_does_not_matter() {
 
 #[tokio::test]
 async fn asking_for_what_is_pending_or_in_force_changes_nothing_and_succeeds_locked_or_not() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let nothing: Change = |_| {};
     let poor: Change = |account| {
         (account.balance, account.payment_method_valid) = (-1, false);
@@ -237,7 +237,7 @@ async fn the_current_charge_type_decides_when_a_change_takes_effect() {
         PayByBandwidth, PayByBandwidth95, PayByBandwidthMonth4th, PayByBandwidthMonthavg,
         PayByBandwidthMonthday95avg, PayByBandwidthNighthalf95, PayByTraffic,
     };
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     for (current, given, submitted, effective) in [
         (PayByTraffic, TO_BANDWIDTH, "2019-11-27T02:00:00Z", "2019-11-27T16:00:00Z"),
         (PayByTraffic, TO_BANDWIDTH, "2019-11-27T15:59:59Z", "2019-11-27T16:00:00Z"),
@@ -271,7 +271,7 @@ async fn the_current_charge_type_decides_when_a_change_takes_effect() {
 
 #[tokio::test]
 async fn cdn_changes_under_both_of_its_api_versions() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened(&api).await;
     let old = |given: &str| format!("{given}&Version=2014-11-11");
     api.get(&key, &old(TO_BANDWIDTH)).await.succeeded();

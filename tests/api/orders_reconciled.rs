@@ -12,7 +12,7 @@ use crate::support::commerce::{CERTIFICATE, CommerceSystem, Mode, eventually};
 use crate::support::grpc::refusal;
 use crate::support::serve_process::Process;
 
-const TIMEOUT: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_secs(2);
 const NOT_SOON: Duration = Duration::from_mins(5);
 
 /// Another replica on the same database.

@@ -55,6 +55,7 @@ pub struct Api {
     pub database: Database,
     /// The key that seals its secrets.
     pub sealing_key: SealingKey,
+    workers: bool,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
 }
@@ -63,6 +64,11 @@ impl Api {
     /// A service on a database of its own.
     pub async fn start() -> Self {
         Self::start_with(|_| {}).await
+    }
+
+    /// The same with no worker running: what holds at an instant must not depend on one.
+    pub async fn start_without_workers() -> Self {
+        Self::start_with(|settings| settings.workers = false).await
     }
 
     /// The same with other settings.
@@ -75,7 +81,10 @@ impl Api {
     /// Another replica on the same database, with the same clock.
     pub async fn replica(&self) -> Self {
         let clock = self.clock.clone();
-        Self::start_on(self.database.clone(), self.sealing_key.clone(), clock, |_| {}).await
+        let workers = self.workers;
+        let key = self.sealing_key.clone();
+        Self::start_on(self.database.clone(), key, clock, |settings| settings.workers = workers)
+            .await
     }
 
     /// A service on this database.
@@ -99,6 +108,7 @@ impl Api {
     ) -> (Self, oneshot::Receiver<()>) {
         let mut settings = settings(&database, sealing_key.clone(), clock.clone());
         change(&mut settings);
+        let workers = settings.workers;
         let server = Server::bind(settings).await.expect("free ports");
         let addresses = server.addresses().expect("bound");
         let (stop, stopped) = oneshot::channel();
@@ -110,7 +120,7 @@ impl Api {
             server.run(stop, move || announce.send(()).unwrap_or_default()).await;
         });
         let (stop, serving) = (Some(stop), Some(serving));
-        (Self { addresses, clock, database, sealing_key, stop, serving }, announced)
+        (Self { addresses, clock, database, sealing_key, workers, stop, serving }, announced)
     }
 
     /// Lets the business clock stand still at an instant, `2018-03-31T16:00:00Z`.
@@ -159,6 +169,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         timestamp_window: chrono::Duration::minutes(15),
         limits: Limits { minimum_balance: 0 },
         overdue_grace: chrono::Duration::hours(24),
+        workers: true,
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(1),
         clock,

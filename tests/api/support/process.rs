@@ -218,6 +218,7 @@ impl Api {
             clock: Clock::system(),
             database: Database { url: String::new() },
             sealing_key: SealingKey::parse(&sealing_key).expect("a key"),
+            workers: true,
             stop: None,
             serving: None,
         }
