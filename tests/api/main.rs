@@ -13,6 +13,7 @@ mod commands_serve;
 mod common_parameters;
 mod describe_cdn_service;
 mod describe_dcdn_service;
+mod due_changes;
 mod events_cursor;
 mod events_delivery;
 mod events_load;
