@@ -85,19 +85,19 @@ impl TryFrom<AccessKeyRow> for StoredAccessKey {
     }
 }
 
-const READ_ACCESS_KEY: &str = "
-    SELECT
-        access_key_id,
-        account_id,
-        secret_sealed,
-        policy,
-        disabled,
-        version,
-        created_at,
-        updated_at,
-        event_time
-    FROM access_keys
-    WHERE access_key_id = $1";
+/// The columns of an [`AccessKeyRow`], of the keys that `$which` names.
+macro_rules! select_access_keys {
+    ($which:literal) => {
+        concat!(
+            "SELECT access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
+                updated_at, event_time
+            FROM access_keys ",
+            $which
+        )
+    };
+}
+
+const READ_ACCESS_KEY: &str = select_access_keys!("WHERE access_key_id = $1");
 
 const CREATE_ACCESS_KEY: &str = with_event_and_record!(
     "done AS (
@@ -127,21 +127,9 @@ const DELETE_ACCESS_KEY: &str = with_event_and_record!(
     )"
 );
 
-const LIST_ACCESS_KEYS: &str = "
-    SELECT
-        access_key_id,
-        account_id,
-        secret_sealed,
-        policy,
-        disabled,
-        version,
-        created_at,
-        updated_at,
-        event_time
-    FROM access_keys
-    WHERE account_id = $1 AND access_key_id > $2
-    ORDER BY access_key_id
-    LIMIT $3";
+const LIST_ACCESS_KEYS: &str = select_access_keys!(
+    "WHERE account_id = $1 AND access_key_id > $2 ORDER BY access_key_id LIMIT $3"
+);
 
 impl Store {
     /// An access key; `None` where there is none.

@@ -75,23 +75,20 @@ pub struct AccountUpdate {
     pub stamp: Stamp,
 }
 
-const READ_ACCOUNT: &str = "
-    SELECT
-        account_id,
-        site,
-        intl_allowed,
-        bid_user,
-        real_name_verified,
-        profile_complete,
-        payment_method_valid,
-        balance,
-        orders_refused,
-        version,
-        created_at,
-        updated_at,
-        event_time
-    FROM accounts
-    WHERE account_id = $1";
+/// The columns of an [`AccountRow`], of the accounts that `$which` names.
+macro_rules! select_accounts {
+    ($which:literal) => {
+        concat!(
+            "SELECT account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete,
+                payment_method_valid, balance, orders_refused, version, created_at, updated_at,
+                event_time
+            FROM accounts ",
+            $which
+        )
+    };
+}
+
+const READ_ACCOUNT: &str = select_accounts!("WHERE account_id = $1");
 
 const CREATE_ACCOUNT: &str = with_event_and_record!(
     "done AS (
@@ -139,25 +136,7 @@ fn bind_profile<'q>(
         .bind(profile.orders_refused)
 }
 
-const LIST_ACCOUNTS: &str = "
-    SELECT
-        account_id,
-        site,
-        intl_allowed,
-        bid_user,
-        real_name_verified,
-        profile_complete,
-        payment_method_valid,
-        balance,
-        orders_refused,
-        version,
-        created_at,
-        updated_at,
-        event_time
-    FROM accounts
-    WHERE account_id > $1
-    ORDER BY account_id
-    LIMIT $2";
+const LIST_ACCOUNTS: &str = select_accounts!("WHERE account_id > $1 ORDER BY account_id LIMIT $2");
 
 impl Store {
     /// Accounts with larger ids than this one, in the order of their ids.
