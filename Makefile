@@ -8,17 +8,17 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: rust ## Serve with a private PostgreSQL and the demo accounts; ARGS="--at 2018-03-20T00:00:00Z" and the like
-	.ci/install-postgresql
-	cargo run --locked -- dev $(ARGS)
+	@.ci/install-postgresql
+	@cargo run --locked -- dev $(ARGS)
 
 test: rust ## All tests: Rust, the official SDKs (SKIP_CLIENTS=1: not), the manifests (SKIP_DEPLOY=1: not)
-	.ci/install-postgresql
+	@.ci/install-postgresql
 	cargo test --locked
 	tests/clients/run
 	.ci/check-deploy
 
 clients: rust ## The official SDKs against a running server, alone
-	.ci/install-postgresql
+	@.ci/install-postgresql
 	tests/clients/run
 
 lint: rust ## Formatting, clippy, proto files, licences and duplicates of crates

@@ -116,15 +116,36 @@ pub struct SharedSettings {
     /// How far a signed timestamp may be from the clock, either way; at most 15m.
     #[arg(long, env = "TIMESTAMP_WINDOW", default_value = "15m", value_parser = parse_window)]
     pub timestamp_window: Duration,
+    /// The commerce system that takes the orders of openings: http://host:port, or https://host:port,
+    /// trusted by the certificates of the operating system (or SSL_CERT_FILE). It implements
+    /// activation.order.v1.OrderService. Without it orders are rows of our own, and nobody cancels
+    /// what was left over there: take it away only when every row of order_intents is opened or cancelled.
+    #[arg(long, env = "ORDER_ENDPOINT")]
+    pub order_endpoint: Option<String>,
+    /// How long placing an order may take there, repeats included; then the opening is refused. From
+    /// 100ms to 5s, below the deadline of a request.
+    #[arg(long, env = "ORDER_TIMEOUT", default_value = "2s", value_parser = parse_order_timeout)]
+    pub order_timeout: Duration,
+    /// How long after its request an order that was not opened is cancelled by a reconciler, where the
+    /// request could not. Longer than ORDER_TIMEOUT.
+    #[arg(long, env = "ORDER_RECONCILE_AFTER", default_value = "60s", value_parser = parse_duration)]
+    pub order_reconcile_after: Duration,
+    /// How long events are kept for those who follow them: 1m to 3650d.
+    #[arg(long, env = "EVENT_RETENTION", default_value = "7d", value_parser = parse_retention)]
+    pub event_retention: Duration,
     /// How long to go on serving, unready, after SIGTERM before the listeners close.
     #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
     pub drain_delay: Duration,
     /// How long running requests may take to finish after that. `dev` waits 3s at most.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
-    /// Most connections of this process to the database.
+    /// Most connections of this process to the database. One more listens for events.
     #[arg(long, env = "DB_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub db_connections: u32,
+    /// Whether this process does the work of the background, too: numbering events, settling due changes,
+    /// forgetting what has expired. Some replica must; what requests answer does not depend on it.
+    #[arg(long, env = "WORKERS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub workers: bool,
     /// How many cores to use. Default: all, at most 4.
     #[arg(long, env = "CORES", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub cores: Option<u16>,
@@ -186,6 +207,22 @@ fn parse_window(text: &str) -> Result<Duration, String> {
     Ok(window)
 }
 
+fn parse_order_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text)?;
+    if !(Duration::from_millis(100)..=Duration::from_secs(5)).contains(&timeout) {
+        return Err("the timeout is not between 100ms and 5s".to_owned());
+    }
+    Ok(timeout)
+}
+
+fn parse_retention(text: &str) -> Result<Duration, String> {
+    let retention = parse_duration(text)?;
+    if (60..=3650 * 86_400).contains(&retention.as_secs()) {
+        return Ok(retention);
+    }
+    Err("events are kept for 1m at least, and 3650d at most".to_owned())
+}
+
 /// A span of time as settings spell it: `900s`, `15m`, `24h`, `250ms`, or a bare number of seconds.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) =
@@ -221,6 +258,10 @@ mod tests {
         for wrong in ["15 m", "", "m", "-1s", "9223372036854775807d"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
+        assert!(parse_order_timeout("2s").is_ok());
+        assert!(parse_order_timeout("99ms").is_err() && parse_order_timeout("6s").is_err());
         assert!(parse_window("15m").is_ok() && parse_window("901s").is_err());
+        assert!(parse_retention("3650d").is_ok() && parse_retention("3651d").is_err());
+        assert!(parse_retention("60").is_ok() && parse_retention("59s").is_err());
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
@@ -89,6 +90,8 @@ pub struct Context {
     pub now: Time,
     /// The instant on the wire: timestamps, nonces, event times.
     pub wire_now: Time,
+    /// When the request came in, for its deadline.
+    pub arrived: Instant,
 }
 
 impl Context {
@@ -103,10 +106,10 @@ impl Context {
         }
     }
 
-    /// Refuses everybody but a calling service.
-    pub fn service(&self) -> Result<(), Error> {
+    /// The name of the calling service; refuses everybody else. All that send the one token are one.
+    pub fn service_name(&self) -> Result<&'static str, Error> {
         match self.caller {
-            Caller::Service { .. } => Ok(()),
+            Caller::Service { .. } => Ok("service"),
             Caller::Account(_) => Err(Error::ServiceUnauthenticated),
         }
     }
@@ -205,7 +208,8 @@ impl Clock {
     #[must_use]
     pub fn context(&self, request_id: RequestId, caller: Caller, wire: Wire) -> Context {
         let (now, wire_now) = (self.now(), self.wire_now());
-        Context { request_id, caller, wire, api_version: None, now, wire_now }
+        let arrived = Instant::now();
+        Context { request_id, caller, wire, api_version: None, now, wire_now, arrived }
     }
 }
 

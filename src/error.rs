@@ -5,24 +5,18 @@
 //! the code as `ErrorInfo.reason`: the published codes win over the upper-snake form that AIP-193
 //! asks for.
 
+mod field;
+
 use std::borrow::Cow;
-use std::fmt;
 
 use tonic::Code;
 
+pub use self::field::FieldViolation;
+use self::field::sentence;
 use crate::domain::Product;
 
 /// The cause of a fault, for the log only.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-/// A wrong field of an operator request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldViolation {
-    /// The field, as a path.
-    pub field: &'static str,
-    /// What is wrong with it.
-    pub description: String,
-}
 
 /// Everything that a request can end in other than its reply.
 #[derive(Debug)]
@@ -90,8 +84,7 @@ pub enum Error {
     InvalidSignatureMethod,
     /// The signature cannot be read, or does not cover what it must.
     IncompleteSignature,
-    /// A V1 signature is another than ours; with the string that the server signs: clients compare
-    /// it with theirs.
+    /// A V1 signature is another than ours; with the string that we sign, for clients to compare.
     SignatureV1Mismatch(String),
     /// A V3 signature is another than ours.
     SignatureV3Mismatch {
@@ -118,18 +111,28 @@ pub enum Error {
     AccountAlreadyExists,
     /// There is no such access key (operator).
     UnknownAccessKey,
+    /// There is no such charge-type change.
+    ChangeNotFound,
+    /// The charge-type change has taken effect.
+    ChangeInForce,
     /// The resource has changed since it was read.
     EtagMismatch,
     /// Fields of an operator request are wrong.
     InvalidFields(Vec<FieldViolation>),
     /// The request is not a message of the method.
     MalformedMessage,
+    /// There is no service of this name to tell the health of.
+    ServiceNotFound,
+    /// Events after the cursor are no longer kept, or it is of another log.
+    CursorExpired,
 
     // Ours to mend.
     /// Others wrote the same rows again and again; the same request may succeed.
     Contended,
     /// The request was not answered within its deadline.
     DeadlineExceeded,
+    /// The server shuts down and ends a stream.
+    Draining,
     /// The database cannot be reached or is too busy; nothing was written.
     Unavailable(Cause),
     /// The connection was lost while writing: it may have been written or not.
@@ -138,15 +141,15 @@ pub enum Error {
     Internal(Cause),
 }
 
+type Text = Cow<'static, str>;
+
 /// A row of the table.
 struct Row {
-    code: Cow<'static, str>,
+    code: Text,
     http: u16,
     grpc: Code,
-    message: Cow<'static, str>,
+    message: Text,
 }
-
-type Text = Cow<'static, str>;
 
 fn row(code: impl Into<Text>, http: u16, grpc: Code, message: impl Into<Text>) -> Row {
     Row { code: code.into(), http, grpc, message: message.into() }
@@ -175,11 +178,9 @@ impl Error {
 
     #[rustfmt::skip] // a table is read down its columns
     fn row(&self) -> Row {
-        use Code::{Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound,
-                   PermissionDenied, Unauthenticated, Unavailable, Unimplemented};
+        use Code::{Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound, OutOfRange, PermissionDenied, Unauthenticated, Unavailable, Unimplemented};
         match self {
-            //                                       code                                HTTP  gRPC
-            // message
+            //                                       code                                HTTP  gRPC                message
             Self::ValueNotSupported(parameter) => row(format!("Invalid{parameter}.ValueNotSupported"), 400, InvalidArgument, format!("The specified value of parameter \"{parameter}\" is not valid.")),
             Self::InvalidComponent(parameter) => row("InvalidComponent",              400, InvalidArgument,    format!("The specified value of parameter {parameter} is not valid.")),
             Self::BidUser                        => row("Forbidden.BidUser",             403, PermissionDenied,   "Bid user is limited to open service."),
@@ -225,12 +226,17 @@ impl Error {
             Self::AccountNotFound                => row("AccountNotFound",               404, NotFound,           "There is no such account."),
             Self::AccountAlreadyExists           => row("AccountAlreadyExists",          409, AlreadyExists,      "The account exists already."),
             Self::UnknownAccessKey               => row("AccessKeyNotFound",             404, NotFound,           "There is no such access key."),
+            Self::ChangeNotFound                 => row("ChangeNotFound",                404, NotFound,           "There is no such charge-type change."),
+            Self::ChangeInForce                  => row("ChangeInForce",                 409, FailedPrecondition, "The charge-type change has taken effect."),
             Self::EtagMismatch                   => row("EtagMismatch",                  409, Aborted,            "The resource has changed since it was read: read it again."),
             Self::InvalidFields(violations)      => row("InvalidFields",                 400, InvalidArgument,    sentence(violations)),
             Self::MalformedMessage               => row("MalformedMessage",              400, InvalidArgument,    "The request is not a message of this method."),
+            Self::ServiceNotFound                => row("ServiceNotFound",               404, NotFound,           "There is no such service."),
+            Self::CursorExpired                  => row("CursorExpired",                 410, OutOfRange,         "Events after the cursor are no longer kept: start over with an empty cursor, and read anew the state that you keep."),
 
             Self::Contended                      => row("ServiceUnavailable",            503, Aborted,            "The request has failed due to a temporary failure of the server."),
             Self::DeadlineExceeded               => row("DeadlineExceeded",              504, DeadlineExceeded,   "The request was not answered within its deadline."),
+            Self::Draining                       => row("ServiceUnavailable",            503, Unavailable,        "The server is shutting down: connect again and go on from the last cursor."),
             Self::Unavailable(_) | Self::OutcomeUnknown(_) => row("ServiceUnavailable",  503, Unavailable,        "The request has failed due to a temporary failure of the server."),
             Self::Internal(_)                    => row("InternalError",                 500, Internal,           "The request processing has failed due to some unknown error."),
         }
@@ -277,13 +283,8 @@ impl Error {
     }
 }
 
-fn sentence(violations: &[FieldViolation]) -> String {
-    let parts = violations.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.description));
-    parts.collect::<Vec<_>>().join("; ")
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Display for Error {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}: {}", self.code(), self.message())
     }
 }
@@ -291,9 +292,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unavailable(cause) | Self::OutcomeUnknown(cause) | Self::Internal(cause) => {
-                Some(&**cause)
-            }
+            Self::Unavailable(c) | Self::OutcomeUnknown(c) | Self::Internal(c) => Some(&**c),
             _ => None,
         }
     }

@@ -7,9 +7,13 @@
 //! rest/     auth/           grpc/      storage/  domain/      storage/           grpc/ → rest/
 //! ```
 //!
+//! Events leave the same statements through the outbox (`storage/`), get their numbers
+//! (`workers/numbering.rs`), and reach their followers through the feed (`events/`), from which the
+//! operator service `grpc/operator/event.rs` serves them.
+//!
 //! Who may call whom: `main → commands → server → rest → auth → storage → domain → error`; `rest`
-//! reaches `grpc` only by an in-process gRPC call; `grpc` uses `domain`, `storage`, `proto`,
-//! `context`, `error`. `tests/architecture.rs` holds it.
+//! reaches `grpc` only by an in-process gRPC call; `grpc` uses `domain`, `storage`, `events`, `orders`,
+//! `proto`, `context`, `error`. `tests/architecture.rs` holds it.
 
 pub mod auth;
 pub mod commands;
@@ -17,9 +21,11 @@ pub mod config;
 pub mod context;
 pub mod domain;
 pub mod error;
+pub mod events;
 pub mod grpc;
 pub mod logging;
 pub mod metrics;
+pub mod orders;
 pub mod proto;
 pub mod rest;
 pub mod server;

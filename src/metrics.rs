@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -57,6 +57,7 @@ pub struct Call {
     families: Arc<Families>,
     labels: MethodLabels,
     started: Instant,
+    is_counted: bool,
 }
 
 fn histogram() -> Histogram {
@@ -114,7 +115,7 @@ impl Metrics {
         let labels =
             MethodLabels { grpc_service: service.to_owned(), grpc_method: method.to_owned() };
         self.0.started.get_or_create(&labels).inc();
-        Call { families: Arc::clone(&self.0), labels, started: Instant::now() }
+        Call { families: Arc::clone(&self.0), labels, started: Instant::now(), is_counted: false }
     }
 
     /// Says how many connections to the database are open, and how many of them idle.
@@ -140,8 +141,19 @@ impl Call {
         &self.labels.grpc_method
     }
 
+    /// How long it runs.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Counts the call as answered.
-    pub fn finished(self, code: Code) {
+    pub fn finished(mut self, code: Code) {
+        self.count(code);
+    }
+
+    fn count(&mut self, code: Code) {
+        self.is_counted = true;
         let labels = CodeLabels {
             grpc_service: self.labels.grpc_service.clone(),
             grpc_method: self.labels.grpc_method.clone(),
@@ -152,6 +164,15 @@ impl Call {
             .handling
             .get_or_create(&self.labels)
             .observe(self.started.elapsed().as_secs_f64());
+    }
+}
+
+/// A call that nobody waits for any more was cancelled.
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.is_counted {
+            self.count(Code::Cancelled);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/activation.rs"));
 }
 
-pub use generated::activation::{billing, cdn, dcdn, event as events, operator};
+pub use generated::activation::{billing, cdn, dcdn, event as events, operator, order};
 
-/// The encoded descriptors of `proto/`, with the API's own options and comments.
+/// The encoded descriptors of what is served of `proto/`, with the API's own options and comments.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

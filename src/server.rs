@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use prost_reflect::DescriptorPool;
+use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -23,8 +23,12 @@ use crate::auth::Authenticator;
 use crate::auth::secret::{SealingKey, ServiceToken};
 use crate::context::Clock;
 use crate::domain::opening::Limits;
+use crate::events::{CursorKey, Feed};
 use crate::grpc::Actions;
+use crate::grpc::layers::Guard;
+use crate::grpc::operator::Events;
 use crate::metrics::Metrics;
+use crate::orders::{self, Orders};
 use crate::proto::DESCRIPTORS;
 use crate::rest::{Dispatch, Shim};
 use crate::storage::{self, Store};
@@ -37,6 +41,8 @@ pub struct Settings {
     pub addresses: Addresses<String>,
     /// The database.
     pub database: storage::Options,
+    /// The commerce system that takes orders; without one they are rows of our own.
+    pub orders: Option<orders::Settings>,
     /// The key that seals secrets at rest.
     pub sealing_key: SealingKey,
     /// The token of calling services; without one gRPC refuses everybody.
@@ -47,6 +53,10 @@ pub struct Settings {
     pub limits: Limits,
     /// How long a financial lock may hold before payment counts as overdue.
     pub overdue_grace: chrono::Duration,
+    /// How long events are kept.
+    pub event_retention: chrono::Duration,
+    /// Whether the workers run in this process, too.
+    pub workers: bool,
     /// How long to go on serving, unready, before the listeners close.
     pub drain_delay: Duration,
     /// How long running requests may take to finish.
@@ -87,11 +97,15 @@ pub struct Server {
     core: Core,
     metrics: Metrics,
     readiness: Readiness,
+    /// Cancelled when the listeners close.
+    shutdown: CancellationToken,
 }
 
 /// What one runtime needs to answer requests. Nothing of it crosses runtimes.
 struct Core {
     store: Store,
+    orders: Orders,
+    feed: Feed,
     routes: Routes,
     shim: Shim,
 }
@@ -107,8 +121,9 @@ impl Server {
         let metrics = Metrics::new(method_paths());
         let (reporter, health) = tonic_health::server::health_reporter();
         let readiness = Readiness::new(reporter, service_names()).await;
-        let core = core(&settings, &metrics, health);
-        Ok(Self { settings, listeners, core, metrics, readiness })
+        let shutdown = CancellationToken::new();
+        let core = core(&settings, &metrics, health, &shutdown);
+        Ok(Self { settings, listeners, core, metrics, readiness, shutdown })
     }
 
     /// The addresses that were bound.
@@ -129,11 +144,13 @@ impl Server {
     /// Serves until `stop`, then drains. `announce` is called once, when all three listeners answer
     /// and the database is ready.
     pub async fn run(self, stop: impl Future<Output = ()>, announce: impl FnOnce()) {
-        let Self { settings, listeners, core, metrics, readiness } = self;
-        let shutdown = CancellationToken::new();
+        let Self { settings, listeners, core, metrics, readiness, shutdown } = self;
         let store = core.store.clone();
-        let workers =
-            tokio::spawn(workers::run(store.clone(), settings.clock.clone(), shutdown.clone()));
+        let (clock, retention) = (settings.clock.clone(), settings.event_retention);
+        let workers = workers::run(store.clone(), core.orders, clock, retention, shutdown.clone());
+        let workers = settings.workers.then(|| tokio::spawn(workers));
+        let workers = futures_util::future::OptionFuture::from(workers);
+        let feeding = tokio::spawn(core.feed.run());
         let following = readiness.clone().follow(store.clone(), metrics.clone(), shutdown.clone());
         let following = tokio::spawn(following);
         let ops = serve_ops(listeners.ops, readiness.clone(), metrics, shutdown.clone());
@@ -155,7 +172,7 @@ impl Server {
         tokio::time::sleep(settings.drain_delay).await;
         shutdown.cancel();
         // A connection that never said anything, or a health watch, would hold the drain for ever.
-        let drained = async { tokio::join!(calls, rest, ops, workers, following) };
+        let drained = async { tokio::join!(calls, rest, ops, workers, feeding, following) };
         if tokio::time::timeout(settings.drain_timeout, drained).await.is_err() {
             tracing::warn!(timeout = ?settings.drain_timeout, "some connections were cut off");
         }
@@ -168,17 +185,27 @@ async fn bind(address: &str) -> Result<TcpListener, BindError> {
     bound.map_err(|cause| BindError { address: address.to_owned(), cause })
 }
 
-fn core(settings: &Settings, metrics: &Metrics, health: HealthServer<impl Health>) -> Core {
+fn core(
+    settings: &Settings,
+    metrics: &Metrics,
+    health: HealthServer<impl Health>,
+    shutdown: &CancellationToken,
+) -> Core {
     let store = Store::connect_lazily(settings.database.clone());
-    let (limits, grace) = (settings.limits, settings.overdue_grace);
-    let actions = Actions::new(store.clone(), limits, grace, settings.sealing_key.clone());
-    let routes = grpc::routes(&actions, health, metrics.clone());
+    let orders = Orders::new(settings.orders.clone());
+    let (limits, grace, sealing_key) =
+        (settings.limits, settings.overdue_grace, settings.sealing_key.clone());
+    let actions = Actions::new(store.clone(), orders.clone(), limits, grace, sealing_key);
+    let feed = Feed::new(store.clone(), shutdown.clone());
+    let events = Events::new(feed.clone(), CursorKey::new(&settings.sealing_key));
+    let around = Guard::new(metrics.clone(), streaming_paths());
+    let routes = grpc::routes(&actions, events, health, around);
     let authenticator =
         Authenticator::new(store.clone(), settings.sealing_key.clone(), settings.timestamp_window);
     let dispatch = Dispatch::new().expect("a test reads the descriptors that the build made");
     let clock = settings.clock.clone();
     let shim = Shim::new(Arc::new(dispatch), authenticator, routes.clone(), clock);
-    Core { store, routes, shim }
+    Core { store, orders, feed, routes, shim }
 }
 
 async fn serve_rest(listener: TcpListener, shim: Shim, shutdown: CancellationToken) {
@@ -215,9 +242,19 @@ fn service_names() -> Vec<String> {
 }
 
 fn method_paths() -> HashSet<String> {
+    paths_of(|_| true)
+}
+
+fn streaming_paths() -> HashSet<String> {
+    paths_of(MethodDescriptor::is_server_streaming)
+}
+
+/// The paths of our own methods that fulfil a condition.
+fn paths_of(fulfils: impl Fn(&MethodDescriptor) -> bool) -> HashSet<String> {
     let pool = descriptors();
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     methods
+        .filter(|method| fulfils(method))
         .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
         .collect()
 }

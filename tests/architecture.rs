@@ -109,6 +109,12 @@ fn the_shim_knows_no_business() {
 }
 
 #[test]
+fn the_feed_knows_neither_wire() {
+    let words = ["tonic", "crate::grpc", "crate::rest", "crate::server"];
+    forbid("src/events", &words, &[], "the feed knows the log and its followers");
+}
+
+#[test]
 fn nobody_above_knows_a_demo_account() {
     forbid(
         "src",
@@ -120,8 +126,15 @@ fn nobody_above_knows_a_demo_account() {
 
 #[test]
 fn statuses_stand_in_the_error_table_only() {
-    let allowed =
-        ["src/error.rs", "src/server/ops.rs", "src/rest", "src/grpc/layers.rs", "src/metrics.rs"];
+    let allowed = [
+        "src/error.rs",
+        "src/server/ops.rs",
+        "src/rest",
+        "src/grpc/layers.rs",
+        "src/grpc/streams.rs",
+        "src/metrics.rs",
+        "src/orders/commerce.rs", // reads another system's
+    ];
     forbid(
         "src",
         &["StatusCode", " Code::", "(Code::"],
@@ -150,4 +163,30 @@ fn every_file_says_what_it_is() {
     let silent: Vec<_> = silent.map(|source| source.name()).collect();
     assert!(silent.is_empty(), "{silent:?}");
     assert!(Path::new("README.md").exists());
+}
+
+/// What stands between `before` and the next `"` wherever a text says `before`.
+fn quoted_after(text: &str, before: &str) -> Vec<String> {
+    let parts = text.split(before).skip(1);
+    parts.filter_map(|part| part.split_once('"')).map(|(quoted, _)| quoted.to_owned()).collect()
+}
+
+#[test]
+fn the_readme_has_every_error_code_and_every_setting() {
+    let readme = fs::read_to_string("README.md").expect("a README");
+    let codes = quoted_after(&fs::read_to_string("src/error.rs").expect("UTF-8"), "=> row(\"");
+    let settings = quoted_after(&fs::read_to_string("src/config.rs").expect("UTF-8"), "env = \"");
+    assert!(
+        codes.len() > 40 && settings.len() > 15,
+        "{} codes, {} settings",
+        codes.len(),
+        settings.len()
+    );
+    let missing = codes.iter().chain(&settings).filter(|name| {
+        // Codes that differ in their last part share a cell: `InvalidAccessKeyId.NotFound` / `.Inactive`.
+        let last_part = name.rsplit_once('.').map(|(_, last)| format!("`.{last}`"));
+        !readme.contains(name.as_str()) && !last_part.is_some_and(|last| readme.contains(&last))
+    });
+    let missing: Vec<_> = missing.collect();
+    assert!(missing.is_empty(), "the README says nothing of {missing:?}");
 }

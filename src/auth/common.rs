@@ -104,11 +104,14 @@ impl<'a> SignedRequest<'a> {
     /// when in headers only.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
+        if self.header("authorization").is_some_and(|value| value.starts_with("ACS")) {
+            return Scheme::V3;
+        }
+        // An authorization of another kind beside a V1 signature is some proxy's.
         let in_headers = self.headers.contains_key(http::header::AUTHORIZATION)
-            || (self.headers.contains_key("x-acs-date")
-                && self.parameter("Action").is_none()
-                && self.parameter(v1::SIGNATURE).is_none());
-        if in_headers { Scheme::V3 } else { Scheme::V1 }
+            || (self.headers.contains_key("x-acs-date") && self.parameter("Action").is_none());
+        let is_v3 = in_headers && self.parameter(v1::SIGNATURE).is_none();
+        if is_v3 { Scheme::V3 } else { Scheme::V1 }
     }
 }
 

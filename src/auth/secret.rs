@@ -78,16 +78,28 @@ fn fill_random(bytes: &mut [u8]) -> Result<(), Error> {
     getrandom::fill(bytes).map_err(|error| Error::internal(format!("no random bytes: {error}")))
 }
 
-/// The key that seals secrets at rest.
+/// The key that seals secrets at rest, and from which the keys of tokens are derived.
 #[derive(Clone)]
-pub struct SealingKey(Aes256Gcm);
+pub struct SealingKey {
+    cipher: Aes256Gcm,
+    /// Keys for other purposes are derived of it.
+    material: Zeroizing<[u8; 32]>,
+}
 
 impl SealingKey {
     /// Reads a key file's text: 32 bytes in base64; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = Zeroizing::new(STANDARD.decode(text.trim()).ok()?);
-        Some(Self(Aes256Gcm::new_from_slice(&bytes).ok()?))
+        let material: Zeroizing<[u8; 32]> = Zeroizing::new(bytes.as_slice().try_into().ok()?);
+        Some(Self { cipher: Aes256Gcm::new((&*material).into()), material })
+    }
+
+    /// A key for another purpose, which the label names: HMAC-SHA256 of the label. Nobody who knows
+    /// it learns this key or that of another label.
+    #[must_use]
+    pub fn derive(&self, label: &str) -> [u8; 32] {
+        mac(&*self.material, label).finalize().into_bytes().into()
     }
 
     /// A new key as the text of a key file.
@@ -102,7 +114,7 @@ impl SealingKey {
         let mut nonce = [0; NONCE_BYTES];
         fill_random(&mut nonce)?;
         let payload = Payload { msg: secret.expose().as_bytes(), aad: access_key_id.as_bytes() };
-        let sealed = self.0.encrypt(&Nonce::from(nonce), payload);
+        let sealed = self.cipher.encrypt(&Nonce::from(nonce), payload);
         let sealed = sealed.map_err(|_| Error::internal("a secret could not be sealed"))?;
         Ok([&[SEALED_FORM], &nonce[..], &sealed].concat())
     }
@@ -120,7 +132,7 @@ impl SealingKey {
             return Err(fault());
         }
         let payload = Payload { msg: sealed, aad: access_key_id.as_bytes() };
-        let opened = self.0.decrypt(&Nonce::from(*nonce), payload).map_err(|_| fault())?;
+        let opened = self.cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| fault())?;
         String::from_utf8(opened).map(Secret::new).map_err(|_| fault())
     }
 }
@@ -198,6 +210,17 @@ mod tests {
         let token = ServiceToken::new("a long service token").unwrap();
         let printed = format!("{:?} {key:?} {token:?}", Secret::new("testsecret".to_owned()));
         assert_eq!(printed, "Secret(…) SealingKey(…) ServiceToken(…)");
+    }
+
+    #[test]
+    fn a_derived_key_depends_on_the_key_and_on_the_label() {
+        let text = SealingKey::generate().unwrap();
+        let key = SealingKey::parse(&text).unwrap();
+        assert_eq!(key.derive("cursor"), SealingKey::parse(&text).unwrap().derive("cursor"));
+        assert_ne!(key.derive("cursor"), key.derive("page"));
+        let other = SealingKey::parse(&SealingKey::generate().unwrap()).unwrap();
+        assert_ne!(key.derive("cursor"), other.derive("cursor"));
+        assert!(SealingKey::parse("c2hvcnQ=").is_none() && SealingKey::parse("").is_none());
     }
 
     #[test]

@@ -92,10 +92,7 @@ where
             add_request_id(response.headers_mut(), &request_id);
             return Box::pin(std::future::ready(Ok(response)));
         }
-        // A header that is not text is an account id that is none, not an absent one.
-        let account_id = request.headers().get(ACCOUNT_ID);
-        let account_id = account_id.map(|value| value.to_str().unwrap_or("?").to_owned());
-        let caller = Caller::Service { account_id };
+        let caller = Caller::Service { account_id: account_id(request.headers()) };
         request.extensions_mut().insert(self.layer.clock.context(
             request_id.clone(),
             caller,
@@ -110,9 +107,17 @@ where
     }
 }
 
-/// The id that the caller gave, where it is a UUID; anything else is for the log only, and a new
-/// one is made.
-fn request_id(headers: &HeaderMap) -> RequestId {
+/// The account id that the caller gave, unread. A header that is not text, or that comes twice, is
+/// an account id that is none, not an absent one.
+fn account_id(headers: &HeaderMap) -> Option<String> {
+    let mut given = headers.get_all(ACCOUNT_ID).iter();
+    let first = given.next()?.to_str().unwrap_or("?");
+    Some(if given.next().is_none() { first } else { "?" }.to_owned())
+}
+
+/// The request id that the caller gave, where it is a UUID; anything else is for the log only, and
+/// a new one is made. On both wires.
+pub fn request_id(headers: &HeaderMap) -> RequestId {
     let Some(given) = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()) else {
         return RequestId::random();
     };

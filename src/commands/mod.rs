@@ -9,7 +9,7 @@ pub mod serve;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use sqlx::postgres::PgConnectOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
@@ -18,8 +18,17 @@ use crate::auth::secret::{SealingKey, ServiceToken};
 use crate::config::SharedSettings;
 use crate::context::Clock;
 use crate::domain::opening::Limits;
+use crate::orders;
 use crate::server::{Addresses, Server, Settings};
 use crate::storage;
+
+/// Reads the URL of a setting. The parser takes any scheme, and its error would repeat the URL, and
+/// the password in it.
+fn database_url(setting: &str, url: &str) -> anyhow::Result<PgConnectOptions> {
+    let is_ours = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    let parsed = url.parse().ok().filter(|_| is_ours);
+    parsed.with_context(|| format!("{setting} is no postgres:// URL"))
+}
 
 /// The settings of a server, but for what `dev` and `serve` come by differently.
 fn settings(
@@ -36,15 +45,29 @@ fn settings(
             ops: shared.ops_addr.clone(),
         },
         database: storage::Options { url: database, connections: shared.db_connections },
+        orders: orders(shared)?,
         sealing_key,
         service_token,
         timestamp_window: chrono::Duration::from_std(shared.timestamp_window)?,
         limits: Limits { minimum_balance: shared.minimum_balance },
         overdue_grace: chrono::Duration::from_std(shared.overdue_grace)?,
+        event_retention: chrono::Duration::from_std(shared.event_retention)?,
+        workers: shared.workers,
         drain_delay: shared.drain_delay,
         drain_timeout: shared.drain_timeout,
         clock,
     })
+}
+
+/// The commerce system, where there is one.
+fn orders(shared: &SharedSettings) -> anyhow::Result<Option<orders::Settings>> {
+    let Some(endpoint) = &shared.order_endpoint else { return Ok(None) };
+    let (timeout, reconcile_after) = (shared.order_timeout, shared.order_reconcile_after);
+    if reconcile_after <= timeout {
+        bail!("ORDER_RECONCILE_AFTER must be longer than ORDER_TIMEOUT");
+    }
+    let settings = orders::Settings::new(endpoint, timeout, reconcile_after);
+    settings.map(Some).map_err(|sentence| anyhow!("ORDER_ENDPOINT: {sentence}"))
 }
 
 /// Says on standard output, alone on its line, that all three listeners answer.

@@ -2,7 +2,9 @@
 
 use anyhow::Context;
 
-use super::{announce, read_sealing_key, read_service_token, say, settings, stop_requested};
+use super::{
+    announce, database_url, read_sealing_key, read_service_token, say, settings, stop_requested,
+};
 use crate::config::ServeSettings;
 use crate::context::Clock;
 use crate::logging;
@@ -10,8 +12,7 @@ use crate::server::Server;
 
 /// Runs the command.
 pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
-    // The parser's error would repeat the URL, and the password in it.
-    let database = serve.database_url.parse().ok().context("DATABASE_URL is no postgres:// URL")?;
+    let database = database_url("DATABASE_URL", &serve.database_url)?;
     let sealing_key =
         serve.shared.sealing_key_file.as_deref().context("SEALING_KEY_FILE is not set")?;
     let sealing_key = read_sealing_key(sealing_key)?;

@@ -47,6 +47,12 @@ impl Product {
     /// Every product.
     pub const ALL: [Self; 2] = [Self::Cdn, Self::Dcdn];
 
+    /// The product of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|product| product.name() == name)
+    }
+
     /// The name in storage and in permission policies.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -9,7 +9,7 @@ use super::opening::Terms;
 use super::time::Time;
 
 /// How many lanes events are numbered in.
-const LANES: i64 = 16;
+pub const LANES: usize = 16;
 
 /// A charge type of either kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub enum Event {
     },
     /// Another charge type was submitted.
     ChargeTypeChangeScheduled(ChangeNotice),
+    /// A submitted charge type was cancelled before it took effect.
+    ChargeTypeChangeCancelled(ChangeNotice),
     /// A submitted charge type took effect.
     ChargeTypeChangeInForce(ChangeNotice),
     /// A lock was set.
@@ -72,12 +74,14 @@ pub enum Event {
         /// The version it has now.
         version: i64,
     },
-    /// An access key was created, disabled or enabled.
+    /// An access key was created, disabled, enabled or deleted.
     AccessKeyChanged {
         /// Id of the key.
         access_key_id: String,
         /// It may not be used now.
         disabled: bool,
+        /// It is gone.
+        deleted: bool,
     },
 }
 
@@ -88,6 +92,7 @@ impl Event {
         match self {
             Self::InstanceOpened { .. } => "activation.instance.opened",
             Self::ChargeTypeChangeScheduled(_) => "activation.charge_type_change.scheduled",
+            Self::ChargeTypeChangeCancelled(_) => "activation.charge_type_change.cancelled",
             Self::ChargeTypeChangeInForce(_) => "activation.charge_type_change.in_force",
             Self::OperationLocked { .. } => "activation.operation.locked",
             Self::OperationUnlocked { .. } => "activation.operation.unlocked",
@@ -119,7 +124,8 @@ impl Stamp {
 /// The lane that an account's events are numbered in.
 #[must_use]
 pub fn lane(account_id: AccountId) -> i16 {
-    i16::try_from(account_id.get() % LANES).expect("a remainder of 16 fits")
+    let lanes = i64::try_from(LANES).expect("16 fits");
+    i16::try_from(account_id.get() % lanes).expect("a remainder of 16 fits")
 }
 
 #[cfg(test)]

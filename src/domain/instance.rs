@@ -16,6 +16,8 @@ pub const SECURITY: &str = "security";
 /// A hold on an instance's operations that has not been lifted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationLock {
+    /// Its id.
+    pub lock_id: Uuid,
     /// Why it holds.
     pub reason: String,
     /// Who set it.
@@ -146,6 +148,7 @@ pub(super) mod tests {
             locks: locks
                 .iter()
                 .map(|(reason, since)| OperationLock {
+                    lock_id: Uuid::nil(),
                     reason: (*reason).to_owned(),
                     locked_by: "test".to_owned(),
                     locked_at: parse(since).unwrap(),

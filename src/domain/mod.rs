@@ -9,6 +9,7 @@ pub mod instance;
 pub mod modifying;
 pub mod opening;
 pub mod policy;
+pub mod scheduling;
 pub mod time;
 pub mod timeline;
 

@@ -1,8 +1,11 @@
 //! THE ELIGIBILITY TABLE: the conditions for opening in the order in which they are reported, and
 //! the decision.
 
-use super::account::{Facts, Product, Site};
+use uuid::Uuid;
+
+use super::account::{AccountId, Facts, Product, Site};
 use super::charge_type::{ChargeType, Requested, WebsocketChargeType};
+use super::time::Time;
 use crate::error::Error;
 
 /// What an account asks to open.
@@ -14,6 +17,17 @@ pub enum Request {
     Dcdn(Requested<ChargeType>, Requested<WebsocketChargeType>),
 }
 
+impl Request {
+    /// What is to be opened.
+    #[must_use]
+    pub fn product(self) -> Product {
+        match self {
+            Self::Cdn(_) => Product::Cdn,
+            Self::Dcdn(..) => Product::Dcdn,
+        }
+    }
+}
+
 /// What an instance opens with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -23,6 +37,19 @@ pub struct Terms {
     pub internet: ChargeType,
     /// How WebSocket traffic is charged, where the product has it.
     pub websocket: Option<WebsocketChargeType>,
+}
+
+/// The order that an opening creates.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// Its id, the same for every try of one request.
+    pub order_id: Uuid,
+    /// The account that opens.
+    pub account_id: AccountId,
+    /// What it opens.
+    pub terms: Terms,
+    /// When it was asked for.
+    pub ordered_at: Time,
 }
 
 /// What deployments decide for themselves.
@@ -117,7 +144,7 @@ fn terms(request: Request) -> Result<Terms, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::account::{Account, AccountId, Profile};
+    use super::super::account::{Account, Profile};
     use super::super::instance::tests::instance;
     use super::super::time::parse;
     use super::*;

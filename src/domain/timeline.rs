@@ -23,6 +23,20 @@ pub struct Change<T> {
     pub settled: bool,
 }
 
+impl<T> Change<T> {
+    /// The same change with its charge type seen otherwise.
+    #[must_use]
+    pub fn map<U>(self, charge_type: impl FnOnce(T) -> U) -> Change<U> {
+        Change {
+            change_id: self.change_id,
+            charge_type: charge_type(self.charge_type),
+            submitted_at: self.submitted_at,
+            effective_time: self.effective_time,
+            settled: self.settled,
+        }
+    }
+}
+
 /// What holds at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InForce<T> {

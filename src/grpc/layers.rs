@@ -3,7 +3,12 @@
 //! because a layer of the listener would not wrap the shim's in-process calls.
 
 use std::any::Any;
-use std::time::Duration;
+use std::collections::HashSet;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -13,6 +18,7 @@ use tonic::{Code, Status};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::status;
+use super::streams::HeldStream;
 use crate::context::{Context, RequestId};
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -22,40 +28,84 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 /// The longest deadline that a call may set.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
 
+/// How tonic begins what it says of a message that does not decode, is absent or is cut off.
+const NO_MESSAGE: [&str; 3] = [
+    "failed to decode Protobuf message",
+    "Missing request message.",
+    "Unexpected EOF decoding stream.",
+];
+/// What every call is held to.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    metrics: Metrics,
+    /// The paths of our methods that answer with a stream.
+    streams: Arc<HashSet<String>>,
+}
+
+impl Guard {
+    /// Counts calls here; those of the paths `streams` answer with a stream.
+    #[must_use]
+    pub fn new(metrics: Metrics, streams: HashSet<String>) -> Self {
+        Self { metrics, streams: Arc::new(streams) }
+    }
+}
+
 /// Puts the layers around the routes.
 #[must_use]
-pub fn around(routes: tonic::service::Routes, metrics: Metrics) -> tonic::service::Routes {
+pub fn around(routes: tonic::service::Routes, guard: Guard) -> tonic::service::Routes {
     let layered = routes
         .into_axum_router()
         .fallback(|| async { Status::new(Code::Unimplemented, "").into_http::<Body>() })
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(metrics, guard));
+        .layer(from_fn_with_state(guard, hold));
     tonic::service::Routes::from(layered)
 }
 
 /// Counts the call, holds it to its deadline, and completes the errors that no handler made.
-async fn guard(
-    axum::extract::State(metrics): axum::extract::State<Metrics>,
+///
+/// A stream of ours is held to the deadline to its end. Those of health and reflection are not: they
+/// are how the infrastructure watches us, they hold nothing but themselves, and a probe that is cut
+/// off counts as a failure.
+async fn hold(
+    axum::extract::State(guard): axum::extract::State<Guard>,
     request: Request,
     next: Next,
 ) -> Response {
-    let call = metrics.call_started(request.uri().path());
+    let path = request.uri().path();
+    let call = guard.metrics.call_started(path);
+    let is_stream = guard.streams.contains(path);
     let context = request.extensions().get::<Context>();
     let request_id = context.map_or_else(RequestId::random, |context| context.request_id.clone());
+    let arrived = context.map_or_else(Instant::now, |context| context.arrived);
     let deadline = deadline(request.headers());
-    // The timer runs beside the handler: tonic's own would answer CANCELLED. Whoever is late is
-    // dropped; what it was writing goes on in a task of its own.
-    let response = tokio::select! {
-        biased;
-        response = next.run(request) => response,
-        () = tokio::time::sleep(deadline) => {
-            tracing::warn!(%request_id, method = call.method(), ?deadline, "not answered within its deadline");
-            status::of(&Error::DeadlineExceeded, &request_id, None).into_http()
-        }
-    };
+    let until = arrived + deadline;
+    // Whoever is late is dropped; what it was writing goes on in a task of its own.
+    let response = within(next.run(request), until).await.unwrap_or_else(|| {
+        tracing::warn!(%request_id, method = call.method(), ?deadline, "not answered within its deadline");
+        status::of(&Error::DeadlineExceeded, &request_id, None).into_http()
+    });
     let response = complete(response, &request_id);
-    call.finished(grpc_code(&response));
-    response
+    match grpc_code(&response) {
+        Code::Ok if is_stream => {
+            response.map(|body| Body::new(HeldStream::new(body, until.into(), call, request_id)))
+        }
+        code => {
+            call.finished(code);
+            response
+        }
+    }
+}
+
+/// What the handler answers until an instant. Tonic has a timer of its own around this one, would
+/// answer CANCELLED, and asks here before it does: so the time counts, not whose timer woke us.
+async fn within(answer: impl Future<Output = Response>, until: Instant) -> Option<Response> {
+    let (mut answer, mut timer) = (pin!(answer), pin!(tokio::time::sleep_until(until.into())));
+    poll_fn(|context| match answer.as_mut().poll(context) {
+        Poll::Ready(response) => Poll::Ready(Some(response)),
+        Poll::Pending if Instant::now() >= until => Poll::Ready(None),
+        Poll::Pending => timer.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }
 
 fn deadline(headers: &http::HeaderMap) -> Duration {
@@ -105,11 +155,12 @@ fn complete(response: Response, request_id: &RequestId) -> Response {
     let error = match made.code() {
         Code::Unimplemented => Error::ActionNotFound,
         Code::OutOfRange | Code::ResourceExhausted => Error::RequestTooLarge,
-        // tonic says INTERNAL of a message that does not decode, which is the caller's to mend.
-        Code::Internal if made.message().starts_with("failed to decode Protobuf message") => {
+        // tonic says INTERNAL of what is no message, which is the caller's to mend.
+        Code::Internal if NO_MESSAGE.iter().any(|start| made.message().starts_with(start)) => {
             Error::MalformedMessage
         }
         Code::InvalidArgument => Error::MalformedMessage,
+        Code::NotFound => Error::ServiceNotFound, // the health service knows none of this name
         _ => Error::internal(made.message().to_owned()),
     };
     if error.is_our_fault() {

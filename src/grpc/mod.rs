@@ -4,19 +4,24 @@
 mod cdn;
 mod dcdn;
 pub mod layers;
+mod opening;
 pub mod operator;
 mod shared;
 pub mod status;
+mod streams;
 
 use std::time::Instant;
 
 use chrono::Duration;
+use operator::page::PageTokens;
+pub(crate) use operator::repeat::KEPT as REQUEST_IDS_KEPT;
 use tonic::{Request, Response, Status};
 
 use crate::auth::secret::SealingKey;
 use crate::context::{Context, RequestId};
 use crate::domain::opening::Limits;
 use crate::error::Error;
+use crate::orders::Orders;
 use crate::storage::Store;
 
 /// What a method returns.
@@ -26,10 +31,12 @@ type Reply<T> = Result<Response<T>, Status>;
 #[derive(Clone, Debug)]
 pub struct Actions {
     store: Store,
+    orders: Orders,
     limits: Limits,
     /// How long a financial lock may hold before payment counts as overdue.
     overdue_grace: Duration,
     sealing_key: SealingKey,
+    page_tokens: PageTokens,
 }
 
 impl Actions {
@@ -37,11 +44,13 @@ impl Actions {
     #[must_use]
     pub fn new(
         store: Store,
+        orders: Orders,
         limits: Limits,
         overdue_grace: Duration,
         sealing_key: SealingKey,
     ) -> Self {
-        Self { store, limits, overdue_grace, sealing_key }
+        let page_tokens = PageTokens::new(&sealing_key);
+        Self { store, orders, limits, overdue_grace, sealing_key, page_tokens }
     }
 }
 

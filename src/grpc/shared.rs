@@ -1,20 +1,17 @@
-//! What CDN and DCDN share: opening, changing, and the facts of the account that a request is
-//! about.
+//! What CDN and DCDN share: changing, and the facts of the account that a request is about.
 
 use super::Actions;
-use crate::auth::secret::random_base32;
 use crate::context::Context;
-use crate::domain::account::{AccountId, Facts, Product};
+use crate::domain::account::{Facts, Product};
 use crate::domain::charge_type::{ChargeType, Requested};
-use crate::domain::event::{AnyChargeType, Stamp};
+use crate::domain::event::{AnyChargeType, ChangeNotice, Stamp};
 use crate::domain::modifying::{self, Decision};
-use crate::domain::opening;
-use crate::domain::{Change, Instance};
+use crate::domain::{Change, Instance, Time};
 use crate::error::Error;
-use crate::storage::{Opening, ScheduledChange, SettledChange};
+use crate::storage::{ScheduledChange, SettledChange};
 
 /// How often a decision is made again because others wrote in between.
-const ATTEMPTS: u32 = 8;
+pub(super) const ATTEMPTS: u32 = 8;
 
 impl Actions {
     /// The facts of the account that the request is about.
@@ -31,53 +28,9 @@ impl Actions {
         self.facts(context, product).await?.instance.ok_or(Error::NotOpened(product))
     }
 
-    /// Opens a product: read, decide, write; nothing written means that the account has changed or
-    /// someone was faster, so read and decide again. Where the outcome of the write is unknown, the
-    /// stored order tells whose opening it is.
-    pub(super) async fn open(
-        &self,
-        context: &Context,
-        request: opening::Request,
-    ) -> Result<(), Error> {
-        let product = match request {
-            opening::Request::Cdn(_) => Product::Cdn,
-            opening::Request::Dcdn(..) => Product::Dcdn,
-        };
-        let order_id = context.new_id();
-        let mut unknown = None;
-        for _ in 0..ATTEMPTS {
-            let facts = self.facts(context, product).await?;
-            if facts.instance.as_ref().is_some_and(|instance| instance.order_id == order_id) {
-                return Ok(());
-            }
-            let terms = opening::decide(&facts, request, self.limits)?;
-            let account_id = facts.account.account_id;
-            let opening = Opening {
-                account_id,
-                account_version: facts.account.version,
-                terms,
-                instance_id: instance_id(product, account_id)?,
-                order_id,
-                opening_time: context.now,
-                ordered_at: context.wire_now,
-                stamp: Stamp::new(
-                    context.new_id(),
-                    context.wire_now,
-                    Some(facts.newest_event_time()),
-                ),
-            };
-            match self.store.open_instance(opening).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(Error::OutcomeUnknown(cause)) => unknown = Some(cause),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(unknown.map_or(Error::Contended, Error::OutcomeUnknown))
-    }
-
-    /// Submits another internet charge type, in the same manner; the id of the change tells whose
-    /// it is.
+    /// Submits another internet charge type: read, decide, write; nothing written means that the
+    /// account has changed or someone was faster, so read and decide again. The id of the change
+    /// tells whose it is.
     pub(super) async fn modify(
         &self,
         context: &Context,
@@ -92,6 +45,7 @@ impl Actions {
             let Decision::Schedule { charge_type, effective_time, settle } = decision else {
                 return Ok(()); // nothing to do, or ours after an unknown outcome
             };
+            let settle = settle.map(|change| change.map(AnyChargeType::Internet));
             let newest = match self.settle(context, product, &facts, settle).await {
                 Ok(Some(newest)) => newest,
                 Ok(None) => continue,
@@ -101,17 +55,15 @@ impl Actions {
                 }
                 Err(error) => return Err(error),
             };
+            let charge_type = AnyChargeType::Internet(charge_type);
             let change = ScheduledChange {
                 account_id: facts.account.account_id,
                 account_version: facts.account.version,
-                product,
-                change_id,
-                charge_type: AnyChargeType::Internet(charge_type),
+                notice: ChangeNotice { change_id, product, charge_type, effective_time },
                 submitted_at: context.now,
-                effective_time,
                 stamp: Stamp::new(context.new_id(), context.wire_now, Some(newest)),
             };
-            match self.store.schedule_change(change).await {
+            match self.store.schedule_change(change, None).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(Error::OutcomeUnknown(cause)) => unknown = Some(cause),
@@ -123,32 +75,26 @@ impl Actions {
 
     /// Writes the event of a change that has taken effect; the time of the newest event then.
     /// `None` where someone else has written it: what is newest has to be read again.
-    async fn settle(
+    pub(super) async fn settle(
         &self,
         context: &Context,
         product: Product,
         facts: &Facts,
-        settle: Option<Change<ChargeType>>,
-    ) -> Result<Option<crate::domain::Time>, Error> {
+        settle: Option<Change<AnyChargeType>>,
+    ) -> Result<Option<Time>, Error> {
         let newest = facts.newest_event_time();
         let Some(change) = settle else { return Ok(Some(newest)) };
         let stamp = Stamp::new(context.new_id(), context.wire_now, Some(newest));
         let settled = SettledChange {
             account_id: facts.account.account_id,
-            product,
-            change_id: change.change_id,
-            charge_type: AnyChargeType::Internet(change.charge_type),
-            effective_time: change.effective_time,
+            notice: ChangeNotice {
+                change_id: change.change_id,
+                product,
+                charge_type: change.charge_type,
+                effective_time: change.effective_time,
+            },
             stamp,
         };
         Ok(self.store.settle_change(settled).await?.then_some(stamp.time))
-    }
-}
-
-/// The id of a new instance: CDN's is the account's, DCDN's is `FP-` and nine random characters.
-fn instance_id(product: Product, account_id: AccountId) -> Result<String, Error> {
-    match product {
-        Product::Cdn => Ok(account_id.to_string()),
-        Product::Dcdn => Ok(format!("FP-{}", random_base32(9)?)),
     }
 }

@@ -1,5 +1,6 @@
 //! Wire values to domain values and back.
 
+use chrono::Datelike;
 use prost_types::Timestamp;
 
 use super::billing::v1 as billing;
@@ -11,6 +12,13 @@ use crate::domain::{ChargeKind, ChargeType, Product, Requested, Time, WebsocketC
 pub fn timestamp(time: Time) -> Timestamp {
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default();
     Timestamp { seconds: time.timestamp(), nanos }
+}
+
+/// The instant of a protobuf timestamp; `None` for one outside the calendar.
+#[must_use]
+pub fn time_of(timestamp: &Timestamp) -> Option<Time> {
+    Time::from_timestamp(timestamp.seconds, u32::try_from(timestamp.nanos).ok()?)
+        .filter(|time| (1..=9999).contains(&time.year()))
 }
 
 /// What was given for an internet charge type. A number that names none is not refused here: the

@@ -13,6 +13,12 @@ pub fn encode(event: &Event) -> Vec<u8> {
     wire::EventData { data: Some(data(event)) }.encode_to_vec()
 }
 
+/// The payload of an event as it was encoded. One of a newer version of the program may say nothing
+/// to this one: it then has no data.
+pub fn decode(data: &[u8]) -> Result<wire::EventData, prost::DecodeError> {
+    wire::EventData::decode(data)
+}
+
 fn data(event: &Event) -> wire::event_data::Data {
     use wire::event_data::Data;
     match event {
@@ -32,6 +38,10 @@ fn data(event: &Event) -> wire::event_data::Data {
             let change = Some(change(notice));
             Data::ChargeTypeChangeScheduled(wire::ChargeTypeChangeScheduled { change })
         }
+        Event::ChargeTypeChangeCancelled(notice) => {
+            let change = Some(change(notice));
+            Data::ChargeTypeChangeCancelled(wire::ChargeTypeChangeCancelled { change })
+        }
         Event::ChargeTypeChangeInForce(notice) => {
             let change = Some(change(notice));
             Data::ChargeTypeChangeInForce(wire::ChargeTypeChangeInForce { change })
@@ -50,9 +60,13 @@ fn data(event: &Event) -> wire::event_data::Data {
         Event::AccountChanged { version } => {
             Data::AccountChanged(wire::AccountChanged { version: *version })
         }
-        Event::AccessKeyChanged { access_key_id, disabled } => {
+        Event::AccessKeyChanged { access_key_id, disabled, deleted } => {
             let access_key_id = access_key_id.clone();
-            Data::AccessKeyChanged(wire::AccessKeyChanged { access_key_id, disabled: *disabled })
+            Data::AccessKeyChanged(wire::AccessKeyChanged {
+                access_key_id,
+                disabled: *disabled,
+                deleted: *deleted,
+            })
         }
     }
 }

@@ -18,6 +18,7 @@ pub use dispatch::Dispatch;
 use encode::Body;
 use parameters::{Format, Received};
 
+use crate::auth::service::request_id;
 use crate::auth::{Authenticator, CommonParameters};
 use crate::context::{Caller, Clock, RequestId, Wire};
 use crate::error::Error;
@@ -66,7 +67,7 @@ impl Shim {
         B: hyper::body::Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let request_id = RequestId::random();
+        let request_id = request_id(request.headers());
         let mut received = Received::read(request).await;
         let problem = received.problem.take();
         let body = match self.reply(&received, problem, &request_id).await {

@@ -114,8 +114,8 @@ impl Received {
     /// absent one.
     fn asked_format(&self) -> (Format, Option<Error>) {
         if self.signed().scheme() == Scheme::V3 {
-            let accept =
-                self.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let accept = self.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+            let accept = accept.unwrap_or_default().to_ascii_lowercase();
             let xml_alone = accept.contains("xml") && !accept.contains("json");
             return (if xml_alone { Format::Xml } else { Format::Json }, None);
         }

@@ -11,13 +11,17 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 
 use super::Settings;
 use crate::auth::service::ServiceAuthLayer;
+use crate::grpc::layers::Guard;
+use crate::grpc::operator::Events;
 use crate::grpc::{Actions, layers};
-use crate::metrics::Metrics;
 use crate::proto::DESCRIPTORS;
 use crate::proto::cdn::v1::cdn_service_server::CdnServiceServer;
 use crate::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
 use crate::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
 use crate::proto::operator::v1::account_service_server::AccountServiceServer;
+use crate::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeServiceServer;
+use crate::proto::operator::v1::event_service_server::EventServiceServer;
+use crate::proto::operator::v1::instance_service_server::InstanceServiceServer;
 use crate::proto::operator::v1::operation_lock_service_server::OperationLockServiceServer;
 
 /// The largest gRPC message that is read, in bytes; every request of ours is far smaller.
@@ -34,8 +38,9 @@ const MOST_PENDING_RESETS: usize = 200;
 /// Every service, with the layers that both wires pass.
 pub(super) fn routes(
     actions: &Actions,
+    events: Events,
     health: HealthServer<impl Health>,
-    metrics: Metrics,
+    guard: Guard,
 ) -> Routes {
     let mut routes = Routes::builder();
     macro_rules! serve {
@@ -44,12 +49,15 @@ pub(super) fn routes(
         };
     }
     serve!(CdnServiceServer, DcdnServiceServer);
-    serve!(AccountServiceServer, AccessKeyServiceServer, OperationLockServiceServer);
+    serve!(AccountServiceServer, AccessKeyServiceServer, InstanceServiceServer);
+    serve!(ChargeTypeChangeServiceServer, OperationLockServiceServer);
+    let events = EventServiceServer::new(events).max_decoding_message_size(LARGEST_MESSAGE);
+    routes.add_service(events);
     let reflects = "the descriptors are those that the build made";
     routes.add_service(health);
     routes.add_service(reflection().build_v1().expect(reflects));
     routes.add_service(reflection().build_v1alpha().expect(reflects));
-    layers::around(routes.routes(), metrics)
+    layers::around(routes.routes(), guard)
 }
 
 /// Reflection shows the API and the types of error details: a client can decode both without files.

@@ -2,8 +2,8 @@
 
 use sqlx::FromRow;
 
-use super::events::{EventRow, with_event};
-use super::{Store, failure};
+use super::events::{EventRow, with_event_and_record};
+use super::{RequestRecord, Store, failure};
 use crate::domain::event::{Event, Stamp};
 use crate::domain::{AccountId, Time};
 use crate::error::Error;
@@ -99,25 +99,49 @@ const READ_ACCESS_KEY: &str = "
     FROM access_keys
     WHERE access_key_id = $1";
 
-const CREATE_ACCESS_KEY: &str = with_event!(
+const CREATE_ACCESS_KEY: &str = with_event_and_record!(
     "done AS (
         INSERT INTO access_keys (
             access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
             updated_at, event_time)
-        VALUES ($7, $1, $8, $9, $10, 1, $11, $11, $4)
+        VALUES ($12, $1, $13, $14, $15, 1, $16, $16, $4)
         ON CONFLICT (access_key_id) DO NOTHING
         RETURNING account_id
     )"
 );
 
-const SET_DISABLED: &str = with_event!(
+const SET_DISABLED: &str = with_event_and_record!(
     "done AS (
         UPDATE access_keys
-        SET disabled = $9, version = version + 1, updated_at = $10, event_time = $4
-        WHERE access_key_id = $7 AND version = $8 AND account_id = $1
+        SET disabled = $14, version = version + 1, updated_at = $15, event_time = $4
+        WHERE access_key_id = $12 AND version = $13 AND account_id = $1
         RETURNING account_id
     )"
 );
+
+const DELETE_ACCESS_KEY: &str = with_event_and_record!(
+    "done AS (
+        DELETE FROM access_keys
+        WHERE access_key_id = $12 AND version = $13 AND account_id = $1
+        RETURNING account_id
+    )"
+);
+
+const LIST_ACCESS_KEYS: &str = "
+    SELECT
+        access_key_id,
+        account_id,
+        secret_sealed,
+        policy,
+        disabled,
+        version,
+        created_at,
+        updated_at,
+        event_time
+    FROM access_keys
+    WHERE account_id = $1 AND access_key_id > $2
+    ORDER BY access_key_id
+    LIMIT $3";
 
 impl Store {
     /// An access key; `None` where there is none.
@@ -131,16 +155,35 @@ impl Store {
         row.await?.map(StoredAccessKey::try_from).transpose()
     }
 
+    /// Keys of an account with ids after this one, in the order of their ids.
+    pub async fn access_keys_after(
+        &self,
+        account_id: AccountId,
+        access_key_id: &str,
+        at_most: i64,
+    ) -> Result<Vec<StoredAccessKey>, Error> {
+        let rows = self.read(|pool| async move {
+            sqlx::query_as::<_, AccessKeyRow>(LIST_ACCESS_KEYS)
+                .bind(account_id.get())
+                .bind(access_key_id)
+                .bind(at_most)
+                .fetch_all(&pool)
+                .await
+        });
+        rows.await?.into_iter().map(StoredAccessKey::try_from).collect()
+    }
+
     /// Creates an access key with its event; false where the id is taken.
-    pub async fn create_access_key(&self, key: NewAccessKey) -> Result<bool, Error> {
-        let event = Event::AccessKeyChanged {
-            access_key_id: key.access_key_id.clone(),
-            disabled: key.disabled,
-        };
+    pub async fn create_access_key(
+        &self,
+        key: NewAccessKey,
+        record: Option<RequestRecord>,
+    ) -> Result<bool, Error> {
+        let event = key_event(&key.access_key_id, key.disabled, false);
         let event = EventRow::new(key.account_id, key.stamp, &event);
         let created = self.write(move |pool| {
             let create = event
-                .query(CREATE_ACCESS_KEY)
+                .query_recorded(CREATE_ACCESS_KEY, record.as_ref())
                 .bind(key.access_key_id.clone())
                 .bind(key.secret_sealed.clone())
                 .bind(key.policy.clone())
@@ -158,14 +201,14 @@ impl Store {
         disabled: bool,
         updated_at: Time,
         stamp: Stamp,
+        record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
-        let access_key_id = key.access_key_id.clone();
-        let version = key.version;
-        let event = Event::AccessKeyChanged { access_key_id: access_key_id.clone(), disabled };
+        let (access_key_id, version) = (key.access_key_id.clone(), key.version);
+        let event = key_event(&access_key_id, disabled, false);
         let event = EventRow::new(key.account_id, stamp, &event);
         let changed = self.write(move |pool| {
             let change = event
-                .query(SET_DISABLED)
+                .query_recorded(SET_DISABLED, record.as_ref())
                 .bind(access_key_id.clone())
                 .bind(version)
                 .bind(disabled)
@@ -174,4 +217,28 @@ impl Store {
         });
         Ok(changed.await? == 1)
     }
+
+    /// Deletes a key that was read, with its event; false where it has changed since.
+    pub async fn delete_access_key(
+        &self,
+        key: &StoredAccessKey,
+        stamp: Stamp,
+        record: Option<RequestRecord>,
+    ) -> Result<bool, Error> {
+        let (access_key_id, version) = (key.access_key_id.clone(), key.version);
+        let event = key_event(&access_key_id, key.disabled, true);
+        let event = EventRow::new(key.account_id, stamp, &event);
+        let deleted = self.write(move |pool| {
+            let delete = event
+                .query_recorded(DELETE_ACCESS_KEY, record.as_ref())
+                .bind(access_key_id.clone())
+                .bind(version);
+            async move { delete.fetch_one(&pool).await }
+        });
+        Ok(deleted.await? == 1)
+    }
+}
+
+fn key_event(access_key_id: &str, disabled: bool, deleted: bool) -> Event {
+    Event::AccessKeyChanged { access_key_id: access_key_id.to_owned(), disabled, deleted }
 }

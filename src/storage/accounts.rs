@@ -4,8 +4,8 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::QueryScalar;
 use sqlx::{FromRow, Postgres};
 
-use super::events::{EventRow, with_event};
-use super::{Store, failure};
+use super::events::{EventRow, with_event_and_record};
+use super::{RequestRecord, Store, failure};
 use crate::domain::event::{Event, Stamp};
 use crate::domain::{Account, AccountId, Profile, Site, Time};
 use crate::error::Error;
@@ -93,37 +93,37 @@ const READ_ACCOUNT: &str = "
     FROM accounts
     WHERE account_id = $1";
 
-const CREATE_ACCOUNT: &str = with_event!(
+const CREATE_ACCOUNT: &str = with_event_and_record!(
     "done AS (
         INSERT INTO accounts (
             account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete,
             payment_method_valid, balance, orders_refused, version, created_at, updated_at, event_time)
-        VALUES ($1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $4)
+        VALUES ($1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $21, $4)
         ON CONFLICT (account_id) DO NOTHING
         RETURNING account_id
     )"
 );
 
-const UPDATE_ACCOUNT: &str = with_event!(
+const UPDATE_ACCOUNT: &str = with_event_and_record!(
     "done AS (
         UPDATE accounts
-        SET site = $7,
-            intl_allowed = $8,
-            bid_user = $9,
-            real_name_verified = $10,
-            profile_complete = $11,
-            payment_method_valid = $12,
-            balance = $13,
-            orders_refused = $14,
-            version = $15 + 1,
-            updated_at = $16,
+        SET site = $12,
+            intl_allowed = $13,
+            bid_user = $14,
+            real_name_verified = $15,
+            profile_complete = $16,
+            payment_method_valid = $17,
+            balance = $18,
+            orders_refused = $19,
+            version = $20 + 1,
+            updated_at = $21,
             event_time = $4
-        WHERE account_id = $1 AND version = $15
+        WHERE account_id = $1 AND version = $20
         RETURNING account_id
     )"
 );
 
-/// Binds `$7` to `$14`.
+/// Binds `$12` to `$19`.
 fn bind_profile<'q>(
     query: QueryScalar<'q, Postgres, i64, PgArguments>,
     profile: &Profile,
@@ -139,7 +139,41 @@ fn bind_profile<'q>(
         .bind(profile.orders_refused)
 }
 
+const LIST_ACCOUNTS: &str = "
+    SELECT
+        account_id,
+        site,
+        intl_allowed,
+        bid_user,
+        real_name_verified,
+        profile_complete,
+        payment_method_valid,
+        balance,
+        orders_refused,
+        version,
+        created_at,
+        updated_at,
+        event_time
+    FROM accounts
+    WHERE account_id > $1
+    ORDER BY account_id
+    LIMIT $2";
+
 impl Store {
+    /// Accounts with larger ids than this one, in the order of their ids.
+    pub async fn accounts_after(
+        &self,
+        account_id: i64,
+        at_most: i64,
+    ) -> Result<Vec<Account>, Error> {
+        let rows = self.read(|pool| async move {
+            let list =
+                sqlx::query_as::<_, AccountRow>(LIST_ACCOUNTS).bind(account_id).bind(at_most);
+            list.fetch_all(&pool).await
+        });
+        rows.await?.into_iter().map(Account::try_from).collect()
+    }
+
     /// An account; `None` where there is none.
     pub async fn account(&self, account_id: AccountId) -> Result<Option<Account>, Error> {
         let row = self.read(|pool| async move {
@@ -152,26 +186,41 @@ impl Store {
     }
 
     /// Creates an account with its event; false where the id is taken.
-    pub async fn create_account(&self, account: Account, stamp: Stamp) -> Result<bool, Error> {
+    pub async fn create_account(
+        &self,
+        account: Account,
+        stamp: Stamp,
+        record: Option<RequestRecord>,
+    ) -> Result<bool, Error> {
         let event = Event::AccountChanged { version: account.version };
         let event = EventRow::new(account.account_id, stamp, &event);
         let created = self.write(move |pool| {
-            let create = bind_profile(event.query(CREATE_ACCOUNT), &account.profile)
-                .bind(account.version)
-                .bind(account.created_at);
+            let create = bind_profile(
+                event.query_recorded(CREATE_ACCOUNT, record.as_ref()),
+                &account.profile,
+            )
+            .bind(account.version)
+            .bind(account.created_at);
             async move { create.fetch_one(&pool).await }
         });
         Ok(created.await? == 1)
     }
 
     /// Changes an account with its event; false where it has changed since it was read.
-    pub async fn update_account(&self, update: AccountUpdate) -> Result<bool, Error> {
+    pub async fn update_account(
+        &self,
+        update: AccountUpdate,
+        record: Option<RequestRecord>,
+    ) -> Result<bool, Error> {
         let event = Event::AccountChanged { version: update.read_version + 1 };
         let event = EventRow::new(update.account_id, update.stamp, &event);
         let updated = self.write(move |pool| {
-            let change = bind_profile(event.query(UPDATE_ACCOUNT), &update.profile)
-                .bind(update.read_version)
-                .bind(update.updated_at);
+            let change = bind_profile(
+                event.query_recorded(UPDATE_ACCOUNT, record.as_ref()),
+                &update.profile,
+            )
+            .bind(update.read_version)
+            .bind(update.updated_at);
             async move { change.fetch_one(&pool).await }
         });
         Ok(updated.await? == 1)

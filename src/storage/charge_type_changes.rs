@@ -1,12 +1,10 @@
 //! Charge-type changes: one unsettled at a time per instance and kind, held by
 //! `charge_type_changes_one_pending`.
 
-use uuid::Uuid;
-
-use super::Store;
-use super::events::{EventRow, with_event};
+use super::events::{EventRow, with_event, with_event_and_record};
+use super::{RequestRecord, Store};
 use crate::domain::event::{AnyChargeType, ChangeNotice, Event, Stamp};
-use crate::domain::{AccountId, Charge, ChargeKind, Product, Time};
+use crate::domain::{AccountId, Charge, ChargeKind, Time};
 use crate::error::Error;
 
 /// A change that has been decided on facts read before.
@@ -16,16 +14,10 @@ pub struct ScheduledChange {
     pub account_id: AccountId,
     /// Written only while the account is at this version: the decision was made on it.
     pub account_version: i64,
-    /// The product of the instance.
-    pub product: Product,
-    /// Id of the change.
-    pub change_id: Uuid,
-    /// The new charge type.
-    pub charge_type: AnyChargeType,
+    /// What events tell of it.
+    pub notice: ChangeNotice,
     /// When it was submitted.
     pub submitted_at: Time,
-    /// From when it holds.
-    pub effective_time: Time,
     /// The place of its event.
     pub stamp: Stamp,
 }
@@ -35,29 +27,36 @@ pub struct ScheduledChange {
 pub struct SettledChange {
     /// The account that owns the instance.
     pub account_id: AccountId,
-    /// The product of the instance.
-    pub product: Product,
-    /// Id of the change.
-    pub change_id: Uuid,
-    /// The charge type now in force.
-    pub charge_type: AnyChargeType,
-    /// Since when it holds.
-    pub effective_time: Time,
+    /// What events tell of it.
+    pub notice: ChangeNotice,
     /// The place of its event.
     pub stamp: Stamp,
 }
 
-const SCHEDULE_CHANGE: &str = with_event!(
+/// A pending change that is to be cancelled.
+#[derive(Clone, Copy, Debug)]
+pub struct CancelledChange {
+    /// The account that owns the instance.
+    pub account_id: AccountId,
+    /// What events tell of it.
+    pub notice: ChangeNotice,
+    /// When.
+    pub cancelled_at: Time,
+    /// The place of its event.
+    pub stamp: Stamp,
+}
+
+const SCHEDULE_CHANGE: &str = with_event_and_record!(
     "account AS (
         SELECT account_id
         FROM accounts
-        WHERE account_id = $1 AND version = $7
+        WHERE account_id = $1 AND version = $12
         FOR SHARE
     ), done AS (
         INSERT INTO charge_type_changes (
             account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
             event_time)
-        SELECT account_id, $8, $9, $10, $11, $12, $13, $4
+        SELECT account_id, $13, $14, $15, $16, $17, $18, $4
         FROM account
         ON CONFLICT (account_id, product, kind)
             WHERE cancelled_at IS NULL AND in_force_event_at IS NULL DO NOTHING
@@ -71,6 +70,17 @@ const SETTLE_CHANGE: &str = with_event!(
         UPDATE charge_type_changes
         SET in_force_event_at = $4, event_time = $4
         WHERE account_id = $1 AND change_id = $7
+            AND cancelled_at IS NULL AND in_force_event_at IS NULL
+        RETURNING account_id
+    )"
+);
+
+// Only what has not taken effect can be taken back.
+const CANCEL_CHANGE: &str = with_event_and_record!(
+    "done AS (
+        UPDATE charge_type_changes
+        SET cancelled_at = $13, event_time = $4
+        WHERE account_id = $1 AND change_id = $12 AND effective_time > $13
             AND cancelled_at IS NULL AND in_force_event_at IS NULL
         RETURNING account_id
     )"
@@ -95,24 +105,23 @@ impl AnyChargeType {
 impl Store {
     /// Writes a change with its event; false where the account has changed since it was read or
     /// another change is unsettled.
-    pub async fn schedule_change(&self, change: ScheduledChange) -> Result<bool, Error> {
-        let event = Event::ChargeTypeChangeScheduled(ChangeNotice {
-            change_id: change.change_id,
-            product: change.product,
-            charge_type: change.charge_type,
-            effective_time: change.effective_time,
-        });
+    pub async fn schedule_change(
+        &self,
+        change: ScheduledChange,
+        record: Option<RequestRecord>,
+    ) -> Result<bool, Error> {
+        let event = Event::ChargeTypeChangeScheduled(change.notice);
         let event = EventRow::new(change.account_id, change.stamp, &event);
         let scheduled = self.write(move |pool| {
             let schedule = event
-                .query(SCHEDULE_CHANGE)
+                .query_recorded(SCHEDULE_CHANGE, record.as_ref())
                 .bind(change.account_version)
-                .bind(change.change_id)
-                .bind(change.product.name())
-                .bind(change.charge_type.kind().name())
-                .bind(change.charge_type.name())
+                .bind(change.notice.change_id)
+                .bind(change.notice.product.name())
+                .bind(change.notice.charge_type.kind().name())
+                .bind(change.notice.charge_type.name())
                 .bind(change.submitted_at)
-                .bind(change.effective_time);
+                .bind(change.notice.effective_time);
             async move { schedule.fetch_one(&pool).await }
         });
         Ok(scheduled.await? == 1)
@@ -121,17 +130,30 @@ impl Store {
     /// Writes the in-force event of a change; false where someone else has, or the change was
     /// cancelled.
     pub async fn settle_change(&self, change: SettledChange) -> Result<bool, Error> {
-        let event = Event::ChargeTypeChangeInForce(ChangeNotice {
-            change_id: change.change_id,
-            product: change.product,
-            charge_type: change.charge_type,
-            effective_time: change.effective_time,
-        });
+        let event = Event::ChargeTypeChangeInForce(change.notice);
         let event = EventRow::new(change.account_id, change.stamp, &event);
         let settled = self.write(move |pool| {
-            let settle = event.query(SETTLE_CHANGE).bind(change.change_id);
+            let settle = event.query(SETTLE_CHANGE).bind(change.notice.change_id);
             async move { settle.fetch_one(&pool).await }
         });
         Ok(settled.await? == 1)
+    }
+
+    /// Cancels a pending change with its event; false where it has taken effect or was cancelled.
+    pub async fn cancel_change(
+        &self,
+        change: CancelledChange,
+        record: Option<RequestRecord>,
+    ) -> Result<bool, Error> {
+        let event = Event::ChargeTypeChangeCancelled(change.notice);
+        let event = EventRow::new(change.account_id, change.stamp, &event);
+        let cancelled = self.write(move |pool| {
+            let cancel = event
+                .query_recorded(CANCEL_CHANGE, record.as_ref())
+                .bind(change.notice.change_id)
+                .bind(change.cancelled_at);
+            async move { cancel.fetch_one(&pool).await }
+        });
+        Ok(cancelled.await? == 1)
     }
 }

@@ -1,5 +1,6 @@
 //! How the service meets PostgreSQL: the pool's limits, the session's limits, and the migration.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
@@ -19,7 +20,7 @@ pub struct Options {
 }
 
 /// A request waits this long for a connection; it is below any deadline.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection that was idle this long is asked whether it lives: the server may have gone in
 /// between.
 const IDLE_UNTIL_ASKED: Duration = Duration::from_secs(1);
@@ -56,7 +57,7 @@ impl Store {
             })
             .after_connect(|connection, _| Box::pin(refuse_standby(connection)))
             .connect_lazy_with(session);
-        Self { pool, writes: TaskTracker::new() }
+        Self { pool, writes: TaskTracker::new(), written: Arc::default() }
     }
 }
 

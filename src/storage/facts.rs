@@ -29,6 +29,7 @@ struct FactsRow {
     change_submissions: Option<Vec<Time>>,
     change_effects: Option<Vec<Time>>,
     change_settlements: Option<Vec<bool>>,
+    lock_ids: Option<Vec<Uuid>>,
     lock_reasons: Option<Vec<String>>,
     lock_authors: Option<Vec<String>>,
     lock_times: Option<Vec<Time>>,
@@ -64,12 +65,13 @@ const READ_FACTS: &str = "
         c.change_submissions,
         c.change_effects,
         c.change_settlements,
+        l.lock_ids,
         l.lock_reasons,
         l.lock_authors,
         l.lock_times
     FROM accounts a
     LEFT JOIN instances i
-        ON i.account_id = a.account_id AND i.account_id = $1 AND i.product = $2
+        ON i.account_id = a.account_id AND i.account_id = ANY($1) AND i.product = $2
     LEFT JOIN (
         SELECT
             account_id,
@@ -82,21 +84,22 @@ const READ_FACTS: &str = "
             array_agg(in_force_event_at IS NOT NULL ORDER BY change_id)
                 FILTER (WHERE cancelled_at IS NULL) AS change_settlements
         FROM charge_type_changes
-        WHERE account_id = $1 AND product = $2
+        WHERE account_id = ANY($1) AND product = $2
         GROUP BY account_id
     ) c ON c.account_id = a.account_id
     LEFT JOIN (
         SELECT
             account_id,
             max(event_time) AS event_time,
+            array_agg(lock_id ORDER BY locked_at, lock_id) FILTER (WHERE lifted_at IS NULL) AS lock_ids,
             array_agg(reason ORDER BY locked_at, lock_id) FILTER (WHERE lifted_at IS NULL) AS lock_reasons,
             array_agg(locked_by ORDER BY locked_at, lock_id) FILTER (WHERE lifted_at IS NULL) AS lock_authors,
             array_agg(locked_at ORDER BY locked_at, lock_id) FILTER (WHERE lifted_at IS NULL) AS lock_times
         FROM operation_locks
-        WHERE account_id = $1 AND product = $2
+        WHERE account_id = ANY($1) AND product = $2
         GROUP BY account_id
     ) l ON l.account_id = a.account_id
-    WHERE a.account_id = $1";
+    WHERE a.account_id = ANY($1)";
 
 impl Store {
     /// The facts of an account and a product; `None` where there is no such account.
@@ -105,14 +108,22 @@ impl Store {
         account_id: AccountId,
         product: Product,
     ) -> Result<Option<Facts>, Error> {
-        let row = self.read(|pool| async move {
-            sqlx::query_as::<_, FactsRow>(READ_FACTS)
-                .bind(account_id.get())
-                .bind(product.name())
-                .fetch_optional(&pool)
-                .await
+        Ok(self.facts_of(&[account_id], product).await?.pop())
+    }
+
+    /// The facts of accounts and a product, in any order; what is no account is left out.
+    pub async fn facts_of(
+        &self,
+        account_ids: &[AccountId],
+        product: Product,
+    ) -> Result<Vec<Facts>, Error> {
+        let account_ids: Vec<i64> = account_ids.iter().map(|account_id| account_id.get()).collect();
+        let rows = self.read(|pool| {
+            let read = sqlx::query_as::<_, FactsRow>(READ_FACTS);
+            let read = read.bind(account_ids.clone()).bind(product.name());
+            async move { read.fetch_all(&pool).await }
         });
-        row.await?.map(Facts::try_from).transpose()
+        rows.await?.into_iter().map(Facts::try_from).collect()
     }
 }
 
@@ -174,13 +185,18 @@ fn changes<T: Charge>(row: &FactsRow) -> Result<Vec<Change<T>>, Error> {
 }
 
 fn locks(row: &mut FactsRow) -> Vec<OperationLock> {
+    let lock_ids = row.lock_ids.take().unwrap_or_default();
     let reasons = row.lock_reasons.take().unwrap_or_default();
     let authors = row.lock_authors.take().unwrap_or_default();
     let times = row.lock_times.take().unwrap_or_default();
-    let locks = reasons.into_iter().zip(authors).zip(times);
-    locks
-        .map(|((reason, locked_by), locked_at)| OperationLock { reason, locked_by, locked_at })
-        .collect()
+    let rows = lock_ids.into_iter().zip(reasons).zip(authors).zip(times);
+    rows.map(|(((lock_id, reason), locked_by), locked_at)| OperationLock {
+        lock_id,
+        reason,
+        locked_by,
+        locked_at,
+    })
+    .collect()
 }
 
 fn at<T: Clone>(values: Option<&Vec<T>>, index: usize) -> Result<T, Error> {

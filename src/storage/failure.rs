@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use sqlx::Error as SqlxError;
 
+use super::requests::ONE_PER_ID;
 use crate::error::Error;
 
 /// SQLSTATEs after which a statement was rolled back for another's sake and may run again at once:
@@ -58,6 +59,9 @@ pub(super) fn of_read(error: SqlxError) -> Error {
 }
 
 pub(super) fn of_write(error: SqlxError) -> Error {
+    if error.as_database_error().and_then(|error| error.constraint()) == Some(ONE_PER_ID) {
+        return Error::Contended; // the twin of this request was faster: its answer is there now
+    }
     if write_may_be_repeated(&error) {
         return Error::Contended;
     }

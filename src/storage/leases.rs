@@ -23,7 +23,7 @@ impl Store {
         now: Time,
         expires_at: Time,
     ) -> Result<bool, Error> {
-        let rows = self.write(move |pool| async move {
+        let rows = self.write_no_event(move |pool| async move {
             let statement =
                 sqlx::query(TAKE_LEASE).bind(name).bind(holder).bind(now).bind(expires_at);
             Ok(statement.execute(&pool).await?.rows_affected())

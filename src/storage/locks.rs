@@ -1,11 +1,13 @@
 //! Operation locks: one that holds per instance and reason, held by
 //! `operation_locks_one_per_reason`.
 
+use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::Store;
-use super::events::{EventRow, with_event};
+use super::events::{EventRow, with_event_and_record};
+use super::{RequestRecord, Store};
 use crate::domain::event::{Event, Stamp};
+use crate::domain::instance::OperationLock;
 use crate::domain::{AccountId, Product, Time};
 use crate::error::Error;
 
@@ -16,14 +18,8 @@ pub struct NewLock {
     pub account_id: AccountId,
     /// The product of the instance.
     pub product: Product,
-    /// Id of the lock.
-    pub lock_id: Uuid,
-    /// Why.
-    pub reason: String,
-    /// Who sets it.
-    pub locked_by: String,
-    /// Since when.
-    pub locked_at: Time,
+    /// The lock.
+    pub lock: OperationLock,
     /// The place of its event.
     pub stamp: Stamp,
 }
@@ -43,57 +39,128 @@ pub struct LiftedLock {
     pub stamp: Stamp,
 }
 
-const LOCK: &str = with_event!(
+const LOCK: &str = with_event_and_record!(
     "done AS (
         INSERT INTO operation_locks (
             account_id, lock_id, product, reason, locked_by, locked_at, event_time)
-        SELECT account_id, $8, product, $9, $10, $11, $4
+        SELECT account_id, $13, product, $14, $15, $16, $4
         FROM instances
-        WHERE account_id = $1 AND product = $7
+        WHERE account_id = $1 AND product = $12
         ON CONFLICT (account_id, product, reason) WHERE lifted_at IS NULL DO NOTHING
         RETURNING account_id
     )"
 );
 
-const UNLOCK: &str = with_event!(
+const UNLOCK: &str = with_event_and_record!(
     "done AS (
         UPDATE operation_locks
-        SET lifted_at = $9, event_time = $4
-        WHERE account_id = $1 AND product = $7 AND reason = $8 AND lifted_at IS NULL
+        SET lifted_at = $14, event_time = $4
+        WHERE account_id = $1 AND product = $12 AND reason = $13 AND lifted_at IS NULL
         RETURNING account_id
     )"
 );
 
+/// A lock as it is stored.
+#[derive(Clone, Debug, FromRow)]
+pub struct StoredLock {
+    /// Its id; in the order in which locks were set.
+    pub lock_id: Uuid,
+    /// The product of the instance.
+    pub product: String,
+    /// Why.
+    pub reason: String,
+    /// Who set it.
+    pub locked_by: String,
+    /// Since when it holds.
+    pub locked_at: Time,
+    /// When it was lifted.
+    pub lifted_at: Option<Time>,
+}
+
+const READ_LOCK: &str = "
+    SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
+    FROM operation_locks
+    WHERE account_id = $1 AND lock_id = $2";
+
+const LIST_LOCKS: &str = "
+    SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
+    FROM operation_locks
+    WHERE account_id = $1
+        AND lock_id > $2
+        AND ($3::text IS NULL OR product = $3)
+        AND ($4 OR lifted_at IS NULL)
+    ORDER BY lock_id
+    LIMIT $5";
+
 impl Store {
+    /// A lock of an account; `None` where there is none.
+    pub async fn stored_lock(
+        &self,
+        account_id: AccountId,
+        lock_id: Uuid,
+    ) -> Result<Option<StoredLock>, Error> {
+        self.read(|pool| async move {
+            let read = sqlx::query_as(READ_LOCK).bind(account_id.get()).bind(lock_id);
+            read.fetch_optional(&pool).await
+        })
+        .await
+    }
+
+    /// Locks of an account that were set after this one, in the order in which they were set.
+    pub async fn locks_after(
+        &self,
+        account_id: AccountId,
+        lock_id: Uuid,
+        product: Option<Product>,
+        lifted_too: bool,
+        at_most: i64,
+    ) -> Result<Vec<StoredLock>, Error> {
+        self.read(|pool| async move {
+            sqlx::query_as(LIST_LOCKS)
+                .bind(account_id.get())
+                .bind(lock_id)
+                .bind(product.map(Product::name))
+                .bind(lifted_too)
+                .bind(at_most)
+                .fetch_all(&pool)
+                .await
+        })
+        .await
+    }
+
     /// Sets a lock with its event; false where one with this reason holds, or the product is not
     /// open.
-    pub async fn lock(&self, lock: NewLock) -> Result<bool, Error> {
+    pub async fn lock(&self, new: NewLock, record: Option<RequestRecord>) -> Result<bool, Error> {
         let event = Event::OperationLocked {
-            product: lock.product,
-            reason: lock.reason.clone(),
-            locked_by: lock.locked_by.clone(),
+            product: new.product,
+            reason: new.lock.reason.clone(),
+            locked_by: new.lock.locked_by.clone(),
         };
-        let event = EventRow::new(lock.account_id, lock.stamp, &event);
+        let event = EventRow::new(new.account_id, new.stamp, &event);
         let locked = self.write(move |pool| {
             let set = event
-                .query(LOCK)
-                .bind(lock.product.name())
-                .bind(lock.lock_id)
-                .bind(lock.reason.clone())
-                .bind(lock.locked_by.clone())
-                .bind(lock.locked_at);
+                .query_recorded(LOCK, record.as_ref())
+                .bind(new.product.name())
+                .bind(new.lock.lock_id)
+                .bind(new.lock.reason.clone())
+                .bind(new.lock.locked_by.clone())
+                .bind(new.lock.locked_at);
             async move { set.fetch_one(&pool).await }
         });
         Ok(locked.await? == 1)
     }
 
     /// Lifts a lock with its event; false where none with this reason holds.
-    pub async fn unlock(&self, lock: LiftedLock) -> Result<bool, Error> {
+    pub async fn unlock(
+        &self,
+        lock: LiftedLock,
+        record: Option<RequestRecord>,
+    ) -> Result<bool, Error> {
         let event = Event::OperationUnlocked { product: lock.product, reason: lock.reason.clone() };
         let event = EventRow::new(lock.account_id, lock.stamp, &event);
         let lifted = self.write(move |pool| {
             let lift = event
-                .query(UNLOCK)
+                .query_recorded(UNLOCK, record.as_ref())
                 .bind(lock.product.name())
                 .bind(lock.reason.clone())
                 .bind(lock.lifted_at);

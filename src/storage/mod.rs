@@ -1,34 +1,50 @@
 //! Steps 4 and 6: all SQL there is. One function = one statement; no function decides business; a
 //! race ends in a named constraint; every time and id is bound. Every statement names the account,
-//! but for these: access keys by id, nonces, leases, the newest submission of all, and the version
-//! of the schema.
+//! but for these: access keys by id, nonces, leases, records of requests, operators' lists, due
+//! changes, due and old intents, the poll of the outbox, lanes and log of the events, the newest
+//! submission of all, and the version of the schema. Numbering events is the one transaction of
+//! several statements.
 
 mod access_keys;
 mod accounts;
+mod change_history;
 mod charge_type_changes;
 mod connect;
+mod event_log;
 mod events;
 mod facts;
 mod failure;
 mod instances;
 mod leases;
+mod listen;
 mod locks;
 mod nonces;
+mod numbering;
+mod order_intents;
+mod requests;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 pub use access_keys::{NewAccessKey, StoredAccessKey};
 pub use accounts::AccountUpdate;
-pub use charge_type_changes::{ScheduledChange, SettledChange};
+pub use change_history::{DueChange, StoredChange};
+pub use charge_type_changes::{CancelledChange, ScheduledChange, SettledChange};
 pub use connect::{Options, create_database, migrate};
+pub use event_log::{Lane, LogPage, LoggedEvent};
 pub use instances::Opening;
-pub use locks::{LiftedLock, NewLock};
+pub use listen::Listener;
+pub use locks::{LiftedLock, NewLock, StoredLock};
 pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
+pub use order_intents::DueIntent;
+pub use requests::RequestRecord;
 
 use crate::error::Error;
 
@@ -45,6 +61,8 @@ pub struct Store {
     /// Writes run in tasks of their own, so that a caller who hangs up neither half-does one nor
     /// poisons a connection.
     writes: TaskTracker,
+    /// Set after writes that come with an event: there is something to number.
+    written: Arc<Notify>,
 }
 
 impl Store {
@@ -66,9 +84,30 @@ impl Store {
         }
     }
 
-    /// Runs a statement that writes, in a task of its own, again where it was rolled back for
-    /// another's sake.
+    /// Runs a statement that writes an event with what it writes, in a task of its own, again where
+    /// it was rolled back for another's sake.
     async fn write<T, F>(
+        &self,
+        statement: impl Fn(PgPool) -> F + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, sqlx::Error>> + Send,
+    {
+        let outcome = self.write_no_event(statement).await;
+        if outcome.is_ok() {
+            self.written.notify_one();
+        }
+        outcome
+    }
+
+    /// Waits until this process has written an event since this was asked last.
+    pub async fn written(&self) {
+        self.written.notified().await;
+    }
+
+    /// Runs a statement that writes, and no event, in the same manner.
+    async fn write_no_event<T, F>(
         &self,
         statement: impl Fn(PgPool) -> F + Send + 'static,
     ) -> Result<T, Error>
@@ -90,6 +129,15 @@ impl Store {
             }
         });
         task.await.map_err(Error::internal)?
+    }
+
+    /// Runs work of several steps that a caller who hangs up must not leave half done, in a task of
+    /// its own; [`Store::close`] waits for it.
+    pub fn see_through<F>(&self, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.writes.spawn(work)
     }
 
     /// Whether the database answers and holds the schema that this program needs; the error says

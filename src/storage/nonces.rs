@@ -60,7 +60,7 @@ impl Store {
         let statement = INSERT[slot(nonce.timestamp)];
         let access_key_id = nonce.access_key_id.to_owned();
         let digest = Sha256::digest(nonce.nonce)[..16].to_vec(); // any nonce fits an index row
-        let rows = self.write(move |pool| {
+        let rows = self.write_no_event(move |pool| {
             let (access_key_id, digest) = (access_key_id.clone(), digest.clone());
             async move {
                 let done =
@@ -81,8 +81,8 @@ impl Store {
     /// the slot.
     pub async fn empty_nonce_slot(&self, slot: usize) -> Result<(), Error> {
         let statement = TRUNCATE[slot % 4];
-        let done =
-            self.write(move |pool| async move { sqlx::query(statement).execute(&pool).await });
+        let done = self
+            .write_no_event(move |pool| async move { sqlx::query(statement).execute(&pool).await });
         done.await.map(|_| ())
     }
 }

@@ -1,47 +1,74 @@
-//! What a clock causes, and no request: expired nonces are forgotten. Replicas share the work by
-//! leases; none of it is needed for an answer to be right.
+//! What no request does: events get their numbers, due changes become events, orders that were left
+//! over are cancelled, and what has expired is forgotten. Replicas share the work by
+//! compare-and-set, by leases or by locks of rows; none of it is needed for an answer to be right.
+
+mod due_changes;
+mod forgetting;
+pub mod numbering;
+pub mod reconciler;
+pub mod retention;
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use crate::context::{Clock, new_id};
+pub use due_changes::settle_due_changes;
+pub use forgetting::{forget_nonces, forget_requests};
+
+use crate::context::Clock;
 use crate::error::Error;
-use crate::storage::{SLOT_SECONDS, Store, idle_slot};
+use crate::orders::Orders;
+use crate::storage::Store;
 
-/// How often each replica looks.
-const INTERVAL: Duration = Duration::from_mins(1);
-const NONCES: &str = "nonces";
+/// Runs the workers until `shutdown`. Events are kept for `event_retention`.
+pub async fn run(
+    store: Store,
+    orders: Orders,
+    clock: Clock,
+    event_retention: chrono::Duration,
+    shutdown: CancellationToken,
+) {
+    tokio::join!(
+        numbering::run(store.clone(), clock.clone(), shutdown.clone()),
+        reconciler::run(store.clone(), orders, clock.clone(), shutdown.clone()),
+        due_changes::run(&store, &clock, &shutdown),
+        forgetting::run(&store, &clock, event_retention, &shutdown),
+    );
+}
 
-/// Runs the workers until `shutdown`.
-pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
-    let holder = new_id();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
-            () = shutdown.cancelled() => return,
-        }
-        if let Err(error) = forget_nonces(&store, &clock, holder).await {
-            let cause = std::error::Error::source(&error).map(tracing::field::display);
-            tracing::warn!(%error, cause, "expired nonces were not forgotten");
-        }
+/// Waits for the next turn of a worker; false when there is none any more.
+async fn next_turn(interval: Duration, shutdown: &CancellationToken) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(interval) => true,
+        () = shutdown.cancelled() => false,
     }
 }
 
-/// Empties the idle table of the nonce ring: once a slot, in its middle, by the database's clock,
-/// by one replica.
-pub async fn forget_nonces(store: &Store, clock: &Clock, holder: Uuid) -> Result<(), Error> {
-    let Some(idle) = idle_slot(store.database_time().await?) else { return Ok(()) };
-    if store.nonce_slot_is_empty(idle).await? {
-        return Ok(());
+/// Tells of a failure once, when it begins and when it ends or changes, however often it is met.
+pub(crate) struct Told {
+    what: &'static str,
+    last: Option<String>,
+}
+
+impl Told {
+    /// `what` is what fails, as a sentence.
+    pub fn new(what: &'static str) -> Self {
+        Self { what, last: None }
     }
-    let wire_now = clock.wire_now();
-    // The rest of the middle third at the most: the lease is gone before the slot is in use again.
-    let until = wire_now + chrono::Duration::seconds(SLOT_SECONDS / 3);
-    if store.take_lease(NONCES, holder, wire_now, until).await? {
-        store.empty_nonce_slot(idle).await?;
-        tracing::debug!(slot = idle, "expired nonces were forgotten");
+
+    /// Takes note of another try.
+    pub fn outcome(&mut self, outcome: Result<(), Error>) {
+        let what = self.what;
+        let Err(error) = outcome else {
+            if self.last.take().is_some() {
+                tracing::info!("no longer: {what}");
+            }
+            return;
+        };
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        if self.last.as_ref() != Some(&cause) {
+            tracing::warn!(%error, cause, "{what}");
+            self.last = Some(cause);
+        }
     }
-    Ok(())
 }

@@ -5,7 +5,7 @@ use cdn_activation::domain::{ChargeType, Product, WebsocketChargeType};
 use serde_json::{Value, json};
 
 use crate::support::Api;
-use crate::support::refusals::{invalid_parameter, missing};
+use crate::support::action_refusals::{invalid_parameter, missing};
 use crate::support::rest::Key;
 use crate::support::setup::{internet, websocket};
 use crate::support::wires::Refusal;
@@ -40,7 +40,7 @@ fn flow(start: &str, end: &str, bill_type: &str, cycle: &str) -> Value {
 
 #[tokio::test]
 async fn both_ends_are_required_in_order_and_at_most_31_days_apart() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let (opened, not_opened) = (api.account().await, api.account().await);
     api.open_cdn(&opened).await;
     api.open_dcdn(&opened).await;
@@ -63,7 +63,7 @@ async fn both_ends_are_required_in_order_and_at_most_31_days_apart() {
             ("&StartTime=2018-03-01T00:00:00Z&EndTime=2018-04-01T00:00:01Z", INVALID_END),
         ] {
             for key in [&opened, &not_opened] {
-                api.refuses(key, &format!("Action={action}{span}"), &refusal).await;
+                api.refuses_everywhere(key, &format!("Action={action}{span}"), &refusal).await;
             }
         }
         let longest = ("2018-03-01T00:00:00Z", "2018-04-01T00:00:00Z");
@@ -73,7 +73,7 @@ async fn both_ends_are_required_in_order_and_at_most_31_days_apart() {
 
 #[tokio::test]
 async fn an_account_that_opened_nothing_has_an_empty_history() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = api.account().await;
     for action in ACTIONS {
         let span = "StartTime=2018-03-01T00:00:00Z&EndTime=2018-03-02T00:00:00Z";
@@ -95,13 +95,13 @@ async fn an_account_that_opened_nothing_has_an_empty_history() {
 
 #[tokio::test]
 async fn a_history_in_full_in_both_formats() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     api.at("2018-03-19T11:16:11Z");
     let key = api.account().await;
     api.open_cdn(&key).await;
     let change =
         internet(ChargeType::PayByBandwidth, "2018-03-19T12:00:00Z", "2018-03-19T16:00:00Z");
-    api.schedule(&key, Product::Cdn, &[change]).await;
+    api.schedule_dated(&key, Product::Cdn, &[change]).await;
     api.at("2018-04-20T00:00:00Z");
     let given = "Action=DescribeCdnUserBillType&StartTime=2018-03-01T00:00:00Z&EndTime=2018-04-01T00:00:00Z";
     let json = api.get(&key, given).await;
@@ -127,7 +127,7 @@ async fn a_history_in_full_in_both_formats() {
 
 #[tokio::test]
 async fn items_are_clipped_to_the_span_and_the_opening() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     api.at("2018-03-10T00:00:00Z");
     let key = api.account().await;
     api.open_cdn(&key).await;
@@ -154,7 +154,7 @@ async fn of_several_changes_each_has_its_item_oldest_first() {
         PayByBandwidth, PayByBandwidth95, PayByBandwidthMonth4th, PayByBandwidthMonthavg,
         PayByBandwidthMonthday95avg, PayByBandwidthNighthalf95,
     };
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     api.at("2018-03-01T00:00:00Z");
     let key = api.account().await;
     api.open_cdn(&key).await;
@@ -167,7 +167,7 @@ async fn of_several_changes_each_has_its_item_oldest_first() {
         ("2018-03-07T16:00:00Z", PayByBandwidthNighthalf95, "month_95_night_half", "month"),
     ];
     let changes = days.map(|(day, charge_type, _, _)| internet(charge_type, day, day));
-    api.schedule(&key, Product::Cdn, &changes).await;
+    api.schedule_dated(&key, Product::Cdn, &changes).await;
     api.at("2018-05-01T00:00:00Z");
     let (start, end) = ("2018-03-02T00:00:00Z", "2018-03-31T00:00:00Z");
     let mut expected = vec![flow(start, days[0].0, "hour_flow", "hour")];
@@ -185,7 +185,7 @@ async fn of_several_changes_each_has_its_item_oldest_first() {
 
 #[tokio::test]
 async fn a_change_to_what_was_in_force_or_a_cancelled_one_makes_no_item() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     api.at("2018-03-01T00:00:00Z");
     let key = api.account().await;
     api.open_cdn(&key).await;
@@ -193,7 +193,7 @@ async fn a_change_to_what_was_in_force_or_a_cancelled_one_makes_no_item() {
         internet(ChargeType::PayByTraffic, "2018-03-02T00:00:00Z", "2018-03-02T16:00:00Z"),
         internet(ChargeType::PayByBandwidth, "2018-03-03T00:00:00Z", "2018-03-03T16:00:00Z"),
     ];
-    api.schedule(&key, Product::Cdn, &changes).await;
+    api.schedule_dated(&key, Product::Cdn, &changes).await;
     let cancel = "UPDATE charge_type_changes SET cancelled_at = submitted_at
          WHERE account_id = $1 AND charge_type = 'PayByBandwidth'";
     api.database.execute_for(key.account_id, cancel).await;
@@ -205,7 +205,7 @@ async fn a_change_to_what_was_in_force_or_a_cancelled_one_makes_no_item() {
 
 #[tokio::test]
 async fn the_history_of_dcdn_has_websocket_traffic_as_a_dimension_of_its_own() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     api.at("2018-03-01T00:00:00Z");
     let (key, old) = (api.account().await, api.account().await);
     api.open_dcdn(&key).await;
@@ -218,7 +218,7 @@ async fn the_history_of_dcdn_has_websocket_traffic_as_a_dimension_of_its_own() {
             "2018-03-05T16:00:00Z",
         ),
     ];
-    api.schedule(&key, Product::Dcdn, &changes).await;
+    api.schedule_dated(&key, Product::Dcdn, &changes).await;
     api.at("2018-05-01T00:00:00Z");
     let (start, end) = ("2018-03-01T00:00:00Z", "2018-03-31T00:00:00Z");
     let item = |start: &str, end: &str, bill_type: &str, cycle: &str, dimension: &str| {

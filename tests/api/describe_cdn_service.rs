@@ -5,7 +5,7 @@ use cdn_activation::domain::{ChargeType, Product};
 use cdn_activation::proto::billing::v1::Product as WireProduct;
 
 use crate::support::Api;
-use crate::support::refusals::CDN_NOT_OPENED;
+use crate::support::action_refusals::CDN_NOT_OPENED;
 use crate::support::rest::Key;
 use crate::support::setup::internet;
 
@@ -39,16 +39,16 @@ fn changing(current: &str, to: &str, at: &str) -> (String, Option<String>, Optio
 
 #[tokio::test]
 async fn an_account_that_has_not_opened_is_told_so() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = api.account().await;
-    api.refuses(&key, DESCRIBE, &CDN_NOT_OPENED).await;
+    api.refuses_everywhere(&key, DESCRIBE, &CDN_NOT_OPENED).await;
     api.open_dcdn(&key).await;
-    api.refuses(&key, DESCRIBE, &CDN_NOT_OPENED).await;
+    api.refuses_everywhere(&key, DESCRIBE, &CDN_NOT_OPENED).await;
 }
 
 #[tokio::test]
 async fn under_the_old_api_version_not_opened_is_a_denied_operation() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = api.account().await;
     let message = CDN_NOT_OPENED.message;
     for given in [
@@ -73,7 +73,7 @@ async fn under_the_old_api_version_not_opened_is_a_denied_operation() {
 
 #[tokio::test]
 async fn a_service_that_never_changed_has_no_changing_fields_and_an_empty_wrapper_of_locks() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     let id = key.account_id;
     let json = format!(
@@ -99,7 +99,7 @@ async fn a_service_that_never_changed_has_no_changing_fields_and_an_empty_wrappe
 
 #[tokio::test]
 async fn everything_at_once_in_both_formats() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     api.get(&key, "Action=ModifyCdnService&InternetChargeType=PayByBandwidth").await.succeeded();
     api.lock(&key, WireProduct::Cdn, "financial").await;
@@ -127,7 +127,7 @@ async fn everything_at_once_in_both_formats() {
 
 #[tokio::test]
 async fn a_change_is_in_force_from_its_effective_time_on_and_stays_visible() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     api.get(&key, "Action=ModifyCdnService&InternetChargeType=PayByBandwidth").await.succeeded();
     let effective = "2018-03-19T16:00:00Z";
@@ -150,14 +150,14 @@ async fn a_change_is_in_force_from_its_effective_time_on_and_stays_visible() {
 #[tokio::test]
 async fn of_several_changes_each_holds_in_its_time_and_the_last_submitted_is_shown() {
     use ChargeType::{PayByBandwidth, PayByBandwidth95, PayByTraffic};
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
     let changes = [
         internet(PayByBandwidth, "2018-03-02T00:00:00Z", "2018-03-02T16:00:00Z"),
         internet(PayByBandwidth95, "2018-03-10T00:00:00Z", "2018-03-10T16:00:00Z"),
         internet(PayByTraffic, "2018-03-20T00:00:00Z", "2018-03-31T16:00:00Z"),
     ];
-    api.schedule(&key, Product::Cdn, &changes).await;
+    api.schedule_dated(&key, Product::Cdn, &changes).await;
     for (now, in_force) in [
         ("2018-03-01T00:00:00Z", "PayByTraffic"),
         ("2018-03-02T15:59:59Z", "PayByTraffic"),
@@ -176,12 +176,12 @@ async fn of_several_changes_each_holds_in_its_time_and_the_last_submitted_is_sho
 #[tokio::test]
 async fn every_charge_type_is_shown_by_its_documented_name() {
     use cdn_activation::domain::Charge;
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     for charge_type in ChargeType::ALL {
         let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
         let (submitted, effective) = ("2018-03-01T00:00:00Z", "2018-03-01T16:00:00Z");
         let change = internet(*charge_type, submitted, effective);
-        api.schedule(&key, Product::Cdn, &[change]).await;
+        api.schedule_dated(&key, Product::Cdn, &[change]).await;
         api.at(effective);
         let name = charge_type.name();
         assert_eq!(charged(&api, &key).await, changing(name, name, effective));
@@ -190,7 +190,7 @@ async fn every_charge_type_is_shown_by_its_documented_name() {
 
 #[tokio::test]
 async fn a_cancelled_change_is_as_if_it_had_never_been_submitted() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let cancel = "UPDATE charge_type_changes SET cancelled_at = submitted_at
          WHERE account_id = $1 AND in_force_event_at IS NULL";
     let never_changed = opened_at(&api, "2018-03-01T00:00:00Z").await;
@@ -200,13 +200,13 @@ async fn a_cancelled_change_is_as_if_it_had_never_been_submitted() {
         internet(ChargeType::PayByBandwidth, "2018-03-02T00:00:00Z", "2018-03-02T16:00:00Z");
     let cancelled =
         internet(ChargeType::PayByBandwidth95, "2018-03-05T00:00:00Z", "2018-03-05T16:00:00Z");
-    api.schedule(&never_changed, Product::Cdn, &[cancelled]).await;
-    api.schedule(&changed_before, Product::Cdn, &[other, cancelled]).await;
-    api.schedule(&changed_after, Product::Cdn, &[cancelled]).await;
+    api.schedule_dated(&never_changed, Product::Cdn, &[cancelled]).await;
+    api.schedule_dated(&changed_before, Product::Cdn, &[other, cancelled]).await;
+    api.schedule_dated(&changed_after, Product::Cdn, &[cancelled]).await;
     for key in [&never_changed, &changed_before, &changed_after] {
         api.database.execute_for(key.account_id, cancel).await;
     }
-    api.schedule(&changed_after, Product::Cdn, &[other]).await;
+    api.schedule_dated(&changed_after, Product::Cdn, &[other]).await;
     for now in ["2018-03-05T15:59:59Z", "2018-03-05T16:00:00Z", "2019-01-01T00:00:00Z"] {
         api.at(now);
         let expected = ("PayByTraffic".to_owned(), None, None);
@@ -219,12 +219,12 @@ async fn a_cancelled_change_is_as_if_it_had_never_been_submitted() {
 
 #[tokio::test]
 async fn a_change_of_dcdn_is_none_of_cdn() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
     api.open_dcdn(&key).await;
     let change =
         internet(ChargeType::PayByBandwidth, "2018-03-02T00:00:00Z", "2018-03-02T16:00:00Z");
-    api.schedule(&key, Product::Dcdn, &[change]).await;
+    api.schedule_dated(&key, Product::Dcdn, &[change]).await;
     api.lock(&key, WireProduct::Dcdn, "financial").await;
     api.at("2018-03-03T00:00:00Z");
     assert_eq!(charged(&api, &key).await, ("PayByTraffic".to_owned(), None, None));

@@ -6,7 +6,7 @@ use cdn_activation::proto::billing::v1::Product as WireProduct;
 use serde_json::{Value, json};
 
 use crate::support::Api;
-use crate::support::refusals::DCDN_NOT_OPENED;
+use crate::support::action_refusals::DCDN_NOT_OPENED;
 use crate::support::rest::Key;
 use crate::support::setup::{internet, websocket};
 
@@ -39,16 +39,16 @@ async fn lock_reasons(api: &Api, key: &Key) -> Value {
 
 #[tokio::test]
 async fn an_account_that_has_not_opened_is_told_so() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = api.account().await;
-    api.refuses(&key, DESCRIBE, &DCDN_NOT_OPENED).await;
+    api.refuses_everywhere(&key, DESCRIBE, &DCDN_NOT_OPENED).await;
     api.open_cdn(&key).await;
-    api.refuses(&key, DESCRIBE, &DCDN_NOT_OPENED).await;
+    api.refuses_everywhere(&key, DESCRIBE, &DCDN_NOT_OPENED).await;
 }
 
 #[tokio::test]
 async fn a_service_that_never_changed_has_no_changing_fields_and_an_empty_wrapper_of_locks() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     let reply = api.get(&key, DESCRIBE).await;
     let id = reply.text("InstanceId");
@@ -73,7 +73,7 @@ async fn a_service_that_never_changed_has_no_changing_fields_and_an_empty_wrappe
 
 #[tokio::test]
 async fn everything_at_once_in_both_formats() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     let changes = [
         internet(ChargeType::PayByBandwidth95, "2018-03-19T12:00:00Z", "2018-03-31T16:00:00Z"),
@@ -83,7 +83,7 @@ async fn everything_at_once_in_both_formats() {
             "2018-03-19T16:00:00Z",
         ),
     ];
-    api.schedule(&key, Product::Dcdn, &changes).await;
+    api.schedule_dated(&key, Product::Dcdn, &changes).await;
     api.lock(&key, WireProduct::Dcdn, "security").await;
     api.at("2018-03-20T00:00:00Z");
     api.lock(&key, WireProduct::Dcdn, "financial").await;
@@ -117,7 +117,7 @@ async fn everything_at_once_in_both_formats() {
 
 #[tokio::test]
 async fn an_opening_older_than_websocket_charging_has_no_websocket_fields() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = api.account().await;
     api.open_long_ago(&key, Product::Dcdn, "2014-01-01T00:00:00Z", "FP-aaaaaaaaa").await;
     assert_eq!(
@@ -132,7 +132,7 @@ async fn an_opening_older_than_websocket_charging_has_no_websocket_fields() {
 
 #[tokio::test]
 async fn internet_and_websocket_types_change_each_at_its_own_time() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
     let changes = [
         internet(ChargeType::PayByBandwidth, "2018-03-02T00:00:00Z", "2018-03-31T16:00:00Z"),
@@ -142,7 +142,7 @@ async fn internet_and_websocket_types_change_each_at_its_own_time() {
             "2018-03-20T16:00:00Z",
         ),
     ];
-    api.schedule(&key, Product::Dcdn, &changes).await;
+    api.schedule_dated(&key, Product::Dcdn, &changes).await;
     for (now, internet, websocket) in [
         ("2018-03-20T15:59:59Z", "PayByTraffic", "websockettraffic"),
         ("2018-03-20T16:00:00Z", "PayByTraffic", "websocketbps"),
@@ -169,14 +169,14 @@ async fn internet_and_websocket_types_change_each_at_its_own_time() {
 
 #[tokio::test]
 async fn a_cancelled_change_of_one_kind_leaves_the_other() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
     let (submitted, effective) = ("2018-03-02T00:00:00Z", "2018-03-02T16:00:00Z");
     let changes = [
         internet(ChargeType::PayByBandwidth, submitted, effective),
         websocket(WebsocketChargeType::Websocketbps, submitted, effective),
     ];
-    api.schedule(&key, Product::Dcdn, &changes).await;
+    api.schedule_dated(&key, Product::Dcdn, &changes).await;
     let cancel = "UPDATE charge_type_changes SET cancelled_at = submitted_at
          WHERE account_id = $1 AND kind = 'websocket'";
     api.database.execute_for(key.account_id, cancel).await;
@@ -196,7 +196,7 @@ async fn a_cancelled_change_of_one_kind_leaves_the_other() {
 
 #[tokio::test]
 async fn locks_are_told_oldest_first_and_lifted_ones_no_more() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
     for (now, reason) in [
         ("2018-03-04T00:00:00Z", "security"),
@@ -232,7 +232,7 @@ async fn locks_are_told_oldest_first_and_lifted_ones_no_more() {
 
 #[tokio::test]
 async fn dcdn_has_no_action_to_change_its_charge_type() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
     let given = "Action=ModifyDcdnService&BillType=PayByBandwidth&WebsocketBillType=websocketbps";
     let message = "Specified api is not found, please check your url and method.";

@@ -6,9 +6,9 @@ use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::context::Clock;
 
 use crate::support::Api;
+use crate::support::action_refusals::{CDN_HAS_OPENED, UNAVAILABLE};
+use crate::support::cutting_proxy::{Cut, Proxy};
 use crate::support::database::Database;
-use crate::support::proxy::{Cut, Proxy};
-use crate::support::refusals::{CDN_HAS_OPENED, UNAVAILABLE};
 use crate::support::stored::{LOCK_THE_ACCOUNT, OPENED_BY_ANOTHER};
 use crate::support::wires::{Refusal, Wire};
 
@@ -29,7 +29,10 @@ async fn behind_a_proxy() -> (Api, Proxy, Database) {
     let (proxy, seen_through) = Proxy::before(&database);
     let sealing_key = SealingKey::generate().expect("random bytes");
     let sealing_key = SealingKey::parse(&sealing_key).expect("a key");
-    let api = Api::start_on(seen_through, sealing_key, Clock::system(), |_| {}).await;
+    let api = Api::start_on(seen_through, sealing_key, Clock::system(), |settings| {
+        settings.workers = false;
+    })
+    .await;
     (api, proxy, database)
 }
 
@@ -130,7 +133,7 @@ async fn an_opening_whose_connection_is_lost_every_time_is_unavailable_and_leave
     for _ in 0..3 * 8 {
         proxy.cut(WRITES_AN_OPENING, Cut::BeforeTheStatement);
     }
-    api.refuses(&key, OPEN, &UNAVAILABLE).await;
+    api.refuses_everywhere(&key, OPEN, &UNAVAILABLE).await;
     assert!(proxy.has_cut(), "each of three requests tried eight times");
     assert_eq!(database.openings(key.account_id).await, (0, 0, 0));
     api.get(&key, OPEN).await.succeeded();

@@ -1,16 +1,49 @@
-//! The service as its users meet it: a real server on a fresh database of a real PostgreSQL, spoken to over sockets. The
-//! names of the tests are sentences of the documentation.
+//! The service as its users meet it: a real server on a fresh database of a real PostgreSQL, spoken
+//! to over sockets. The names of the tests are sentences of the documentation.
 
 mod bill_type;
 mod both_wires;
+mod captures;
+mod charge_type_changes;
+mod commands_call;
+mod commands_demo;
+mod commands_dev;
+mod commands_logs;
+mod commands_serve;
+mod common_parameters;
 mod describe_cdn_service;
 mod describe_dcdn_service;
+mod events_cursor;
+mod events_delivery;
+mod events_load;
+mod events_stream;
 mod failing_database;
+mod grpc_authentication;
+mod grpc_deadlines;
+mod grpc_errors;
+mod grpc_health;
+mod grpc_panics;
+mod grpc_reflection;
 mod modify_cdn_service;
 mod modify_races;
 mod open_cdn_service;
 mod open_dcdn_service;
 mod opening_races;
+mod operator_access_keys;
+mod operator_accounts;
+mod operator_events;
+mod operator_lists;
+mod operator_operation_locks;
+mod operator_repeats;
+mod ops;
+mod ops_drain;
+mod ops_readiness;
+mod orders_broken;
+mod orders_killed;
+mod orders_placed;
+mod orders_reconciled;
+mod rpc_format;
 mod seeds;
 mod support;
 mod user_status;
+mod workers;

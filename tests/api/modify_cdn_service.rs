@@ -8,7 +8,7 @@ use cdn_activation::proto::events::v1::event_data::Data;
 use cdn_activation::proto::operator::v1::Account;
 
 use crate::support::Api;
-use crate::support::refusals::{
+use crate::support::action_refusals::{
     BALANCE, CDN_NOT_OPENED, CHANGE_PENDING, PAYMENT_METHOD, SUSPENDED, invalid_parameter, missing,
 };
 use crate::support::rest::Key;
@@ -48,7 +48,7 @@ async fn changes(api: &Api, key: &Key) -> (i64, usize) {
 
 #[tokio::test]
 async fn a_change_is_submitted_and_told_to_followers() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     api.at("2019-11-27T02:00:00Z");
     for wire in Wire::ALL {
         let key = opened(&api).await;
@@ -84,7 +84,7 @@ async fn a_change_is_submitted_and_told_to_followers() {
 
 #[tokio::test]
 async fn the_replies_in_full() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let (json, xml) = (opened(&api).await, opened(&api).await);
     let json = api.get(&json, TO_BANDWIDTH).await;
     assert_eq!(json.succeeded().body_without_request_id(), r#"{"RequestId":"REQUEST-ID"}"#);
@@ -98,10 +98,11 @@ async fn the_replies_in_full() {
 
 #[tokio::test]
 async fn the_charge_type_is_required_and_one_of_the_public_two() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     for key in [opened(&api).await, api.account().await] {
         for given in ["", "&InternetChargeType=", "&BillType=PayByTraffic"] {
-            api.refuses(&key, &format!("Action=ModifyCdnService{given}"), &MISSING).await;
+            api.refuses_everywhere(&key, &format!("Action=ModifyCdnService{given}"), &MISSING)
+                .await;
         }
         for value in [
             "PayByBandwidth95",
@@ -115,7 +116,7 @@ async fn the_charge_type_is_required_and_one_of_the_public_two() {
             "按带宽",
         ] {
             let given = format!("Action=ModifyCdnService&InternetChargeType={value}");
-            api.refuses(&key, &given, &INVALID).await;
+            api.refuses_everywhere(&key, &given, &INVALID).await;
         }
         for number in ["#3", "#7", "#8", "#99", "#-1", "#-2147483648"] {
             let given = format!("Action=ModifyCdnService&InternetChargeType={number}");
@@ -127,13 +128,13 @@ async fn the_charge_type_is_required_and_one_of_the_public_two() {
 
 #[tokio::test]
 async fn each_rule_refuses_by_itself_and_nothing_is_changed() {
-    let api = Api::start().await;
-    api.refuses(&api.account().await, TO_BANDWIDTH, &CDN_NOT_OPENED).await;
+    let api = Api::start_without_workers().await;
+    api.refuses_everywhere(&api.account().await, TO_BANDWIDTH, &CDN_NOT_OPENED).await;
 
     for (reason, refusal) in [("security", SUSPENDED), ("financial", BALANCE)] {
         let key = opened(&api).await;
         api.lock(&key, WireProduct::Cdn, reason).await;
-        api.refuses(&key, TO_BANDWIDTH, &refusal).await;
+        api.refuses_everywhere(&key, TO_BANDWIDTH, &refusal).await;
         assert_eq!(changes(&api, &key).await, (0, 0), "{reason}");
     }
     let wrong: [(Change, Refusal); 2] = [
@@ -143,23 +144,23 @@ async fn each_rule_refuses_by_itself_and_nothing_is_changed() {
     for (wrong, refusal) in wrong {
         let key = opened(&api).await;
         api.update_account(&key, wrong).await;
-        api.refuses(&key, TO_BANDWIDTH, &refusal).await;
+        api.refuses_everywhere(&key, TO_BANDWIDTH, &refusal).await;
         assert_eq!(changes(&api, &key).await, (0, 0), "{refusal:?}");
     }
     let key = opened(&api).await;
     api.get(&key, TO_BANDWIDTH).await.succeeded();
-    api.refuses(&key, TO_TRAFFIC, &CHANGE_PENDING).await;
+    api.refuses_everywhere(&key, TO_TRAFFIC, &CHANGE_PENDING).await;
     assert_eq!(changes(&api, &key).await, (1, 1));
 }
 
 #[tokio::test]
 async fn of_several_rules_the_first_in_the_documented_order_is_reported() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = api.account().await;
     let invalid = "Action=ModifyCdnService&InternetChargeType=PayByBandwidth95";
-    api.refuses(&key, "Action=ModifyCdnService", &MISSING).await;
-    api.refuses(&key, invalid, &INVALID).await;
-    api.refuses(&key, TO_TRAFFIC, &CDN_NOT_OPENED).await;
+    api.refuses_everywhere(&key, "Action=ModifyCdnService", &MISSING).await;
+    api.refuses_everywhere(&key, invalid, &INVALID).await;
+    api.refuses_everywhere(&key, TO_TRAFFIC, &CDN_NOT_OPENED).await;
 
     api.open_cdn(&key).await;
     api.get(&key, TO_BANDWIDTH).await.succeeded();
@@ -169,17 +170,17 @@ async fn of_several_rules_the_first_in_the_documented_order_is_reported() {
         (account.balance, account.payment_method_valid) = (-1, false);
     };
     api.update_account(&key, wrong).await;
-    api.refuses(&key, invalid, &INVALID).await;
+    api.refuses_everywhere(&key, invalid, &INVALID).await;
     api.get(&key, TO_BANDWIDTH).await.succeeded(); // nothing to do
-    api.refuses(&key, TO_TRAFFIC, &SUSPENDED).await;
+    api.refuses_everywhere(&key, TO_TRAFFIC, &SUSPENDED).await;
     api.unlock(&key, WireProduct::Cdn, "security").await;
-    api.refuses(&key, TO_TRAFFIC, &BALANCE).await;
+    api.refuses_everywhere(&key, TO_TRAFFIC, &BALANCE).await;
     api.unlock(&key, WireProduct::Cdn, "financial").await;
-    api.refuses(&key, TO_TRAFFIC, &BALANCE).await;
+    api.refuses_everywhere(&key, TO_TRAFFIC, &BALANCE).await;
     api.update_account(&key, |account| account.balance = 0).await;
-    api.refuses(&key, TO_TRAFFIC, &PAYMENT_METHOD).await;
+    api.refuses_everywhere(&key, TO_TRAFFIC, &PAYMENT_METHOD).await;
     api.update_account(&key, |account| account.payment_method_valid = true).await;
-    api.refuses(&key, TO_TRAFFIC, &CHANGE_PENDING).await;
+    api.refuses_everywhere(&key, TO_TRAFFIC, &CHANGE_PENDING).await;
     api.database.execute_for(key.account_id, CANCEL).await;
     api.get(&key, TO_TRAFFIC).await.succeeded(); // in force, and nothing is pending any more
     api.get(&key, TO_BANDWIDTH).await.succeeded();
@@ -188,7 +189,7 @@ async fn of_several_rules_the_first_in_the_documented_order_is_reported() {
 
 #[tokio::test]
 async fn what_opening_asks_for_beyond_the_table_of_changes_does_not_matter() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened(&api).await;
     let wrong_for_opening = |account: &mut Account| {
         account.bid_user = true;
@@ -204,7 +205,7 @@ async fn what_opening_asks_for_beyond_the_table_of_changes_does_not_matter() {
 
 #[tokio::test]
 async fn asking_for_what_is_pending_or_in_force_changes_nothing_and_succeeds_locked_or_not() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let nothing: Change = |_| {};
     let poor: Change = |account| {
         (account.balance, account.payment_method_valid) = (-1, false);
@@ -236,7 +237,7 @@ async fn the_current_charge_type_decides_when_a_change_takes_effect() {
         PayByBandwidth, PayByBandwidth95, PayByBandwidthMonth4th, PayByBandwidthMonthavg,
         PayByBandwidthMonthday95avg, PayByBandwidthNighthalf95, PayByTraffic,
     };
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     for (current, given, submitted, effective) in [
         (PayByTraffic, TO_BANDWIDTH, "2019-11-27T02:00:00Z", "2019-11-27T16:00:00Z"),
         (PayByTraffic, TO_BANDWIDTH, "2019-11-27T15:59:59Z", "2019-11-27T16:00:00Z"),
@@ -257,7 +258,7 @@ async fn the_current_charge_type_decides_when_a_change_takes_effect() {
             let key = opened(&api).await;
             if current != PayByTraffic {
                 let change = internet(current, "2017-12-31T00:00:00Z", "2017-12-31T16:00:00Z");
-                api.schedule(&key, Product::Cdn, &[change]).await;
+                api.schedule_dated(&key, Product::Cdn, &[change]).await;
             }
             api.at(submitted);
             assert_eq!(api.ask(wire, &key, given).await.code(), "OK");
@@ -270,7 +271,7 @@ async fn the_current_charge_type_decides_when_a_change_takes_effect() {
 
 #[tokio::test]
 async fn cdn_changes_under_both_of_its_api_versions() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened(&api).await;
     let old = |given: &str| format!("{given}&Version=2014-11-11");
     api.get(&key, &old(TO_BANDWIDTH)).await.succeeded();

@@ -9,8 +9,8 @@ use cdn_activation::proto::events::v1::event_data::Data;
 use tokio::task::JoinSet;
 
 use crate::support::Api;
+use crate::support::action_refusals::{BALANCE, CHANGE_PENDING, PAYMENT_METHOD};
 use crate::support::grpc::refusal;
-use crate::support::refusals::{BALANCE, CHANGE_PENDING, PAYMENT_METHOD};
 use crate::support::rest::Key;
 use crate::support::wires::Wire;
 
@@ -67,7 +67,7 @@ async fn at_once(
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_simultaneous_changes_one_is_pending() {
     use billing::ChargeType::{PayByBandwidth, PayByTraffic};
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let other = api.replica().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     let answers = at_once(&[&api, &other], &key, 64, &[PayByBandwidth, PayByTraffic]).await;
@@ -79,16 +79,16 @@ async fn of_many_simultaneous_changes_one_is_pending() {
     }
     assert_eq!(changes(&api, &key).await, (1, 1));
     assert_eq!(told(&api, &key).await, [SCHEDULED]);
-    api.refuses(&key, TO_TRAFFIC, &CHANGE_PENDING).await;
+    api.refuses_everywhere(&key, TO_TRAFFIC, &CHANGE_PENDING).await;
 }
 
 #[tokio::test]
 async fn after_its_effective_time_a_change_makes_room_for_the_next() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     api.get(&key, TO_BANDWIDTH).await.succeeded();
     api.at("2018-03-19T15:59:59Z");
-    api.refuses(&key, TO_TRAFFIC, &CHANGE_PENDING).await;
+    api.refuses_everywhere(&key, TO_TRAFFIC, &CHANGE_PENDING).await;
 
     api.at("2018-03-19T16:00:00Z");
     api.get(&key, TO_BANDWIDTH).await.succeeded(); // in force, and nothing is pending
@@ -123,7 +123,7 @@ async fn after_its_effective_time_a_change_makes_room_for_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_simultaneous_changes_after_the_effective_time_one_tells_of_the_first() {
     use billing::ChargeType::PayByTraffic;
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let other = api.replica().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     api.get(&key, TO_BANDWIDTH).await.succeeded();
@@ -136,7 +136,7 @@ async fn of_many_simultaneous_changes_after_the_effective_time_one_tells_of_the_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_sorts_after_the_event_of_the_one_before_whoever_wrote_that() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     api.get(&key, TO_BANDWIDTH).await.succeeded();
     api.at("2018-03-19T16:00:00Z");
@@ -169,7 +169,7 @@ async fn a_change_sorts_after_the_event_of_the_one_before_whoever_wrote_that() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_changes_between_reading_and_writing_is_decided_again() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     for (change, code) in [
         (
             "UPDATE accounts SET balance = -1, version = version + 1 WHERE account_id = $1",
@@ -199,7 +199,7 @@ async fn an_account_that_changes_between_reading_and_writing_is_decided_again() 
 
 #[tokio::test]
 async fn a_change_that_loses_again_and_again_is_unavailable_and_leaves_nothing() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     api.database
         .execute(

@@ -9,7 +9,7 @@ use cdn_activation::proto::operator::v1::{Account, Site};
 use uuid::Uuid;
 
 use crate::support::Api;
-use crate::support::refusals::{
+use crate::support::action_refusals::{
     BALANCE, BID_USER, CDN_HAS_OPENED, INTL, NO_REAL_NAME, ORDER, PAYMENT_METHOD, PROFILE, VALUE,
 };
 use crate::support::wires::Refusal;
@@ -35,9 +35,13 @@ async fn an_account_opens_only_once() {
     let key = api.account().await;
     let opened = api.get(&key, "Action=OpenCdnService&InternetChargeType=PayByBandwidth").await;
     assert_eq!(opened.succeeded().body_without_request_id(), r#"{"RequestId":"REQUEST-ID"}"#);
-    api.refuses(&key, OPEN, &CDN_HAS_OPENED).await;
-    api.refuses(&key, "Action=OpenCdnService&InternetChargeType=PayByTraffic", &CDN_HAS_OPENED)
-        .await;
+    api.refuses_everywhere(&key, OPEN, &CDN_HAS_OPENED).await;
+    api.refuses_everywhere(
+        &key,
+        "Action=OpenCdnService&InternetChargeType=PayByTraffic",
+        &CDN_HAS_OPENED,
+    )
+    .await;
     assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
 }
 
@@ -57,7 +61,7 @@ async fn each_rule_refuses_by_itself_and_nothing_is_opened() {
     let api = Api::start().await;
     for (wrong, refusal, _) in RULES {
         let key = api.account_with(wrong).await;
-        api.refuses(&key, OPEN, &refusal).await;
+        api.refuses_everywhere(&key, OPEN, &refusal).await;
         assert_eq!(api.database.openings(key.account_id).await, (0, 0, 0), "{refusal:?}");
     }
 }
@@ -70,12 +74,18 @@ async fn of_several_rules_the_first_in_the_documented_order_is_reported() {
     api.open_cdn(&opened).await;
     api.update_account(&opened, wrong_in_everything).await;
     for key in [&key, &opened] {
-        api.refuses(key, "Action=OpenCdnService&InternetChargeType=PayByBandwidth95", &VALUE).await;
+        api.refuses_everywhere(
+            key,
+            "Action=OpenCdnService&InternetChargeType=PayByBandwidth95",
+            &VALUE,
+        )
+        .await;
     }
     for (position, (_, refusal, mend)) in RULES.iter().enumerate() {
-        api.refuses(&key, OPEN, refusal).await;
+        api.refuses_everywhere(&key, OPEN, refusal).await;
         // That it has opened stands behind bid user and site, and before all others.
-        api.refuses(&opened, OPEN, if position < 2 { refusal } else { &CDN_HAS_OPENED }).await;
+        api.refuses_everywhere(&opened, OPEN, if position < 2 { refusal } else { &CDN_HAS_OPENED })
+            .await;
         api.update_account(&key, mend).await;
         api.update_account(&opened, mend).await;
     }
@@ -101,11 +111,11 @@ async fn the_minimum_balance_itself_suffices() {
     };
     let api = Api::start_with(minimum).await;
     let key = api.account_with(|account| account.balance = 499).await;
-    api.refuses(&key, OPEN, &BALANCE).await;
+    api.refuses_everywhere(&key, OPEN, &BALANCE).await;
     api.update_account(&key, |account| account.balance = 500).await;
     api.get(&key, OPEN).await.succeeded();
     let overdrawn = api.account_with(|account| account.balance = i64::MIN).await;
-    api.refuses(&overdrawn, OPEN, &BALANCE).await;
+    api.refuses_everywhere(&overdrawn, OPEN, &BALANCE).await;
 }
 
 #[tokio::test]
@@ -147,7 +157,7 @@ async fn a_charge_type_that_is_unknown_monthly_or_of_the_other_wire_is_refused()
         "CHARGE_TYPE_PAY_BY_TRAFFIC",
         "CHARGE_TYPE_UNSPECIFIED",
     ] {
-        api.refuses(&key, &format!("{OPEN}&InternetChargeType={value}"), &VALUE).await;
+        api.refuses_everywhere(&key, &format!("{OPEN}&InternetChargeType={value}"), &VALUE).await;
     }
     for value in ["0", "1", "2", "-1", "99", "None", "null"] {
         let refused = api.get(&key, &format!("{OPEN}&InternetChargeType={value}")).await;
@@ -239,7 +249,7 @@ async fn the_event_of_an_opening_sorts_after_those_of_the_account_even_when_the_
     let key = api.account().await;
     api.clock.set_wire_now(time::parse("2020-01-01T00:00:00Z").expect("an instant"));
     api.open_cdn(&key).await;
-    let newest = "SELECT count(*) FROM event_outbox o
+    let newest = "SELECT count(*) FROM all_events o
          WHERE account_id = $1 AND type = 'activation.instance.opened'
              AND event_time > (SELECT event_time FROM accounts a WHERE a.account_id = o.account_id)";
     assert_eq!(api.database.count_of(key.account_id, newest).await, 1);

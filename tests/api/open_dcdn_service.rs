@@ -8,7 +8,7 @@ use cdn_activation::proto::operator::v1::{Account, Site};
 use uuid::Uuid;
 
 use crate::support::Api;
-use crate::support::refusals::{
+use crate::support::action_refusals::{
     BALANCE, BID_USER, DCDN_HAS_OPENED, INCOMPLETE_INFORMATION, INTL, NO_REAL_NAME, ORDER,
     PAYMENT_METHOD, invalid_component, missing,
 };
@@ -44,7 +44,7 @@ async fn an_account_opens_only_once() {
     let key = api.account().await;
     let opened = api.get(&key, OPEN).await;
     assert_eq!(opened.succeeded().body_without_request_id(), r#"{"RequestId":"REQUEST-ID"}"#);
-    api.refuses(&key, OPEN, &DCDN_HAS_OPENED).await;
+    api.refuses_everywhere(&key, OPEN, &DCDN_HAS_OPENED).await;
     assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
 
     let in_xml = api.get(&api.account().await, &format!("{OPEN}&Format=XML")).await;
@@ -60,7 +60,7 @@ async fn each_rule_refuses_by_itself_and_nothing_is_opened() {
     let api = Api::start().await;
     for (wrong, refusal, _) in RULES {
         let key = api.account_with(wrong).await;
-        api.refuses(&key, OPEN, &refusal).await;
+        api.refuses_everywhere(&key, OPEN, &refusal).await;
         assert_eq!(api.database.openings(key.account_id).await, (0, 0, 0), "{refusal:?}");
     }
 }
@@ -73,14 +73,19 @@ async fn of_several_rules_the_first_in_the_documented_order_is_reported() {
     api.open_dcdn(&opened).await;
     api.update_account(&opened, wrong_in_everything).await;
     for key in [&key, &opened] {
-        api.refuses(key, "Action=OpenDcdnService", &NO_BILL_TYPE).await;
+        api.refuses_everywhere(key, "Action=OpenDcdnService", &NO_BILL_TYPE).await;
         let wrong = "Action=OpenDcdnService&BillType=x&WebsocketBillType=websockettraffic";
-        api.refuses(key, wrong, &BILL_TYPE).await;
+        api.refuses_everywhere(key, wrong, &BILL_TYPE).await;
     }
     for (position, (_, refusal, mend)) in RULES.iter().enumerate() {
-        api.refuses(&key, OPEN, refusal).await;
+        api.refuses_everywhere(&key, OPEN, refusal).await;
         // That it has opened stands behind bid user and site, and before all others.
-        api.refuses(&opened, OPEN, if position < 2 { refusal } else { &DCDN_HAS_OPENED }).await;
+        api.refuses_everywhere(
+            &opened,
+            OPEN,
+            if position < 2 { refusal } else { &DCDN_HAS_OPENED },
+        )
+        .await;
         api.update_account(&key, mend).await;
         api.update_account(&opened, mend).await;
     }
@@ -103,7 +108,7 @@ async fn what_is_missing_is_reported_before_what_is_wrong() {
         ("&BillType=PayByMoonlight&WebsocketBillType=moonlight", BILL_TYPE),
         ("&BillType=PayByTraffic&WebsocketBillType=moonlight", WEBSOCKET_BILL_TYPE),
     ] {
-        api.refuses(&key, &format!("Action=OpenDcdnService{given}"), &refusal).await;
+        api.refuses_everywhere(&key, &format!("Action=OpenDcdnService{given}"), &refusal).await;
     }
     assert_eq!(api.database.openings(key.account_id).await, (0, 0, 0));
 }
@@ -128,7 +133,7 @@ async fn a_value_that_is_unknown_monthly_or_of_the_other_wire_is_refused() {
         "CHARGE_TYPE_PAY_BY_TRAFFIC",
         "按流量",
     ] {
-        api.refuses(&key, &given(value, "websockettraffic"), &BILL_TYPE).await;
+        api.refuses_everywhere(&key, &given(value, "websockettraffic"), &BILL_TYPE).await;
     }
     for value in [
         "WebsocketTraffic",
@@ -138,7 +143,7 @@ async fn a_value_that_is_unknown_monthly_or_of_the_other_wire_is_refused() {
         "WEBSOCKET_CHARGE_TYPE_WEBSOCKETBPS",
         "按流量",
     ] {
-        api.refuses(&key, &given("PayByTraffic", value), &WEBSOCKET_BILL_TYPE).await;
+        api.refuses_everywhere(&key, &given("PayByTraffic", value), &WEBSOCKET_BILL_TYPE).await;
     }
     for value in ["0", "1", "-1", "99"] {
         let refused = api.get(&key, &given(value, "websocketbps")).await;

@@ -11,11 +11,11 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::Api;
-use crate::support::grpc::refusal;
-use crate::support::refusals::{
+use crate::support::action_refusals::{
     BALANCE, BID_USER, CDN_HAS_OPENED, INTL, NO_REAL_NAME, ORDER, PAYMENT_METHOD, PROFILE,
     UNAVAILABLE,
 };
+use crate::support::grpc::refusal;
 use crate::support::rest::{Key, query};
 use crate::support::stored::{LOCK_THE_ACCOUNT, OPENED_BY_ANOTHER};
 use crate::support::wires::{Answer, Refusal, Wire};
@@ -204,8 +204,8 @@ async fn an_opening_that_loses_again_and_again_is_unavailable_and_leaves_nothing
         )
         .await;
     let contended = Refusal { grpc: tonic::Code::Aborted, ..UNAVAILABLE };
-    api.refuses(&key, OPEN, &contended).await;
-    api.refuses(&key, OPEN_DCDN, &contended).await;
+    api.refuses_everywhere(&key, OPEN, &contended).await;
+    api.refuses_everywhere(&key, OPEN_DCDN, &contended).await;
     assert_eq!(api.database.openings(key.account_id).await, (0, 0, 0));
     api.database.execute("DROP TRIGGER lose ON instances").await;
     api.get(&key, OPEN).await.succeeded();

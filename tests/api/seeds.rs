@@ -231,7 +231,7 @@ async fn the_samples_of_describe_dcdn_service_come_out() {
     assert_eq!(text("ChangingAffectTime"), "2018-03-31T16:00:00Z");
     let change =
         internet(ChargeType::PayByBandwidth, "2018-03-19T12:00:00Z", "2018-03-31T16:00:00Z");
-    api.schedule(&key, Product::Dcdn, &[change]).await;
+    api.schedule_dated(&key, Product::Dcdn, &[change]).await;
     let dcdn = cdn_activation::proto::billing::v1::Product::Dcdn;
     api.lock(&key, dcdn, "financial").await;
 

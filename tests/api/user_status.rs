@@ -47,7 +47,7 @@ async fn open(api: &Api, key: &Key, product: Product) {
 
 #[tokio::test]
 async fn an_account_that_opened_nothing_is_answered() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = api.account().await;
     for (action, _) in ACTIONS {
         let reply = api.get(&key, &format!("Action={action}")).await;
@@ -65,7 +65,7 @@ async fn an_account_that_opened_nothing_is_answered() {
 
 #[tokio::test]
 async fn both_formats_in_full() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = api.account().await;
     for (action, product) in ACTIONS {
         open(&api, &key, product).await;
@@ -95,7 +95,7 @@ async fn both_formats_in_full() {
 
 #[tokio::test]
 async fn payment_is_overdue_when_the_financial_lock_has_held_longer_than_a_day() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     for (action, product) in ACTIONS {
         api.at("2018-03-19T00:00:00Z");
         let key = api.account().await;
@@ -139,7 +139,7 @@ async fn the_grace_is_a_setting() {
 
 #[tokio::test]
 async fn a_security_lock_takes_the_product_out_of_service_and_others_do_not() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     for (action, product) in ACTIONS {
         let key = api.account().await;
         open(&api, &key, product).await;
@@ -156,7 +156,7 @@ async fn a_security_lock_takes_the_product_out_of_service_and_others_do_not() {
 
 #[tokio::test]
 async fn the_actions_exist_in_the_newest_api_version_only() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let key = api.account().await;
     let message = "Specified api is not found, please check your url and method.";
     for given in [
@@ -171,7 +171,7 @@ async fn the_actions_exist_in_the_newest_api_version_only() {
 
 #[tokio::test]
 async fn an_account_that_does_not_exist_is_not_found_over_grpc() {
-    let api = Api::start().await;
+    let api = Api::start_without_workers().await;
     let nobody = Key { account_id: 9, id: String::new(), secret: String::new() };
     let (mut cdn, mut dcdn) = (api.cdn(&nobody).await, api.dcdn(&nobody).await);
     let cdn = cdn.describe_user_cdn_status(DescribeUserCdnStatusRequest {});

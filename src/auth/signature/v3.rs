@@ -68,7 +68,10 @@ pub fn canonical_request<'a>(
 ) -> String {
     let mut request = format!("{method}\n/\n{}\n", canonical_query(query));
     for name in signed_headers.split(';') {
-        let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        // All of its values and all of their bytes: what was added or changed later shows.
+        let values = headers.get_all(name).iter();
+        let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let value = values.collect::<Vec<_>>().join(",");
         writeln!(request, "{name}:{}", value.trim()).expect("a String takes any text");
     }
     write!(request, "\n{signed_headers}\n{payload_hash}").expect("a String takes any text");

@@ -3,8 +3,8 @@
 
 use crate::auth::secret::{SealingKey, Secret};
 use crate::context::new_id;
-use crate::domain::event::{AnyChargeType, Stamp};
-use crate::domain::instance::FINANCIAL;
+use crate::domain::event::{AnyChargeType, ChangeNotice, Stamp};
+use crate::domain::instance::{FINANCIAL, OperationLock};
 use crate::domain::opening::Terms;
 use crate::domain::policy::EVERYTHING;
 use crate::domain::{Account, AccountId, ChargeType, Facts, Product, Profile, Site, Time, time};
@@ -87,7 +87,7 @@ async fn create_account(
         updated_at: wire_now,
         event_time: stamp.time,
     };
-    store.create_account(account, stamp).await?;
+    store.create_account(account, stamp, None).await?;
     let secret = Secret::new(SECRET.to_owned());
     let key = NewAccessKey {
         access_key_id: demo.access_key_id.to_owned(),
@@ -98,7 +98,7 @@ async fn create_account(
         created_at: wire_now,
         stamp: Stamp::new(new_id(), wire_now, Some(stamp.time)),
     };
-    store.create_access_key(key).await.map(|_| ())
+    store.create_access_key(key, None).await.map(|_| ())
 }
 
 /// The seed's sample: DCDN opened, a change submitted, a lock; and CDN opened, which comes last: it
@@ -121,29 +121,33 @@ async fn create_sample(store: &Store, wire_now: Time) -> Result<(), Error> {
         let change = ScheduledChange {
             account_id,
             account_version: dcdn.account.version,
-            product: Product::Dcdn,
-            change_id: new_id(),
-            charge_type: AnyChargeType::Internet(ChargeType::PayByBandwidth),
+            notice: ChangeNotice {
+                change_id: new_id(),
+                product: Product::Dcdn,
+                charge_type: AnyChargeType::Internet(ChargeType::PayByBandwidth),
+                effective_time: instant("2018-03-31T16:00:00Z")?,
+            },
             submitted_at,
-            effective_time: instant("2018-03-31T16:00:00Z")?,
             stamp: Stamp::new(new_id(), wire_now, Some(dcdn.newest_event_time())),
         };
-        store.schedule_change(change).await?;
+        store.schedule_change(change, None).await?;
     }
     let lock = NewLock {
         account_id,
         product: Product::Dcdn,
-        lock_id: new_id(),
-        reason: FINANCIAL.to_owned(),
-        locked_by: "demo".to_owned(),
-        locked_at: submitted_at,
+        lock: OperationLock {
+            lock_id: new_id(),
+            reason: FINANCIAL.to_owned(),
+            locked_by: "demo".to_owned(),
+            locked_at: submitted_at,
+        },
         stamp: Stamp::new(
             new_id(),
             wire_now,
             Some(facts(Product::Dcdn).await?.newest_event_time()),
         ),
     };
-    store.lock(lock).await?;
+    store.lock(lock, None).await?;
     let cdn = facts(Product::Cdn).await?;
     open(store, &cdn, Product::Cdn, &account_id.to_string(), wire_now).await
 }
@@ -165,6 +169,7 @@ async fn open(
         opening_time: instant("2018-03-19T11:16:11Z")?,
         ordered_at: wire_now,
         stamp: Stamp::new(new_id(), wire_now, Some(facts.newest_event_time())),
+        has_intent: false,
     };
     store.open_instance(opening).await.map(|_| ())
 }

@@ -2,7 +2,8 @@
 
 use tonic::Request;
 
-use super::{account_id, stamp};
+use super::repeat::{Repeat, with_twin};
+use super::{account_id, etag, stamp};
 use crate::auth::secret::{Secret, random_access_key_id};
 use crate::context::Context;
 use crate::domain::policy::{EVERYTHING, Policy};
@@ -23,8 +24,8 @@ impl AccessKeyService for Actions {
         request: Request<wire::CreateAccessKeyRequest>,
     ) -> Reply<wire::CreateAccessKeyResponse> {
         act("CreateAccessKey", request, async |context, message| {
-            context.service()?;
-            let (key, secret) = self.create_key(&context, message).await?;
+            context.service_name()?;
+            let (key, secret) = with_twin(|| self.create_key(&context, &message)).await?;
             let access_key_secret = secret.expose().to_owned();
             Ok(wire::CreateAccessKeyResponse { access_key: Some(key.into()), access_key_secret })
         })
@@ -36,9 +37,15 @@ impl AccessKeyService for Actions {
         request: Request<wire::DisableAccessKeyRequest>,
     ) -> Reply<wire::DisableAccessKeyResponse> {
         act("DisableAccessKey", request, async |context, message| {
-            context.service()?;
-            let key = self.set_disabled(&context, &message.access_key_id, true).await?;
-            Ok(wire::DisableAccessKeyResponse { access_key: Some(key.into()) })
+            context.service_name()?;
+            let key = with_twin(async || {
+                let method = "DisableAccessKey";
+                let repeat = self.repeat(&context, method, &message.request_id, &message).await?;
+                let wanted =
+                    Wanted { id: &message.access_key_id, etag: &message.etag, disabled: true };
+                self.set_disabled(&context, wanted, repeat).await
+            });
+            Ok(wire::DisableAccessKeyResponse { access_key: Some(key.await?.into()) })
         })
         .await
     }
@@ -48,78 +55,174 @@ impl AccessKeyService for Actions {
         request: Request<wire::EnableAccessKeyRequest>,
     ) -> Reply<wire::EnableAccessKeyResponse> {
         act("EnableAccessKey", request, async |context, message| {
-            context.service()?;
-            let key = self.set_disabled(&context, &message.access_key_id, false).await?;
-            Ok(wire::EnableAccessKeyResponse { access_key: Some(key.into()) })
+            context.service_name()?;
+            let key = with_twin(async || {
+                let method = "EnableAccessKey";
+                let repeat = self.repeat(&context, method, &message.request_id, &message).await?;
+                let wanted =
+                    Wanted { id: &message.access_key_id, etag: &message.etag, disabled: false };
+                self.set_disabled(&context, wanted, repeat).await
+            });
+            Ok(wire::EnableAccessKeyResponse { access_key: Some(key.await?.into()) })
         })
         .await
     }
+
+    async fn delete_access_key(
+        &self,
+        request: Request<wire::DeleteAccessKeyRequest>,
+    ) -> Reply<wire::DeleteAccessKeyResponse> {
+        act("DeleteAccessKey", request, async |context, message| {
+            context.service_name()?;
+            with_twin(|| self.delete_key(&context, &message)).await?;
+            Ok(wire::DeleteAccessKeyResponse {})
+        })
+        .await
+    }
+
+    async fn list_access_keys(
+        &self,
+        request: Request<wire::ListAccessKeysRequest>,
+    ) -> Reply<wire::ListAccessKeysResponse> {
+        act("ListAccessKeys", request, async |context, message| {
+            context.service_name()?;
+            let account_id = account_id(message.account_id)?;
+            let list = format!("access keys of {account_id}");
+            let page = self.page_tokens.page(&list, message.page_size, &message.page_token)?;
+            self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
+            let after = page.after.clone().unwrap_or_default();
+            let mut keys =
+                self.store.access_keys_after(account_id, &after, page.read_size()).await?;
+            let end = page.cut(&mut keys, |key| key.access_key_id.clone());
+            Ok(wire::ListAccessKeysResponse {
+                access_keys: keys.into_iter().map(Into::into).collect(),
+                next_page_token: self.page_tokens.next(&list, end),
+            })
+        })
+        .await
+    }
+}
+
+/// What a key is wanted to be.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    id: &'a str,
+    etag: &'a str,
+    disabled: bool,
 }
 
 impl Actions {
     async fn create_key(
         &self,
         context: &Context,
-        message: wire::CreateAccessKeyRequest,
+        message: &wire::CreateAccessKeyRequest,
     ) -> Result<(StoredAccessKey, Secret), Error> {
         let account_id = account_id(message.account_id)?;
-        let policy = if message.policy.is_empty() { EVERYTHING.to_owned() } else { message.policy };
-        Policy::parse(&policy).map_err(|wrong| Error::field("policy", wrong))?;
+        let policy = if message.policy.is_empty() { EVERYTHING } else { &message.policy };
+        Policy::parse(policy).map_err(|wrong| Error::field("policy", wrong))?;
+        let repeat = self.repeat(context, "CreateAccessKey", &message.request_id, message).await?;
+        let ticket = match repeat {
+            Repeat::New(ticket) => ticket,
+            Repeat::Answered(access_key_id) => return self.key_again(&access_key_id).await,
+        };
         // Accounts are never deleted: one that is read now is there when the key is written.
         let account = self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
         let secret = Secret::random()?;
         let access_key_id = random_access_key_id()?;
+        let record = ticket.map(|ticket| ticket.about(&access_key_id));
         let new = NewAccessKey {
             secret_sealed: self.sealing_key.seal(&access_key_id, &secret)?,
             access_key_id,
             account_id,
-            policy,
+            policy: policy.to_owned(),
             disabled: false,
             created_at: context.wire_now,
             stamp: stamp(context, Some(account.event_time)),
         };
-        if !self.store.create_access_key(new.clone()).await? {
+        if !self.store.create_access_key(new.clone(), record).await? {
             return Err(Error::internal("a random access key id is taken"));
         }
-        Ok((stored(new), secret))
+        Ok((new.into(), secret))
+    }
+
+    /// The key of a request that is sent again, its secret opened once more.
+    async fn key_again(&self, access_key_id: &str) -> Result<(StoredAccessKey, Secret), Error> {
+        let key = self.existing_key(access_key_id).await?;
+        let secret = self.sealing_key.open(access_key_id, &key.secret_sealed)?;
+        Ok((key, secret))
+    }
+
+    async fn existing_key(&self, access_key_id: &str) -> Result<StoredAccessKey, Error> {
+        // A database text holds no NUL: an id with one is of no key.
+        if access_key_id.is_empty() || access_key_id.contains('\0') {
+            return Err(Error::UnknownAccessKey);
+        }
+        self.store.access_key(access_key_id).await?.ok_or(Error::UnknownAccessKey)
     }
 
     async fn set_disabled(
         &self,
         context: &Context,
-        access_key_id: &str,
-        disabled: bool,
+        wanted: Wanted<'_>,
+        repeat: Repeat,
     ) -> Result<StoredAccessKey, Error> {
-        // A database text holds no NUL: an id with one is of no key.
-        if access_key_id.is_empty() || access_key_id.contains('\0') {
-            return Err(Error::UnknownAccessKey);
-        }
+        let Repeat::New(ticket) = repeat else { return self.existing_key(wanted.id).await };
         for _ in 0..ATTEMPTS {
-            let key = self.store.access_key(access_key_id).await?.ok_or(Error::UnknownAccessKey)?;
-            if key.disabled == disabled {
+            let key = self.existing_key(wanted.id).await?;
+            check_etag(&key, wanted.etag)?;
+            if key.disabled == wanted.disabled {
+                self.record_unwritten(ticket.as_ref(), wanted.id).await?;
                 return Ok(key);
             }
+            let (now, stamp) = (context.wire_now, stamp(context, Some(key.event_time)));
+            let record = ticket.as_ref().map(|ticket| ticket.about(wanted.id));
+            let disabled = wanted.disabled;
+            if self.store.set_access_key_disabled(&key, disabled, now, stamp, record).await? {
+                let version = key.version + 1;
+                return Ok(StoredAccessKey { disabled, version, updated_at: now, ..key });
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    async fn delete_key(
+        &self,
+        context: &Context,
+        message: &wire::DeleteAccessKeyRequest,
+    ) -> Result<(), Error> {
+        let repeat = self.repeat(context, "DeleteAccessKey", &message.request_id, message).await?;
+        let Repeat::New(ticket) = repeat else { return Ok(()) };
+        for _ in 0..ATTEMPTS {
+            let key = self.existing_key(&message.access_key_id).await?;
+            check_etag(&key, &message.etag)?;
+            let record = ticket.as_ref().map(|ticket| ticket.about(&message.access_key_id));
             let stamp = stamp(context, Some(key.event_time));
-            if self.store.set_access_key_disabled(&key, disabled, context.wire_now, stamp).await? {
-                return Ok(StoredAccessKey { disabled, updated_at: context.wire_now, ..key });
+            if self.store.delete_access_key(&key, stamp, record).await? {
+                return Ok(());
             }
         }
         Err(Error::Contended)
     }
 }
 
-/// The key as the statement stored it.
-fn stored(new: NewAccessKey) -> StoredAccessKey {
-    StoredAccessKey {
-        access_key_id: new.access_key_id,
-        account_id: new.account_id,
-        secret_sealed: new.secret_sealed,
-        policy: new.policy,
-        disabled: new.disabled,
-        version: 1,
-        created_at: new.created_at,
-        updated_at: new.created_at,
-        event_time: new.stamp.time,
+fn check_etag(key: &StoredAccessKey, given: &str) -> Result<(), Error> {
+    if given.is_empty() || given == etag(key.version) { Ok(()) } else { Err(Error::EtagMismatch) }
+}
+
+/// The key as the statement stores it.
+impl From<NewAccessKey> for StoredAccessKey {
+    fn from(new: NewAccessKey) -> Self {
+        Self {
+            access_key_id: new.access_key_id,
+            account_id: new.account_id,
+            secret_sealed: new.secret_sealed,
+            policy: new.policy,
+            disabled: new.disabled,
+            version: 1,
+            created_at: new.created_at,
+            updated_at: new.created_at,
+            event_time: new.stamp.time,
+        }
     }
 }
 
@@ -132,6 +235,7 @@ impl From<StoredAccessKey> for wire::AccessKey {
             policy: key.policy,
             create_time: Some(timestamp(key.created_at)),
             update_time: Some(timestamp(key.updated_at)),
+            etag: etag(key.version),
         }
     }
 }

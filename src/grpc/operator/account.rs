@@ -3,9 +3,10 @@
 use prost_types::FieldMask;
 use tonic::Request;
 
-use super::{account_id, stamp};
+use super::repeat::{Repeat, with_twin};
+use super::{account_id, etag, key_of, stamp};
 use crate::context::Context;
-use crate::domain::{Account, Profile, Site};
+use crate::domain::{Account, AccountId, Profile, Site};
 use crate::error::Error;
 use crate::grpc::{Actions, Reply, act};
 use crate::proto::convert::timestamp;
@@ -15,6 +16,7 @@ use crate::storage::AccountUpdate;
 
 /// How often an update without etag is made again because others wrote in between.
 const ATTEMPTS: u32 = 16;
+const LIST: &str = "accounts";
 
 #[tonic::async_trait]
 impl AccountService for Actions {
@@ -23,8 +25,8 @@ impl AccountService for Actions {
         request: Request<wire::CreateAccountRequest>,
     ) -> Reply<wire::CreateAccountResponse> {
         act("CreateAccount", request, async |context, message| {
-            context.service()?;
-            let account = self.create(&context, message).await?;
+            context.service_name()?;
+            let account = with_twin(|| self.create(&context, &message)).await?;
             Ok(wire::CreateAccountResponse { account: Some(account.into()) })
         })
         .await
@@ -35,11 +37,9 @@ impl AccountService for Actions {
         request: Request<wire::GetAccountRequest>,
     ) -> Reply<wire::GetAccountResponse> {
         act("GetAccount", request, async |context, message| {
-            context.service()?;
-            let account = self.store.account(account_id(message.account_id)?).await?;
-            Ok(wire::GetAccountResponse {
-                account: Some(account.ok_or(Error::AccountNotFound)?.into()),
-            })
+            context.service_name()?;
+            let account = self.existing_account(account_id(message.account_id)?).await?;
+            Ok(wire::GetAccountResponse { account: Some(account.into()) })
         })
         .await
     }
@@ -49,31 +49,59 @@ impl AccountService for Actions {
         request: Request<wire::UpdateAccountRequest>,
     ) -> Reply<wire::UpdateAccountResponse> {
         act("UpdateAccount", request, async |context, message| {
-            context.service()?;
-            let account = self.update(&context, message).await?;
+            context.service_name()?;
+            let account = with_twin(|| self.update(&context, &message)).await?;
             Ok(wire::UpdateAccountResponse { account: Some(account.into()) })
+        })
+        .await
+    }
+
+    async fn list_accounts(
+        &self,
+        request: Request<wire::ListAccountsRequest>,
+    ) -> Reply<wire::ListAccountsResponse> {
+        act("ListAccounts", request, async |context, message| {
+            context.service_name()?;
+            let page = self.page_tokens.page(LIST, message.page_size, &message.page_token)?;
+            let after = key_of(page.after.as_deref())?.unwrap_or(0);
+            let mut accounts = self.store.accounts_after(after, page.read_size()).await?;
+            let end = page.cut(&mut accounts, |account| account.account_id.to_string());
+            Ok(wire::ListAccountsResponse {
+                accounts: accounts.into_iter().map(Into::into).collect(),
+                next_page_token: self.page_tokens.next(LIST, end),
+            })
         })
         .await
     }
 }
 
 impl Actions {
+    async fn existing_account(&self, account_id: AccountId) -> Result<Account, Error> {
+        self.store.account(account_id).await?.ok_or(Error::AccountNotFound)
+    }
+
     async fn create(
         &self,
         context: &Context,
-        message: wire::CreateAccountRequest,
+        message: &wire::CreateAccountRequest,
     ) -> Result<Account, Error> {
-        let given = message.account.ok_or_else(|| Error::field("account", "is required"))?;
+        let given =
+            message.account.as_ref().ok_or_else(|| Error::field("account", "is required"))?;
+        let account_id = account_id(given.account_id)?;
+        let profile = profile(given)?;
+        let repeat = self.repeat(context, "CreateAccount", &message.request_id, message).await?;
+        let Repeat::New(ticket) = repeat else { return self.existing_account(account_id).await };
         let stamp = stamp(context, None);
         let account = Account {
-            account_id: account_id(given.account_id)?,
-            profile: profile(&given)?,
+            account_id,
+            profile,
             version: 1,
             created_at: context.wire_now,
             updated_at: context.wire_now,
             event_time: stamp.time,
         };
-        if self.store.create_account(account.clone(), stamp).await? {
+        let record = ticket.map(|ticket| ticket.about(&account_id.to_string()));
+        if self.store.create_account(account.clone(), stamp, record).await? {
             Ok(account)
         } else {
             Err(Error::AccountAlreadyExists)
@@ -83,28 +111,30 @@ impl Actions {
     async fn update(
         &self,
         context: &Context,
-        message: wire::UpdateAccountRequest,
+        message: &wire::UpdateAccountRequest,
     ) -> Result<Account, Error> {
-        let given = message.account.ok_or_else(|| Error::field("account", "is required"))?;
+        let given =
+            message.account.as_ref().ok_or_else(|| Error::field("account", "is required"))?;
         let account_id = account_id(given.account_id)?;
-        let wanted = profile(&given)?;
+        let wanted = profile(given)?;
+        let repeat = self.repeat(context, "UpdateAccount", &message.request_id, message).await?;
+        let Repeat::New(ticket) = repeat else { return self.existing_account(account_id).await };
         for _ in 0..ATTEMPTS {
-            let mut account =
-                self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
-            if !given.etag.is_empty() && given.etag != etag(&account) {
+            let mut account = self.existing_account(account_id).await?;
+            if !given.etag.is_empty() && given.etag != etag(account.version) {
                 return Err(Error::EtagMismatch);
             }
             let read_version = account.version;
             apply(&mut account.profile, &wanted, message.update_mask.as_ref())?;
-            let stamp = stamp(context, Some(account.event_time));
             let update = AccountUpdate {
                 account_id,
                 read_version,
                 profile: account.profile.clone(),
                 updated_at: context.wire_now,
-                stamp,
+                stamp: stamp(context, Some(account.event_time)),
             };
-            if self.store.update_account(update).await? {
+            let record = ticket.as_ref().map(|ticket| ticket.about(&account_id.to_string()));
+            if self.store.update_account(update, record).await? {
                 account.version += 1;
                 account.updated_at = context.wire_now;
                 return Ok(account);
@@ -160,14 +190,9 @@ fn profile(account: &wire::Account) -> Result<Profile, Error> {
     })
 }
 
-/// Quoted, as HTTP quotes it (AIP-154).
-fn etag(account: &Account) -> String {
-    format!("\"{}\"", account.version)
-}
-
 impl From<Account> for wire::Account {
     fn from(account: Account) -> Self {
-        let etag = etag(&account);
+        let etag = etag(account.version);
         let site = match account.profile.site {
             Site::Domestic => wire::Site::Domestic,
             Site::Intl => wire::Site::Intl,

@@ -3,7 +3,14 @@
 
 mod access_key;
 mod account;
+mod charge_type_change;
+mod event;
+mod instance;
 mod operation_lock;
+pub(super) mod page;
+pub(crate) mod repeat;
+
+pub use event::Events;
 
 use crate::context::Context;
 use crate::domain::{AccountId, Product, Requested};
@@ -13,6 +20,20 @@ use crate::proto::convert::requested_product;
 /// The account id of an operator request.
 fn account_id(number: i64) -> Result<AccountId, Error> {
     AccountId::new(number).ok_or(Error::InvalidAccountId)
+}
+
+/// The product that a list is narrowed to, if any.
+fn product_filter(number: i32) -> Result<Option<Product>, Error> {
+    match requested_product(number) {
+        Requested::NotGiven => Ok(None),
+        _ => product(number).map(Some),
+    }
+}
+
+/// The key that a page token carries; one that was made here reads back.
+fn key_of<T: std::str::FromStr>(after: Option<&str>) -> Result<Option<T>, Error> {
+    let wrong = |_| Error::field("page_token", "is not a token of this list");
+    after.map(|after| after.parse().map_err(wrong)).transpose()
 }
 
 /// The product of an operator request: required.
@@ -30,4 +51,9 @@ fn stamp(
     newest_seen: Option<crate::domain::Time>,
 ) -> crate::domain::event::Stamp {
     crate::domain::event::Stamp::new(context.new_id(), context.wire_now, newest_seen)
+}
+
+/// The etag of a version: quoted, as HTTP quotes it (AIP-154).
+fn etag(version: i64) -> String {
+    format!("\"{version}\"")
 }

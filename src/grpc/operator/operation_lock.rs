@@ -1,8 +1,10 @@
 //! `OperationLockService`: holds on an instance, each with a reason.
 
 use tonic::Request;
+use uuid::Uuid;
 
-use super::{account_id, product, stamp};
+use super::repeat::{Repeat, with_twin};
+use super::{account_id, key_of, product, product_filter, stamp};
 use crate::context::Context;
 use crate::domain::instance::OperationLock;
 use crate::domain::{AccountId, Facts, Product};
@@ -12,12 +14,15 @@ use crate::proto::billing::v1 as billing;
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::operation_lock_service_server::OperationLockService;
-use crate::storage::{LiftedLock, NewLock};
+use crate::storage::{LiftedLock, NewLock, StoredLock};
 
 /// How often a lock is set again because others set and lifted in between.
 const ATTEMPTS: u32 = 16;
 /// The longest reason and the longest name of who sets a lock, in characters.
 const LONGEST: usize = 64;
+/// How the record of an unlocking says whether a lock held.
+const LIFTED: &str = "lifted";
+const NONE_HELD: &str = "none held";
 /// Who sets a lock that names nobody.
 const NOBODY_NAMED: &str = "operator";
 
@@ -25,8 +30,8 @@ const NOBODY_NAMED: &str = "operator";
 impl OperationLockService for Actions {
     async fn lock(&self, request: Request<wire::LockRequest>) -> Reply<wire::LockResponse> {
         act("Lock", request, async |context, message| {
-            context.service()?;
-            let operation_lock = self.set_lock(&context, message).await?;
+            context.service_name()?;
+            let operation_lock = with_twin(|| self.set_lock(&context, &message)).await?;
             Ok(wire::LockResponse { operation_lock: Some(operation_lock) })
         })
         .await
@@ -34,9 +39,34 @@ impl OperationLockService for Actions {
 
     async fn unlock(&self, request: Request<wire::UnlockRequest>) -> Reply<wire::UnlockResponse> {
         act("Unlock", request, async |context, message| {
-            context.service()?;
-            let lifted = self.lift_lock(&context, message).await?;
+            context.service_name()?;
+            let lifted = with_twin(|| self.lift_lock(&context, &message)).await?;
             Ok(wire::UnlockResponse { lifted })
+        })
+        .await
+    }
+
+    async fn list_operation_locks(
+        &self,
+        request: Request<wire::ListOperationLocksRequest>,
+    ) -> Reply<wire::ListOperationLocksResponse> {
+        act("ListOperationLocks", request, async |context, message| {
+            context.service_name()?;
+            let account_id = account_id(message.account_id)?;
+            let product = product_filter(message.product)?;
+            let lifted_too = message.show_lifted;
+            let list = format!("locks of {account_id} {product:?} {lifted_too}");
+            let page = self.page_tokens.page(&list, message.page_size, &message.page_token)?;
+            self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
+            let after = key_of(page.after.as_deref())?.unwrap_or(Uuid::nil());
+            let size = page.read_size();
+            let mut locks =
+                self.store.locks_after(account_id, after, product, lifted_too, size).await?;
+            let end = page.cut(&mut locks, |lock| lock.lock_id.to_string());
+            Ok(wire::ListOperationLocksResponse {
+                operation_locks: locks.into_iter().map(|lock| shown(account_id, lock)).collect(),
+                next_page_token: self.page_tokens.next(&list, end),
+            })
         })
         .await
     }
@@ -46,54 +76,75 @@ impl Actions {
     async fn set_lock(
         &self,
         context: &Context,
-        message: wire::LockRequest,
+        message: &wire::LockRequest,
     ) -> Result<wire::OperationLock, Error> {
         let account_id = account_id(message.account_id)?;
         let product = product(message.product)?;
-        let reason = reason(message.reason)?;
-        let locked_by = locked_by(message.locked_by)?;
+        let reason = reason(&message.reason)?;
+        let locked_by = locked_by(&message.locked_by)?;
+        let ticket = match self.repeat(context, "Lock", &message.request_id, message).await? {
+            Repeat::New(ticket) => ticket,
+            Repeat::Answered(lock_id) => return self.lock_again(account_id, &lock_id).await,
+        };
         for _ in 0..ATTEMPTS {
             let facts = self.facts_of(account_id, product).await?;
             let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
-            if let Some(lock) = instance.lock(&reason) {
+            if let Some(lock) = instance.lock(reason) {
+                self.record_unwritten(ticket.as_ref(), &lock.lock_id.to_string()).await?;
                 return Ok(reply(account_id, product, lock));
             }
             let lock = OperationLock {
-                reason: reason.clone(),
-                locked_by: locked_by.clone(),
-                locked_at: context.now,
-            };
-            let new = NewLock {
-                account_id,
-                product,
                 lock_id: context.new_id(),
-                reason: reason.clone(),
-                locked_by: locked_by.clone(),
+                reason: reason.to_owned(),
+                locked_by: locked_by.to_owned(),
                 locked_at: context.now,
-                stamp: stamp(context, Some(facts.newest_event_time())),
             };
-            if self.store.lock(new).await? {
+            let stamp = stamp(context, Some(facts.newest_event_time()));
+            let new = NewLock { account_id, product, lock: lock.clone(), stamp };
+            let record = ticket.as_ref().map(|ticket| ticket.about(&lock.lock_id.to_string()));
+            if self.store.lock(new, record).await? {
                 return Ok(reply(account_id, product, &lock));
             }
         }
         Err(Error::Contended)
     }
 
+    async fn lock_again(
+        &self,
+        account_id: AccountId,
+        lock_id: &str,
+    ) -> Result<wire::OperationLock, Error> {
+        let lock_id = Uuid::try_parse(lock_id).map_err(Error::internal)?;
+        let lock = self.store.stored_lock(account_id, lock_id).await?;
+        let lock = lock.ok_or_else(|| Error::internal("a recorded request is about no lock"))?;
+        Ok(shown(account_id, lock))
+    }
+
     async fn lift_lock(
         &self,
         context: &Context,
-        message: wire::UnlockRequest,
+        message: &wire::UnlockRequest,
     ) -> Result<bool, Error> {
         let account_id = account_id(message.account_id)?;
         let product = product(message.product)?;
-        let reason = reason(message.reason)?;
+        let reason = reason(&message.reason)?;
+        let ticket = match self.repeat(context, "Unlock", &message.request_id, message).await? {
+            Repeat::New(ticket) => ticket,
+            Repeat::Answered(outcome) => return Ok(outcome == LIFTED),
+        };
         let facts = self.facts_of(account_id, product).await?;
-        if facts.instance.as_ref().ok_or(Error::NotOpened(product))?.lock(&reason).is_none() {
-            return Ok(false);
+        let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
+        if instance.lock(reason).is_some() {
+            let stamp = stamp(context, Some(facts.newest_event_time()));
+            let reason = reason.to_owned();
+            let lifted = LiftedLock { account_id, product, reason, lifted_at: context.now, stamp };
+            let record = ticket.as_ref().map(|ticket| ticket.about(LIFTED));
+            if self.store.unlock(lifted, record).await? {
+                return Ok(true);
+            }
         }
-        let stamp = stamp(context, Some(facts.newest_event_time()));
-        let lifted = LiftedLock { account_id, product, reason, lifted_at: context.now, stamp };
-        self.store.unlock(lifted).await
+        self.record_unwritten(ticket.as_ref(), NONE_HELD).await?;
+        Ok(false)
     }
 
     async fn facts_of(&self, account_id: AccountId, product: Product) -> Result<Facts, Error> {
@@ -102,7 +153,7 @@ impl Actions {
 }
 
 /// A lower-case token, as the table's CHECK demands it.
-fn reason(text: String) -> Result<String, Error> {
+fn reason(text: &str) -> Result<&str, Error> {
     let token = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     let begins_with_letter = text.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
     if begins_with_letter && text.len() <= LONGEST && text.bytes().all(token) {
@@ -112,9 +163,9 @@ fn reason(text: String) -> Result<String, Error> {
     Err(Error::field("reason", rule))
 }
 
-fn locked_by(text: String) -> Result<String, Error> {
+fn locked_by(text: &str) -> Result<&str, Error> {
     if text.is_empty() {
-        return Ok(NOBODY_NAMED.to_owned());
+        return Ok(NOBODY_NAMED);
     }
     if text.chars().count() > LONGEST || text.chars().any(char::is_control) {
         return Err(Error::field(
@@ -132,5 +183,18 @@ fn reply(account_id: AccountId, product: Product, lock: &OperationLock) -> wire:
         reason: lock.reason.clone(),
         locked_by: lock.locked_by.clone(),
         lock_time: Some(timestamp(lock.locked_at)),
+        lift_time: None,
+    }
+}
+
+fn shown(account_id: AccountId, lock: StoredLock) -> wire::OperationLock {
+    let product = Product::from_name(&lock.product).map(billing::Product::from);
+    wire::OperationLock {
+        account_id: account_id.get(),
+        product: product.unwrap_or_default().into(),
+        reason: lock.reason,
+        locked_by: lock.locked_by,
+        lock_time: Some(timestamp(lock.locked_at)),
+        lift_time: lock.lifted_at.map(timestamp),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use cdn_activation::commands::dev::postgres::{Durability, Options, PrivatePostgres};
 use cdn_activation::storage;
@@ -15,6 +16,13 @@ static POSTGRES: OnceLock<PrivatePostgres> = OnceLock::new();
 /// The database that was migrated, as a model for all others.
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// The events wherever they are: the service numbers them, and moves them by that, whenever it likes.
+const ALL_EVENTS: &str = "
+    CREATE VIEW all_events AS
+    SELECT account_id, event_id, lane, event_time, type, data FROM event_outbox
+    UNION ALL
+    SELECT account_id, event_id, lane, event_time, type, data FROM event_log";
 
 /// A database of a test.
 #[derive(Clone, Debug)]
@@ -50,6 +58,10 @@ async fn migrated() -> String {
     let admin: PgConnectOptions = url("postgres").await.parse().expect("a URL");
     storage::create_database(&admin, "model").await.expect("created");
     storage::migrate(&url("model").await.parse().expect("a URL")).await.expect("migrated");
+    let model: PgConnectOptions = url("model").await.parse().expect("a URL");
+    let mut connection = model.connect().await.expect("the test server answers");
+    sqlx::raw_sql(ALL_EVENTS).execute(&mut connection).await.expect("a view");
+    connection.close().await.expect("closed");
     "model".to_owned()
 }
 
@@ -95,5 +107,31 @@ impl Database {
         let mut connection = self.connect().await;
         sqlx::raw_sql(statement).execute(&mut connection).await.expect("runs");
         connection.close().await.expect("closed");
+    }
+}
+
+impl Database {
+    /// Waits until a statement with this text waits for a lock.
+    pub async fn waits_for_a_lock(&self, text: &str) {
+        let mut connection = self.connect().await;
+        let waiting = async {
+            loop {
+                let waits: bool = sqlx::query_scalar(
+                    "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()
+                        AND wait_event_type = 'Lock' AND position($1 IN query) > 0)",
+                )
+                .bind(text)
+                .fetch_one(&mut connection)
+                .await
+                .expect("reads");
+                if waits {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        assert!(waited.is_ok(), "nobody waits for a lock with {text}");
     }
 }

@@ -79,8 +79,14 @@ impl Api {
         endpoint.connect().await.expect("the service listens")
     }
 
-    async fn caller(&self, account_id: Option<String>) -> Caller {
+    /// The same with the token, and an account where one is named.
+    pub async fn caller(&self, account_id: Option<String>) -> Caller {
         InterceptedService::new(self.channel().await, Calling { account_id })
+    }
+
+    /// A channel with the token, for operators.
+    pub async fn operator(&self) -> Caller {
+        self.caller(None).await
     }
 
     /// The CDN actions for an account.
@@ -135,14 +141,19 @@ impl Api {
         };
         change(&mut account);
         let account_id = account.account_id;
-        let create = operator::CreateAccountRequest { account: Some(account) };
+        let create =
+            operator::CreateAccountRequest { account: Some(account), request_id: String::new() };
         self.accounts().await.create_account(create).await.expect("created");
         self.key_of(account_id, policy).await
     }
 
     /// Another key of an account.
     pub async fn key_of(&self, account_id: i64, policy: &str) -> Key {
-        let create = operator::CreateAccessKeyRequest { account_id, policy: policy.to_owned() };
+        let create = operator::CreateAccessKeyRequest {
+            account_id,
+            policy: policy.to_owned(),
+            request_id: String::new(),
+        };
         let created =
             self.access_keys().await.create_access_key(create).await.expect("created").into_inner();
         Key {
@@ -174,6 +185,7 @@ impl Api {
             product: product.into(),
             reason: reason.to_owned(),
             locked_by: String::new(),
+            request_id: String::new(),
         };
         self.operation_locks().await.lock(lock).await.expect("locked");
     }
@@ -184,4 +196,22 @@ pub fn next_account_id() -> i64 {
     use std::sync::atomic::{AtomicI64, Ordering};
     static NEXT: AtomicI64 = AtomicI64::new(2_000_000_000_000_001);
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The status is exactly this refusal; the request id is in its metadata, too.
+pub fn assert_refusal(status: &Status, grpc: Code, code: &str, http: u16, message: &str) {
+    let request_id = status.metadata().get("x-request-id").expect("a request id");
+    let request_id = request_id.to_str().expect("visible characters").to_owned();
+    let (code, message) = (code.to_owned(), message.to_owned());
+    assert_eq!(refusal(status), GrpcRefusal { grpc, code, message, http, request_id });
+}
+
+/// The status says that this field of an operator request is wrong, and that no other is.
+pub fn assert_field_is_wrong(status: &Status, field: &str, description: &str) {
+    let message = format!("{field}: {description}");
+    assert_refusal(status, Code::InvalidArgument, "InvalidFields", 400, &message);
+    let violations = status.get_details_bad_request().expect("a BadRequest").field_violations;
+    let said: Vec<_> =
+        violations.iter().map(|wrong| (wrong.field.as_str(), wrong.description.as_str())).collect();
+    assert_eq!(said, [(field, description)]);
 }

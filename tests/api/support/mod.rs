@@ -1,14 +1,29 @@
 //! A running service for a test: its own database, its own accounts and keys, a clock whose hands
 //! can be moved.
 
+pub mod action_refusals;
 pub mod call;
+pub mod captures;
+pub mod commerce;
+pub mod connection;
+pub mod cutting_proxy;
 pub mod database;
+pub mod drafts;
+pub mod events;
 pub mod grpc;
+pub mod keys;
 pub mod leaves;
+pub mod operators;
+pub mod outbox;
+pub mod pages;
+pub mod process;
 pub mod proxy;
+pub mod raw_grpc;
 pub mod refusals;
 pub mod rest;
+pub mod scratch;
 pub mod seed;
+pub mod serve_process;
 pub mod setup;
 pub mod stored;
 pub mod wires;
@@ -40,6 +55,7 @@ pub struct Api {
     pub database: Database,
     /// The key that seals its secrets.
     pub sealing_key: SealingKey,
+    workers: bool,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
 }
@@ -48,6 +64,11 @@ impl Api {
     /// A service on a database of its own.
     pub async fn start() -> Self {
         Self::start_with(|_| {}).await
+    }
+
+    /// The same with no worker running: what holds at an instant must not depend on one.
+    pub async fn start_without_workers() -> Self {
+        Self::start_with(|settings| settings.workers = false).await
     }
 
     /// The same with other settings.
@@ -60,7 +81,10 @@ impl Api {
     /// Another replica on the same database, with the same clock.
     pub async fn replica(&self) -> Self {
         let clock = self.clock.clone();
-        Self::start_on(self.database.clone(), self.sealing_key.clone(), clock, |_| {}).await
+        let workers = self.workers;
+        let key = self.sealing_key.clone();
+        Self::start_on(self.database.clone(), key, clock, |settings| settings.workers = workers)
+            .await
     }
 
     /// A service on this database.
@@ -70,23 +94,21 @@ impl Api {
         clock: Clock,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let any = || "127.0.0.1:0".to_owned();
-        let mut settings = Settings {
-            addresses: Addresses { grpc: any(), rest: any(), ops: any() },
-            database: storage::Options {
-                url: database.url.parse().expect("a URL"),
-                connections: 8,
-            },
-            sealing_key: sealing_key.clone(),
-            service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
-            timestamp_window: chrono::Duration::minutes(15),
-            limits: Limits { minimum_balance: 0 },
-            overdue_grace: chrono::Duration::hours(24),
-            drain_delay: Duration::ZERO,
-            drain_timeout: Duration::from_secs(1),
-            clock: clock.clone(),
-        };
+        let (api, announced) = Self::start_unready(database, sealing_key, clock, change).await;
+        announced.await.expect("the service becomes ready");
+        api
+    }
+
+    /// A service on a database that may not be ready for it; the receiver hears when it is.
+    pub async fn start_unready(
+        database: Database,
+        sealing_key: SealingKey,
+        clock: Clock,
+        change: impl FnOnce(&mut Settings),
+    ) -> (Self, oneshot::Receiver<()>) {
+        let mut settings = settings(&database, sealing_key.clone(), clock.clone());
         change(&mut settings);
+        let workers = settings.workers;
         let server = Server::bind(settings).await.expect("free ports");
         let addresses = server.addresses().expect("bound");
         let (stop, stopped) = oneshot::channel();
@@ -95,15 +117,21 @@ impl Api {
             let stop = async {
                 stopped.await.ok();
             };
-            server.run(stop, move || announce.send(()).expect("the test waits")).await;
+            server.run(stop, move || announce.send(()).unwrap_or_default()).await;
         });
-        announced.await.expect("the service becomes ready");
-        Self { addresses, clock, database, sealing_key, stop: Some(stop), serving: Some(serving) }
+        let (stop, serving) = (Some(stop), Some(serving));
+        (Self { addresses, clock, database, sealing_key, workers, stop, serving }, announced)
     }
 
     /// Lets the business clock stand still at an instant, `2018-03-31T16:00:00Z`.
     pub fn at(&self, instant: &str) {
         self.clock.set_now(time::parse(instant).expect("an instant"));
+    }
+
+    /// The service's own way to its database, for workers that tests call.
+    pub fn store(&self) -> storage::Store {
+        let url = self.database.url.parse().expect("a URL");
+        storage::Store::connect_lazily(storage::Options { url, connections: 2 })
     }
 
     /// Stops it as SIGTERM does, and waits until it has ended.
@@ -118,5 +146,41 @@ impl Api {
     /// operators make them.
     pub async fn account(&self) -> Key {
         self.account_with(|_| {}).await
+    }
+
+    /// Asks it to stop, as SIGTERM does, without waiting; the handle ends with the service.
+    pub fn begin_stop(&mut self) -> JoinHandle<()> {
+        drop(self.stop.take());
+        self.serving.take().expect("it runs")
+    }
+}
+
+/// The settings of a service on this database: any free ports, everything else as it is shipped but
+/// for a drain that a test need not wait for.
+pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> Settings {
+    let any = || "127.0.0.1:0".to_owned();
+    Settings {
+        addresses: Addresses { grpc: any(), rest: any(), ops: any() },
+        database: storage::Options { url: database.url.parse().expect("a URL"), connections: 8 },
+        orders: None,
+        event_retention: chrono::Duration::days(7),
+        sealing_key,
+        service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
+        timestamp_window: chrono::Duration::minutes(15),
+        limits: Limits { minimum_balance: 0 },
+        overdue_grace: chrono::Duration::hours(24),
+        workers: true,
+        drain_delay: Duration::ZERO,
+        drain_timeout: Duration::from_secs(1),
+        clock,
+    }
+}
+
+/// Waits until a condition holds; panics where it still does not after a minute.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "still not so after a minute: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,191 +1,158 @@
-//! What stands between the service and its database when the network fails: a relay that cuts a
-//! connection around one chosen statement, once, or lets nobody through for a while. It reads just
-//! enough of PostgreSQL's protocol to tell statements.
+//! A connection that breaks when a test says so: a proxy before a server, on which replies are held
+//! back, connections cut off, and new ones turned away.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sqlx::postgres::PgConnectOptions;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
 
-/// When a connection is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// Before the statement reaches the server: it is never run.
-    BeforeTheStatement,
-    /// After it was run and committed, before the reply reaches the service.
-    BeforeTheReply,
+/// What is behind a proxy.
+#[derive(Clone)]
+enum Upstream {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
 }
 
-/// A statement that contains this text is cut so.
-type Fault = (&'static str, Cut);
-
-/// The relay. It ends when it is dropped.
+/// A running proxy.
+#[derive(Clone)]
 pub struct Proxy {
-    socket: PathBuf,
-    upstream: PathBuf,
-    faults: Arc<Mutex<Vec<Fault>>>,
-    /// False while nobody gets through.
-    up: watch::Sender<bool>,
-    accepting: Option<JoinHandle<()>>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    inner: Arc<Inner>,
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.up.send_replace(false);
-        if let Some(accepting) = self.accepting.take() {
-            accepting.abort();
-        }
-        std::fs::remove_dir_all(self.socket.parent().expect("our directory")).ok();
-    }
+struct Inner {
+    upstream: Upstream,
+    turns_away: AtomicBool,
+    connections: AtomicUsize,
+    holds_replies: watch::Sender<bool>,
+    cut: Mutex<CancellationToken>,
 }
 
 impl Proxy {
-    /// A relay in front of a database, and the database as it is seen through it.
-    pub fn before(database: &Database) -> (Self, Database) {
-        let direct: PgConnectOptions = database.url.parse().expect("a URL");
-        let (directory, port) =
-            (direct.get_socket().expect("a socket directory"), direct.get_port());
-        let name = format!(".s.PGSQL.{port}");
-        let ours = format!("cdn-activation-proxy-{}", cdn_activation::context::new_id().simple());
-        let ours = std::env::temp_dir().join(ours);
-        std::fs::create_dir(&ours).expect("a directory of our own");
-        let mut proxy = Self {
-            socket: ours.join(&name),
-            upstream: directory.join(&name),
-            faults: Arc::default(),
-            up: watch::Sender::new(true),
-            accepting: None,
+    /// Before a server on TCP.
+    pub async fn before(upstream: SocketAddr) -> Self {
+        Self::start(Upstream::Tcp(upstream)).await
+    }
+
+    /// Before a database; and the URL that leads through it.
+    pub async fn before_database(database: &Database) -> (Self, String) {
+        let options: PgConnectOptions = database.url.parse().expect("a URL");
+        let upstream = if let Some(directory) = options.get_socket() {
+            Upstream::Unix(directory.join(format!(".s.PGSQL.{}", options.get_port())))
+        } else {
+            let host = (options.get_host(), options.get_port());
+            let found = tokio::net::lookup_host(host).await.expect("a host").next();
+            Upstream::Tcp(found.expect("an address"))
         };
-        proxy.accept();
-        let database_name = direct.get_database().expect("a name");
-        let ours = ours.display();
-        let url = format!(
-            "postgres:///{database_name}?host={ours}&port={port}&user=postgres&sslmode=disable"
-        );
-        (proxy, Database { url })
+        let proxy = Self::start(upstream).await;
+        let (user, name) = (options.get_username(), options.get_database().expect("a name"));
+        let url = format!("postgres://{user}@{}/{name}?sslmode=disable", proxy.address);
+        (proxy, url)
     }
 
-    /// Cuts the next connection that runs a statement with this text in it; each call one.
-    pub fn cut(&self, statement: &'static str, cut: Cut) {
-        self.faults.lock().expect("not poisoned").push((statement, cut));
-    }
-
-    /// Whether every cut that was asked for has happened.
-    pub fn has_cut(&self) -> bool {
-        self.faults.lock().expect("not poisoned").is_empty()
-    }
-
-    /// Ends every connection; new ones are refused.
-    pub fn go_down(&mut self) {
-        self.up.send_replace(false);
-        self.accepting.take().expect("it was up").abort();
-    }
-
-    /// Lets everybody through again.
-    pub fn come_up(&mut self) {
-        self.up = watch::Sender::new(true);
-        std::fs::remove_file(&self.socket).expect("our own");
-        self.accept();
-    }
-
-    fn accept(&mut self) {
-        let listener = UnixListener::bind(&self.socket).expect("our directory");
-        let (upstream, faults, up) = (self.upstream.clone(), self.faults.clone(), self.up.clone());
-        self.accepting = Some(tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let relay = relay(client, upstream.clone(), faults.clone());
-                let mut up = up.subscribe();
-                tokio::spawn(async move {
-                    tokio::select! {
-                        () = relay => {}
-                        _ = up.wait_for(|up| !up) => {}
-                    }
-                });
+    async fn start(upstream: Upstream) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let inner = Arc::new(Inner {
+            upstream,
+            turns_away: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+            holds_replies: watch::Sender::new(false),
+            cut: Mutex::default(),
+        });
+        let accepting = Arc::clone(&inner);
+        tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.expect("accepts");
+                accepting.connections.fetch_add(1, Ordering::Relaxed);
+                if !accepting.turns_away.load(Ordering::Relaxed) {
+                    tokio::spawn(Arc::clone(&accepting).serve(client));
+                }
             }
-        }));
+        });
+        Self { address, inner }
+    }
+
+    /// How many connections were made to it so far, those turned away included.
+    pub fn connections(&self) -> usize {
+        self.inner.connections.load(Ordering::Relaxed)
+    }
+
+    /// From now on new connections are closed at once, or not any more.
+    pub fn turn_away(&self, turn_away: bool) {
+        self.inner.turns_away.store(turn_away, Ordering::Relaxed);
+    }
+
+    /// Cuts off every connection there is.
+    pub fn cut(&self) {
+        let mut cut = self.inner.cut.lock().expect("not poisoned");
+        cut.cancel();
+        *cut = CancellationToken::new();
+    }
+
+    /// Holds back what the server says, or lets it go. Requests pass.
+    pub fn hold_replies(&self, hold: bool) {
+        self.inner.holds_replies.send_replace(hold);
     }
 }
 
-/// Passes bytes both ways until an end closes or the connection is cut.
-async fn relay(client: UnixStream, upstream: impl AsRef<Path>, faults: Arc<Mutex<Vec<Fault>>>) {
-    let Ok(server) = UnixStream::connect(upstream).await else { return };
-    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
-        (client.into_split(), server.into_split());
-    let (mut asked, mut answered) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
-    let mut statements = Statements::default();
-    let mut swallow = false;
-    loop {
+impl Inner {
+    async fn serve(self: Arc<Self>, client: TcpStream) {
+        let cut = self.cut.lock().expect("not poisoned").clone();
+        client.set_nodelay(true).ok();
+        let (from_client, to_client) = client.into_split();
+        let held = self.holds_replies.subscribe();
+        let relaying = async {
+            match &self.upstream {
+                Upstream::Tcp(address) => {
+                    let Ok(server) = TcpStream::connect(address).await else { return };
+                    server.set_nodelay(true).ok();
+                    let (from_server, to_server) = server.into_split();
+                    relay(from_client, to_server, from_server, to_client, held).await;
+                }
+                Upstream::Unix(path) => {
+                    let Ok(server) = UnixStream::connect(path).await else { return };
+                    let (from_server, to_server) = server.into_split();
+                    relay(from_client, to_server, from_server, to_client, held).await;
+                }
+            }
+        };
         tokio::select! {
-            read = from_client.read(&mut asked) => {
-                let Ok(count @ 1..) = read else { return };
-                match statements.fault(&asked[..count], &faults) {
-                    Some(Cut::BeforeTheStatement) => return,
-                    Some(Cut::BeforeTheReply) => swallow = true,
-                    None => {}
-                }
-                if to_server.write_all(&asked[..count]).await.is_err() { return }
-            }
-            read = from_server.read(&mut answered) => {
-                let Ok(count @ 1..) = read else { return };
-                // ReadyForQuery ends what the server says to a statement: it has committed.
-                if swallow && answered[..count].ends_with(b"Z\0\0\0\x05I") { return }
-                if !swallow && to_client.write_all(&answered[..count]).await.is_err() { return }
-            }
+            biased; // what is let go after the cut does not come through
+            () = cut.cancelled() => {}
+            () = relaying => {}
         }
     }
 }
 
-/// The statements that a client has prepared, read off what it sends.
-#[derive(Default)]
-struct Statements {
-    unread: Vec<u8>,
-    started: bool,
-    prepared: HashMap<Vec<u8>, String>,
-}
-
-impl Statements {
-    /// The fault that strikes one of the statements that are run with these bytes.
-    fn fault(&mut self, bytes: &[u8], faults: &Mutex<Vec<Fault>>) -> Option<Cut> {
-        self.unread.extend_from_slice(bytes);
-        let mut found = None;
-        while let Some((kind, body)) = self.next_message() {
-            let mut texts = body.split(|byte| *byte == 0);
-            let (first, second) = (texts.next().unwrap_or(&[]), texts.next().unwrap_or(&[]));
-            match kind {
-                b'P' => {
-                    let text = String::from_utf8_lossy(second).into_owned();
-                    self.prepared.insert(first.to_vec(), text);
-                }
-                b'B' => {
-                    let text = self.prepared.get(second).map(String::as_str).unwrap_or_default();
-                    let mut faults = faults.lock().expect("not poisoned");
-                    let struck = faults.iter().position(|(part, _)| text.contains(part));
-                    found = struck.map(|index| faults.remove(index).1).or(found);
-                }
-                _ => {}
+async fn relay(
+    mut from_client: impl AsyncRead + Unpin,
+    mut to_server: impl AsyncWrite + Unpin,
+    mut from_server: impl AsyncRead + Unpin,
+    mut to_client: impl AsyncWrite + Unpin,
+    mut held: watch::Receiver<bool>,
+) {
+    let requests = tokio::io::copy(&mut from_client, &mut to_server);
+    let replies = async {
+        let mut bytes = vec![0; 16 * 1024];
+        while let Ok(length @ 1..) = from_server.read(&mut bytes).await {
+            held.wait_for(|held| !held).await.expect("the proxy has the sender");
+            if to_client.write_all(&bytes[..length]).await.is_err() {
+                return;
             }
         }
-        found
-    }
-
-    /// The type and the body of the next complete message. The first of a connection has no type.
-    fn next_message(&mut self) -> Option<(u8, Vec<u8>)> {
-        let at = usize::from(self.started);
-        let length = self.unread.get(at..at + 4)?.try_into().expect("four bytes");
-        let end = at + u32::from_be_bytes(length) as usize;
-        if self.unread.len() < end {
-            return None;
-        }
-        let message: Vec<u8> = self.unread.drain(..end).collect();
-        let kind = if self.started { message[0] } else { 0 };
-        self.started = true;
-        Some((kind, message[at + 4..].to_vec()))
+    };
+    tokio::select! {
+        _ = requests => {}
+        () = replies => {}
     }
 }

@@ -1,127 +1,200 @@
-//! The documented refusals of the actions, as both wires tell them: the rows of the product's
-//! tables that more than one test looks for.
+//! The refusals of the gateway, letter for letter as clients match on them (protocol, section 8), and
+//! the comparison of a whole reply with one, in either format. Written down a second time on purpose:
+//! nothing here reads the server's own table.
 
-use tonic::Code;
+use std::borrow::Cow;
 
-use super::wires::Refusal;
+use super::rest::Reply;
 
-const fn refusal(http: u16, code: &'static str, message: &'static str, grpc: Code) -> Refusal {
-    Refusal { http, code, message, grpc }
+/// A documented refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The documented code.
+    pub code: Cow<'static, str>,
+    /// The documented message.
+    pub message: Cow<'static, str>,
 }
 
-/// The account is a bid user.
-pub const BID_USER: Refusal = refusal(
-    403,
-    "Forbidden.BidUser",
-    "Bid user is limited to open service.",
-    Code::PermissionDenied,
-);
-/// The account belongs to the international site and is not allowed to open there.
-pub const INTL: Refusal = refusal(
-    403,
-    "Forbidden.Intl",
-    "User not authorized to open Intl service.",
-    Code::PermissionDenied,
-);
-/// CDN has been opened already.
-pub const CDN_HAS_OPENED: Refusal =
-    refusal(400, "CdnService.HasOpened", "Your cdn service has opened.", Code::AlreadyExists);
-/// DCDN has been opened already.
-pub const DCDN_HAS_OPENED: Refusal = refusal(
-    400,
-    "DcdnService.HasOpened",
-    "Your DCDN service has been activated.",
-    Code::AlreadyExists,
-);
-/// Real-name authentication is missing.
-pub const NO_REAL_NAME: Refusal = refusal(
-    400,
-    "NoRealNameAuthentication",
-    "Real name authentication is needed.",
-    Code::FailedPrecondition,
-);
-/// The user profile is incomplete: CDN's words.
-pub const PROFILE: Refusal = refusal(
-    400,
-    "FUWU_BIZ_COMMODITY_VERIFY_FAIL_USERPROFILECOMPLETE",
-    "MISSING_USERPROFILE",
-    Code::FailedPrecondition,
-);
-/// The user profile is incomplete: DCDN's words.
-pub const INCOMPLETE_INFORMATION: Refusal = refusal(
-    400,
-    "IncompleteInformation",
-    "Your information is incomplete. Complete your information before the operation.",
-    Code::FailedPrecondition,
-);
-/// There is no valid payment method.
-pub const PAYMENT_METHOD: Refusal = refusal(
-    400,
-    "FUWU_BIZ_COMMODITY_VERIFY_FAIL_INVALID_PAY_METHOD",
-    "INVALID_PAY_METHOD",
-    Code::FailedPrecondition,
-);
-/// The balance is below the minimum, or payment is overdue.
-pub const BALANCE: Refusal = refusal(
-    400,
-    "InsufficientBalance",
-    "Your account does not have enough balance.",
-    Code::FailedPrecondition,
-);
-/// The order could not be created.
-pub const ORDER: Refusal =
-    refusal(400, "LX_CREATE_ORDER_FAILED", "Create order failed", Code::Aborted);
-/// CDN has not been opened.
-pub const CDN_NOT_OPENED: Refusal = refusal(
-    403,
-    "CdnServiceNotFound",
-    "Your account does not open CDN service yet.",
-    Code::NotFound,
-);
-/// DCDN has not been opened.
-pub const DCDN_NOT_OPENED: Refusal = refusal(
-    403,
-    "DcdnServiceNotFound",
-    "Your account does not open DCDN service yet.",
-    Code::NotFound,
-);
-/// The service is suspended.
-pub const SUSPENDED: Refusal =
-    refusal(403, "OperationDenied", "Your CDN service is suspended.", Code::FailedPrecondition);
-/// Another change has not taken effect yet.
-pub const CHANGE_PENDING: Refusal = refusal(
-    400,
-    "FUWU_BIZ_COMMODITY_VERIFY_FAIL_HASORDER",
-    "You have an order not yet effective",
-    Code::FailedPrecondition,
-);
-/// The service cannot answer now.
-pub const UNAVAILABLE: Refusal = refusal(
-    503,
-    "ServiceUnavailable",
-    "The request has failed due to a temporary failure of the server.",
-    Code::Unavailable,
-);
-
-/// A value of OpenCdnService that cannot be opened with.
-pub const VALUE: Refusal = refusal(
-    400,
-    "InvalidInternetChargeType.ValueNotSupported",
-    "The specified value of parameter \"InternetChargeType\" is not valid.",
-    Code::InvalidArgument,
-);
-
-/// A parameter whose value cannot be used; the message names it.
-pub const fn invalid_parameter(message: &'static str) -> Refusal {
-    refusal(400, "InvalidParameter", message, Code::InvalidArgument)
+/// The format of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON.
+    Json,
+    /// XML.
+    Xml,
 }
 
-/// A parameter that is absent or empty.
-pub const fn missing(code: &'static str, message: &'static str) -> Refusal {
-    refusal(400, code, message, Code::InvalidArgument)
+const fn refusal(status: u16, code: &'static str, message: &'static str) -> Refusal {
+    Refusal { status, code: Cow::Borrowed(code), message: Cow::Borrowed(message) }
 }
 
-/// A value of `OpenDcdnService` that cannot be opened with; the message names the parameter.
-pub const fn invalid_component(message: &'static str) -> Refusal {
-    refusal(400, "InvalidComponent", message, Code::InvalidArgument)
+/// There is no such API version.
+pub const INVALID_VERSION: Refusal =
+    refusal(400, "InvalidVersion", "Specified parameter Version is not valid.");
+/// There is no such action in this version, or no such path.
+pub const ACTION_NOT_FOUND: Refusal = refusal(
+    404,
+    "InvalidAction.NotFound",
+    "Specified api is not found, please check your url and method.",
+);
+/// There is no such access key.
+pub const KEY_NOT_FOUND: Refusal =
+    refusal(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.");
+/// The access key is disabled.
+pub const KEY_INACTIVE: Refusal =
+    refusal(400, "InvalidAccessKeyId.Inactive", "Specified access key is disabled.");
+/// A security token came with a permanent key.
+pub const TOKEN_MISMATCH: Refusal = refusal(
+    400,
+    "InvalidSecurityToken.MismatchWithAccessKey",
+    "Specified SecurityToken mismatch with the AccessKey.",
+);
+/// The timestamp is not spelled as it must be.
+pub const TIMESTAMP_FORMAT: Refusal = refusal(
+    400,
+    "InvalidTimeStamp.Format",
+    "Specified time stamp or date value is not well formatted.",
+);
+/// The timestamp is too far from the clock.
+pub const TIMESTAMP_EXPIRED: Refusal =
+    refusal(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.");
+/// The signature is of another kind.
+pub const SIGNATURE_METHOD: Refusal =
+    refusal(400, "InvalidSignatureMethod", "Specified signature method is not valid.");
+/// The signature cannot be read, or does not cover what it must.
+pub const INCOMPLETE_SIGNATURE: Refusal = refusal(
+    400,
+    "IncompleteSignature",
+    "The request signature does not conform to Aliyun standards.",
+);
+/// The nonce was used before.
+pub const NONCE_USED: Refusal =
+    refusal(400, "SignatureNonceUsed", "Specified signature nonce was used already.");
+/// The key's policy does not allow the action.
+pub const FORBIDDEN: Refusal = refusal(
+    403,
+    "Forbidden.RAM",
+    "User not authorized to operate on the specified resource, or this API doesn't support RAM.",
+);
+/// `Format` is neither JSON nor XML.
+pub const INVALID_FORMAT: Refusal =
+    refusal(400, "InvalidParameter.Format", "Specified parameter format is not valid.");
+/// `Content-MD5` is another than that of the body.
+pub const CONTENT_MD5: Refusal = refusal(
+    400,
+    "ContentMD5NotMatched",
+    "Specified content md5 is not matched with your request body.",
+);
+/// Neither GET nor POST.
+pub const HTTP_METHOD: Refusal =
+    refusal(405, "UnsupportedHTTPMethod", "This http method is not supported.");
+/// The URI, the headers or the body are more than is read.
+pub const TOO_LARGE: Refusal = refusal(413, "RequestTooLarge", "The request is too large.");
+/// The body did not arrive in time.
+pub const TOO_SLOW: Refusal = refusal(408, "RequestTimeout", "The request did not arrive in time.");
+/// The product has been opened already.
+pub const HAS_OPENED: Refusal =
+    refusal(400, "CdnService.HasOpened", "Your cdn service has opened.");
+
+/// A parameter is absent or empty.
+pub fn missing(parameter: &str) -> Refusal {
+    Refusal {
+        status: 400,
+        code: format!("Missing{parameter}").into(),
+        message: format!("{parameter} is mandatory for this action.").into(),
+    }
+}
+
+/// The value of a parameter cannot be used.
+pub fn invalid(parameter: &str) -> Refusal {
+    Refusal {
+        status: 400,
+        code: "InvalidParameter".into(),
+        message: format!("The specified value of parameter \"{parameter}\" is not valid.").into(),
+    }
+}
+
+/// A V1 signature is another than the server's. Clients cut the text at its only colon and compare
+/// the rest with the string that they signed.
+pub fn signature_v1_does_not_match(string_to_sign: &str) -> Refusal {
+    let lead_in =
+        "Specified signature is not matched with our calculation. server string to sign is:";
+    Refusal {
+        status: 400,
+        code: "SignatureDoesNotMatch".into(),
+        message: format!("{lead_in}{string_to_sign}").into(),
+    }
+}
+
+/// A V3 signature is another than the server's.
+pub fn signature_v3_does_not_match(string_to_sign: &str, canonical_request: &str) -> Refusal {
+    let text = format!(
+        "Specified signature does not match our calculation. \
+         server StringToSign is [{string_to_sign}] server CanonicalRequest is [{canonical_request}]"
+    );
+    Refusal { status: 400, code: "SignatureDoesNotMatch".into(), message: text.into() }
+}
+
+/// Escapes a text for XML.
+pub fn xml_text(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+impl Format {
+    /// The content type, letter for letter: clients compare it.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json;charset=utf-8",
+            Self::Xml => "text/xml;charset=utf-8",
+        }
+    }
+}
+
+impl Refusal {
+    /// The whole body, its request id replaced.
+    pub fn body(&self, format: Format, host_id: &str) -> String {
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        match format {
+            Format::Json => format!(
+                r#"{{"RequestId":"REQUEST-ID","HostId":{},"Code":{},"Message":{}}}"#,
+                text(host_id),
+                text(&self.code),
+                text(&self.message),
+            ),
+            Format::Xml => format!(
+                "<?xml version='1.0' encoding='UTF-8'?><Error><RequestId>REQUEST-ID</RequestId>\
+                 <HostId>{}</HostId><Code>{}</Code><Message>{}</Message></Error>",
+                xml_text(host_id),
+                xml_text(&self.code),
+                xml_text(&self.message),
+            ),
+        }
+    }
+}
+
+impl Reply {
+    /// It is this refusal and nothing else, in this format: status, content type, request id, body.
+    pub fn is(&self, format: Format, refusal: &Refusal) -> &Self {
+        self.is_from("127.0.0.1", format, refusal)
+    }
+
+    /// The same where the client addressed another host.
+    pub fn is_from(&self, host_id: &str, format: Format, refusal: &Refusal) -> &Self {
+        assert!(!self.body.is_empty(), "no body: {self:?}; expected {refusal:?}");
+        assert_eq!(
+            (self.status, self.body_without_request_id()),
+            (refusal.status, refusal.body(format, host_id)),
+        );
+        assert_eq!(self.headers["content-type"], format.content_type());
+        self
+    }
+
+    /// It succeeded with this body, in this format; the request id replaced.
+    pub fn says(&self, format: Format, body: &str) -> &Self {
+        assert_eq!((self.status, self.body_without_request_id()), (200, body.to_owned()));
+        assert_eq!(self.headers["content-type"], format.content_type());
+        self
+    }
 }

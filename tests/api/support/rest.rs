@@ -2,6 +2,7 @@
 //! percent-encoding, its own signer, its own HTTP. What it sends byte for byte can be chosen.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -77,7 +78,11 @@ pub fn sign_v1(method: &str, parameters: &Parameters, secret: &str) -> String {
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+        .collect()
 }
 
 /// A nonce that no other request has.
@@ -131,6 +136,7 @@ impl Api {
     }
 
     /// Adds the signature.
+    #[expect(clippy::unused_self, reason = "reads like the ways to send")]
     pub fn sign(&self, key: &Key, method: &str, mut parameters: Parameters) -> Parameters {
         let signature = sign_v1(method, &parameters, &key.secret);
         parameters.insert("Signature".to_owned(), signature);
@@ -159,8 +165,16 @@ impl Api {
         ]);
         headers.extend(given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let names = headers.keys().cloned().collect::<Vec<_>>().join(";");
-        let lines: String =
-            headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let lines: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| {
+                format!(
+                    "{name}:{value}
+"
+                )
+            })
+            .collect();
+        let lines = lines.concat();
         let hash = &headers["x-acs-content-sha256"];
         let canonical = format!("{method}\n/\n{}\n{lines}\n{names}\n{hash}", self::query(query));
         let to_sign = format!("ACS3-HMAC-SHA256\n{}", hex(&Sha256::digest(canonical)));
@@ -196,10 +210,10 @@ impl Api {
             self.addresses.rest
         );
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(head, "{name}: {value}\r\n").expect("a String takes any text");
         }
         if !body.is_empty() || method == "POST" {
-            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            write!(head, "Content-Length: {}\r\n", body.len()).expect("a String takes any text");
         }
         let request = [head.as_bytes(), b"\r\n", body].concat();
         self.send_raw(&request).await
@@ -208,17 +222,22 @@ impl Api {
     /// These bytes, as they are. The request must ask for the connection to be closed, or be
     /// refused so.
     pub async fn send_raw(&self, request: &[u8]) -> Reply {
-        let mut stream =
-            TcpStream::connect(self.addresses.rest).await.expect("the service listens");
-        stream.write_all(request).await.expect("sent");
-        let mut reply = Vec::new();
-        stream.read_to_end(&mut reply).await.expect("answered");
-        Reply::parse(&reply)
+        Reply::of(self.addresses.rest, request).await
     }
 }
 
 impl Reply {
-    fn parse(bytes: &[u8]) -> Self {
+    /// What the listener at this address replies to these bytes on a connection of their own.
+    pub async fn of(address: std::net::SocketAddr, request: &[u8]) -> Self {
+        let mut stream = TcpStream::connect(address).await.expect("the service listens");
+        stream.write_all(request).await.expect("sent");
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).await.expect("answered");
+        Self::parse(&reply)
+    }
+
+    /// Reads a reply off the wire.
+    pub fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
         let (head, body) =
             text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP: {text:?}"));

@@ -1,11 +1,11 @@
 //! Accounts in a given state: what operators, the worker and the years would have made of them,
 //! written through the storage functions of the service itself wherever there is one.
 
-use cdn_activation::domain::event::{AnyChargeType, Stamp};
+use cdn_activation::domain::event::{AnyChargeType, ChangeNotice, Stamp};
 use cdn_activation::domain::opening::Terms;
 use cdn_activation::domain::{AccountId, ChargeType, Facts, Product, WebsocketChargeType, time};
 use cdn_activation::proto::{billing, operator::v1 as operator};
-use cdn_activation::storage::{self, Opening, ScheduledChange, Store};
+use cdn_activation::storage::{Opening, ScheduledChange, Store};
 
 use super::Api;
 use super::rest::Key;
@@ -28,14 +28,9 @@ pub const fn websocket(
 }
 
 impl Api {
-    fn store(&self) -> Store {
-        let url = self.database.url.parse().expect("a URL");
-        Store::connect_lazily(storage::Options { url, connections: 1 })
-    }
-
     /// Schedules changes, oldest first, as an operator may: any type for any instant. Those before
     /// the last of a kind count as settled, as the worker leaves them behind.
-    pub async fn schedule(&self, key: &Key, product: Product, changes: &[Dated]) {
+    pub async fn schedule_dated(&self, key: &Key, product: Product, changes: &[Dated]) {
         let store = self.store();
         for (charge_type, submitted, effective) in changes {
             self.settle_all(key, product, *charge_type).await;
@@ -43,14 +38,16 @@ impl Api {
             let change = ScheduledChange {
                 account_id: facts.account.account_id,
                 account_version: facts.account.version,
-                product,
-                change_id: cdn_activation::context::new_id(),
-                charge_type: *charge_type,
+                notice: ChangeNotice {
+                    change_id: cdn_activation::context::new_id(),
+                    product,
+                    charge_type: *charge_type,
+                    effective_time: time::parse(effective).expect("an instant"),
+                },
                 submitted_at: time::parse(submitted).expect("an instant"),
-                effective_time: time::parse(effective).expect("an instant"),
                 stamp: self.stamp(&facts),
             };
-            assert!(store.schedule_change(change).await.expect("written"), "{effective}");
+            assert!(store.schedule_change(change, None).await.expect("written"), "{effective}");
         }
         store.close().await;
     }
@@ -88,6 +85,7 @@ impl Api {
             opening_time: time::parse(at).expect("an instant"),
             ordered_at: self.clock.wire_now(),
             stamp: self.stamp(&facts),
+            has_intent: false,
         };
         assert!(store.open_instance(opening).await.expect("written"));
         store.close().await;
@@ -105,7 +103,11 @@ impl Api {
         let mut account =
             accounts.get_account(read).await.expect("read").into_inner().account.expect("one");
         change(&mut account);
-        let update = operator::UpdateAccountRequest { account: Some(account), update_mask: None };
+        let update = operator::UpdateAccountRequest {
+            account: Some(account),
+            update_mask: None,
+            request_id: String::new(),
+        };
         accounts.update_account(update).await.expect("updated");
     }
 
@@ -115,6 +117,7 @@ impl Api {
             account_id: key.account_id,
             product: product.into(),
             reason: reason.to_owned(),
+            request_id: String::new(),
         };
         let reply = self.operation_locks().await.unlock(unlock).await.expect("unlocked");
         assert!(reply.into_inner().lifted, "{reason} held");

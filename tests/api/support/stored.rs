@@ -25,7 +25,7 @@ pub const OPENED_BY_ANOTHER: &str = "
     FROM accounts
     WHERE account_id = $1";
 
-/// A row of `event_outbox`.
+/// An event as it is stored.
 #[derive(Debug, FromRow)]
 pub struct StoredEvent {
     /// Where it is numbered.
@@ -52,7 +52,7 @@ impl Database {
         let mut connection = self.connect().await;
         sqlx::query_as(
             "SELECT lane, event_time, type, data
-             FROM event_outbox
+             FROM all_events
              WHERE account_id = $1
                  AND type NOT IN ('activation.account.changed', 'activation.access_key.changed')
              ORDER BY event_time, event_id",
@@ -77,7 +77,7 @@ impl Database {
             "SELECT
                  (SELECT count(*) FROM instances WHERE account_id = $1),
                  (SELECT count(*) FROM orders WHERE account_id = $1),
-                 (SELECT count(*) FROM event_outbox
+                 (SELECT count(*) FROM all_events
                   WHERE account_id = $1 AND type = 'activation.instance.opened')",
         )
         .bind(account_id)

@@ -115,7 +115,7 @@ impl Api {
     }
 
     /// It is refused so: in JSON, in XML and over gRPC.
-    pub async fn refuses(&self, key: &Key, given: &str, expected: &Refusal) {
+    pub async fn refuses_everywhere(&self, key: &Key, given: &str, expected: &Refusal) {
         let Refusal { http, code, message, .. } = *expected;
         let json = self.get(key, given).await;
         assert!(json.body.contains(&format!("\"{code}\"")), "{given}: {code}, not {}", json.body);

@@ -145,6 +145,9 @@ class Suite:
             if row.is_grpc:
                 for scenario in (grpc_scenarios.callers_and_accounts, grpc_scenarios.wire, grpc_scenarios.operators):
                     self._attempt(trial, scenario)
+                import operator_scenarios
+
+                self._attempt(self._trial(world, row), operator_scenarios.a_working_day)
             else:
                 self._attempt(trial, access_scenarios.keys_and_policies)
                 self._attempt(trial, access_scenarios.versions_and_actions)

@@ -1,0 +1,59 @@
+//! An operator's change of a charge type: any type, for any future instant.
+
+use super::account::{Facts, Product};
+use super::charge_type::{Charge, effective_time};
+use super::event::AnyChargeType;
+use super::time::Time;
+use super::timeline::{Change, Timeline};
+use crate::error::Error;
+
+/// What is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// From when the new charge type holds.
+    pub effective_time: Time,
+    /// A change that has taken effect and whose event is still to be written first, with its charge
+    /// type.
+    pub settle: Option<Change<AnyChargeType>>,
+}
+
+/// What scheduling a change leads to. Without an instant the rule of the type in force decides.
+pub fn decide(
+    facts: &Facts,
+    product: Product,
+    charge_type: AnyChargeType,
+    asked: Option<Time>,
+    now: Time,
+) -> Result<Schedule, Error> {
+    if asked.is_some_and(|asked| asked <= now) {
+        return Err(Error::field("effective_time", "is not in the future"));
+    }
+    let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
+    match charge_type {
+        AnyChargeType::Internet(_) => {
+            schedule(&instance.internet, asked, now, AnyChargeType::Internet)
+        }
+        AnyChargeType::Websocket(_) => {
+            let none = || {
+                Error::field("websocket_charge_type", "the instance charges no WebSocket traffic")
+            };
+            let timeline = instance.websocket.as_ref().ok_or_else(none)?;
+            schedule(timeline, asked, now, AnyChargeType::Websocket)
+        }
+    }
+}
+
+fn schedule<T: Charge>(
+    timeline: &Timeline<T>,
+    asked: Option<Time>,
+    now: Time,
+    any: fn(T) -> AnyChargeType,
+) -> Result<Schedule, Error> {
+    let in_force = timeline.in_force(now);
+    if in_force.next.is_some() {
+        return Err(Error::ChangePending);
+    }
+    let settle = timeline.due(now).map(|change| change.map(any));
+    let effective_time = asked.unwrap_or_else(|| effective_time(in_force.current, now));
+    Ok(Schedule { effective_time, settle })
+}

@@ -1,0 +1,117 @@
+//! The task behind the feed: it follows the heads of the log, brings what is new into the ring and
+//! tells the followers. Woken by the database where that can wake, and by a timer in any case.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::ring::Numbered;
+use super::{Feed, Positions, lane_number, positions, require_no_gap, rows};
+use crate::domain::event::LANES;
+use crate::error::Error;
+use crate::storage::Store;
+use crate::workers::Told;
+
+/// How often the heads are read when nobody calls.
+const POLL: Duration = Duration::from_millis(400);
+/// A pause before the connection that listens is made again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(2);
+/// How many of a lane's newest events are read into the ring at most; those who are further behind
+/// read from the database.
+const FURTHEST: i64 = 8192;
+/// Events that are read at once.
+const BATCH: usize = 512;
+
+impl Feed {
+    /// Follows the log until shutdown.
+    pub async fn run(self) {
+        let shutdown = self.0.shutdown.clone();
+        let called = Arc::new(Notify::new());
+        tokio::select! {
+            () = self.follow(&called) => {}
+            () = listen(&self.0.store, &called) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+
+    async fn follow(&self, called: &Notify) {
+        let mut told = Told::new("the event log is not read");
+        loop {
+            told.outcome(self.catch_up().await);
+            tokio::select! {
+                () = called.notified() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    /// Reads what is new into the ring, then tells where the heads are.
+    async fn catch_up(&self) -> Result<(), Error> {
+        let lanes = self.0.store.lanes().await?;
+        let heads = positions(&lanes, |lane| lane.last_position);
+        if *self.0.heads.borrow() == Some(heads) {
+            return Ok(());
+        }
+        let is_first = self.0.heads.borrow().is_none();
+        for lane in 0..LANES {
+            let (reached, newest) = (self.ring().head(lane), heads.0[lane]);
+            if is_first || newest < reached {
+                self.ring_mut().restart(lane, newest);
+            } else if newest - reached > FURTHEST {
+                self.ring_mut().restart(lane, newest - FURTHEST);
+            }
+            self.fill(lane, newest).await?;
+        }
+        self.publish(heads);
+        Ok(())
+    }
+
+    /// Brings a lane of the ring up to a position.
+    async fn fill(&self, lane: usize, newest: i64) -> Result<(), Error> {
+        let mut reached = self.ring().head(lane);
+        while reached < newest {
+            let page = self.0.store.log_page(lane_number(lane), reached, rows(BATCH), None).await?;
+            if page.expired_position > reached {
+                // Those who need what is gone are told so by the database.
+                self.ring_mut().restart(lane, newest);
+                return Ok(());
+            }
+            require_no_gap(lane, reached, newest, BATCH, &page)?;
+            let events = page.events.into_iter().take_while(|event| event.position <= newest);
+            let events: Vec<_> = events.map(|event| Numbered::new(lane, event)).collect();
+            let mut ring = self.ring_mut();
+            for event in events {
+                ring.push(event);
+            }
+            reached = ring.head(lane);
+        }
+        Ok(())
+    }
+
+    fn publish(&self, heads: Positions) {
+        self.0.heads.send_replace(Some(heads));
+    }
+
+    fn ring_mut(&self) -> std::sync::RwLockWriteGuard<'_, super::Ring> {
+        self.0.ring.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Passes calls of the database on, for ever.
+async fn listen(store: &Store, called: &Notify) {
+    let mut told = Told::new("no wake-up calls for events, which are polled instead");
+    loop {
+        match store.listen().await {
+            Ok(mut listener) => {
+                told.outcome(Ok(()));
+                called.notify_one(); // there may have been calls before
+                while listener.called().await {
+                    called.notify_one();
+                }
+            }
+            Err(error) => told.outcome(Err(error)),
+        }
+        tokio::time::sleep(LISTEN_AGAIN).await;
+    }
+}

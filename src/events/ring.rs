@@ -1,0 +1,187 @@
+//! The newest events of all lanes, in memory: what followers that keep up read. Bounded in number
+//! and in bytes; the event that came in first goes first.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::domain::AccountId;
+use crate::domain::event::LANES;
+use crate::proto::convert::timestamp;
+use crate::proto::event;
+use crate::proto::events::v1 as wire;
+use crate::storage::LoggedEvent;
+
+/// Most events that are kept.
+const MOST_EVENTS: usize = 16_384;
+/// Most bytes that they may take, as counted by [`Numbered::bytes`].
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// Most events that one look passes over in search of an account's.
+const MOST_LOOKED_AT: usize = 1024;
+/// The CloudEvents source of every event.
+const SOURCE: &str = "//cdn-activation";
+/// What an event takes beside its texts and payload: the message and the places that hold it.
+const OVERHEAD: usize = 320;
+
+/// An event with its place.
+#[derive(Debug)]
+pub struct Numbered {
+    /// Its lane.
+    pub lane: usize,
+    /// Its position in the lane.
+    pub position: i64,
+    /// What followers receive.
+    pub event: wire::Event,
+    bytes: usize,
+}
+
+impl Numbered {
+    /// An event as the log has it. A payload that cannot be read is our fault, and logged; the event
+    /// is told without it: it happened, and those after it must not wait.
+    pub(super) fn new(lane: usize, logged: LoggedEvent) -> Self {
+        let (position, account_id) = (logged.position, logged.account_id);
+        let bytes = OVERHEAD + logged.data.len() * 2 + logged.type_name.len();
+        let data = event::decode(&logged.data);
+        if let Err(error) = &data {
+            tracing::error!(lane, position, %error, "the payload of an event cannot be read");
+        }
+        let event = wire::Event {
+            id: logged.event_id.to_string(),
+            source: SOURCE.to_owned(),
+            r#type: logged.type_name,
+            subject: format!("accounts/{account_id}"),
+            time: Some(timestamp(logged.time)),
+            account_id,
+            data: data.ok(),
+        };
+        Self { lane, position, event, bytes }
+    }
+}
+
+/// Some events of a lane.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub events: Vec<Arc<Numbered>>,
+    /// The position up to which everything has been looked at.
+    pub passed: i64,
+}
+
+/// Positions of a lane that follow each other, in memory.
+#[derive(Debug, Default)]
+struct HeldLane {
+    /// The newest position that is not here, or no longer: the first event has the next one.
+    before: i64,
+    events: VecDeque<Arc<Numbered>>,
+}
+
+/// The newest events.
+#[derive(Debug, Default)]
+pub(super) struct Ring {
+    lanes: [HeldLane; LANES],
+    /// The lanes of the events in the order in which they came in.
+    arrivals: VecDeque<usize>,
+    bytes: usize,
+}
+
+impl Ring {
+    /// The newest position of a lane that is here.
+    pub fn head(&self, lane: usize) -> i64 {
+        let lane = &self.lanes[lane];
+        lane.events.back().map_or(lane.before, |event| event.position)
+    }
+
+    /// Forgets a lane; it goes on after a position.
+    pub fn restart(&mut self, lane: usize, before: i64) {
+        self.arrivals.retain(|arrival| *arrival != lane);
+        let held =
+            std::mem::replace(&mut self.lanes[lane], HeldLane { before, events: VecDeque::new() });
+        self.bytes -= held.events.iter().map(|event| event.bytes).sum::<usize>();
+    }
+
+    /// Adds the event after the head of its lane.
+    pub fn push(&mut self, event: Numbered) {
+        debug_assert_eq!(event.position, self.head(event.lane) + 1);
+        self.bytes += event.bytes;
+        self.arrivals.push_back(event.lane);
+        self.lanes[event.lane].events.push_back(Arc::new(event));
+        while self.arrivals.len() > MOST_EVENTS || self.bytes > MOST_BYTES {
+            let Some(oldest) = self.arrivals.pop_front() else { break };
+            let lane = &mut self.lanes[oldest];
+            if let Some(event) = lane.events.pop_front() {
+                lane.before = event.position;
+                self.bytes -= event.bytes;
+            }
+        }
+    }
+
+    /// At most `limit` events of a lane after a position, of all accounts or of one; `None` where
+    /// the ring begins later than that.
+    pub fn after(
+        &self,
+        lane: usize,
+        after: i64,
+        limit: usize,
+        account_id: Option<AccountId>,
+    ) -> Option<Held> {
+        let lane = &self.lanes[lane];
+        let skipped = usize::try_from(after.checked_sub(lane.before)?).ok()?;
+        let mut held = Held { events: Vec::new(), passed: after };
+        for event in lane.events.iter().skip(skipped).take(MOST_LOOKED_AT) {
+            if held.events.len() == limit {
+                break;
+            }
+            held.passed = event.position;
+            if account_id.is_none_or(|account_id| event.event.account_id == account_id.get()) {
+                held.events.push(Arc::clone(event));
+            }
+        }
+        Some(held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(lane: usize, position: i64, account_id: i64, bytes: usize) -> Numbered {
+        let event = wire::Event { account_id, ..Default::default() };
+        Numbered { lane, position, event, bytes }
+    }
+
+    fn positions(held: &Held) -> Vec<i64> {
+        held.events.iter().map(|event| event.position).collect()
+    }
+
+    #[test]
+    fn a_lane_is_read_from_where_it_is_held() {
+        let mut ring = Ring::default();
+        ring.restart(3, 10);
+        for position in 11..=15 {
+            ring.push(event(3, position, position % 2 + 1, 1));
+        }
+        assert!(ring.after(3, 9, 10, None).is_none(), "the database has what came before");
+        assert_eq!(positions(&ring.after(3, 10, 10, None).unwrap()), [11, 12, 13, 14, 15]);
+        let part = ring.after(3, 12, 2, None).unwrap();
+        assert_eq!((positions(&part), part.passed), (vec![13, 14], 14));
+        let of_one = ring.after(3, 10, 10, AccountId::new(2)).unwrap();
+        assert_eq!((positions(&of_one), of_one.passed), (vec![11, 13, 15], 15));
+        let nothing = ring.after(3, 15, 10, None).unwrap();
+        assert_eq!((positions(&nothing), nothing.passed), (vec![], 15));
+        // A position that this process has not heard of yet: nothing after it, and no step back.
+        assert_eq!(ring.after(3, 20, 10, None).unwrap().passed, 20);
+    }
+
+    #[test]
+    fn the_ring_is_bounded_in_number_and_in_bytes() {
+        let mut ring = Ring::default();
+        for position in 1..=20_000 {
+            ring.push(event(0, position, 1, 1));
+        }
+        assert_eq!((ring.arrivals.len(), ring.lanes[0].events.len()), (MOST_EVENTS, MOST_EVENTS));
+        assert_eq!(ring.lanes[0].before, 20_000 - 16_384);
+        ring.push(event(1, 1, 1, MOST_BYTES));
+        assert_eq!((ring.bytes, ring.lanes[0].events.len()), (MOST_BYTES, 0));
+        assert_eq!((ring.head(0), ring.head(1)), (20_000, 1));
+        ring.restart(1, 7);
+        assert_eq!((ring.bytes, ring.arrivals.len(), ring.head(1)), (0, 0, 7));
+    }
+}

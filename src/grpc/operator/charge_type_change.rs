@@ -1,0 +1,228 @@
+//! `ChargeTypeChangeService`: changes of any type, for any future instant.
+
+use tonic::Request;
+use uuid::Uuid;
+
+use super::repeat::{Repeat, with_twin};
+use super::{account_id, key_of, product, product_filter, stamp};
+use crate::context::Context;
+use crate::domain::event::{AnyChargeType, ChangeNotice, Stamp};
+use crate::domain::{AccountId, Requested, Time, scheduling};
+use crate::error::Error;
+use crate::grpc::{Actions, Reply, act};
+use crate::proto::billing::v1 as billing;
+use crate::proto::convert::{
+    requested_charge_type, requested_websocket_charge_type, time_of, timestamp,
+};
+use crate::proto::operator::v1 as wire;
+use crate::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeService;
+use crate::proto::operator::v1::schedule_charge_type_change_request::ChargeType as Given;
+use crate::storage::{CancelledChange, ScheduledChange, StoredChange};
+
+/// How often a change is decided again because others wrote in between.
+const ATTEMPTS: u32 = 16;
+
+#[tonic::async_trait]
+impl ChargeTypeChangeService for Actions {
+    async fn schedule_charge_type_change(
+        &self,
+        request: Request<wire::ScheduleChargeTypeChangeRequest>,
+    ) -> Reply<wire::ScheduleChargeTypeChangeResponse> {
+        act("ScheduleChargeTypeChange", request, async |context, message| {
+            context.service_name()?;
+            let change = with_twin(|| self.schedule(&context, &message)).await?;
+            let change = shown(&change, context.now);
+            Ok(wire::ScheduleChargeTypeChangeResponse { charge_type_change: Some(change) })
+        })
+        .await
+    }
+
+    async fn cancel_charge_type_change(
+        &self,
+        request: Request<wire::CancelChargeTypeChangeRequest>,
+    ) -> Reply<wire::CancelChargeTypeChangeResponse> {
+        act("CancelChargeTypeChange", request, async |context, message| {
+            context.service_name()?;
+            let change = with_twin(|| self.cancel(&context, &message)).await?;
+            let change = shown(&change, context.now);
+            Ok(wire::CancelChargeTypeChangeResponse { charge_type_change: Some(change) })
+        })
+        .await
+    }
+
+    async fn list_charge_type_changes(
+        &self,
+        request: Request<wire::ListChargeTypeChangesRequest>,
+    ) -> Reply<wire::ListChargeTypeChangesResponse> {
+        act("ListChargeTypeChanges", request, async |context, message| {
+            context.service_name()?;
+            let account_id = account_id(message.account_id)?;
+            let product = product_filter(message.product)?;
+            let list = format!("changes of {account_id} {product:?}");
+            let page = self.page_tokens.page(&list, message.page_size, &message.page_token)?;
+            self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
+            let after = key_of(page.after.as_deref())?.unwrap_or(Uuid::nil());
+            let size = page.read_size();
+            let mut changes = self.store.changes_after(account_id, after, product, size).await?;
+            let end = page.cut(&mut changes, |change| change.notice.change_id.to_string());
+            Ok(wire::ListChargeTypeChangesResponse {
+                charge_type_changes: changes
+                    .iter()
+                    .map(|change| shown(change, context.now))
+                    .collect(),
+                next_page_token: self.page_tokens.next(&list, end),
+            })
+        })
+        .await
+    }
+}
+
+impl Actions {
+    async fn existing_change(
+        &self,
+        account_id: AccountId,
+        change_id: Uuid,
+    ) -> Result<StoredChange, Error> {
+        self.store.change(account_id, change_id).await?.ok_or(Error::ChangeNotFound)
+    }
+
+    /// Schedules as a Modify does: read, decide, settle what is due, write; and again where others
+    /// wrote in between.
+    async fn schedule(
+        &self,
+        context: &Context,
+        message: &wire::ScheduleChargeTypeChangeRequest,
+    ) -> Result<StoredChange, Error> {
+        let account_id = account_id(message.account_id)?;
+        let product = product(message.product)?;
+        let charge_type = charge_type(message.charge_type)?;
+        let asked = message.effective_time.as_ref().map(effective_time).transpose()?;
+        let method = "ScheduleChargeTypeChange";
+        let ticket = match self.repeat(context, method, &message.request_id, message).await? {
+            Repeat::New(ticket) => ticket,
+            Repeat::Answered(id) => return self.existing_change(account_id, change_id(&id)?).await,
+        };
+        let change_id = context.new_id();
+        let record = ticket.map(|ticket| ticket.about(&change_id.to_string()));
+        for _ in 0..ATTEMPTS {
+            let facts =
+                self.store.facts(account_id, product).await?.ok_or(Error::AccountNotFound)?;
+            let schedule = scheduling::decide(&facts, product, charge_type, asked, context.now)?;
+            let settled = self.settle(context, product, &facts, schedule.settle).await?;
+            let Some(newest) = settled else { continue };
+            let stamp = stamp(context, Some(newest));
+            let effective_time = schedule.effective_time;
+            let change = ScheduledChange {
+                account_id,
+                account_version: facts.account.version,
+                notice: ChangeNotice { change_id, product, charge_type, effective_time },
+                submitted_at: context.now,
+                stamp,
+            };
+            if self.store.schedule_change(change, record.clone()).await? {
+                return Ok(stored(change, stamp));
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    async fn cancel(
+        &self,
+        context: &Context,
+        message: &wire::CancelChargeTypeChangeRequest,
+    ) -> Result<StoredChange, Error> {
+        let account_id = account_id(message.account_id)?;
+        let change_id = change_id(&message.change_id)?;
+        let method = "CancelChargeTypeChange";
+        let repeat = self.repeat(context, method, &message.request_id, message).await?;
+        let Repeat::New(ticket) = repeat else {
+            return self.existing_change(account_id, change_id).await;
+        };
+        for _ in 0..ATTEMPTS {
+            let change = self.existing_change(account_id, change_id).await?;
+            if change.cancelled_at.is_some() {
+                self.record_unwritten(ticket.as_ref(), &message.change_id).await?;
+                return Ok(change);
+            }
+            if change.notice.effective_time <= context.now {
+                return Err(Error::ChangeInForce);
+            }
+            let cancelled = CancelledChange {
+                account_id,
+                notice: change.notice,
+                cancelled_at: context.now,
+                stamp: stamp(context, Some(change.event_time)),
+            };
+            let record = ticket.as_ref().map(|ticket| ticket.about(&message.change_id));
+            if self.store.cancel_change(cancelled, record).await? {
+                return Ok(StoredChange { cancelled_at: Some(context.now), ..change });
+            }
+        }
+        Err(Error::Contended)
+    }
+}
+
+fn change_id(text: &str) -> Result<Uuid, Error> {
+    Uuid::try_parse(text).map_err(|_| Error::field("change_id", "is not the id of a change"))
+}
+
+fn charge_type(given: Option<Given>) -> Result<AnyChargeType, Error> {
+    let known = match given {
+        None => return Err(Error::field("charge_type", "is required")),
+        Some(Given::InternetChargeType(number)) => match requested_charge_type(number) {
+            Requested::Known(charge_type) => Some(AnyChargeType::Internet(charge_type)),
+            _ => None,
+        },
+        Some(Given::WebsocketChargeType(number)) => match requested_websocket_charge_type(number) {
+            Requested::Known(charge_type) => Some(AnyChargeType::Websocket(charge_type)),
+            _ => None,
+        },
+    };
+    known.ok_or_else(|| Error::field("charge_type", "is not a charge type"))
+}
+
+fn effective_time(given: &prost_types::Timestamp) -> Result<Time, Error> {
+    let time = time_of(given).filter(|time| time.timestamp_subsec_nanos() == 0);
+    time.ok_or_else(|| Error::field("effective_time", "is no instant in whole seconds"))
+}
+
+/// The change as the statement stored it.
+fn stored(change: ScheduledChange, stamp: Stamp) -> StoredChange {
+    StoredChange {
+        account_id: change.account_id,
+        notice: change.notice,
+        submitted_at: change.submitted_at,
+        cancelled_at: None,
+        event_time: stamp.time,
+    }
+}
+
+fn shown(change: &StoredChange, now: Time) -> wire::ChargeTypeChange {
+    use wire::charge_type_change::ChargeType;
+    let notice = &change.notice;
+    let state = if change.cancelled_at.is_some() {
+        wire::ChargeTypeChangeState::Cancelled
+    } else if notice.effective_time <= now {
+        wire::ChargeTypeChangeState::InForce
+    } else {
+        wire::ChargeTypeChangeState::Pending
+    };
+    let charge_type = match notice.charge_type {
+        AnyChargeType::Internet(charge_type) => {
+            ChargeType::InternetChargeType(billing::ChargeType::from(charge_type).into())
+        }
+        AnyChargeType::Websocket(charge_type) => {
+            ChargeType::WebsocketChargeType(billing::WebsocketChargeType::from(charge_type).into())
+        }
+    };
+    wire::ChargeTypeChange {
+        change_id: notice.change_id.to_string(),
+        account_id: change.account_id.get(),
+        product: billing::Product::from(notice.product).into(),
+        charge_type: Some(charge_type),
+        submit_time: Some(timestamp(change.submitted_at)),
+        effective_time: Some(timestamp(notice.effective_time)),
+        cancel_time: change.cancelled_at.map(timestamp),
+        state: state.into(),
+    }
+}

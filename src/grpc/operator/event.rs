@@ -1,0 +1,153 @@
+//! `EventService`: what has happened, for those who keep up with it.
+
+use std::pin::Pin;
+
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use tonic::{Request, Status};
+
+use super::account_id;
+use crate::context::{Context, RequestId};
+use crate::domain::AccountId;
+use crate::error::Error;
+use crate::events::{Cursor, CursorKey, Feed, Watched, Watcher};
+use crate::grpc::{Reply, act, log_error, status};
+use crate::proto::operator::v1 as wire;
+use crate::proto::operator::v1::event_service_server::EventService;
+
+/// The size of a page for which none is given.
+const DEFAULT_PAGE_SIZE: usize = 50;
+const LARGEST_PAGE_SIZE: usize = 1000;
+
+/// The event service. Clones share the feed.
+#[derive(Clone, Debug)]
+pub struct Events {
+    feed: Feed,
+    cursors: CursorKey,
+}
+
+/// What a watch answers.
+type Responses = Pin<Box<dyn Stream<Item = Result<wire::WatchEventsResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl EventService for Events {
+    async fn list_events(
+        &self,
+        request: Request<wire::ListEventsRequest>,
+    ) -> Reply<wire::ListEventsResponse> {
+        act("ListEvents", request, async |context, message| {
+            context.service_name()?;
+            self.list(&message).await
+        })
+        .await
+    }
+
+    type WatchEventsStream = Responses;
+
+    async fn watch_events(&self, request: Request<wire::WatchEventsRequest>) -> Reply<Responses> {
+        act("WatchEvents", request, async |context, message| {
+            context.service_name()?;
+            self.watch(&context, &message).await
+        })
+        .await
+    }
+}
+
+impl Events {
+    /// Serves a feed; cursors are authenticated with this key.
+    #[must_use]
+    pub fn new(feed: Feed, cursors: CursorKey) -> Self {
+        Self { feed, cursors }
+    }
+
+    async fn list(
+        &self,
+        message: &wire::ListEventsRequest,
+    ) -> Result<wire::ListEventsResponse, Error> {
+        let page_size = page_size(message.page_size)?;
+        let account_id = followed(message.account_id)?;
+        let mut cursor = self.start(&message.cursor, account_id, false).await?;
+        let page = self.feed.page(&cursor, page_size).await?;
+        cursor.positions = page.passed;
+        let events = page.events.iter().map(|numbered| numbered.event.clone()).collect();
+        Ok(wire::ListEventsResponse { events, next_cursor: self.cursors.encode(&cursor) })
+    }
+
+    async fn watch(
+        &self,
+        context: &Context,
+        message: &wire::WatchEventsRequest,
+    ) -> Result<Responses, Error> {
+        let account_id = followed(message.account_id)?;
+        if message.from_now && !message.cursor.is_empty() {
+            return Err(Error::field("from_now", "goes with an empty cursor only"));
+        }
+        let cursor = self.start(&message.cursor, account_id, message.from_now).await?;
+        let watcher = Watcher::new(self.feed.clone(), cursor);
+        let (cursors, request_id) = (self.cursors.clone(), context.request_id.clone());
+        // Pulled by the connection when the client has room: nothing is read ahead of it.
+        let responses = unfold(Some(watcher), move |watcher| {
+            let (cursors, request_id) = (cursors.clone(), request_id.clone());
+            async move {
+                let mut watcher = watcher?;
+                match watcher.next().await {
+                    Ok(told) => Some((Ok(response(&cursors, &told)), Some(watcher))),
+                    Err(error) => Some((Err(ended(&error, &request_id)), None)),
+                }
+            }
+        });
+        Ok(Box::pin(responses))
+    }
+
+    /// Where a follower begins.
+    async fn start(
+        &self,
+        text: &str,
+        account_id: Option<AccountId>,
+        from_now: bool,
+    ) -> Result<Cursor, Error> {
+        if text.is_empty() {
+            let feed = &self.feed;
+            let positions = if from_now { feed.newest().await? } else { feed.oldest().await? };
+            return Ok(Cursor { account_id, positions });
+        }
+        let cursor = self.cursors.decode(text)?;
+        if cursor.account_id != account_id {
+            // It says nothing of the events of others.
+            return Err(Error::field("cursor", "was given for another account_id"));
+        }
+        self.feed.check(&cursor).await?;
+        Ok(cursor)
+    }
+}
+
+fn response(cursors: &CursorKey, told: &Watched) -> wire::WatchEventsResponse {
+    wire::WatchEventsResponse {
+        event: told.event.as_ref().map(|numbered| numbered.event.clone()),
+        cursor: cursors.encode(&told.cursor),
+    }
+}
+
+/// The status that a stream ends with; logged here, because the call was answered long ago.
+fn ended(error: &Error, request_id: &RequestId) -> Status {
+    if !matches!(error, Error::Draining) {
+        log_error(error, "WatchEvents", request_id, "grpc", None, 0.0);
+    }
+    status::of(error, request_id, None)
+}
+
+/// The account that is followed; none for all.
+fn followed(number: i64) -> Result<Option<AccountId>, Error> {
+    match number {
+        0 => Ok(None),
+        number => account_id(number).map(Some),
+    }
+}
+
+fn page_size(number: i32) -> Result<usize, Error> {
+    match usize::try_from(number) {
+        Ok(0) => Ok(DEFAULT_PAGE_SIZE),
+        Ok(size) => Ok(size.min(LARGEST_PAGE_SIZE)),
+        Err(_) => Err(Error::field("page_size", "is negative")),
+    }
+}

@@ -1,0 +1,137 @@
+//! Pages of operators' lists: sizes, and tokens that only we can make. A token says where the page
+//! before ended and which list it is of; with other arguments it is refused.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::auth::secret::SealingKey;
+use crate::error::Error;
+
+const DEFAULT_SIZE: i32 = 50;
+const LARGEST_SIZE: i32 = 1000;
+/// Bytes of the authentication code in front of a token.
+const CODE_BYTES: usize = 16;
+
+/// Makes and reads page tokens. All replicas share the key.
+#[derive(Clone)]
+pub(in crate::grpc) struct PageTokens(Hmac<Sha256>);
+
+/// The page that a request asks for.
+pub(super) struct Page {
+    /// How many at most.
+    pub size: usize,
+    /// Where the page before ended; `None` for the first.
+    pub after: Option<String>,
+}
+
+impl PageTokens {
+    /// Tokens under a key of their own.
+    pub fn new(sealing_key: &SealingKey) -> Self {
+        let key = sealing_key.derive("page tokens");
+        Self(
+            <Hmac<Sha256> as KeyInit>::new_from_slice(&key)
+                .expect("HMAC takes a key of any length"),
+        )
+    }
+
+    /// Reads size and token; `list` names the list and its other arguments.
+    pub(super) fn page(&self, list: &str, size: i32, token: &str) -> Result<Page, Error> {
+        let size = match size {
+            ..0 => return Err(Error::field("page_size", "is negative")),
+            0 => DEFAULT_SIZE,
+            _ => size.min(LARGEST_SIZE),
+        };
+        let wrong =
+            || Error::field("page_token", "is not a token of this list with these arguments");
+        let after = match token {
+            "" => None,
+            token => Some(self.read(list, token).ok_or_else(wrong)?),
+        };
+        Ok(Page { size: usize::try_from(size).unwrap_or_default(), after })
+    }
+
+    /// The token of the next page, where there is one.
+    pub(super) fn next(&self, list: &str, end: Option<String>) -> String {
+        end.map(|end| self.token(list, &end)).unwrap_or_default()
+    }
+
+    fn token(&self, list: &str, end: &str) -> String {
+        let code = self.mac(list, end).finalize().into_bytes();
+        URL_SAFE_NO_PAD.encode([&code[..CODE_BYTES], end.as_bytes()].concat())
+    }
+
+    fn read(&self, list: &str, token: &str) -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (code, end) = bytes.split_at_checked(CODE_BYTES)?;
+        let end = std::str::from_utf8(end).ok()?;
+        self.mac(list, end).verify_truncated_left(code).ok()?;
+        Some(end.to_owned())
+    }
+
+    fn mac(&self, list: &str, end: &str) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        mac.update(list.as_bytes());
+        mac.update(&[0]); // no list is called so that the two could run together
+        mac.update(end.as_bytes());
+        mac
+    }
+}
+
+impl std::fmt::Debug for PageTokens {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("PageTokens(…)")
+    }
+}
+
+impl Page {
+    /// How many to read: one more than are shown tells whether there is a next page.
+    pub fn read_size(&self) -> i64 {
+        i64::try_from(self.size + 1).unwrap_or(i64::MAX)
+    }
+
+    /// Cuts what was read to the page; where it ends, if another follows.
+    pub fn cut<T>(&self, rows: &mut Vec<T>, end: impl Fn(&T) -> String) -> Option<String> {
+        let more = rows.len() > self.size;
+        rows.truncate(self.size);
+        more.then(|| rows.last().map(end)).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens() -> PageTokens {
+        PageTokens::new(&SealingKey::parse(&SealingKey::generate().unwrap()).unwrap())
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_own_list_only() {
+        let tokens = tokens();
+        let token = tokens.token("accounts", "42");
+        assert_eq!(tokens.page("accounts", 0, &token).unwrap().after.as_deref(), Some("42"));
+        assert!(tokens.page("instances", 0, &token).is_err());
+        assert!(super::tests::tokens().page("accounts", 0, &token).is_err(), "another key");
+        for wrong in ["x", "AAAA", &token[1..], &format!("{token}A"), &token.to_lowercase()] {
+            assert!(tokens.page("accounts", 0, wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_cut_down_and_never_negative() {
+        let size = |size| tokens().page("accounts", size, "").map(|page| page.size);
+        assert_eq!((size(0).unwrap(), size(7).unwrap(), size(5000).unwrap()), (50, 7, 1000));
+        assert!(size(-1).is_err());
+    }
+
+    #[test]
+    fn there_is_a_next_page_only_when_more_was_read_than_is_shown() {
+        let page = Page { size: 2, after: None };
+        let mut rows = vec![1, 2, 3];
+        assert_eq!(page.cut(&mut rows, ToString::to_string), Some("2".to_owned()));
+        assert_eq!(rows, [1, 2]);
+        assert_eq!(page.cut(&mut rows, ToString::to_string), None);
+    }
+}

@@ -1,0 +1,147 @@
+//! Charge-type changes as a list: all that an account ever submitted, and those that have taken
+//! effect and whose event is still to be written.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::{Store, failure};
+use crate::domain::event::{AnyChargeType, ChangeNotice};
+use crate::domain::{
+    AccountId, Charge, ChargeKind, ChargeType, Product, Time, WebsocketChargeType,
+};
+use crate::error::Error;
+
+/// A change as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredChange {
+    /// The account that owns the instance.
+    pub account_id: AccountId,
+    /// Its id, product, charge type and effective time.
+    pub notice: ChangeNotice,
+    /// When it was submitted.
+    pub submitted_at: Time,
+    /// When it was cancelled.
+    pub cancelled_at: Option<Time>,
+    /// Time of its newest event.
+    pub event_time: Time,
+}
+
+/// A change whose in-force event is to be written.
+pub type DueChange = StoredChange;
+
+#[derive(FromRow)]
+struct ChangeRow {
+    account_id: i64,
+    change_id: Uuid,
+    product: String,
+    kind: String,
+    charge_type: String,
+    submitted_at: Time,
+    effective_time: Time,
+    cancelled_at: Option<Time>,
+    event_time: Time,
+}
+
+const READ_CHANGE: &str = "
+    SELECT
+        account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+        cancelled_at, event_time
+    FROM charge_type_changes
+    WHERE account_id = $1 AND change_id = $2";
+
+const LIST_CHANGES: &str = "
+    SELECT
+        account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+        cancelled_at, event_time
+    FROM charge_type_changes
+    WHERE account_id = $1 AND change_id > $2 AND ($3::text IS NULL OR product = $3)
+    ORDER BY change_id
+    LIMIT $4";
+
+// Unlocked: whoever writes the event of one does so by compare-and-set.
+const DUE_CHANGES: &str = "
+    SELECT
+        account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+        cancelled_at, event_time
+    FROM charge_type_changes
+    WHERE cancelled_at IS NULL AND in_force_event_at IS NULL AND effective_time <= $1
+    ORDER BY effective_time
+    LIMIT $2";
+
+impl Store {
+    /// A change of an account; `None` where there is none.
+    pub async fn change(
+        &self,
+        account_id: AccountId,
+        change_id: Uuid,
+    ) -> Result<Option<StoredChange>, Error> {
+        let row = self.read(|pool| async move {
+            let read = sqlx::query_as::<_, ChangeRow>(READ_CHANGE);
+            read.bind(account_id.get()).bind(change_id).fetch_optional(&pool).await
+        });
+        row.await?.map(StoredChange::try_from).transpose()
+    }
+
+    /// Changes of an account that were submitted after this one, in the order of submission.
+    pub async fn changes_after(
+        &self,
+        account_id: AccountId,
+        change_id: Uuid,
+        product: Option<Product>,
+        at_most: i64,
+    ) -> Result<Vec<StoredChange>, Error> {
+        let rows = self.read(|pool| async move {
+            sqlx::query_as::<_, ChangeRow>(LIST_CHANGES)
+                .bind(account_id.get())
+                .bind(change_id)
+                .bind(product.map(Product::name))
+                .bind(at_most)
+                .fetch_all(&pool)
+                .await
+        });
+        rows.await?.into_iter().map(StoredChange::try_from).collect()
+    }
+
+    /// Changes of all accounts that have taken effect by `now` and whose event is still to be
+    /// written, the longest due first.
+    pub async fn due_changes(&self, now: Time, at_most: i64) -> Result<Vec<DueChange>, Error> {
+        let rows = self.read(|pool| async move {
+            let due = sqlx::query_as::<_, ChangeRow>(DUE_CHANGES).bind(now).bind(at_most);
+            due.fetch_all(&pool).await
+        });
+        rows.await?.into_iter().map(StoredChange::try_from).collect()
+    }
+}
+
+impl TryFrom<ChangeRow> for StoredChange {
+    type Error = Error;
+
+    fn try_from(row: ChangeRow) -> Result<Self, Error> {
+        let contradiction = |column, value: &str| {
+            failure::contradiction("charge_type_changes", column, row.change_id, value)
+        };
+        let account_id = AccountId::new(row.account_id)
+            .ok_or_else(|| contradiction("account_id", &row.account_id.to_string()))?;
+        let product = Product::from_name(&row.product)
+            .ok_or_else(|| contradiction("product", &row.product))?;
+        let charge_type = if row.kind == ChargeKind::Internet.name() {
+            ChargeType::from_name(&row.charge_type).map(AnyChargeType::Internet)
+        } else {
+            WebsocketChargeType::from_name(&row.charge_type).map(AnyChargeType::Websocket)
+        };
+        let charge_type =
+            charge_type.ok_or_else(|| contradiction("charge_type", &row.charge_type))?;
+        Ok(Self {
+            account_id,
+            notice: ChangeNotice {
+                change_id: row.change_id,
+                product,
+                charge_type,
+                effective_time: row.effective_time,
+            },
+            submitted_at: row.submitted_at,
+            cancelled_at: row.cancelled_at,
+            event_time: row.event_time,
+        })
+    }
+}

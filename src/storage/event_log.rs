@@ -1,0 +1,178 @@
+//! The log of numbered events: the heads of its lanes, its pages, and its end.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::Store;
+use crate::domain::{AccountId, Time};
+use crate::error::Error;
+
+/// How far a lane reaches.
+#[derive(Clone, Copy, Debug, FromRow)]
+pub struct Lane {
+    /// Which lane.
+    pub lane: i16,
+    /// The newest position that was given.
+    pub last_position: i64,
+    /// The newest position that is no longer kept.
+    pub expired_position: i64,
+}
+
+/// A numbered event.
+#[derive(Clone, Debug)]
+pub struct LoggedEvent {
+    /// Its place in the lane.
+    pub position: i64,
+    /// Its id.
+    pub event_id: Uuid,
+    /// The account that it is about.
+    pub account_id: i64,
+    /// The CloudEvents type.
+    pub type_name: String,
+    /// When it happened.
+    pub time: Time,
+    /// The encoded payload.
+    pub data: Vec<u8>,
+}
+
+/// Events of a lane that follow each other, as one snapshot shows them.
+#[derive(Clone, Debug)]
+pub struct LogPage {
+    /// The newest position that is no longer kept.
+    pub expired_position: i64,
+    /// The events, in order.
+    pub events: Vec<LoggedEvent>,
+}
+
+// No account is named: these are the lanes and the log.
+const READ_LANES: &str = "
+    SELECT lane, last_position, expired_position
+    FROM event_lanes
+    ORDER BY lane";
+
+#[derive(FromRow)]
+struct PageRow {
+    expired_position: i64,
+    position: Option<i64>,
+    event_id: Option<Uuid>,
+    account_id: Option<i64>,
+    r#type: Option<String>,
+    event_time: Option<Time>,
+    data: Option<Vec<u8>>,
+}
+
+/// The text that reads a page: how far the lane has expired, and its events after `$2`. One
+/// statement, so that both are of one snapshot: what it does not show below a position that it does
+/// not call expired was never there. `$account` narrows the events down.
+macro_rules! read_page {
+    ($account:literal) => {
+        concat!(
+            "SELECT
+                l.expired_position,
+                e.position,
+                e.event_id,
+                e.account_id,
+                e.type,
+                e.event_time,
+                e.data
+            FROM event_lanes l
+            LEFT JOIN (
+                SELECT lane, position, event_id, account_id, type, event_time, data
+                FROM event_log
+                WHERE lane = $1 AND position > $2",
+            $account,
+            "   ORDER BY position
+                LIMIT $3
+            ) e ON e.lane = l.lane
+            WHERE l.lane = $1
+            ORDER BY e.position"
+        )
+    };
+}
+
+const READ_PAGE: &str = read_page!(" ");
+const READ_PAGE_OF_ACCOUNT: &str = read_page!(" AND account_id = $4 ");
+
+// Only the oldest go, up to the first that is young enough: what is kept has no gap. The horizon
+// rises in the same statement.
+const EXPIRE: &str = "
+    WITH oldest AS (
+        SELECT position, numbered_at
+        FROM event_log
+        WHERE lane = $1 AND position > $2
+        ORDER BY position
+        LIMIT $4
+    ), expired AS (
+        DELETE FROM event_log
+        WHERE lane = $1 AND position > $2 AND position < coalesce(
+            (SELECT min(position) FROM oldest WHERE numbered_at >= $3),
+            (SELECT max(position) + 1 FROM oldest))
+        RETURNING position
+    ), raised AS (
+        UPDATE event_lanes
+        SET expired_position = greatest(expired_position, (SELECT max(position) FROM expired))
+        WHERE lane = $1 AND EXISTS (SELECT 1 FROM expired)
+    )
+    SELECT count(*) FROM expired";
+
+impl Store {
+    /// How far the lanes reach, in their order.
+    pub async fn lanes(&self) -> Result<Vec<Lane>, Error> {
+        self.read(|pool| async move { sqlx::query_as(READ_LANES).fetch_all(&pool).await }).await
+    }
+
+    /// At most `limit` events of a lane after a position, of all accounts or of one.
+    pub async fn log_page(
+        &self,
+        lane: i16,
+        after: i64,
+        limit: i64,
+        account_id: Option<AccountId>,
+    ) -> Result<LogPage, Error> {
+        let rows = self.read(|pool| async move {
+            let statement = account_id.map_or(READ_PAGE, |_| READ_PAGE_OF_ACCOUNT);
+            let page = sqlx::query_as::<_, PageRow>(statement).bind(lane).bind(after).bind(limit);
+            match account_id {
+                Some(account_id) => page.bind(account_id.get()).fetch_all(&pool).await,
+                None => page.fetch_all(&pool).await,
+            }
+        });
+        let rows = rows.await?;
+        let Some(first) = rows.first() else {
+            return Err(Error::internal(format!("event_lanes has no row of lane {lane}")));
+        };
+        let expired_position = first.expired_position;
+        let events = rows.into_iter().filter_map(PageRow::event).collect();
+        Ok(LogPage { expired_position, events })
+    }
+
+    /// Deletes events of a lane that were numbered before an instant, at most `limit`, the oldest
+    /// first; how many. `after` is the newest position known to be gone.
+    pub async fn expire_events(
+        &self,
+        lane: i16,
+        after: i64,
+        before: Time,
+        limit: i64,
+    ) -> Result<i64, Error> {
+        self.write_no_event(move |pool| async move {
+            let expire = sqlx::query_scalar(EXPIRE).bind(lane).bind(after).bind(before).bind(limit);
+            expire.fetch_one(&pool).await
+        })
+        .await
+    }
+}
+
+impl PageRow {
+    /// The event; `None` in the one row of a page without events.
+    fn event(self) -> Option<LoggedEvent> {
+        Some(LoggedEvent {
+            position: self.position?,
+            event_id: self.event_id?,
+            account_id: self.account_id?,
+            type_name: self.r#type?,
+            time: self.event_time?,
+            data: self.data?,
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! The wake-up call after events were numbered, on a connection of its own. It is a hint: whoever
+//! hears nothing polls, and reads the same.
+
+use sqlx::postgres::{PgListener, PgPoolOptions};
+
+use super::connect::ACQUIRE_TIMEOUT;
+use super::{Store, failure};
+use crate::error::Error;
+
+/// The channel on which numbering calls.
+pub(super) const CHANNEL: &str = "cdn_activation_events";
+/// The name of the connection, for whoever looks at the server's.
+const APPLICATION: &str = "cdn-activation events";
+
+/// A connection that hears when events were numbered.
+#[derive(Debug)]
+pub struct Listener(PgListener);
+
+impl Store {
+    /// Listens on a connection beside those of the store.
+    pub async fn listen(&self) -> Result<Listener, Error> {
+        let options = self.pool.connect_options().as_ref().clone().application_name(APPLICATION);
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(options);
+        let listening = async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.eager_reconnect(false);
+            listener.listen(CHANNEL).await?;
+            Ok(listener)
+        };
+        listening.await.map(Listener).map_err(failure::of_read)
+    }
+}
+
+impl Listener {
+    /// Waits for a call; false when the connection is gone.
+    pub async fn called(&mut self) -> bool {
+        matches!(self.0.try_recv().await, Ok(Some(_)))
+    }
+}

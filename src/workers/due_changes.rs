@@ -1,0 +1,43 @@
+//! "In force" is the one event that a clock causes. Every replica looks for changes that have taken
+//! effect; of all who find one, compare-and-set lets one write its event.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Told, next_turn};
+use crate::context::{Clock, new_id};
+use crate::domain::event::Stamp;
+use crate::error::Error;
+use crate::storage::{SettledChange, Store};
+
+/// How often each replica looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How many are read at once; at midnight there may be many.
+const BATCH: i64 = 500;
+
+/// Runs until `shutdown`.
+pub(super) async fn run(store: &Store, clock: &Clock, shutdown: &CancellationToken) {
+    let mut told = Told::new("changes that have taken effect get no events");
+    while next_turn(INTERVAL, shutdown).await {
+        told.outcome(settle_due_changes(store, clock).await);
+    }
+}
+
+/// Writes the events of the changes that have taken effect by now.
+pub async fn settle_due_changes(store: &Store, clock: &Clock) -> Result<(), Error> {
+    loop {
+        let due = store.due_changes(clock.now(), BATCH).await?;
+        let mut settled = 0;
+        for change in &due {
+            let stamp = Stamp::new(new_id(), clock.wire_now(), Some(change.event_time));
+            let (account_id, notice) = (change.account_id, change.notice);
+            let written = store.settle_change(SettledChange { account_id, notice, stamp }).await?;
+            settled += usize::from(written);
+        }
+        // A batch of which nothing was ours is being settled by others.
+        if due.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) || settled == 0 {
+            return Ok(());
+        }
+    }
+}

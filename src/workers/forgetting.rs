@@ -1,0 +1,63 @@
+//! What has expired is forgotten: used nonces, the ids of requests that may no longer be sent again,
+//! and old events.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Told, next_turn, retention};
+use crate::context::{Clock, new_id};
+use crate::error::Error;
+use crate::grpc::REQUEST_IDS_KEPT;
+use crate::storage::{SLOT_SECONDS, Store, idle_slot};
+
+/// How often each replica looks.
+const INTERVAL: Duration = Duration::from_mins(1);
+/// Request ids that one statement forgets.
+const BATCH: i64 = 1000;
+const NONCES: &str = "nonces";
+
+/// Runs until `shutdown`.
+pub(super) async fn run(
+    store: &Store,
+    clock: &Clock,
+    event_retention: chrono::Duration,
+    shutdown: &CancellationToken,
+) {
+    let holder = new_id();
+    let mut nonces = Told::new("expired nonces are not forgotten");
+    let mut requests = Told::new("expired request ids are not forgotten");
+    let mut events = Told::new("old events are not forgotten");
+    while next_turn(INTERVAL, shutdown).await {
+        nonces.outcome(forget_nonces(store, clock, holder).await);
+        requests.outcome(forget_requests(store, clock).await);
+        let forgotten =
+            retention::forget_events(store, clock, holder, event_retention, shutdown).await;
+        events.outcome(forgotten);
+    }
+}
+
+/// Empties the idle table of the nonce ring: once a slot, in its middle, by the database's clock,
+/// by one replica.
+pub async fn forget_nonces(store: &Store, clock: &Clock, holder: Uuid) -> Result<(), Error> {
+    let Some(idle) = idle_slot(store.database_time().await?) else { return Ok(()) };
+    if store.nonce_slot_is_empty(idle).await? {
+        return Ok(());
+    }
+    let wire_now = clock.wire_now();
+    // The rest of the middle third at the most: the lease is gone before the slot is in use again.
+    let until = wire_now + chrono::Duration::seconds(SLOT_SECONDS / 3);
+    if store.take_lease(NONCES, holder, wire_now, until).await? {
+        store.empty_nonce_slot(idle).await?;
+        tracing::debug!(slot = idle, "expired nonces were forgotten");
+    }
+    Ok(())
+}
+
+/// Forgets the ids of requests that may no longer be sent again. Two replicas at once are no harm.
+pub async fn forget_requests(store: &Store, clock: &Clock) -> Result<(), Error> {
+    let before = clock.wire_now() - REQUEST_IDS_KEPT;
+    while store.forget_requests(before, BATCH).await? == BATCH.unsigned_abs() {}
+    Ok(())
+}

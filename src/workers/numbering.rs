@@ -1,0 +1,61 @@
+//! Gives events their positions. Every replica does it, a lane at a time: whoever finds a lane taken
+//! leaves it to the other. Woken by this process's own writes, and by a timer for everybody else's.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Told;
+use crate::context::Clock;
+use crate::error::Error;
+use crate::storage::Store;
+
+/// How often the outbox is read when this process writes nothing.
+const POLL: Duration = Duration::from_millis(200);
+/// A pause after a write for those that come with it: under load, they are numbered together.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// Numbers events until shutdown.
+pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
+    let mut told = Told::new("events are not numbered");
+    let mut notify = None;
+    loop {
+        told.outcome(number(&store, &clock, &mut notify, &shutdown).await);
+        tokio::select! {
+            () = store.written() => tokio::time::sleep(GATHER).await,
+            () = tokio::time::sleep(POLL) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// Numbers what waits, in turns: no lane waits for another that is longer.
+async fn number(
+    store: &Store,
+    clock: &Clock,
+    notify: &mut Option<bool>,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    let mut lanes = store.waiting_lanes().await?;
+    if lanes.is_empty() {
+        return Ok(());
+    }
+    let notify = match *notify {
+        Some(known) => known,
+        None => *notify.insert(store.has_notify().await?),
+    };
+    let mut outcome = Ok(());
+    while !lanes.is_empty() && !shutdown.is_cancelled() {
+        let mut longer = Vec::new();
+        for lane in lanes {
+            // A lane that fails does not hold up the others.
+            match store.number_events(lane, clock.wire_now(), notify).await {
+                Ok(true) => longer.push(lane),
+                Ok(false) => {}
+                Err(error) => outcome = Err(error),
+            }
+        }
+        lanes = longer;
+    }
+    outcome
+}

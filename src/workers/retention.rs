@@ -1,0 +1,46 @@
+//! Forgets events that have been kept long enough. One replica at a time, in batches, the oldest
+//! first: what is kept has no gap, and how far it reaches back is known.
+
+use chrono::Duration;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::context::Clock;
+use crate::error::Error;
+use crate::storage::Store;
+
+const LEASE: &str = "event-retention";
+/// How long the lease is held; a batch takes far less.
+const LEASE_SECONDS: i64 = 60;
+/// Most events that one statement deletes.
+const BATCH: i64 = 1000;
+
+/// Deletes the events that were numbered longer than `retention` ago, unless another replica is at
+/// it; ends early at shutdown.
+pub async fn forget_events(
+    store: &Store,
+    clock: &Clock,
+    holder: Uuid,
+    retention: Duration,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    for lane in store.lanes().await? {
+        let mut after = lane.expired_position;
+        loop {
+            let wire_now = clock.wire_now();
+            let until = wire_now + Duration::seconds(LEASE_SECONDS);
+            if shutdown.is_cancelled() || !store.take_lease(LEASE, holder, wire_now, until).await? {
+                return Ok(());
+            }
+            // A clock that is fast must not delete what others still rely on.
+            let earlier = wire_now.min(store.database_time().await?);
+            let Some(before) = earlier.checked_sub_signed(retention) else { return Ok(()) };
+            let deleted = store.expire_events(lane.lane, after, before, BATCH).await?;
+            after += deleted;
+            if deleted < BATCH {
+                break;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! Charge-type changes as operators make them, and what follows when they take effect (product
+//! page, "Changing the charge type").
+
+use std::time::Duration;
+
+use cdn_activation::proto::billing::v1::{ChargeType, Product, WebsocketChargeType};
+use cdn_activation::proto::operator::v1 as wire;
+use cdn_activation::proto::operator::v1::ChargeTypeChangeState;
+use cdn_activation::proto::operator::v1::schedule_charge_type_change_request::ChargeType as Given;
+use cdn_activation::workers::settle_due_changes;
+use tonic::Code;
+
+use crate::support::Api;
+use crate::support::grpc::refusal;
+use crate::support::operators::{schedule, timestamp};
+
+/// Makes a right request wrong.
+type Wrong = fn(&mut wire::ScheduleChargeTypeChangeRequest);
+
+const IN_FORCE_EVENTS: &str =
+    "SELECT count(*) FROM all_events WHERE type = 'activation.charge_type_change.in_force'";
+
+#[tokio::test]
+async fn an_operator_schedules_any_type_for_any_future_instant_and_describe_follows_the_clock() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    api.at("2018-03-19T11:16:11Z");
+    api.open_cdn(&key).await;
+    let monthly = ChargeType::PayByBandwidthMonth4th;
+    let request = schedule(&key, Product::Cdn, monthly, Some("2018-03-20T01:02:03Z"));
+    let change = api.schedule(request).await.expect("scheduled");
+    assert_eq!(change.state(), ChargeTypeChangeState::Pending);
+    assert_eq!(change.submit_time, Some(timestamp("2018-03-19T11:16:11Z")));
+
+    api.at("2018-03-20T01:02:02Z");
+    let before = api.get(&key, "Action=DescribeCdnService").await;
+    assert_eq!(before.text("InternetChargeType"), "PayByTraffic");
+    assert_eq!(before.text("ChangingChargeType"), "PayByBandwidth_month4th");
+    api.at("2018-03-20T01:02:03Z");
+    let after = api.get(&key, "Action=DescribeCdnService").await;
+    assert_eq!(after.text("InternetChargeType"), "PayByBandwidth_month4th");
+    assert_eq!(after.text("ChangingAffectTime"), "2018-03-20T01:02:03Z");
+}
+
+#[tokio::test]
+async fn without_an_instant_the_type_in_force_decides_when_a_change_takes_effect() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    api.at("2018-03-19T11:16:11Z");
+    api.open_dcdn(&key).await;
+    let monthly = schedule(&key, Product::Dcdn, ChargeType::PayByBandwidth95, None);
+    let first = api.schedule(monthly).await.expect("scheduled");
+    assert_eq!(first.effective_time, Some(timestamp("2018-03-19T16:00:00Z")));
+    api.at("2018-03-20T00:00:00Z");
+    let back = schedule(&key, Product::Dcdn, ChargeType::PayByTraffic, None);
+    let second = api.schedule(back).await.expect("scheduled");
+    assert_eq!(second.effective_time, Some(timestamp("2018-03-31T16:00:00Z")));
+    // The change before was due and unsettled: scheduling wrote its event first.
+    assert_eq!(api.database.count(IN_FORCE_EVENTS).await, 1);
+}
+
+#[tokio::test]
+async fn internet_and_websocket_change_independently_and_one_of_each_is_pending() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    api.open_dcdn(&key).await;
+    let internet = schedule(&key, Product::Dcdn, ChargeType::PayByBandwidth, None);
+    let mut websocket = internet.clone();
+    let bps = WebsocketChargeType::Websocketbps;
+    websocket.charge_type = Some(Given::WebsocketChargeType(bps.into()));
+    api.schedule(internet.clone()).await.expect("scheduled");
+    api.schedule(websocket.clone()).await.expect("scheduled");
+    for request in [internet, websocket] {
+        let refused = refusal(&api.schedule(request).await.expect_err("one is pending"));
+        assert_eq!(refused.code, "FUWU_BIZ_COMMODITY_VERIFY_FAIL_HASORDER");
+        assert_eq!(refused.grpc, Code::FailedPrecondition);
+    }
+    let says = api.get(&key, "Action=DescribeDcdnService").await;
+    assert_eq!(says.text("WebsocketChangingType"), "websocketbps");
+    assert_eq!(says.text("ChangingChargeType"), "PayByBandwidth");
+}
+
+#[tokio::test]
+async fn a_cancelled_change_is_as_if_it_had_never_been_submitted() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    api.at("2018-03-19T11:16:11Z");
+    api.open_cdn(&key).await;
+    let request = schedule(&key, Product::Cdn, ChargeType::PayByBandwidth, None);
+    let change = api.schedule(request.clone()).await.expect("scheduled");
+    let cancelled = api.cancel(&change).await.expect("cancelled");
+    assert_eq!(cancelled.state(), ChargeTypeChangeState::Cancelled);
+    assert_eq!(api.cancel(&change).await.expect("stays cancelled"), cancelled);
+    api.at("2018-03-21T00:00:00Z");
+    let says = api.get(&key, "Action=DescribeCdnService").await.json();
+    assert_eq!(says["InternetChargeType"], "PayByTraffic");
+    assert_eq!(says.get("ChangingChargeType"), None);
+
+    let again = api.schedule(request).await.expect("nothing is pending");
+    api.at("2018-03-21T16:00:00Z");
+    let refused = refusal(&api.cancel(&again).await.expect_err("in force"));
+    assert_eq!((refused.code.as_str(), refused.grpc), ("ChangeInForce", Code::FailedPrecondition));
+}
+
+#[tokio::test]
+async fn what_cannot_be_scheduled_is_refused_with_the_field_named() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    api.at("2018-03-19T11:16:11Z");
+    let right = schedule(&key, Product::Cdn, ChargeType::PayByBandwidth, None);
+    let not_open = refusal(&api.schedule(right.clone()).await.expect_err("not open"));
+    assert_eq!((not_open.code.as_str(), not_open.grpc), ("CdnServiceNotFound", Code::NotFound));
+    api.open_cdn(&key).await;
+    let wrong: [(Wrong, &str); 8] = [
+        (|request| request.account_id = 0, "InvalidAccountId"),
+        (|request| request.account_id = i64::MAX, "AccountNotFound"),
+        (|request| request.product = 7, "InvalidFields"),
+        (|request| request.charge_type = None, "InvalidFields"),
+        (|request| request.charge_type = Some(Given::InternetChargeType(99)), "InvalidFields"),
+        (|request| request.charge_type = Some(Given::WebsocketChargeType(1)), "InvalidFields"),
+        (
+            |request| request.effective_time = Some(timestamp("2018-03-19T11:16:11Z")),
+            "InvalidFields",
+        ),
+        (
+            |request| {
+                request.effective_time =
+                    Some(prost_types::Timestamp { seconds: i64::MAX, nanos: -5 });
+            },
+            "InvalidFields",
+        ),
+    ];
+    for (change, code) in wrong {
+        let mut request = right.clone();
+        change(&mut request);
+        let refused = refusal(&api.schedule(request.clone()).await.expect_err(code));
+        assert_eq!(refused.code, code, "{request:?}");
+    }
+    let unknown = wire::ChargeTypeChange {
+        account_id: key.account_id,
+        change_id: crate::support::operators::request_id(),
+        ..Default::default()
+    };
+    assert_eq!(refusal(&api.cancel(&unknown).await.expect_err("unknown")).code, "ChangeNotFound");
+}
+
+#[tokio::test]
+async fn of_64_who_schedule_at_once_one_does() {
+    let api = Api::start().await;
+    let replica = api.replica().await;
+    let key = api.account().await;
+    api.open_cdn(&key).await;
+    let types = [ChargeType::PayByBandwidth, ChargeType::PayByBandwidth95];
+    let mut calls = tokio::task::JoinSet::new();
+    for index in 0..64 {
+        let at = if index % 2 == 0 { &api } else { &replica };
+        let mut client = at.changes().await;
+        let request = schedule(&key, Product::Cdn, types[index % 2], None);
+        calls.spawn(async move { client.schedule_charge_type_change(request).await });
+    }
+    let outcomes = calls.join_all().await;
+    let succeeded = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert_eq!(succeeded, 1);
+    for status in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+        assert_eq!(refusal(status).code, "FUWU_BIZ_COMMODITY_VERIFY_FAIL_HASORDER");
+    }
+    assert_eq!(api.database.count("SELECT count(*) FROM charge_type_changes").await, 1);
+}
+
+#[tokio::test]
+async fn a_due_change_becomes_an_event_exactly_once_with_three_replicas_and_one_killed_in_the_middle()
+ {
+    let api = Api::start().await;
+    api.at("2018-03-19T11:16:11Z");
+    let mut keys = Vec::new();
+    for _ in 0..30 {
+        let key = api.account().await;
+        api.open_cdn(&key).await;
+        let request = schedule(&key, Product::Cdn, ChargeType::PayByBandwidth, None);
+        api.schedule(request).await.expect("scheduled");
+        keys.push(key);
+    }
+    assert_eq!(api.database.count(IN_FORCE_EVENTS).await, 0, "nothing is due yet");
+    let replicas = [api.replica().await, api.replica().await, api.replica().await];
+    api.at("2018-03-19T16:00:00Z");
+    // Beside the replicas' own workers: one is dropped while it writes, others finish what it left.
+    let stores = replicas.each_ref().map(Api::store);
+    let clock = api.clock.clone();
+    let killed =
+        tokio::time::timeout(Duration::from_millis(5), settle_due_changes(&stores[0], &clock));
+    let (_, second, third) = tokio::join!(
+        killed,
+        settle_due_changes(&stores[1], &clock),
+        settle_due_changes(&stores[2], &clock),
+    );
+    second.and(third).expect("settled");
+    assert_eq!(api.database.count(IN_FORCE_EVENTS).await, 30);
+    let twice = "SELECT count(*) FROM (SELECT account_id FROM all_events
+        WHERE type = 'activation.charge_type_change.in_force'
+        GROUP BY account_id HAVING count(*) > 1) AS twice";
+    assert_eq!(api.database.count(twice).await, 0);
+}
+
+#[tokio::test]
+async fn the_worker_writes_the_event_within_seconds_of_the_instant() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    api.at("2018-03-19T11:16:11Z");
+    api.open_cdn(&key).await;
+    let request = schedule(&key, Product::Cdn, ChargeType::PayByBandwidth, None);
+    api.schedule(request).await.expect("scheduled");
+    api.at("2018-03-19T16:00:00Z");
+    let waiting = async {
+        while api.database.count(IN_FORCE_EVENTS).await == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the worker comes by");
+}

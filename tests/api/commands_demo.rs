@@ -1,0 +1,121 @@
+//! The demo accounts of `cdn-activation dev`: together they show every row of the opening table,
+//! and the documentation's own sample.
+
+use crate::commands_dev::demo_key;
+use crate::support::Api;
+use crate::support::process::{Ended, Program, dev_on, run};
+use crate::support::scratch::Scratch;
+
+const SAMPLE_JSON: &str = r#"{"RequestId":"REQUEST-ID","InstanceId":"Eexample ID","InternetChargeType":"PayByTraffic","OpeningTime":"2018-03-19T11:16:11Z","ChangingChargeType":"PayByBandwidth","ChangingAffectTime":"2018-03-31T16:00:00Z","OperationLocks":{"LockReason":[{"LockReason":"financial"}]}}"#;
+const SAMPLE_XML: &str = "<?xml version='1.0' encoding='UTF-8'?><DescribeDcdnServiceResponse><RequestId>REQUEST-ID</RequestId><InstanceId>Eexample ID</InstanceId><InternetChargeType>PayByTraffic</InternetChargeType><OpeningTime>2018-03-19T11:16:11Z</OpeningTime><ChangingChargeType>PayByBandwidth</ChangingChargeType><ChangingAffectTime>2018-03-31T16:00:00Z</ChangingAffectTime><OperationLocks><LockReason><LockReason>financial</LockReason></LockReason></OperationLocks></DescribeDcdnServiceResponse>";
+const SAMPLE_CDN: &str = r#"{"RequestId":"REQUEST-ID","InstanceId":"1000000000000002","InternetChargeType":"PayByTraffic","OpeningTime":"2018-03-19T11:16:11Z","OperationLocks":{"LockReason":[]}}"#;
+
+const OPEN_CDN: &str = "Action=OpenCdnService&InternetChargeType=PayByTraffic";
+const OPEN_DCDN: &str =
+    "Action=OpenDcdnService&BillType=PayByTraffic&WebsocketBillType=websockettraffic";
+
+/// The demo keys that are refused, and how: both products, in the order of the opening table.
+#[rustfmt::skip] // a table is read down its columns
+const REFUSED: [(&str, &str, u16, &str, &str); 18] = [
+    ("testid-opened",    OPEN_CDN,  400, "CdnService.HasOpened",      "Your cdn service has opened."),
+    ("testid-opened",    OPEN_DCDN, 400, "DcdnService.HasOpened",     "Your DCDN service has been activated."),
+    ("testid-bid",       OPEN_CDN,  403, "Forbidden.BidUser",         "Bid user is limited to open service."),
+    ("testid-bid",       OPEN_DCDN, 403, "Forbidden.BidUser",         "Bid user is limited to open service."),
+    ("testid-intl",      OPEN_CDN,  403, "Forbidden.Intl",            "User not authorized to open Intl service."),
+    ("testid-intl",      OPEN_DCDN, 403, "Forbidden.Intl",            "User not authorized to open Intl service."),
+    ("testid-noname",    OPEN_CDN,  400, "NoRealNameAuthentication",  "Real name authentication is needed."),
+    ("testid-noname",    OPEN_DCDN, 400, "NoRealNameAuthentication",  "Real name authentication is needed."),
+    ("testid-noprofile", OPEN_CDN,  400, "FUWU_BIZ_COMMODITY_VERIFY_FAIL_USERPROFILECOMPLETE", "MISSING_USERPROFILE"),
+    ("testid-noprofile", OPEN_DCDN, 400, "IncompleteInformation",     "Your information is incomplete. Complete your information before the operation."),
+    ("testid-nopay",     OPEN_CDN,  400, "FUWU_BIZ_COMMODITY_VERIFY_FAIL_INVALID_PAY_METHOD", "INVALID_PAY_METHOD"),
+    ("testid-nopay",     OPEN_DCDN, 400, "FUWU_BIZ_COMMODITY_VERIFY_FAIL_INVALID_PAY_METHOD", "INVALID_PAY_METHOD"),
+    ("testid-poor",      OPEN_CDN,  400, "InsufficientBalance",       "Your account does not have enough balance."),
+    ("testid-poor",      OPEN_DCDN, 400, "InsufficientBalance",       "Your account does not have enough balance."),
+    ("testid-noorder",   OPEN_CDN,  400, "LX_CREATE_ORDER_FAILED",    "Create order failed"),
+    ("testid-noorder",   OPEN_DCDN, 400, "LX_CREATE_ORDER_FAILED",    "Create order failed"),
+    ("testid-readonly",  OPEN_CDN,  403, "Forbidden.RAM",             "User not authorized to operate on the specified resource, or this API doesn't support RAM."),
+    ("testid-disabled",  OPEN_CDN,  400, "InvalidAccessKeyId.Inactive", "Specified access key is disabled."),
+];
+
+/// Every demo account answers as its row says.
+async fn assert_every_row(api: &Api) {
+    for (id, open, status, code, message) in REFUSED {
+        api.get(&demo_key(id), open).await.refused(status, code, message);
+    }
+    let readonly = demo_key("testid-readonly");
+    let none = "Your account does not open DCDN service yet.";
+    let reply = api.get(&readonly, "Action=DescribeDcdnService").await;
+    reply.refused(403, "DcdnServiceNotFound", none);
+    let (action, version) = ("DescribeCdnService", "2018-05-10");
+    let reply = api.post_v3(&readonly, action, version, "").await;
+    let none = "Your account does not open CDN service yet.";
+    reply.refused(403, "CdnServiceNotFound", none);
+    for open in [OPEN_CDN, OPEN_DCDN] {
+        api.get(&demo_key("testid"), open).await.succeeded();
+    }
+}
+
+/// The documentation's sample, field for field.
+async fn assert_sample(api: &Api) {
+    let opened = demo_key("testid-opened");
+    let json = api.get(&opened, "Action=DescribeDcdnService").await;
+    assert_eq!(json.succeeded().body_without_request_id(), SAMPLE_JSON);
+    let xml = api.get(&opened, "Action=DescribeDcdnService&Format=XML").await;
+    assert_eq!(xml.succeeded().body_without_request_id(), SAMPLE_XML);
+    let cdn = api.get(&opened, "Action=DescribeCdnService").await;
+    assert_eq!(cdn.succeeded().body_without_request_id(), SAMPLE_CDN);
+}
+
+/// Another one on the same directory gives up after the time that a predecessor is given to end.
+fn assert_one_at_a_time(second: &Ended, directory: &str) {
+    assert_eq!((second.code, second.stdout.as_str()), (Some(1), ""), "{second:?}");
+    let start = format!("cdn-activation: another server is using {directory}");
+    let end = "stop it, or choose another data directory\n";
+    let sentence = &second.stderr;
+    assert!(sentence.starts_with(&start) && sentence.ends_with(end), "{second:?}");
+    assert_eq!(sentence.lines().count(), 1, "{second:?}");
+}
+
+#[tokio::test]
+async fn the_demo_accounts_show_every_row_of_the_opening_table_and_the_sample() {
+    let scratch = Scratch::new();
+    let directory = scratch.0.join("state").display().to_string();
+    let (program, api) = Program::dev(&directory, &["--at", "2018-03-20T00:00:00Z"]).await;
+    let second = Program::start(dev_on(&directory), &[]);
+    assert_sample(&api).await;
+    assert_every_row(&api).await;
+    assert_one_at_a_time(&second.end().await, &directory);
+    assert_sample(&api).await;
+    let ended = program.stop().await;
+    assert_eq!(ended.code, Some(0));
+    assert!(!ended.stderr.contains("earlier than what is stored"), "{ended:?}");
+
+    // Accounts are created once: what one opened on the first day stays open on an earlier one.
+    let (program, api) = Program::dev(&directory, &["--at", "2018-03-01T00:00:00Z"]).await;
+    let again = api.get(&demo_key("testid"), OPEN_CDN).await;
+    again.refused(400, "CdnService.HasOpened", "Your cdn service has opened.");
+    let ended = program.stop().await;
+    assert_eq!(ended.code, Some(0));
+    let earlier = |line: &&str| line.contains("earlier than what is stored");
+    let warnings: Vec<_> = ended.stderr.lines().filter(earlier).collect();
+    let [warning] = warnings[..] else { panic!("one warning: {warnings:?}") };
+    let said = "--at 2018-03-01T00:00:00Z is earlier than what is stored: something was submitted at 2018-03-20T00:0";
+    assert!(warning.contains("WARN") && warning.contains(said), "{warning}");
+
+    // Today the change has taken effect, and it still shows.
+    let (program, api) = Program::dev(&directory, &[]).await;
+    let now = SAMPLE_JSON.replacen("PayByTraffic", "PayByBandwidth", 1);
+    let reply = api.get(&demo_key("testid-opened"), "Action=DescribeDcdnService").await;
+    assert_eq!(reply.succeeded().body_without_request_id(), now);
+    assert_eq!(program.stop().await.code, Some(0));
+    let left = scratch.processes();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn only_dev_knows_another_time_than_now() {
+    let arguments = ["serve", "--at", "2018-03-20T00:00:00Z", "--database-url", "postgres:///none"];
+    let ended = run(arguments, &[]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
+    assert!(ended.stderr.contains("unexpected argument '--at'"), "{ended:?}");
+}

@@ -1,0 +1,160 @@
+//! `cdn-activation dev`: one command that starts everything, keeps its state in one directory and
+//! leaves nothing running. Tests share a directory, and a process, where its making takes seconds.
+
+use std::os::unix::fs::PermissionsExt;
+
+use cdn_activation::proto::dcdn::v1 as dcdn;
+use cdn_activation::proto::operator::v1 as operator;
+use prost::Message;
+
+use crate::support::process::{Program, dev_on, run};
+use crate::support::raw_grpc::framed;
+use crate::support::rest::{Key, query};
+use crate::support::scratch::Scratch;
+use crate::support::{Api, eventually};
+
+const FREE: i64 = 1_000_000_000_000_001;
+
+/// A key of `dev`.
+pub fn demo_key(id: &str) -> Key {
+    Key { account_id: 0, id: id.to_owned(), secret: "testsecret".to_owned() }
+}
+
+/// What stands between the first two of a text's occurrences of these.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before:?}: {text}"));
+    rest.split_once(after).unwrap_or_else(|| panic!("no {after:?}: {text}")).0
+}
+
+async fn nothing_runs(scratch: &Scratch) {
+    eventually("no process is left", async || scratch.processes().is_empty()).await;
+}
+
+/// The lines that it prints work when they are pasted.
+async fn paste(api: &Api, lines: &str) {
+    let url = between(lines, "curl '", "'");
+    let target = url.strip_prefix(&format!("http://{}", api.addresses.rest)).expect("its address");
+    let reply = api.send("GET", target, &[], b"").await;
+    assert_eq!(reply.succeeded().text("InternetChargeType"), "PayByBandwidth");
+    let token = between(lines, "Bearer $(cat ", ")");
+    let token = std::fs::read_to_string(token).expect("its file");
+    let authorization = format!("Bearer {}", token.trim());
+    let account_id = between(lines, "x-account-id: ", "'");
+    let call =
+        format!("{} activation.dcdn.v1.DcdnService/DescribeDcdnService\n", api.addresses.grpc);
+    assert!(lines.contains(&call), "{lines}");
+    let metadata = [("authorization", authorization.as_str()), ("x-account-id", account_id)];
+    let path = "/activation.dcdn.v1.DcdnService/DescribeDcdnService";
+    let reply = api.raw_grpc().await.send(path, &metadata, framed(&[])).await;
+    let instance = reply.message::<dcdn::DescribeDcdnServiceResponse>();
+    assert_eq!(instance.instance_id, "Eexample ID");
+}
+
+/// Creates a key with the token of the directory.
+async fn create_key(api: &Api, token: &str, account_id: i64) -> Key {
+    let request = operator::CreateAccessKeyRequest { account_id, ..Default::default() };
+    let path = "/activation.operator.v1.AccessKeyService/CreateAccessKey";
+    let authorization = format!("Bearer {token}");
+    let metadata = [("authorization", authorization.as_str())];
+    let body = framed(&request.encode_to_vec());
+    let reply = api.raw_grpc().await.send(path, &metadata, body).await;
+    let created = reply.message::<operator::CreateAccessKeyResponse>();
+    let id = created.access_key.expect("a key").access_key_id;
+    Key { account_id, id, secret: created.access_key_secret }
+}
+
+#[tokio::test]
+async fn dev_keeps_its_state_in_its_directory_and_leaves_no_process() {
+    let scratch = Scratch::new();
+    let directory = scratch.0.join("state").display().to_string();
+    let already_opened = (400, "CdnService.HasOpened", "Your cdn service has opened.");
+
+    // The first start makes everything.
+    let (program, api) = Program::dev(&directory, &[]).await;
+    eventually("it says how to ask", async || program.stderr().contains("DescribeDcdnService\n\n"))
+        .await;
+    paste(&api, &program.stderr()).await;
+    for file in ["sealing-key", "service-token"] {
+        let metadata = scratch.0.join("state").join(file).metadata().expect("it was made");
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{file}");
+    }
+    let token = std::fs::read_to_string(scratch.0.join("state/service-token")).expect("a token");
+    let open = query(&api.sign(
+        &demo_key("testid"),
+        "GET",
+        api.common(&demo_key("testid"), "Action=OpenCdnService"),
+    ));
+    api.send_get(&open).await.succeeded();
+    let made = create_key(&api, token.trim(), FREE).await;
+    let line = format!("ready {}\n", api.addresses);
+    assert_eq!(program.stdout(), line, "the line is alone");
+    let ended = program.stop().await;
+    assert_eq!((ended.code, ended.stdout), (Some(0), line));
+    nothing_runs(&scratch).await;
+
+    // The second finds it.
+    let (program, api) = Program::dev(&directory, &[]).await;
+    let (status, code, message) = already_opened;
+    api.get(&demo_key("testid"), "Action=OpenCdnService").await.refused(status, code, message);
+    let used = "Specified signature nonce was used already.";
+    api.send_get(&open).await.refused(400, "SignatureNonceUsed", used);
+    api.get(&made, "Action=DescribeCdnService").await.succeeded();
+    create_key(&api, token.trim(), FREE).await;
+    program.signal("INT");
+    let ended = program.end().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    nothing_runs(&scratch).await;
+
+    // One that is killed takes its PostgreSQL with it and loses nothing.
+    let (program, api) = Program::dev(&directory, &[]).await;
+    api.get(&made, "Action=OpenDcdnService&BillType=PayByTraffic&WebsocketBillType=websocketbps")
+        .await
+        .succeeded();
+    assert!(scratch.processes().len() > 1, "PostgreSQL runs");
+    program.signal("KILL");
+    assert_eq!(program.end().await.code, None);
+    nothing_runs(&scratch).await;
+
+    // One that finds a port taken ends, and so does its PostgreSQL.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound").to_string();
+    let mut arguments: Vec<_> = dev_on(&directory).collect();
+    let rest_addr = arguments.iter().position(|argument| *argument == "--rest-addr");
+    arguments[rest_addr.expect("given") + 1] = &address;
+    let ended = run(arguments, &[]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+    let sentence = format!("cdn-activation: cannot listen on {address}: ");
+    let last = ended.stderr.lines().last().expect("a sentence");
+    assert!(last.starts_with(&sentence), "{ended:?}");
+    nothing_runs(&scratch).await;
+
+    // One that is stopped while it starts leaves nothing either.
+    let program = Program::start(dev_on(&directory), &[]);
+    eventually("it starts PostgreSQL", async || scratch.processes().len() > 1).await;
+    program.stop().await;
+    nothing_runs(&scratch).await;
+
+    let (program, api) = Program::dev(&directory, &[]).await;
+    api.get(&made, "Action=DescribeDcdnService").await.succeeded();
+    assert_eq!(program.stop().await.code, Some(0));
+    nothing_runs(&scratch).await;
+}
+
+#[tokio::test]
+async fn an_instant_to_start_at_is_spelled_as_everywhere() {
+    for wrong in ["yesterday", "2018-03-20", "2018-03-20T00:00:00", "2018-02-30T00:00:00Z", ""] {
+        let ended = run(["dev", "--at", wrong], &[]).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
+        let said = format!("{wrong:?} is no instant, for example 2018-03-20T00:00:00Z");
+        assert!(ended.stderr.contains(&said), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_is_one_sentence() {
+    let scratch = Scratch::new();
+    let file = scratch.file("file", "");
+    let below = format!("{file}/below");
+    let ended = run(["dev", "--data-dir", &below], &[]).await;
+    assert_eq!(ended.sentence(1), format!("cannot make {below}: Not a directory (os error 20)"));
+}

@@ -1,0 +1,98 @@
+//! What `serve` logs through a whole session, loudly: nothing that opens a door.
+
+use std::collections::BTreeSet;
+
+use cdn_activation::auth::secret::SealingKey;
+
+use crate::support::TOKEN;
+use crate::support::database::Database;
+use crate::support::process::Program;
+use crate::support::raw_grpc::framed;
+use crate::support::rest::{encode, query, sign_v1};
+use crate::support::scratch::Scratch;
+
+/// The variables of a `serve` that logs as this filter says.
+fn variables<'a>(
+    database: &'a Database,
+    sealing_key: &'a str,
+    token: &'a str,
+    log: &'a str,
+) -> [(&'a str, &'a str); 7] {
+    [
+        ("DATABASE_URL", &database.url),
+        ("SEALING_KEY_FILE", sealing_key),
+        ("SERVICE_TOKEN_FILE", token),
+        ("GRPC_ADDR", "127.0.0.1:0"),
+        ("REST_ADDR", "127.0.0.1:0"),
+        ("OPS_ADDR", "127.0.0.1:0"),
+        ("LOG", log),
+    ]
+}
+
+#[tokio::test]
+async fn no_log_line_has_a_secret_a_signature_or_the_token() {
+    for log in ["info", "trace"] {
+        let (database, scratch) = (Database::fresh().await, Scratch::new());
+        let sealing_key = SealingKey::generate().expect("random bytes");
+        let key_file = scratch.file("sealing-key", &sealing_key);
+        let token_file = scratch.file("service-token", TOKEN);
+        let mut program =
+            Program::start(["serve"], &variables(&database, &key_file, &token_file, log));
+        let api = program.ready().await;
+        let mut hidden = BTreeSet::from([TOKEN.to_owned(), sealing_key.to_string()]);
+        let key = api.account().await;
+        hidden.insert(key.secret.clone());
+
+        // V1: good, repeated, of another string, of another secret, of an unknown key.
+        let parameters = api.common(&key, "Action=OpenCdnService");
+        for secret in [key.secret.as_str(), "another-secret"] {
+            let signature = sign_v1("GET", &parameters, secret);
+            hidden.extend([encode(&signature), signature]);
+        }
+        let signed = api.sign(&key, "GET", parameters.clone());
+        let mut wrong = signed.clone();
+        wrong.insert("Signature".to_owned(), sign_v1("GET", &parameters, "another-secret"));
+        let mut unknown = signed.clone();
+        unknown.insert("AccessKeyId".to_owned(), "nobody".to_owned());
+        for (parameters, status) in [(&signed, 200), (&signed, 400), (&wrong, 400), (&unknown, 404)]
+        {
+            assert_eq!(api.send_get(&query(parameters)).await.status, status);
+        }
+        // V3: good, and with a body that was not signed.
+        let query = crate::support::rest::parameters("");
+        let named = [("x-acs-action", "DescribeCdnService"), ("x-acs-version", "2018-05-10")];
+        let headers = api.sign_v3(&key, "POST", &query, &named, b"");
+        let (_, authorization) =
+            headers.iter().find(|(name, _)| name == "Authorization").expect("signed");
+        hidden.insert(authorization.split("Signature=").nth(1).expect("a signature").to_owned());
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(api.send("POST", "/?", &headers, b"").await.status, 200);
+        assert_eq!(api.send("POST", "/?", &headers, b"a=b").await.status, 400);
+        // gRPC: good, refused, with another token, with a request id that is for the log.
+        api.open_dcdn(&key).await;
+        let grpc = api.raw_grpc().await;
+        let path = "/activation.cdn.v1.CdnService/OpenCdnService";
+        hidden.insert("another-token".to_owned());
+        let metadata = [("authorization", "Bearer another-token"), ("x-request-id", "mine-42")];
+        grpc.send(path, &metadata, framed(&[])).await;
+        grpc.call(path, &[("x-account-id", "abc"), ("x-request-id", "mine-43")], &[]).await;
+        // A fault.
+        database.execute("DROP TABLE operation_locks").await;
+        assert_eq!(api.get(&key, "Action=DescribeDcdnService").await.status, 500);
+
+        let ended = program.stop().await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let account_id = key.account_id.to_string();
+        let lines = format!("{}{}", ended.stdout, ended.stderr);
+        for said in ["mine-42", "mine-43", "SignatureDoesNotMatch", "operation_locks", &account_id]
+        {
+            assert!(lines.contains(said), "the session was logged ({log}): {said}");
+        }
+        for line in lines.lines() {
+            for text in &hidden {
+                assert!(!line.contains(text.as_str()), "{log} shows {text}: {line}");
+            }
+        }
+    }
+}

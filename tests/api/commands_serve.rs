@@ -1,0 +1,288 @@
+//! `cdn-activation migrate` and `serve`: how a deployment runs the program, by its environment.
+
+use cdn_activation::auth::secret::SealingKey;
+use serde_json::Value;
+use tonic::Code;
+
+use crate::support::database::Database;
+use crate::support::grpc::refusal;
+use crate::support::process::{ANY_PORTS, Ended, Program, run};
+use crate::support::scratch::Scratch;
+use crate::support::{Api, TOKEN, eventually};
+
+/// The files that a deployment mounts.
+struct Files {
+    scratch: Scratch,
+    sealing_key: String,
+    token: String,
+}
+
+impl Files {
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        let key = SealingKey::generate().expect("random bytes");
+        let sealing_key = scratch.file("sealing-key", &format!("{}\n", key.as_str()));
+        let token = scratch.file("service-token", &format!("{TOKEN}\n"));
+        Self { scratch, sealing_key, token }
+    }
+
+    /// The environment of `serve`.
+    fn variables<'a>(&'a self, database: &'a Database) -> Vec<(&'a str, &'a str)> {
+        vec![
+            ("DATABASE_URL", &database.url),
+            ("SEALING_KEY_FILE", &self.sealing_key),
+            ("SERVICE_TOKEN_FILE", &self.token),
+            ("GRPC_ADDR", "127.0.0.1:0"),
+            ("REST_ADDR", "127.0.0.1:0"),
+            ("OPS_ADDR", "127.0.0.1:0"),
+        ]
+    }
+
+    fn serve(&self, database: &Database) -> Program {
+        Program::start(["serve"], &self.variables(database))
+    }
+}
+
+async fn migrate(database: &Database) -> Ended {
+    run(["migrate"], &[("DATABASE_URL", &database.url)]).await
+}
+
+/// The JSON lines after the ready line.
+fn log_lines(stdout: &str) -> Vec<Value> {
+    let lines = stdout.lines().skip(1);
+    lines
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_deployment_migrates_and_serves() {
+    let (database, files) = (Database::empty().await, Files::new());
+    for _ in 0..2 {
+        let migrated = migrate(&database).await;
+        assert_eq!((migrated.code, migrated.stdout.as_str()), (Some(0), ""), "{migrated:?}");
+        assert!(migrated.stderr.trim_end().ends_with("the schema is up to date"), "{migrated:?}");
+    }
+    let mut program = files.serve(&database);
+    let api = program.ready().await;
+    let key = api.account().await;
+    api.get(&key, "Action=OpenCdnService").await.succeeded();
+    api.post_v3(&key, "OpenCdnService", "2018-05-10", "").await.refused(
+        400,
+        "CdnService.HasOpened",
+        "Your cdn service has opened.",
+    );
+    assert_eq!(api.page("/readyz").await.status, 200);
+    let ended = program.stop().await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    let lines = log_lines(&ended.stdout);
+    let of = |action: &str| {
+        let line = lines.iter().rfind(|line| line["action"] == action);
+        line.unwrap_or_else(|| panic!("no line of {action}: {lines:?}"))
+    };
+    let refused = of("OpenCdnService");
+    let said = ["level", "wire", "code", "message"].map(|name| refused[name].as_str());
+    assert_eq!(said, ["INFO", "rest", "CdnService.HasOpened", "refused"].map(Some));
+    assert_eq!(refused["account_id"], key.account_id);
+    assert_eq!(refused["request_id"].as_str().map(str::len), Some(36));
+    let created = of("CreateAccount");
+    assert_eq!([&created["wire"], &created["code"]], ["grpc", "OK"]);
+}
+
+#[tokio::test]
+async fn serve_waits_for_the_schema_and_says_so_once() {
+    let (database, files) = (Database::empty().await, Files::new());
+    let mut program = files.serve(&database);
+    eventually("it says why", async || program.stderr().contains("run migrate")).await;
+    assert_eq!(program.stdout(), "", "it is not ready");
+    assert_eq!(migrate(&database).await.code, Some(0));
+    let api = program.ready().await;
+    assert_eq!(api.page("/readyz").await.status, 200);
+    let ended = program.stop().await;
+    let lines: Vec<Value> =
+        ended.stderr.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let waiting = lines
+        .iter()
+        .filter(|line| line["message"] == "not ready: the database has no schema yet: run migrate");
+    assert_eq!(waiting.count(), 1, "{lines:?}");
+}
+
+#[tokio::test]
+async fn serve_stops_before_it_was_ready() {
+    let (database, files) = (Database::empty().await, Files::new());
+    let program = files.serve(&database);
+    eventually("it says why", async || program.stderr().contains("run migrate")).await;
+    let ended = program.stop().await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));
+}
+
+#[tokio::test]
+async fn without_a_token_file_serve_lets_nobody_in_over_grpc_and_says_so() {
+    let (database, files) = (Database::fresh().await, Files::new());
+    let mut variables = files.variables(&database);
+    variables.retain(|(name, _)| *name != "SERVICE_TOKEN_FILE");
+    let mut program = Program::start(["serve"], &variables);
+    let api = program.ready().await;
+    let request = cdn_activation::proto::operator::v1::GetAccountRequest { account_id: 1 };
+    let status = api.accounts().await.get_account(request).await.expect_err("nobody");
+    let said = refusal(&status);
+    assert_eq!((said.grpc, said.code.as_str()), (Code::Unauthenticated, "ServiceUnauthenticated"));
+    let ended = program.stop().await;
+    let warning = "SERVICE_TOKEN_FILE is not set: gRPC answers health checks only";
+    assert!(ended.stderr.contains(warning), "{ended:?}");
+}
+
+#[tokio::test]
+async fn another_sealing_key_is_a_fault_that_is_logged_and_tells_nothing() {
+    let (database, files, others) = (Database::fresh().await, Files::new(), Files::new());
+    let mut program = files.serve(&database);
+    let key = program.ready().await.account().await;
+    assert_eq!(program.stop().await.code, Some(0));
+    let mut program = others.serve(&database);
+    let api = program.ready().await;
+    let message = "The request processing has failed due to some unknown error.";
+    let reply = api.get(&key, "Action=DescribeUserCdnStatus").await;
+    reply.refused(500, "InternalError", message);
+    let reply = api.post_v3(&key, "DescribeUserCdnStatus", "2018-05-10", "").await;
+    reply.refused(500, "InternalError", message);
+    // Nothing but signed requests needs the key.
+    api.cdn(&key)
+        .await
+        .describe_user_cdn_status(
+            cdn_activation::proto::cdn::v1::DescribeUserCdnStatusRequest::default(),
+        )
+        .await
+        .expect("answered");
+    let ended = program.stop().await;
+    let lines = log_lines(&ended.stdout);
+    let faults: Vec<_> = lines.iter().filter(|line| line["level"] == "ERROR").collect();
+    assert_eq!(faults.len(), 2, "{lines:?}");
+    for fault in faults {
+        let cause = format!("the secret of {} does not open: another sealing key?", key.id);
+        assert_eq!([&fault["code"], &fault["cause"]], ["InternalError", cause.as_str()]);
+    }
+    assert!(!ended.stdout.contains(&key.secret));
+}
+
+#[tokio::test]
+async fn what_serve_cannot_start_with_is_one_sentence() {
+    let (database, files) =
+        (Database { url: "postgres:///none?host=/nowhere".to_owned() }, Files::new());
+    let no_key = files.scratch.file("no-key", "dGVzdA==\n");
+    let short = files.scratch.file("short", "fifteen-letters\n");
+    let missing = files.scratch.0.join("missing").display().to_string();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let taken = listener.local_addr().expect("bound").to_string();
+    for (name, value, said) in [
+        ("SEALING_KEY_FILE", None, "SEALING_KEY_FILE is not set".to_owned()),
+        (
+            "SEALING_KEY_FILE",
+            Some(&no_key),
+            format!("{no_key} is no sealing key: it must hold 32 bytes in base64"),
+        ),
+        (
+            "SEALING_KEY_FILE",
+            Some(&missing),
+            format!("cannot read {missing}: No such file or directory (os error 2)"),
+        ),
+        (
+            "SERVICE_TOKEN_FILE",
+            Some(&short),
+            format!("{short} holds no service token: at least 16 visible characters"),
+        ),
+        (
+            "SERVICE_TOKEN_FILE",
+            Some(&missing),
+            format!("cannot read {missing}: No such file or directory (os error 2)"),
+        ),
+        (
+            "GRPC_ADDR",
+            Some(&taken),
+            format!("cannot listen on {taken}: Address already in use (os error 98)"),
+        ),
+        (
+            "REST_ADDR",
+            Some(&taken),
+            format!("cannot listen on {taken}: Address already in use (os error 98)"),
+        ),
+        (
+            "OPS_ADDR",
+            Some(&taken),
+            format!("cannot listen on {taken}: Address already in use (os error 98)"),
+        ),
+    ] {
+        let mut variables = files.variables(&database);
+        variables.retain(|(other, _)| *other != name);
+        variables.extend(value.map(|value| (name, value.as_str())));
+        assert_eq!(run(["serve"], &variables).await.sentence(1), said, "{name}={value:?}");
+    }
+    drop(listener);
+    let mut variables = files.variables(&database);
+    variables.push(("LOG", "cdn_activation=loud"));
+    let ended = run(["serve"], &variables).await;
+    assert!(ended.sentence(1).starts_with("LOG is no filter: "), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_database_url_that_is_none_is_said_without_its_password() {
+    let files = Files::new();
+    for url in [
+        "postgres://user:pass-word@host:port/name",
+        "postgres://user:pass-word@host/name?sslmode=perhaps",
+        "user:pass-word@host/name",
+        "mysql://user:pass-word@host/name",
+        "",
+    ] {
+        let database = Database { url: url.to_owned() };
+        for (ended, name) in [
+            (run(["serve"], &files.variables(&database)).await, "DATABASE_URL"),
+            (migrate(&database).await, "DATABASE_URL"),
+            (run(["migrate"], &[("DB_ADMIN_URL", url)]).await, "DB_ADMIN_URL"),
+        ] {
+            assert_eq!(ended.sentence(1), format!("{name} is no postgres:// URL"), "{url}");
+        }
+    }
+    // One that is a URL and leads nowhere.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    drop(listener);
+    let url = format!("postgres://user:pass-word@127.0.0.1:{port}/name");
+    let ended = run(["migrate"], &[("DATABASE_URL", &url)]).await;
+    let sentence = ended.sentence(1);
+    assert!(sentence.starts_with("the schema could not be brought up to date: "), "{sentence}");
+    assert!(!sentence.contains("pass-word"), "{sentence}");
+}
+
+#[tokio::test]
+async fn settings_are_flags_or_variables_of_the_same_name() {
+    let (database, files) = (Database::fresh().await, Files::new());
+    let url = database.url.replacen("postgres:", "postgresql:", 1);
+    let flags = [
+        "serve",
+        "--database-url",
+        &url,
+        "--sealing-key-file",
+        &files.sealing_key,
+        "--service-token-file",
+        &files.token,
+        "--minimum-balance",
+        "20000",
+        "--log",
+        "warn",
+    ];
+    let mut program = Program::start(flags.into_iter().chain(ANY_PORTS), &[("LOG", "trace")]);
+    let api: Api = program.ready().await;
+    let key = api.account().await; // with a balance of 10000
+    let poor = api.get(&key, "Action=OpenCdnService").await;
+    poor.refused(400, "InsufficientBalance", "Your account does not have enough balance.");
+    let ended = program.stop().await;
+    assert_eq!(ended.stdout.lines().count(), 1, "the flag goes before the variable: {ended:?}");
+    let help =
+        run(["serve", "--help"], &[("DATABASE_URL", "postgres://user:pass-word@host/name")]).await;
+    assert_eq!(help.code, Some(0));
+    assert!(!help.stdout.contains("pass-word"));
+    for variable in ["DATABASE_URL", "SEALING_KEY_FILE", "SERVICE_TOKEN_FILE", "DRAIN_DELAY", "LOG"]
+    {
+        assert!(help.stdout.contains(&format!("[env: {variable}")), "{variable}: {}", help.stdout);
+    }
+}

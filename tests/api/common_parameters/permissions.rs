@@ -1,0 +1,137 @@
+//! What a key may do: its policy, in RAM's terms (product page, "Who is asking").
+
+use super::{STATUS, STATUS_JSON};
+use crate::support::Api;
+use crate::support::refusals::{FORBIDDEN, Format};
+
+#[tokio::test]
+async fn an_action_that_the_policy_does_not_allow_is_forbidden() {
+    let api = Api::start().await;
+    let describe = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":["cdn:Describe*","dcdn:Describe*"],"Resource":"*"}]}"#;
+    let key = api.account_and_policy(|_| {}, describe).await;
+    for given in [
+        "Action=OpenCdnService",
+        "Action=OpenCdnService&InternetChargeType=PayByMoon", // before its parameters are judged
+        "Action=OpenDcdnService",
+        "Action=ModifyCdnService",
+        "Action=OpenCdnService&Version=2014-11-11",
+    ] {
+        api.get(&key, given).await.is(Format::Json, &FORBIDDEN);
+        api.post(&key, given).await.is(Format::Json, &FORBIDDEN);
+        api.get(&key, &format!("{given}&Format=XML")).await.is(Format::Xml, &FORBIDDEN);
+    }
+    api.post_v3(&key, "OpenCdnService", "2018-05-10", "").await.is(Format::Json, &FORBIDDEN);
+    let xml = api.draft("OpenCdnService", "2018-05-10", "").with("accept", "text/xml");
+    api.send_draft(&xml.signed(&key)).await.is(Format::Xml, &FORBIDDEN);
+    assert_eq!(api.database.count("SELECT count(*) FROM instances").await, 0);
+
+    api.get(&key, STATUS).await.says(Format::Json, STATUS_JSON);
+    api.get(&key, "Action=DescribeUserDcdnStatus").await.says(Format::Json, STATUS_JSON);
+}
+
+/// Policy, action, whether it is allowed.
+const POLICIES: &[(&str, &str, bool)] = &[
+    (r#"{"Statement":[{"Effect":"Allow","Action":"*"}]}"#, "DescribeUserCdnStatus", true),
+    (r#"{"Statement":{"Effect":"Allow","Action":"*"}}"#, "DescribeUserCdnStatus", true),
+    (r#"{"Statement":[]}"#, "DescribeUserCdnStatus", false),
+    (
+        r#"{"Statement":[{"Effect":"Allow","Action":"cdn:DescribeUserCdnStatus"}]}"#,
+        "DescribeUserCdnStatus",
+        true,
+    ),
+    (
+        r#"{"Statement":[{"Effect":"Allow","Action":"cdn:DescribeUserCdnStatus"}]}"#,
+        "DescribeUserDcdnStatus",
+        false,
+    ),
+    (
+        r#"{"Statement":[{"Effect":"Allow","Action":"cdn:DescribeUserCdn"}]}"#,
+        "DescribeUserCdnStatus",
+        false,
+    ),
+    // Letter case does not count.
+    (
+        r#"{"Statement":[{"Effect":"Allow","Action":"CDN:describeusercdnstatus"}]}"#,
+        "DescribeUserCdnStatus",
+        true,
+    ),
+    // A wildcard stands anywhere, and cdn is not dcdn.
+    (r#"{"Statement":[{"Effect":"Allow","Action":"cdn:*"}]}"#, "DescribeUserCdnStatus", true),
+    (r#"{"Statement":[{"Effect":"Allow","Action":"cdn:*"}]}"#, "DescribeUserDcdnStatus", false),
+    (r#"{"Statement":[{"Effect":"Allow","Action":"dcdn:*"}]}"#, "DescribeUserCdnStatus", false),
+    (r#"{"Statement":[{"Effect":"Allow","Action":"*:*Status"}]}"#, "DescribeUserDcdnStatus", true),
+    (r#"{"Statement":[{"Effect":"Allow","Action":"*dcdn:*"}]}"#, "DescribeUserCdnStatus", false),
+    (
+        r#"{"Statement":[{"Effect":"Allow","Action":"cdn:Des*User*tatus"}]}"#,
+        "DescribeUserCdnStatus",
+        true,
+    ),
+    // A denial wins, wherever it stands.
+    (
+        r#"{"Statement":[{"Effect":"Allow","Action":"*"},{"Effect":"Deny","Action":"cdn:*"}]}"#,
+        "DescribeUserCdnStatus",
+        false,
+    ),
+    (
+        r#"{"Statement":[{"Effect":"Deny","Action":"*:DescribeUser*"},{"Effect":"Allow","Action":"*"}]}"#,
+        "DescribeUserCdnStatus",
+        false,
+    ),
+    (
+        r#"{"Statement":[{"Effect":"Allow","Action":"*"},{"Effect":"Deny","Action":"cdn:*"}]}"#,
+        "DescribeUserDcdnStatus",
+        true,
+    ),
+    (r#"{"Statement":[{"Effect":"Deny","Action":"cdn:Open*"}]}"#, "DescribeUserCdnStatus", false),
+];
+
+#[tokio::test]
+async fn policies_allow_and_deny_by_pattern() {
+    let api = Api::start().await;
+    let account = api.account().await.account_id;
+    for (policy, action, allowed) in POLICIES {
+        let key = api.key_of(account, policy).await;
+        let version = if action.contains("Dcdn") { "2018-01-15" } else { "2018-05-10" };
+        for reply in [
+            api.get(&key, &format!("Action={action}")).await,
+            api.post_v3(&key, action, version, "").await,
+        ] {
+            if *allowed {
+                reply.says(Format::Json, STATUS_JSON);
+            } else {
+                reply.is(Format::Json, &FORBIDDEN);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_action_goes_by_its_product_and_its_name() {
+    let api = Api::start().await;
+    let account = api.account().await.account_id;
+    for (product, action) in [
+        ("cdn", "OpenCdnService"),
+        ("cdn", "DescribeCdnService"),
+        ("cdn", "ModifyCdnService"),
+        ("cdn", "DescribeUserCdnStatus"),
+        ("cdn", "DescribeCdnUserBillType"),
+        ("dcdn", "OpenDcdnService"),
+        ("dcdn", "DescribeDcdnService"),
+        ("dcdn", "DescribeUserDcdnStatus"),
+        ("dcdn", "DescribeDcdnUserBillType"),
+    ] {
+        let only = |effect: &str| {
+            format!(
+                r#"{{"Statement":[{{"Effect":"{effect}","Action":"{product}:{action}"}},
+                {{"Effect":"Allow","Action":"other:*"}}]}}"#
+            )
+        };
+        let given = format!("Action={action}");
+        let allowed = api.key_of(account, &only("Allow")).await;
+        let code = api.get(&allowed, &given).await.json()["Code"].clone();
+        assert_ne!(code, "Forbidden.RAM", "{action}");
+        let everything_else = only("Deny").replace("other:*", "*");
+        let denied = api.key_of(account, &everything_else).await;
+        api.get(&denied, &given).await.is(Format::Json, &FORBIDDEN);
+    }
+}

@@ -1,0 +1,216 @@
+//! Which headers a V3 signature covers: the client chooses, above a minimum.
+
+use super::STATUS_JSON;
+use crate::support::Api;
+use crate::support::drafts::DraftV3;
+use crate::support::refusals::{Format, INCOMPLETE_SIGNATURE, signature_v3_does_not_match};
+
+/// The names of a draft's headers without these.
+fn all_but(draft: &DraftV3, left_out: &[&str]) -> String {
+    let names = draft.names();
+    let kept = names.split(';').filter(|name| !left_out.contains(name));
+    kept.collect::<Vec<_>>().join(";")
+}
+
+#[tokio::test]
+async fn a_signature_that_leaves_out_what_it_must_cover_is_incomplete() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    for name in [
+        "host",
+        "x-acs-action",
+        "x-acs-version",
+        "x-acs-date",
+        "x-acs-signature-nonce",
+        "x-acs-content-sha256",
+        "x-acs-credentials-provider",
+        "x-acs-retry-attempts",
+        "content-type",
+    ] {
+        let prepare = |draft: DraftV3| {
+            let draft = draft
+                .with("x-acs-credentials-provider", "static_ak")
+                .with("x-acs-retry-attempts", "1")
+                .with_form("Owner=1");
+            let signed = all_but(&draft, &[name]);
+            draft.signed_over(&key, &signed)
+        };
+        api.refuses_v3(prepare, &INCOMPLETE_SIGNATURE).await;
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_is_added_later_makes_the_signature_incomplete() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    for (name, value) in [
+        ("x-acs-anything", "1"),
+        ("x-acs-anything", ""),
+        ("x-acs-bearer-token", "token"),
+        ("content-type", "application/json"),
+    ] {
+        let prepare = |draft: DraftV3| draft.signed(&key).with(name, value);
+        api.refuses_v3(prepare, &INCOMPLETE_SIGNATURE).await;
+    }
+}
+
+#[tokio::test]
+async fn a_signature_without_the_hash_of_the_body_is_incomplete() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let absent = |draft: DraftV3| draft.without("x-acs-content-sha256").signed(&key);
+    api.refuses_v3(absent, &INCOMPLETE_SIGNATURE).await;
+    let taken_away = |draft: DraftV3| draft.signed(&key).without("x-acs-content-sha256");
+    api.refuses_v3(taken_away, &INCOMPLETE_SIGNATURE).await;
+    let empty = |draft: DraftV3| draft.with("x-acs-content-sha256", "").signed(&key);
+    api.refuses_v3(empty, &INCOMPLETE_SIGNATURE).await;
+}
+
+#[tokio::test]
+async fn names_of_signed_headers_are_in_lower_case() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let prepare = |draft: DraftV3| {
+        let signed = draft.names().replace("host", "Host");
+        draft.signed_over(&key, &signed)
+    };
+    api.refuses_v3(prepare, &INCOMPLETE_SIGNATURE).await;
+}
+
+/// Python signs `accept` and `user-agent`, Node does not; neither need be.
+#[tokio::test]
+async fn other_headers_may_be_signed_or_not() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let draft = || {
+        api.status_draft()
+            .with("accept", "application/json")
+            .with("user-agent", "AlibabaCloud (Linux; x86_64) Python/3.11.7 Core/0.4.3 TeaDSL/2")
+            .with("x-forwarded-for", "192.0.2.1")
+    };
+    for unsigned in [
+        &[][..],
+        &["accept"],
+        &["user-agent"],
+        &["accept", "user-agent"],
+        &["accept", "user-agent", "x-forwarded-for"],
+    ] {
+        let draft = draft();
+        let signed = all_but(&draft, unsigned);
+        let reply = api.send_draft(&draft.signed_over(&key, &signed)).await;
+        reply.says(Format::Json, STATUS_JSON);
+    }
+    // What was not signed may change on the way, what was may not.
+    let way = draft().signed_over(&key, &all_but(&draft(), &["user-agent"]));
+    api.send_draft(&way.with("user-agent", "proxy/1")).await.succeeded();
+    let signed = draft().signed(&key).with("user-agent", "proxy/1");
+    assert_eq!(api.send_draft(&signed).await.text("Code"), "SignatureDoesNotMatch");
+}
+
+/// A header that is signed and not sent counts as empty: nobody can add it later.
+#[tokio::test]
+async fn a_signed_header_that_is_absent_counts_as_empty() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let draft = api.status_draft().with("x-none", "").signed(&key);
+    api.send_draft(&draft.clone().without("x-none")).await.says(Format::Json, STATUS_JSON);
+    let draft = api.status_draft().with("x-none", "");
+    let names = draft.names();
+    let draft = draft.signed(&key).with("x-none", "something");
+    let refusal = signature_v3_does_not_match(
+        &draft.string_to_sign(&names),
+        &draft.canonical_request(&names),
+    );
+    api.send_draft(&draft).await.is(Format::Json, &refusal);
+}
+
+#[tokio::test]
+async fn values_are_signed_without_the_blanks_around_them() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let draft = api.status_draft().with("user-agent", "Tool/1").signed(&key);
+    let sent = draft.with("user-agent", "   Tool/1 \t ");
+    api.send_draft(&sent).await.says(Format::Json, STATUS_JSON);
+    // Blanks within stay.
+    let draft = api.status_draft().with("user-agent", "Tool  1").signed(&key);
+    api.send_draft(&draft).await.says(Format::Json, STATUS_JSON);
+}
+
+#[tokio::test]
+async fn names_of_headers_on_the_wire_may_be_in_any_case() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let draft = api.status_draft().signed(&key);
+    let upper_case = |(name, value): (&str, _)| (name.to_ascii_uppercase(), value);
+    let headers: Vec<_> = draft.headers_without_host().into_iter().map(upper_case).collect();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let reply = api.send("POST", "/", &headers, b"").await;
+    reply.says(Format::Json, STATUS_JSON);
+}
+
+/// The port is part of what is signed; the host that is answered with has none.
+#[tokio::test]
+async fn the_host_is_signed_as_it_was_sent() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    for (signed, sent, accepted) in [
+        ("cdn.example.com:8080", "cdn.example.com:8080", true),
+        ("cdn.example.com", "cdn.example.com", true),
+        ("cdn.example.com", "cdn.example.com:80", false),
+        ("cdn.example.com", "CDN.example.com", false),
+    ] {
+        let draft = api.status_draft().with("host", signed).signed(&key).with("host", sent);
+        let head = "POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n";
+        let request = format!("{head}{}\r\n", draft.lines());
+        let reply = api.send_raw(request.as_bytes()).await;
+        assert_eq!(reply.status == 200, accepted, "{signed} as {sent}: {reply:?}");
+        if !accepted {
+            assert_eq!(reply.text("Code"), "SignatureDoesNotMatch");
+            assert_eq!(reply.text("HostId"), sent.trim_end_matches(":80"));
+        }
+    }
+}
+
+/// A second copy of a signed header is not signed: which of the two counts would be anybody's guess.
+#[tokio::test]
+async fn a_signed_header_that_is_sent_twice_is_noticed() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    for name in ["user-agent", "accept-language", "x-none"] {
+        let draft = api.status_draft().with(name, "1").signed(&key);
+        for second in ["2", "1", ""] {
+            let mut headers = draft.headers_without_host();
+            headers.push((name, second));
+            let reply = api.send("POST", "/", &headers, b"").await;
+            let refused = (reply.status, reply.text("Code"));
+            assert_eq!(refused, (400, "SignatureDoesNotMatch".to_owned()), "{name}: {second}");
+        }
+        api.send_draft(&draft).await.says(Format::Json, STATUS_JSON);
+    }
+}
+
+#[tokio::test]
+async fn letters_beyond_ascii_are_signed_like_all_others() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let draft = api.status_draft().with("user-agent", "Tööl 打/1").signed(&key);
+    api.send_draft(&draft).await.says(Format::Json, STATUS_JSON);
+    let signed_as_empty = api.status_draft().with("user-agent", "").signed(&key);
+    for value in ["Tööl", "\u{fffd}"] {
+        let draft = signed_as_empty.clone().with("user-agent", value);
+        let names = signed_as_empty.names();
+        let refusal = signature_v3_does_not_match(
+            &draft.string_to_sign(&names),
+            &draft.canonical_request(&names),
+        );
+        api.send_draft(&draft).await.is(Format::Json, &refusal);
+    }
+    let head = "POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n";
+    let lines = signed_as_empty.lines().replace("user-agent: ", "user-agent: ?");
+    let bytes: Vec<u8> = format!("{head}{lines}\r\n")
+        .bytes()
+        .map(|byte| if byte == b'?' { 0xff } else { byte }) // no UTF-8 at all
+        .collect();
+    assert_eq!(api.send_raw(&bytes).await.text("Code"), "SignatureDoesNotMatch");
+    api.send_draft(&signed_as_empty).await.says(Format::Json, STATUS_JSON);
+}

@@ -1,0 +1,177 @@
+//! Many followers, slow followers, followers that come and go: nobody misses anything, and none of
+//! it costs what it must not.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cdn_activation::domain::{AccountId, event::lane};
+use cdn_activation::proto::operator::v1::WatchEventsRequest;
+use futures_util::future::join_all;
+use tokio::sync::Mutex;
+
+use crate::support::Api;
+use crate::support::events::{
+    Events, Watch, next, next_event, until_count, version, watch, watch_with, write_event,
+};
+use crate::support::grpc::next_account_id;
+
+/// Kilobytes that this process, server and clients, has in memory.
+fn resident_kilobytes() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
+    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+}
+
+/// Writes `count` events of one account in one statement.
+async fn write_many(api: &Api, account_id: i64, count: i64) {
+    let mut connection = api.database.connect().await;
+    sqlx::query(
+        "INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+         SELECT $1, md5($1::text || n)::uuid, $2, $3 + n * interval '1 microsecond',
+            'activation.account.changed', decode('3a00', 'hex')
+         FROM generate_series(1, $4) AS numbers (n)",
+    )
+    .bind(account_id)
+    .bind(lane(AccountId::new(account_id).expect("positive")))
+    .bind(api.clock.wire_now())
+    .bind(count)
+    .execute(&mut connection)
+    .await
+    .expect("written");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_is_cut_off_again_and_again_sees_every_event() {
+    const ACCOUNTS: i64 = 5;
+    const EACH: i64 = 500;
+    let api = Api::start().await;
+    let accounts: Vec<_> = (0..ACCOUNTS).map(|_| next_account_id()).collect();
+    let writing = async {
+        let mut connection = api.database.connect().await;
+        for number in 1..=EACH {
+            for account_id in &accounts {
+                let now = api.clock.wire_now();
+                write_event(&mut connection, *account_id, now, number).await;
+            }
+            tokio::time::sleep(Duration::from_millis(4)).await;
+        }
+    };
+    let following = async {
+        let (mut cursor, mut older) = (String::new(), String::new());
+        let mut seen: BTreeMap<i64, i64> = BTreeMap::new();
+        let (mut events, mut cuts, mut repeated) = (api.events().await, 0, 0);
+        while seen.values().sum::<i64>() < ACCOUNTS * EACH || cuts < 50 {
+            let mut watching = watch(&mut events, &cursor).await;
+            next(&mut watching).await.expect("where it stands");
+            for _ in 0..(cuts * 7) % 90 {
+                let response = next(&mut watching).await.expect("it goes on");
+                cursor = response.cursor;
+                let Some(event) = response.event else { break }; // it has seen all there is
+                let newest = seen.entry(event.account_id).or_default();
+                if version(&event) == *newest + 1 {
+                    *newest += 1;
+                } else {
+                    assert!(version(&event) <= *newest, "{} skipped something", event.account_id);
+                    repeated += 1;
+                }
+            }
+            drop(watching);
+            cuts += 1;
+            // One that crashed before it had noted its cursor, and a new connection.
+            if cuts % 9 == 0 {
+                std::mem::swap(&mut cursor, &mut older);
+                older.clone_from(&cursor);
+                events = api.events().await;
+            } else if cuts % 9 == 5 {
+                older.clone_from(&cursor);
+            }
+        }
+        (seen, repeated)
+    };
+    let ((), (seen, repeated)) = tokio::join!(writing, following);
+    assert!(repeated > 0, "it went back");
+    assert!(seen.values().all(|newest| *newest == EACH), "{seen:?}");
+}
+
+/// Watches from now on, spread over connections as many services would be.
+async fn watchers(api: &Api, connections: usize, each: usize) -> Vec<Watch> {
+    let mut all = Vec::new();
+    for _ in 0..connections {
+        let events = api.events().await;
+        let opened = (0..each).map(|_| {
+            let mut events: Events = events.clone();
+            async move {
+                let request = WatchEventsRequest { from_now: true, ..Default::default() };
+                let mut watching = watch_with(&mut events, request).await.expect("watched");
+                next(&mut watching).await.expect("it goes on");
+                watching
+            }
+        });
+        all.extend(join_all(opened).await);
+    }
+    all
+}
+
+const STATEMENTS: &str =
+    "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_followers_cost_no_more_statements_than_one() {
+    const EVENTS: i64 = 20;
+    let api = Api::start().await;
+    let all = watchers(&api, 8, 125).await;
+    assert_eq!(all.len(), 1000);
+    let (memory, statements) = (resident_kilobytes(), api.database.count(STATEMENTS).await);
+
+    let account_id = next_account_id();
+    let writing = async {
+        let mut connection = api.database.connect().await;
+        for version in 1..=EVENTS {
+            write_event(&mut connection, account_id, api.clock.wire_now(), version).await;
+        }
+    };
+    let received = all.into_iter().map(|mut watching| async move {
+        for expected in 1..=EVENTS {
+            assert_eq!(version(&next_event(&mut watching).await.0), expected);
+        }
+        watching
+    });
+    let (kept, ()) = tokio::join!(join_all(received), writing);
+
+    let grown = resident_kilobytes() - memory;
+    assert!(grown < 64 * 1024, "1,000 followers and {EVENTS} events took {grown} kB");
+    // Sessions report their statements within a second or so.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let made = api.database.count(STATEMENTS).await - statements;
+    assert!(made < 400, "{made} statements for {EVENTS} events to 1,000 followers");
+    println!("1,000 followers: {made} statements, {grown} kB");
+    drop(kept);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_does_not_read_costs_no_memory_and_loses_nothing() {
+    const EVENTS: i64 = 20_000; // more than are kept in memory
+    let api = Api::start().await;
+    let slow = Mutex::new(watchers(&api, 2, 1).await);
+    let memory = resident_kilobytes();
+    let account_id = next_account_id();
+    write_many(&api, account_id, EVENTS).await;
+    until_count(&api, "SELECT count(*) FROM event_outbox", 0).await;
+    let mut quick = watch(&mut api.events().await, "").await;
+    for _ in 0..200 {
+        next_event(&mut quick).await; // one that reads is not held up by those that do not
+    }
+    let grown = resident_kilobytes() - memory;
+    assert!(grown < 48 * 1024, "followers that do not read took {grown} kB");
+
+    println!("two that do not read {EVENTS} events: {grown} kB");
+    for watching in slow.lock().await.iter_mut() {
+        let mut last = String::new();
+        for _ in 0..EVENTS {
+            let (event, cursor) = next_event(watching).await;
+            assert_eq!(event.account_id, account_id);
+            assert_ne!(cursor, last);
+            last = cursor;
+        }
+    }
+}

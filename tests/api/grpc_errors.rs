@@ -1,0 +1,182 @@
+//! What every error over gRPC carries, whoever made it: the documented code, the domain, the HTTP
+//! status and the request id. And the request id itself.
+
+use bytes::Bytes;
+use cdn_activation::proto::{cdn, operator};
+use prost::Message;
+use tonic::Code;
+
+use crate::support::Api;
+use crate::support::grpc::{GrpcRefusal, refusal};
+use crate::support::raw_grpc::{RawReply, framed, token};
+
+const OPEN: &str = "/activation.cdn.v1.CdnService/OpenCdnService";
+const DESCRIBE: &str = "/activation.cdn.v1.CdnService/DescribeUserCdnStatus";
+const GET_ACCOUNT: &str = "/activation.operator.v1.AccountService/GetAccount";
+const LOCK: &str = "/activation.operator.v1.OperationLockService/Lock";
+const LARGEST_MESSAGE: usize = 64 * 1024;
+
+/// The reply is exactly this refusal, and its metadata has the request id of its details.
+fn assert_refused(reply: &RawReply, grpc: Code, code: &str, http: u16, message: &str) {
+    let expected = GrpcRefusal {
+        grpc,
+        code: code.to_owned(),
+        message: message.to_owned(),
+        http,
+        request_id: reply.request_id().to_owned(),
+    };
+    assert_eq!(refusal(&reply.status()), expected);
+}
+
+fn assert_malformed(reply: &RawReply) {
+    let message = "The request is not a message of this method.";
+    assert_refused(reply, Code::InvalidArgument, "MalformedMessage", 400, message);
+}
+
+/// A message that no method knows a field of, of this length.
+fn message_of(length: usize) -> Vec<u8> {
+    let head = [0xfa, 0x01]; // field 31, of a length
+    let padding = length - head.len() - 3; // the length itself takes three bytes
+    let length = [(padding & 0x7f) | 0x80, (padding >> 7 & 0x7f) | 0x80, padding >> 14];
+    let length = length.map(|group| u8::try_from(group).expect("seven bits"));
+    [&head[..], &length, &vec![b'x'; padding]].concat()
+}
+
+#[tokio::test]
+async fn a_method_that_there_is_not_is_unimplemented() {
+    let api = Api::start().await;
+    let grpc = api.raw_grpc().await;
+    for path in [
+        "/activation.cdn.v1.CdnService/NoMethod",
+        "/activation.cdn.v1.CdnService/openCdnService",
+        "/activation.cdn.v1.CdnService/OpenCdnService/more",
+        "/activation.cdn.v2.CdnService/OpenCdnService",
+        "/activation.operator.v1.AccountService/",
+        "/NoService",
+        "/",
+    ] {
+        let reply = grpc.call(path, &[], &[]).await;
+        let message = "Specified api is not found, please check your url and method.";
+        assert_refused(&reply, Code::Unimplemented, "InvalidAction.NotFound", 404, message);
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_message_are_the_callers_mistake() {
+    let api = Api::start().await;
+    let grpc = api.raw_grpc().await;
+    for (path, bytes) in [
+        (OPEN, &[0xff][..]),                     // a tag that is cut off
+        (OPEN, &[0x0a, 0x05, b'a']),             // a length beyond the end
+        (OPEN, &[0x09, 0, 0, 0, 0, 0, 0, 0, 0]), // eight bytes where an enum belongs
+        (OPEN, &[0x00, 0x01]),                   // a field without a number
+        (GET_ACCOUNT, b"{\"account_id\":1}"),    // JSON
+        (LOCK, &[0x1a, 0x02, 0xc3, 0x28]),       // a text that is no UTF-8
+        (LOCK, &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0x01]), // a number too long
+    ] {
+        assert_malformed(&grpc.call(path, &[("x-account-id", "1")], bytes).await);
+    }
+}
+
+#[tokio::test]
+async fn a_call_without_a_whole_message_is_the_callers_mistake() {
+    let api = Api::start().await;
+    let grpc = api.raw_grpc().await;
+    let (name, token) = token();
+    let whole = framed(&[0x08, 0x01]);
+    for cut in [0, 1, 5, 6] {
+        let body = whole.slice(..cut);
+        let reply = grpc.send(OPEN, &[(name, &token), ("x-account-id", "1")], body).await;
+        assert_malformed(&reply);
+    }
+}
+
+#[tokio::test]
+async fn a_message_may_have_64_kibibytes_and_no_more() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let account_id = key.account_id.to_string();
+    let grpc = api.raw_grpc().await;
+    let named = [("x-account-id", account_id.as_str())];
+    let largest = grpc.call(DESCRIBE, &named, &message_of(LARGEST_MESSAGE)).await;
+    assert!(!largest.message::<cdn::v1::DescribeUserCdnStatusResponse>().enabled);
+    let (name, token) = token();
+    for body in [
+        framed(&message_of(LARGEST_MESSAGE + 1)),
+        framed(&message_of(2 * 1024 * 1024)),
+        Bytes::from_static(&[0, 0xff, 0xff, 0xff, 0xff]), // four gibibytes are announced
+    ] {
+        let reply = grpc.send(DESCRIBE, &[(name, &token), named[0]], body).await;
+        let message = "The request is too large.";
+        assert_refused(&reply, Code::InvalidArgument, "RequestTooLarge", 413, message);
+    }
+}
+
+#[tokio::test]
+async fn a_fault_says_nothing_of_its_cause_on_either_wire() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    api.database
+        .execute(
+            "ALTER TABLE accounts DROP CONSTRAINT accounts_site_is_known;
+             UPDATE accounts SET site = 'mars'",
+        )
+        .await;
+    let message = "The request processing has failed due to some unknown error.";
+    let account_id = key.account_id.to_string();
+    let metadata = [("x-account-id", account_id.as_str())];
+    let reply = api.raw_grpc().await.call(OPEN, &metadata, &[]).await;
+    assert_refused(&reply, Code::Internal, "InternalError", 500, message);
+    assert!(!format!("{reply:?}").contains("mars"));
+    let reply = api.get(&key, "Action=OpenCdnService").await;
+    reply.refused(500, "InternalError", message);
+}
+
+#[tokio::test]
+async fn a_request_id_that_is_a_uuid_is_taken_in_upper_case() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let account_id = key.account_id.to_string();
+    let grpc = api.raw_grpc().await;
+    for (given, taken) in [
+        ("6b29fc40-ca47-1067-b31d-00dd010662da", "6B29FC40-CA47-1067-B31D-00DD010662DA"),
+        ("6B29FC40-CA47-1067-B31D-00DD010662DB", "6B29FC40-CA47-1067-B31D-00DD010662DB"),
+        ("00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000000"),
+    ] {
+        let metadata = [("x-account-id", account_id.as_str()), ("x-request-id", given)];
+        let reply = grpc.call(DESCRIBE, &metadata, &[]).await;
+        let message = reply.message::<cdn::v1::DescribeUserCdnStatusResponse>();
+        assert_eq!((reply.request_id(), message.request_id.as_str()), (taken, taken));
+        // A refusal by the action, by the routes, of the message, and at the door.
+        for (path, metadata, message) in [
+            ("/activation.cdn.v1.CdnService/DescribeCdnService", &metadata[..], &[][..]),
+            ("/activation.cdn.v1.CdnService/NoMethod", &metadata[1..], &[]),
+            (GET_ACCOUNT, &metadata[1..], &[0xff]),
+        ] {
+            let reply = grpc.call(path, metadata, message).await;
+            let said = refusal(&reply.status()).request_id;
+            assert_eq!((reply.request_id(), said.as_str()), (taken, taken), "{path}");
+        }
+        let reply = grpc.send(DESCRIBE, &[("x-request-id", given)], framed(&[])).await;
+        let said = refusal(&reply.status()).request_id;
+        assert_eq!((reply.request_id(), said.as_str()), (taken, taken));
+    }
+}
+
+#[tokio::test]
+async fn a_request_id_that_is_no_uuid_is_replaced() {
+    let api = Api::start().await;
+    let grpc = api.raw_grpc().await;
+    let request = operator::v1::GetAccountRequest { account_id: 1 }.encode_to_vec();
+    let mut seen = std::collections::HashSet::new();
+    for given in ["", "42", "not-a-uuid", "6B29FC40-CA47-1067-B31D-00DD010662DAX", "ü", " "] {
+        let reply = grpc.call(GET_ACCOUNT, &[("x-request-id", given)], &request).await;
+        let said = refusal(&reply.status()).request_id;
+        assert_eq!((said.len(), said.to_uppercase()), (36, said.clone()), "{given:?}");
+        assert!(uuid::Uuid::try_parse(&said).is_ok(), "{said}");
+        assert_eq!(reply.request_id(), said);
+        assert!(seen.insert(said), "each request has its own");
+    }
+    let reply = grpc.call(GET_ACCOUNT, &[], &request).await;
+    assert!(seen.insert(reply.request_id().to_owned()), "and so has one that gave none");
+}

@@ -1,0 +1,82 @@
+//! The health service, as Kubernetes, Envoy and grpc clients ask it. It needs no token.
+
+use std::time::Duration;
+
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::support::Api;
+use crate::support::grpc::refusal;
+
+/// Every name that the health service knows and that follows readiness.
+const NAMES: [&str; 6] = [
+    "",
+    "activation.cdn.v1.CdnService",
+    "activation.dcdn.v1.DcdnService",
+    "activation.operator.v1.AccountService",
+    "activation.operator.v1.AccessKeyService",
+    "activation.operator.v1.OperationLockService",
+];
+
+fn asking(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest { service: service.to_owned() }
+}
+
+#[tokio::test]
+async fn every_service_reports_that_it_serves() {
+    let api = Api::start().await;
+    let mut health = HealthClient::new(api.channel().await);
+    for name in NAMES.into_iter().chain(["liveness"]) {
+        let status = health.check(asking(name)).await.expect("known").into_inner().status();
+        assert_eq!(status, ServingStatus::Serving, "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_there_is_not_is_not_found() {
+    let api = Api::start().await;
+    let mut health = HealthClient::new(api.channel().await);
+    for name in ["activation.cdn.v1.NoService", "cdn", "Liveness"] {
+        let checked = health.check(asking(name)).await.expect_err("unknown");
+        let watched = health.watch(asking(name)).await.expect_err("unknown");
+        for status in [checked, watched] {
+            let said = refusal(&status);
+            assert_eq!((said.grpc, said.http), (Code::NotFound, 404), "{status:?}");
+            assert_eq!(
+                (&*said.code, &*said.message),
+                ("ServiceNotFound", "There is no such service.")
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_watches_hears_of_the_drain_before_the_listener_closes() {
+    let mut api =
+        Api::start_with(|settings| settings.drain_delay = Duration::from_millis(500)).await;
+    let mut health = HealthClient::new(api.channel().await);
+    let mut watches = Vec::new();
+    for name in NAMES {
+        let mut watch = health.watch(asking(name)).await.expect("known").into_inner();
+        let first = watch.message().await.expect("a message").expect("not the end");
+        assert_eq!(first.status(), ServingStatus::Serving, "{name:?}");
+        watches.push(watch);
+    }
+    let mut liveness = health.watch(asking("liveness")).await.expect("known").into_inner();
+    liveness.message().await.expect("a message");
+    let ended = api.begin_stop();
+    for watch in &mut watches {
+        let next = watch.message().await.expect("a message").expect("not the end");
+        assert_eq!(next.status(), ServingStatus::NotServing);
+    }
+    // It is still alive, and answers on connections old and new.
+    let checked = health.check(asking("liveness")).await.expect("answered").into_inner();
+    assert_eq!(checked.status(), ServingStatus::Serving);
+    let mut new = HealthClient::new(api.channel().await);
+    let checked = new.check(asking("")).await.expect("answered").into_inner();
+    assert_eq!(checked.status(), ServingStatus::NotServing);
+    drop((watches, liveness));
+    ended.await.expect("the service ends in good order");
+}

@@ -1,0 +1,189 @@
+//! What the layers around the handlers do whatever a handler does: these handlers are the tests'
+//! own, behind the layers and the listener's authentication of the product.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+use cdn_activation::auth::secret::ServiceToken;
+use cdn_activation::auth::service::ServiceAuthLayer;
+use cdn_activation::context::{Clock, Context};
+use cdn_activation::events::{CursorKey, Feed};
+use cdn_activation::grpc::layers::Guard;
+use cdn_activation::grpc::operator::Events;
+use cdn_activation::grpc::{Actions, layers};
+use cdn_activation::metrics::Metrics;
+use cdn_activation::orders::Orders;
+use cdn_activation::proto::cdn::v1 as cdn;
+use cdn_activation::proto::cdn::v1::cdn_service_server::{CdnService, CdnServiceServer};
+use cdn_activation::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
+use cdn_activation::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
+use cdn_activation::proto::operator::v1::account_service_server::AccountServiceServer;
+use cdn_activation::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeServiceServer;
+use cdn_activation::proto::operator::v1::event_service_server::EventServiceServer;
+use cdn_activation::proto::operator::v1::instance_service_server::InstanceServiceServer;
+use cdn_activation::proto::operator::v1::operation_lock_service_server::OperationLockServiceServer;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Code, Request, Response, Status};
+
+use crate::support::grpc::{GrpcRefusal, refusal};
+use crate::support::raw_grpc::{RawGrpc, RawReply};
+use crate::support::{Api, TOKEN};
+
+const OPEN: &str = "/activation.cdn.v1.CdnService/OpenCdnService";
+const DESCRIBE: &str = "/activation.cdn.v1.CdnService/DescribeCdnService";
+const MODIFY: &str = "/activation.cdn.v1.CdnService/ModifyCdnService";
+const STATUS: &str = "/activation.cdn.v1.CdnService/DescribeUserCdnStatus";
+const BILL_TYPE: &str = "/activation.cdn.v1.CdnService/DescribeCdnUserBillType";
+
+/// Handlers that do what the product's never do.
+struct Misbehaving;
+
+#[tonic::async_trait]
+impl CdnService for Misbehaving {
+    async fn open_cdn_service(
+        &self,
+        _: Request<cdn::OpenCdnServiceRequest>,
+    ) -> Result<Response<cdn::OpenCdnServiceResponse>, Status> {
+        panic!("a text of this panic");
+    }
+
+    async fn describe_cdn_service(
+        &self,
+        request: Request<cdn::DescribeCdnServiceRequest>,
+    ) -> Result<Response<cdn::DescribeCdnServiceResponse>, Status> {
+        tokio::task::yield_now().await;
+        panic!("a text with a number: {}", request.metadata().len());
+    }
+
+    async fn modify_cdn_service(
+        &self,
+        _: Request<cdn::ModifyCdnServiceRequest>,
+    ) -> Result<Response<cdn::ModifyCdnServiceResponse>, Status> {
+        std::panic::panic_any(42);
+    }
+
+    async fn describe_user_cdn_status(
+        &self,
+        request: Request<cdn::DescribeUserCdnStatusRequest>,
+    ) -> Result<Response<cdn::DescribeUserCdnStatusResponse>, Status> {
+        let context = request.extensions().get::<Context>().expect("the listener makes one");
+        let request_id = context.request_id.to_string();
+        Ok(Response::new(cdn::DescribeUserCdnStatusResponse { request_id, ..Default::default() }))
+    }
+
+    async fn describe_cdn_user_bill_type(
+        &self,
+        _: Request<cdn::DescribeCdnUserBillTypeRequest>,
+    ) -> Result<Response<cdn::DescribeCdnUserBillTypeResponse>, Status> {
+        Err(Status::data_loss("a text that is not of the error table"))
+    }
+}
+
+/// Serves routes in the product's layers.
+async fn serve(routes: Routes, authenticate: bool) -> SocketAddr {
+    let metrics = Metrics::new([OPEN.to_owned()].into());
+    let routes = layers::around(routes, Guard::new(metrics, HashSet::new()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let incoming = TcpIncoming::from(listener);
+    let server = tonic::transport::Server::builder();
+    if authenticate {
+        let token = ServiceToken::new(TOKEN).expect("a token");
+        let layer = ServiceAuthLayer::new(Clock::system(), Some(token));
+        tokio::spawn(server.layer(layer).add_routes(routes).serve_with_incoming(incoming));
+    } else {
+        tokio::spawn({ server }.add_routes(routes).serve_with_incoming(incoming));
+    }
+    address
+}
+
+/// The refusal that a fault is.
+fn fault(reply: &RawReply) -> GrpcRefusal {
+    GrpcRefusal {
+        grpc: Code::Internal,
+        code: "InternalError".to_owned(),
+        message: "The request processing has failed due to some unknown error.".to_owned(),
+        http: 500,
+        request_id: reply.request_id().to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_an_internal_error_and_the_connection_goes_on() {
+    let address = serve(Routes::new(CdnServiceServer::new(Misbehaving)), true).await;
+    let grpc = RawGrpc::connect(address).await;
+    for path in [OPEN, DESCRIBE, MODIFY, OPEN] {
+        let reply = grpc.call(path, &[], &[]).await;
+        assert_eq!(refusal(&reply.status()), fault(&reply), "{path}");
+        let printed = format!("{reply:?}");
+        assert!(!printed.contains("panic") && !printed.contains("number"), "{printed}");
+    }
+    // On the same connection, at the same time as one that panics.
+    let (answered, panicked) =
+        tokio::join!(grpc.call(STATUS, &[], &[]), grpc.call(DESCRIBE, &[], &[]));
+    let message = answered.message::<cdn::DescribeUserCdnStatusResponse>();
+    assert_eq!(message.request_id, answered.request_id());
+    assert_eq!(refusal(&panicked.status()), fault(&panicked));
+}
+
+#[tokio::test]
+async fn a_panic_has_the_request_id_of_its_request() {
+    let address = serve(Routes::new(CdnServiceServer::new(Misbehaving)), true).await;
+    let grpc = RawGrpc::connect(address).await;
+    let id = "6B29FC40-CA47-1067-B31D-00DD010662DA";
+    let reply = grpc.call(OPEN, &[("x-request-id", id)], &[]).await;
+    assert_eq!(refusal(&reply.status()).request_id, id);
+}
+
+#[tokio::test]
+async fn a_status_that_is_not_of_the_error_table_is_a_fault() {
+    let address = serve(Routes::new(CdnServiceServer::new(Misbehaving)), true).await;
+    let reply = RawGrpc::connect(address).await.call(BILL_TYPE, &[], &[]).await;
+    assert_eq!(refusal(&reply.status()), fault(&reply));
+}
+
+#[tokio::test]
+async fn a_handler_that_is_reached_past_the_authentication_refuses() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let store = api.store();
+    let limits = cdn_activation::domain::opening::Limits { minimum_balance: 0 };
+    let grace = chrono::Duration::hours(24);
+    let actions = Actions::new(store, Orders::Embedded, limits, grace, api.sealing_key.clone());
+    let feed = Feed::new(api.store(), CancellationToken::new());
+    let events = Events::new(feed, CursorKey::new(&api.sealing_key));
+    let routes = Routes::new(CdnServiceServer::new(actions.clone()))
+        .add_service(DcdnServiceServer::new(actions.clone()))
+        .add_service(AccountServiceServer::new(actions.clone()))
+        .add_service(AccessKeyServiceServer::new(actions.clone()))
+        .add_service(InstanceServiceServer::new(actions.clone()))
+        .add_service(ChargeTypeChangeServiceServer::new(actions.clone()))
+        .add_service(OperationLockServiceServer::new(actions))
+        .add_service(EventServiceServer::new(events));
+    let grpc = RawGrpc::connect(serve(routes, false).await).await;
+    let account_id = key.account_id.to_string();
+    for path in every_method() {
+        let status = grpc.call(&path, &[("x-account-id", &account_id)], &[]).await.status();
+        let said = refusal(&status);
+        assert_eq!(
+            (said.grpc, said.code.as_str()),
+            (Code::Unauthenticated, "ServiceUnauthenticated"),
+            "{path}"
+        );
+    }
+    assert_eq!(api.database.count("SELECT count(*) FROM instances").await, 0);
+}
+
+/// The path of every method of `proto/`.
+fn every_method() -> Vec<String> {
+    let descriptors = cdn_activation::proto::DESCRIPTORS;
+    let pool = prost_reflect::DescriptorPool::decode(descriptors).expect("descriptors");
+    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let path = |method: prost_reflect::MethodDescriptor| {
+        format!("/{}/{}", method.parent_service().full_name(), method.name())
+    };
+    methods.map(path).collect()
+}

@@ -1,0 +1,245 @@
+//! `AccessKeyService`: the pairs of id and secret with which accounts sign requests.
+
+use cdn_activation::proto::operator::v1 as operator;
+use operator::AccessKey;
+use sqlx::Connection;
+use tonic::{Code, Status};
+
+use crate::support::grpc::{assert_field_is_wrong, assert_refusal, next_account_id};
+use crate::support::rest::{Key, hex};
+use crate::support::{Api, TOKEN};
+
+const NO_KEY: (&str, u16, &str) = ("AccessKeyNotFound", 404, "There is no such access key.");
+const DISABLED: (u16, &str, &str) =
+    (400, "InvalidAccessKeyId.Inactive", "Specified access key is disabled.");
+const OPEN_V3: (&str, &str) = ("DescribeUserCdnStatus", "2018-05-10");
+
+async fn create(
+    api: &Api,
+    account_id: i64,
+    policy: &str,
+) -> Result<operator::CreateAccessKeyResponse, Status> {
+    let request = operator::CreateAccessKeyRequest {
+        account_id,
+        policy: policy.to_owned(),
+        ..Default::default()
+    };
+    Ok(api.access_keys().await.create_access_key(request).await?.into_inner())
+}
+
+async fn disable(api: &Api, id: &str) -> Result<AccessKey, Status> {
+    let request =
+        operator::DisableAccessKeyRequest { access_key_id: id.to_owned(), ..Default::default() };
+    let reply = api.access_keys().await.disable_access_key(request).await?;
+    Ok(reply.into_inner().access_key.expect("a key"))
+}
+
+async fn enable(api: &Api, id: &str) -> Result<AccessKey, Status> {
+    let request =
+        operator::EnableAccessKeyRequest { access_key_id: id.to_owned(), ..Default::default() };
+    let reply = api.access_keys().await.enable_access_key(request).await?;
+    Ok(reply.into_inner().access_key.expect("a key"))
+}
+
+/// Every row of every table, as text.
+async fn everything_stored(api: &Api) -> String {
+    let mut connection = api.database.connect().await;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables
+         WHERE schemaname NOT IN ('pg_catalog', 'information_schema')",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .expect("reads");
+    assert!(tables.len() >= 10, "{tables:?}");
+    let mut all = String::new();
+    for table in tables {
+        let statement = format!("SELECT t::text FROM {table} t");
+        let statement = sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(statement));
+        for row in statement.fetch_all(&mut connection).await.expect("reads") {
+            all.push_str(&row);
+            all.push('\n');
+        }
+    }
+    connection.close().await.expect("closed");
+    all
+}
+
+#[tokio::test]
+async fn a_new_key_signs_at_once_with_either_signature() {
+    let api = Api::start().await;
+    let account_id = api.account().await.account_id;
+    let created = create(&api, account_id, "").await.expect("created");
+    let key = created.access_key.clone().expect("a key");
+    let anything = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*"}]}"#;
+    assert_eq!((key.account_id, key.disabled, key.policy.as_str()), (account_id, false, anything));
+    assert!(key.create_time.is_some() && key.create_time == key.update_time);
+    assert_eq!((key.access_key_id.len(), &key.access_key_id[..4]), (24, "LTAI"));
+    assert_eq!(created.access_key_secret.len(), 30);
+    let key = Key { account_id, id: key.access_key_id, secret: created.access_key_secret };
+    let (action, version) = OPEN_V3;
+    api.post_v3(&key, action, version, "").await.succeeded();
+    api.get(&key, "Action=OpenCdnService").await.succeeded();
+    let foreign = Key { secret: api.account().await.secret, ..key };
+    assert_eq!(
+        api.get(&foreign, "Action=OpenCdnService").await.text("Code"),
+        "SignatureDoesNotMatch"
+    );
+}
+
+#[tokio::test]
+async fn a_secret_is_shown_once_and_stored_sealed() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    api.get(&key, "Action=OpenCdnService").await.succeeded();
+    let disabled = disable(&api, &key.id).await.expect("disabled");
+    let shown = format!("{disabled:?}{:?}", enable(&api, &key.id).await.expect("enabled"));
+    let stored = everything_stored(&api).await;
+    assert!(stored.contains(&key.id), "the scan sees the row of the key");
+    assert!(stored.contains(&hex(key.id.as_bytes())), "and the bytes of its events");
+    for plain in [key.secret.clone(), hex(key.secret.as_bytes()), TOKEN.to_owned()] {
+        assert!(!shown.contains(&plain) && !stored.contains(&plain), "{plain}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_does_what_its_policy_says() {
+    let api = Api::start().await;
+    let account_id = api.account().await.account_id;
+    let policy = r#"{"Statement":{"Effect":"Allow","Action":["cdn:Describe*"],"Resource":["*"]}}"#;
+    let created = create(&api, account_id, policy).await.expect("created");
+    let key = created.access_key.expect("a key");
+    assert_eq!(key.policy, policy);
+    let key = Key { account_id, id: key.access_key_id, secret: created.access_key_secret };
+    api.get(&key, "Action=DescribeUserCdnStatus").await.succeeded();
+    let (action, version) = OPEN_V3;
+    api.post_v3(&key, action, version, "").await.succeeded();
+    let denied = "User not authorized to operate on the specified resource, or this API doesn't support RAM.";
+    api.get(&key, "Action=OpenCdnService").await.refused(403, "Forbidden.RAM", denied);
+    api.get(&key, "Action=DescribeUserDcdnStatus").await.refused(403, "Forbidden.RAM", denied);
+}
+
+#[tokio::test]
+async fn a_policy_that_the_evaluator_would_not_understand_is_refused() {
+    let api = Api::start().await;
+    let account_id = api.account().await.account_id;
+    let keys = api.database.count("SELECT count(*) FROM access_keys").await;
+    let long = format!(r#"{{"Statement":[{{"Effect":"Allow","Action":"{}"}}]}}"#, "a".repeat(6144));
+    for (policy, wrong) in [
+        (" ", "the policy is not JSON"),
+        ("everything", "the policy is not JSON"),
+        ("\0", "the policy is not JSON"),
+        ("[]", "the policy is not an object"),
+        ("{}", "the policy has no Statement"),
+        (r#"{"Statement":[],"Id":"1"}"#, "the policy has an unknown element \"Id\""),
+        (r#"{"Version":"2","Statement":[]}"#, "Version of the policy is not \"1\""),
+        (r#"{"Version":1,"Statement":[]}"#, "Version of the policy is not \"1\""),
+        (r#"{"Statement":[[]]}"#, "a statement of the policy is not an object"),
+        (
+            r#"{"Statement":[{"Effect":"allow","Action":"*"}]}"#,
+            "Effect of a statement is neither \"Allow\" nor \"Deny\"",
+        ),
+        (r#"{"Statement":[{"Effect":"Allow"}]}"#, "a statement of the policy has no Action"),
+        (
+            r#"{"Statement":[{"Effect":"Allow","Action":["*",1]}]}"#,
+            "an Action of a statement is not text",
+        ),
+        (
+            r#"{"Statement":[{"Effect":"Allow","Action":"*","Resource":"acs:cdn:*:*:domain/a"}]}"#,
+            "Resource of a statement is not \"*\"",
+        ),
+        (
+            r#"{"Statement":[{"Effect":"Allow","Action":"*","Condition":{}}]}"#,
+            "a statement of the policy has an unknown element \"Condition\"",
+        ),
+        (&long, "the policy is longer than 6144 bytes"),
+    ] {
+        let status = create(&api, account_id, policy).await.expect_err(policy);
+        assert_field_is_wrong(&status, "policy", wrong);
+    }
+    assert_eq!(api.database.count("SELECT count(*) FROM access_keys").await, keys);
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_an_account_that_there_is() {
+    let api = Api::start().await;
+    for account_id in [0, -1, i64::MIN] {
+        let status = create(&api, account_id, "").await.expect_err("no id");
+        let message = "The account id is not a positive 64-bit number.";
+        assert_refusal(&status, Code::InvalidArgument, "InvalidAccountId", 400, message);
+    }
+    let status = create(&api, next_account_id(), "").await.expect_err("unknown");
+    let message = "There is no such account.";
+    assert_refusal(&status, Code::NotFound, "AccountNotFound", 404, message);
+    assert_eq!(api.database.count("SELECT count(*) FROM access_keys").await, 0);
+}
+
+#[tokio::test]
+async fn the_first_request_after_the_disabling_is_refused_and_enabling_ends_that() {
+    let api = Api::start().await;
+    let other_replica = api.replica().await;
+    let key = api.account().await;
+    let (action, version) = OPEN_V3;
+    for replica in [&api, &other_replica] {
+        replica.get(&key, "Action=DescribeUserCdnStatus").await.succeeded();
+    }
+    for _ in 0..2 {
+        let disabled = disable(&api, &key.id).await.expect("disabled");
+        assert!(disabled.disabled);
+        for replica in [&other_replica, &api] {
+            let (status, code, message) = DISABLED;
+            replica.get(&key, "Action=DescribeUserCdnStatus").await.refused(status, code, message);
+            replica.post_v3(&key, action, version, "").await.refused(status, code, message);
+        }
+        let enabled = enable(&other_replica, &key.id).await.expect("enabled");
+        assert!(!enabled.disabled);
+        for replica in [&other_replica, &api] {
+            replica.get(&key, "Action=DescribeUserCdnStatus").await.succeeded();
+            replica.post_v3(&key, action, version, "").await.succeeded();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_disabled_key_stays_disabled_and_an_enabled_one_enabled() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let events = api.database.events_of(key.account_id).await.len();
+    let enabled = enable(&api, &key.id).await.expect("enabled");
+    assert_eq!(enabled.update_time, enabled.create_time, "nothing has changed");
+    let first = disable(&api, &key.id).await.expect("disabled");
+    assert_eq!(disable(&api, &key.id).await.expect("disabled"), first);
+    assert_eq!(first.create_time, enabled.create_time);
+    assert_eq!((first.account_id, first.policy), (key.account_id, enabled.policy));
+    assert_eq!(api.database.events_of(key.account_id).await.len(), events + 1);
+}
+
+#[tokio::test]
+async fn of_simultaneous_disablings_one_changes_the_key() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let events = api.database.events_of(key.account_id).await.len();
+    let disablings = (0..32).map(|_| disable(&api, &key.id));
+    for disabled in futures_util::future::join_all(disablings).await {
+        assert!(disabled.expect("disabled").disabled);
+    }
+    assert_eq!(api.database.events_of(key.account_id).await.len(), events + 1);
+}
+
+#[tokio::test]
+async fn an_id_of_no_key_is_not_found() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let (code, http, message) = NO_KEY;
+    let with_nul = format!("{}\0", key.id);
+    let lower_case = key.id.to_lowercase();
+    for id in ["", "\0", &with_nul, &lower_case, "LTAInosuchkey", "'; --", "ключ"] {
+        for status in [
+            disable(&api, id).await.expect_err("unknown"),
+            enable(&api, id).await.expect_err("unknown"),
+        ] {
+            assert_refusal(&status, Code::NotFound, code, http, message);
+        }
+    }
+    api.get(&key, "Action=DescribeUserCdnStatus").await.succeeded();
+}

@@ -1,0 +1,156 @@
+//! How a service stops: it says so first, finishes what runs, and waits for nobody who does nothing.
+
+use std::time::Duration;
+
+use cdn_activation::proto::cdn::v1 as cdn;
+use sqlx::{Connection, PgConnection};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::support::rest::{Reply, query};
+use crate::support::{Api, eventually};
+
+/// A transaction that makes every writing statement wait for as long as it lives.
+async fn hold_writes(api: &Api) -> PgConnection {
+    let mut connection = api.database.connect().await;
+    let statement = "BEGIN; LOCK TABLE event_outbox IN EXCLUSIVE MODE";
+    sqlx::raw_sql(statement).execute(&mut connection).await.expect("locked");
+    connection
+}
+
+/// Waits until this many statements of the service wait for a lock.
+async fn statements_wait(api: &Api, number: i64) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'cdn-activation' AND wait_event_type = 'Lock'";
+    eventually("statements wait", async || api.database.count(waiting).await == number).await;
+}
+
+#[tokio::test]
+async fn while_it_drains_it_says_so_and_answers() {
+    let delay = Duration::from_secs(3); // the database is asked once a second
+    let mut api = Api::start_with(|settings| settings.drain_delay = delay).await;
+    let key = api.account().await;
+    let ended = api.begin_stop();
+    eventually("unready", async || api.page("/readyz").await.status == 503).await;
+    assert_eq!(api.page("/livez").await.status, 200);
+    let mut health = HealthClient::new(api.channel().await);
+    let checked = health.check(HealthCheckRequest::default()).await.expect("answered");
+    assert_eq!(checked.into_inner().status(), ServingStatus::NotServing);
+    api.get(&key, "Action=OpenCdnService").await.succeeded();
+    api.open_dcdn(&key).await;
+    let most_of_it = tokio::time::Instant::now() + delay / 2;
+    while tokio::time::Instant::now() < most_of_it {
+        assert_eq!(api.page("/readyz").await.status, 503, "never again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!ended.is_finished());
+    drop(health);
+    ended.await.expect("the service ends in good order");
+    for address in [api.addresses.grpc, api.addresses.rest, api.addresses.ops] {
+        assert!(TcpStream::connect(address).await.is_err(), "{address} is closed");
+    }
+}
+
+#[tokio::test]
+async fn what_runs_when_it_stops_is_finished_on_both_wires() {
+    let longest = Duration::from_secs(20);
+    let mut api = Api::start_with(|settings| settings.drain_timeout = longest).await;
+    let (over_rest, over_grpc) = (api.account().await, api.account().await);
+    let lock = hold_writes(&api).await;
+    let mut client = api.cdn(&over_grpc).await;
+    let grpc = tokio::spawn(async move {
+        client.open_cdn_service(cdn::OpenCdnServiceRequest::default()).await
+    });
+    let open = api.common(&over_rest, "Action=OpenCdnService");
+    let open = query(&api.sign(&over_rest, "GET", open));
+    let address = api.addresses.rest;
+    let rest = tokio::spawn(async move {
+        let request = format!("GET /?{open} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        Reply::of(address, request.as_bytes()).await
+    });
+    statements_wait(&api, 2).await;
+    let ended = api.begin_stop();
+    eventually("closed", async || TcpStream::connect(address).await.is_err()).await;
+    assert!(!ended.is_finished() && !rest.is_finished() && !grpc.is_finished());
+    lock.close().await.expect("closed");
+    let (rest, grpc) = (rest.await.expect("answered"), grpc.await.expect("answered"));
+    rest.succeeded();
+    grpc.expect("opened");
+    ended.await.expect("the service ends in good order");
+    assert_eq!(api.database.count("SELECT count(*) FROM instances").await, 2);
+    let left = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'cdn-activation'";
+    eventually("no connection is left", async || api.database.count(left).await == 0).await;
+}
+
+#[tokio::test]
+async fn what_a_client_that_hung_up_was_writing_is_finished_before_the_end() {
+    let mut api = Api::start().await;
+    let key = api.account().await;
+    let lock = hold_writes(&api).await;
+    let mut client = api.cdn(&key).await;
+    let request = cdn::OpenCdnServiceRequest::default();
+    let call = tokio::spawn(async move { client.open_cdn_service(request).await });
+    statements_wait(&api, 1).await;
+    call.abort();
+    let ended = api.begin_stop();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!ended.is_finished(), "the write is waited for");
+    lock.close().await.expect("closed");
+    ended.await.expect("the service ends in good order");
+    assert_eq!(api.database.count("SELECT count(*) FROM instances").await, 1);
+}
+
+#[tokio::test]
+async fn connections_on_which_nothing_happens_are_not_waited_for() {
+    let longest = Duration::from_secs(20);
+    let mut api = Api::start_with(|settings| settings.drain_timeout = longest).await;
+    let key = api.account().await;
+    let mut idle = Vec::new();
+    // Each has had a request answered and is kept.
+    for (address, path) in [(api.addresses.rest, "/"), (api.addresses.ops, "/livez")] {
+        let mut stream = TcpStream::connect(address).await.expect("the service listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut reply = [0; 4096];
+        assert!(stream.read(&mut reply).await.expect("answered") > 0);
+        idle.push(stream);
+    }
+    let client = api.cdn(&key).await;
+    client
+        .clone()
+        .describe_user_cdn_status(cdn::DescribeUserCdnStatusRequest::default())
+        .await
+        .expect("answered");
+    let begun = tokio::time::Instant::now();
+    api.begin_stop().await.expect("the service ends in good order");
+    assert!(begun.elapsed() < longest / 2, "{:?}", begun.elapsed());
+    for mut stream in idle {
+        assert_eq!(stream.read(&mut [0]).await.expect("the end"), 0, "it was closed");
+    }
+    drop(client);
+}
+
+#[tokio::test]
+async fn connections_that_hold_on_are_cut_off_at_the_end_of_the_drain() {
+    let longest = Duration::from_secs(1);
+    let mut api = Api::start_with(|settings| settings.drain_timeout = longest).await;
+    let mut silent = Vec::new();
+    for address in [api.addresses.grpc, api.addresses.rest, api.addresses.ops] {
+        silent.push(TcpStream::connect(address).await.expect("the service listens"));
+        let mut half = TcpStream::connect(address).await.expect("the service listens");
+        half.write_all(b"GET / HT").await.expect("sent");
+        silent.push(half);
+    }
+    let mut health = HealthClient::new(api.channel().await);
+    let watch = health.watch(HealthCheckRequest::default()).await.expect("known");
+    // All of them have been accepted: a request that came later was answered.
+    assert_eq!(api.page("/livez").await.status, 200);
+    let begun = tokio::time::Instant::now();
+    api.begin_stop().await.expect("the service ends in good order");
+    assert!(begun.elapsed() >= longest && begun.elapsed() < 5 * longest, "{:?}", begun.elapsed());
+    drop((silent, watch));
+}

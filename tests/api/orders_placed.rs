@@ -1,0 +1,261 @@
+//! Orders at a commerce system (`ORDER_ENDPOINT`) that answers: taken, refused, and raced for.
+
+use std::time::Duration;
+
+use cdn_activation::proto::billing::v1::{ChargeType, Product, WebsocketChargeType};
+use cdn_activation::proto::cdn::v1::OpenCdnServiceRequest;
+use cdn_activation::proto::operator::v1 as operator;
+use tonic::Code;
+
+use crate::support::Api;
+use crate::support::commerce::{CommerceSystem, Mode, eventually};
+use crate::support::grpc::refusal;
+use crate::support::rest::Key;
+
+/// What sets an account apart from one that may open.
+type Difference = fn(&mut operator::Account);
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// No test here waits for the reconciler.
+const NOT_SOON: Duration = Duration::from_mins(5);
+
+async fn start(system: &CommerceSystem) -> Api {
+    let settings = system.settings(TIMEOUT, NOT_SOON);
+    Api::start_with(|all| all.orders = Some(settings)).await
+}
+
+async fn another(api: &Api, system: &CommerceSystem) -> Api {
+    let settings = system.settings(TIMEOUT, NOT_SOON);
+    let (database, key, clock) = (api.database.clone(), api.sealing_key.clone(), api.clock.clone());
+    Api::start_on(database, key, clock, |all| all.orders = Some(settings)).await
+}
+
+/// Opens CDN; the documented code of the refusal, where it is one.
+async fn open(api: &Api, key: &Key) -> Result<(), String> {
+    let opened = api.cdn(key).await.open_cdn_service(OpenCdnServiceRequest::default()).await;
+    opened.map(drop).map_err(|status| refusal(&status).code)
+}
+
+#[tokio::test]
+async fn an_order_has_the_same_id_in_the_instance_in_our_row_and_at_the_commerce_system() {
+    let system = CommerceSystem::start().await;
+    let api = start(&system).await;
+    let key = api.account().await;
+    let asked = "Action=OpenCdnService&InternetChargeType=PayByBandwidth";
+    api.get(&key, asked).await.succeeded();
+    api.open_dcdn(&key).await;
+    let ids = system.agrees_with(&api.database).await;
+    assert_eq!(ids.len(), 2);
+    let orders = system.look(|books| books.ordered.clone());
+    let of = |product: Product| {
+        let order = orders.values().find(|order| order.product() == product);
+        order.unwrap_or_else(|| panic!("no order of {product:?}"))
+    };
+    let (cdn, dcdn) = (of(Product::Cdn), of(Product::Dcdn));
+    assert_eq!((cdn.account_id, dcdn.account_id), (key.account_id, key.account_id));
+    assert_eq!(cdn.internet_charge_type(), ChargeType::PayByBandwidth);
+    assert_eq!(cdn.websocket_charge_type(), WebsocketChargeType::Unspecified);
+    assert_eq!(dcdn.internet_charge_type(), ChargeType::PayByTraffic);
+    assert_eq!(dcdn.websocket_charge_type(), WebsocketChargeType::Websockettraffic);
+    let now = api.clock.wire_now().timestamp();
+    let ordered_at = cdn.order_time.expect("a time").seconds;
+    assert!((now - 60..=now).contains(&ordered_at), "{ordered_at} is about {now}");
+    let opened = "SELECT count(*) FROM order_intents WHERE opened_at IS NOT NULL";
+    assert_eq!(api.database.count(opened).await, 2);
+}
+
+#[tokio::test]
+async fn a_refused_order_is_rule_nine_over_both_wires_and_nothing_is_opened() {
+    let system = CommerceSystem::start().await;
+    let api = start(&system).await;
+    let refusals = [
+        Code::InvalidArgument,
+        Code::FailedPrecondition,
+        Code::PermissionDenied,
+        Code::NotFound,
+        Code::AlreadyExists,
+        Code::OutOfRange,
+        Code::Unauthenticated,
+        Code::Unimplemented,
+    ];
+    let mut calls = 0;
+    for code in refusals {
+        system.behave(Mode::Refuse(code));
+        let key = api.account().await;
+        let refused = api.get(&key, "Action=OpenCdnService").await;
+        refused.refused(400, "LX_CREATE_ORDER_FAILED", "Create order failed");
+        let request = OpenCdnServiceRequest::default();
+        let refused = api.cdn(&key).await.open_cdn_service(request).await.expect_err("refused");
+        let refused = refusal(&refused);
+        assert_eq!((refused.grpc, refused.http), (Code::Aborted, 400));
+        assert_eq!(refused.code, "LX_CREATE_ORDER_FAILED");
+        assert_eq!(refused.message, "Create order failed");
+        calls += 2;
+        assert_eq!(system.look(|books| books.calls.len()), calls, "{code:?} is not repeated");
+    }
+    assert!(system.agrees_with(&api.database).await.is_empty());
+    assert!(system.look(|books| books.cancelled.is_empty()), "there was nothing to cancel");
+    let opened = "SELECT count(*) FROM all_events WHERE type = 'activation.instance.opened'";
+    assert_eq!(api.database.count(opened).await, 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_says_neither_is_rule_nine_and_the_order_is_cancelled() {
+    let system = CommerceSystem::start().await;
+    let api = start(&system).await;
+    for code in [Code::Internal, Code::Unknown, Code::ResourceExhausted, Code::Aborted] {
+        system.behave(Mode::OrderAndFail(code));
+        let key = api.account().await;
+        assert_eq!(open(&api, &key).await, Err("LX_CREATE_ORDER_FAILED".to_owned()), "{code:?}");
+    }
+    assert_eq!(system.look(|books| books.calls.len()), 4, "not repeated");
+    assert!(system.agrees_with(&api.database).await.is_empty());
+    assert_eq!(system.look(|books| books.cancelled.len()), 4);
+}
+
+#[tokio::test]
+async fn the_rules_are_decided_before_anything_is_ordered() {
+    let system = CommerceSystem::start().await;
+    let api = start(&system).await;
+    let differences: [(Difference, &str); 7] = [
+        (|account| account.bid_user = true, "Forbidden.BidUser"),
+        (|account| account.site = operator::Site::Intl.into(), "Forbidden.Intl"),
+        (|account| account.real_name_verified = false, "NoRealNameAuthentication"),
+        (
+            |account| account.profile_complete = false,
+            "FUWU_BIZ_COMMODITY_VERIFY_FAIL_USERPROFILECOMPLETE",
+        ),
+        (
+            |account| account.payment_method_valid = false,
+            "FUWU_BIZ_COMMODITY_VERIFY_FAIL_INVALID_PAY_METHOD",
+        ),
+        (|account| account.balance = -1, "InsufficientBalance"),
+        (|account| account.orders_refused = true, "LX_CREATE_ORDER_FAILED"),
+    ];
+    for (difference, code) in differences {
+        let key = api.account_with(difference).await;
+        assert_eq!(open(&api, &key).await, Err(code.to_owned()));
+    }
+    let key = api.account().await;
+    let wrong = api.get(&key, "Action=OpenCdnService&InternetChargeType=Free").await;
+    assert_eq!(wrong.text("Code"), "InvalidInternetChargeType.ValueNotSupported");
+    assert!(system.look(|books| books.calls.is_empty()));
+    assert_eq!(api.database.count("SELECT count(*) FROM order_intents").await, 0);
+
+    assert_eq!(open(&api, &key).await, Ok(()));
+    assert_eq!(open(&api, &key).await, Err("CdnService.HasOpened".to_owned()));
+    assert_eq!(system.look(|books| books.calls.len()), 1);
+}
+
+/// Two openings whose orders are both placed before either is written.
+async fn race(system: &CommerceSystem, one: &Api, other: &Api, key: &Key) -> Vec<Option<String>> {
+    system.behave(Mode::HoldAfterOrdering);
+    let before = system.look(|books| books.ordered.len());
+    let release = async {
+        system.until("both orders are placed", |books| books.ordered.len() == before + 2).await;
+        system.behave(Mode::Accept);
+    };
+    let (one, other, ()) = tokio::join!(open(one, key), open(other, key), release);
+    let mut outcomes = vec![one.err(), other.err()];
+    outcomes.sort();
+    outcomes
+}
+
+#[tokio::test]
+async fn of_two_simultaneous_openings_one_succeeds_and_the_order_of_the_other_is_cancelled() {
+    let system = CommerceSystem::start().await;
+    let api = start(&system).await;
+    let replica = another(&api, &system).await;
+    let expected = vec![None, Some("CdnService.HasOpened".to_owned())];
+    for round in 0..8 {
+        let key = api.account().await;
+        let other = if round % 2 == 0 { &api } else { &replica };
+        assert_eq!(race(&system, &api, other, &key).await, expected);
+    }
+    assert_eq!(system.agrees_with(&api.database).await.len(), 8);
+    assert_eq!(system.look(|books| (books.ordered.len(), books.cancelled.len())), (16, 8));
+}
+
+#[tokio::test]
+async fn an_account_that_changes_while_it_is_ordered_is_judged_again_and_the_order_cancelled() {
+    let system = CommerceSystem::start().await;
+    let api = start(&system).await;
+    let key = api.account().await;
+    system.behave(Mode::HoldAfterOrdering);
+    let change = async {
+        system.until("the order is placed", |books| books.ordered.len() == 1).await;
+        let account =
+            operator::Account { account_id: key.account_id, bid_user: true, ..Default::default() };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["bid_user".to_owned()] });
+        let update = operator::UpdateAccountRequest {
+            account: Some(account),
+            update_mask,
+            request_id: String::new(),
+        };
+        api.accounts().await.update_account(update).await.expect("updated");
+        system.behave(Mode::Accept);
+    };
+    let (opened, ()) = tokio::join!(open(&api, &key), change);
+    assert_eq!(opened, Err("Forbidden.BidUser".to_owned()));
+    assert!(system.agrees_with(&api.database).await.is_empty());
+    assert_eq!(system.look(|books| books.cancelled.len()), 1);
+}
+
+#[tokio::test]
+async fn an_account_that_was_opened_in_the_meantime_has_opened_also_where_its_order_is_refused() {
+    let system = CommerceSystem::start().await;
+    let api = start(&system).await;
+    let embedded = api.replica().await;
+    let key = api.account().await;
+    system.behave(Mode::HoldBeforeOrdering);
+    let meanwhile = async {
+        system.until("the order is asked for", |books| books.calls.len() == 1).await;
+        embedded.open_cdn(&key).await;
+        system.behave(Mode::Refuse(Code::FailedPrecondition));
+    };
+    let (opened, ()) = tokio::join!(open(&api, &key), meanwhile);
+    assert_eq!(opened, Err("CdnService.HasOpened".to_owned()));
+    assert!(system.live().is_empty());
+}
+
+#[tokio::test]
+async fn who_hangs_up_does_not_stop_an_opening_half_way_and_a_stop_waits_for_it() {
+    let system = CommerceSystem::start().await;
+    let api = start(&system).await;
+    let key = api.account().await;
+    system.behave(Mode::HoldAfterOrdering);
+    {
+        let opening = open(&api, &key);
+        let placed = system.until("the order is placed", |books| books.ordered.len() == 1);
+        tokio::select! {
+            _ = opening => panic!("the order is held"),
+            () = placed => {} // and the call is dropped
+        }
+    }
+    let database = api.database.clone();
+    let stopping = tokio::spawn(api.stop());
+    tokio::time::sleep(Duration::from_millis(100)).await; // the stop is under way, or comes later
+    assert!(!stopping.is_finished());
+    system.behave(Mode::Accept);
+    stopping.await.expect("stopped");
+    let opened = "SELECT count(*) FROM order_intents WHERE opened_at IS NOT NULL";
+    assert_eq!(database.count(opened).await, 1);
+    assert_eq!(system.agrees_with(&database).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_whose_deadline_is_short_is_answered_in_time_and_the_opening_goes_on() {
+    let system = CommerceSystem::start().await;
+    let api = start(&system).await;
+    let key = api.account().await;
+    system.behave(Mode::HoldAfterOrdering);
+    let mut request = tonic::Request::new(OpenCdnServiceRequest::default());
+    request.metadata_mut().insert("grpc-timeout", "200m".parse().expect("visible"));
+    let late = api.cdn(&key).await.open_cdn_service(request).await.expect_err("too late");
+    assert!(matches!(late.code(), Code::DeadlineExceeded | Code::Cancelled), "{late:?}");
+    system.behave(Mode::Accept);
+    let opened = async || api.database.count("SELECT count(*) FROM instances").await == 1;
+    eventually("it is opened", opened).await;
+    assert_eq!(system.agrees_with(&api.database).await.len(), 1);
+    assert_eq!(open(&api, &key).await, Err("CdnService.HasOpened".to_owned()));
+}

@@ -1,0 +1,221 @@
+//! A commerce system for tests: a real gRPC server that keeps orders by id, as `order.proto` asks
+//! of one, and behaves as badly as it is told to. What it has begun it finishes, whether its client
+//! is still there or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cdn_activation::orders::Settings;
+use cdn_activation::proto::order::v1::order_service_server::{OrderService, OrderServiceServer};
+use cdn_activation::proto::order::v1::{
+    CancelOrderRequest, CancelOrderResponse, PlaceOrderRequest, PlaceOrderResponse,
+};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic::{Code, Request, Response, Status};
+
+use super::database::Database;
+
+/// The certificate of a commerce system with TLS, for 127.0.0.1: it vouches for itself.
+pub const CERTIFICATE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/support/tls/certificate.pem");
+
+/// What the commerce system does with `PlaceOrder`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Orders and answers.
+    Accept,
+    /// Answers with this status and orders nothing.
+    Refuse(Code),
+    /// Orders and answers with this status all the same.
+    OrderAndFail(Code),
+    /// Neither orders nor answers until the mode is another one; then does what that says.
+    HoldBeforeOrdering,
+    /// Orders, and answers when the mode is another one.
+    HoldAfterOrdering,
+}
+
+/// What it knows.
+#[derive(Debug, Default)]
+pub struct Books {
+    /// Everything that was ever ordered, by id.
+    pub ordered: BTreeMap<String, PlaceOrderRequest>,
+    /// Ids that were cancelled, known before or not: they never order (again).
+    pub cancelled: BTreeSet<String>,
+    /// The ids of all answered `CancelOrder` calls as they came in, repeats included.
+    pub cancellations: Vec<String>,
+    /// The ids of all `PlaceOrder` calls as they came in, repeats included.
+    pub calls: Vec<String>,
+    /// How many orders were made: were it ever more than `ordered`, one id ordered twice.
+    pub orders_made: usize,
+}
+
+/// A running commerce system. Clones are the same one.
+#[derive(Clone)]
+pub struct CommerceSystem {
+    /// Where it listens.
+    pub address: SocketAddr,
+    books: Arc<Mutex<Books>>,
+    mode: Arc<watch::Sender<Mode>>,
+    refuses_to_cancel: Arc<Mutex<bool>>,
+}
+
+impl CommerceSystem {
+    /// One that accepts.
+    pub async fn start() -> Self {
+        Self::serve(Server::builder()).await
+    }
+
+    /// One that is spoken to over TLS, with [`CERTIFICATE`].
+    pub async fn start_with_tls() -> Self {
+        let key = include_str!("tls/key.pem");
+        let certificate = std::fs::read_to_string(CERTIFICATE).expect("a file of the sources");
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        Self::serve(Server::builder().tls_config(tls).expect("a certificate")).await
+    }
+
+    async fn serve(mut server: Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let system = Self {
+            address: listener.local_addr().expect("bound"),
+            books: Arc::default(),
+            mode: Arc::new(watch::Sender::new(Mode::Accept)),
+            refuses_to_cancel: Arc::default(),
+        };
+        let service = OrderServiceServer::new(system.clone());
+        let serving = server.add_service(service).serve_with_incoming(TcpIncoming::from(listener));
+        tokio::spawn(async move { serving.await.expect("serves") });
+        system
+    }
+
+    /// Settings that lead to it, with deadlines for tests.
+    pub fn settings(&self, timeout: Duration, reconcile_after: Duration) -> Settings {
+        settings(self.address, timeout, reconcile_after)
+    }
+
+    /// From now on it behaves so; what it holds goes on.
+    pub fn behave(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    /// From now on cancelling is answered with UNAVAILABLE, or not any more.
+    pub fn refuse_to_cancel(&self, refuse: bool) {
+        *self.refuses_to_cancel.lock().expect("not poisoned") = refuse;
+    }
+
+    /// Looks into its books.
+    pub fn look<T>(&self, read: impl FnOnce(&Books) -> T) -> T {
+        read(&self.books.lock().expect("not poisoned"))
+    }
+
+    /// The ids of the orders that are neither cancelled nor refused.
+    pub fn live(&self) -> BTreeSet<String> {
+        self.look(|books| {
+            let live = books.ordered.keys().filter(|id| !books.cancelled.contains(*id));
+            live.cloned().collect()
+        })
+    }
+
+    /// Waits until its books say so.
+    pub async fn until(&self, what: &str, holds: impl Fn(&Books) -> bool) {
+        eventually(what, async || self.look(&holds)).await;
+    }
+
+    /// Waits until every intent is settled; then the live orders are exactly those of the opened
+    /// instances. Their ids.
+    pub async fn agrees_with(&self, database: &Database) -> BTreeSet<String> {
+        let unsettled = "SELECT count(*) FROM order_intents
+            WHERE opened_at IS NULL AND cancelled_at IS NULL";
+        eventually("every intent is settled", async || database.count(unsettled).await == 0).await;
+        let mut connection = database.connect().await;
+        let statement = sqlx::query_scalar("SELECT order_id::text FROM instances");
+        let opened: Vec<String> = statement.fetch_all(&mut connection).await.expect("reads");
+        let opened = BTreeSet::from_iter(opened);
+        assert_eq!(self.live(), opened, "live orders, and the orders of the instances");
+        let (ordered, made) = self.look(|books| (books.ordered.len(), books.orders_made));
+        assert_eq!(made, ordered, "no id ordered twice");
+        let rows = "SELECT count(*) FROM orders o JOIN instances USING (account_id, order_id)";
+        let rows =
+            (database.count(rows).await, database.count("SELECT count(*) FROM orders").await);
+        let instances = i64::try_from(opened.len()).expect("a few");
+        assert_eq!(rows, (instances, instances), "an order row for each instance, and no other");
+        opened
+    }
+
+    fn order(&self, order: &PlaceOrderRequest) -> Result<(), Status> {
+        let mut books = self.books.lock().expect("not poisoned");
+        if books.cancelled.contains(&order.order_id) {
+            return Err(Status::failed_precondition("this order was cancelled"));
+        }
+        if books.ordered.insert(order.order_id.clone(), order.clone()).is_none() {
+            books.orders_made += 1;
+        }
+        Ok(())
+    }
+
+    async fn handle(self, order: PlaceOrderRequest) -> Result<(), Status> {
+        self.books.lock().expect("not poisoned").calls.push(order.order_id.clone());
+        let mut modes = self.mode.subscribe();
+        let not_held = |mode: &Mode| *mode != Mode::HoldBeforeOrdering;
+        let mode = *modes.wait_for(not_held).await.expect("the test has the sender");
+        match mode {
+            Mode::Refuse(code) => Err(Status::new(code, "no")),
+            Mode::OrderAndFail(code) => {
+                self.order(&order)?;
+                Err(Status::new(code, "ordered, but who knows"))
+            }
+            Mode::HoldAfterOrdering => {
+                self.order(&order)?;
+                let released = |mode: &Mode| *mode != Mode::HoldAfterOrdering;
+                modes.wait_for(released).await.expect("the test has the sender");
+                Ok(())
+            }
+            Mode::Accept | Mode::HoldBeforeOrdering => self.order(&order),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl OrderService for CommerceSystem {
+    async fn place_order(
+        &self,
+        request: Request<PlaceOrderRequest>,
+    ) -> Result<Response<PlaceOrderResponse>, Status> {
+        let handled = tokio::spawn(self.clone().handle(request.into_inner()));
+        handled.await.expect("no panic").map(|()| Response::new(PlaceOrderResponse {}))
+    }
+
+    async fn cancel_order(
+        &self,
+        request: Request<CancelOrderRequest>,
+    ) -> Result<Response<CancelOrderResponse>, Status> {
+        if *self.refuses_to_cancel.lock().expect("not poisoned") {
+            return Err(Status::unavailable("not now"));
+        }
+        let order_id = request.into_inner().order_id;
+        let mut books = self.books.lock().expect("not poisoned");
+        books.cancellations.push(order_id.clone());
+        books.cancelled.insert(order_id);
+        Ok(Response::new(CancelOrderResponse {}))
+    }
+}
+
+/// Settings that lead to an address.
+pub fn settings(address: SocketAddr, timeout: Duration, reconcile_after: Duration) -> Settings {
+    Settings::new(&format!("http://{address}"), timeout, reconcile_after).expect("an endpoint")
+}
+
+/// Waits until something holds; panics where it does not within twenty seconds.
+pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    assert!(waited.is_ok(), "still not so after 20 s: {what}");
+}

@@ -1,0 +1,191 @@
+//! What stands between the service and its database when the network fails: a relay that cuts a
+//! connection around one chosen statement, once, or lets nobody through for a while. It reads just
+//! enough of PostgreSQL's protocol to tell statements.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use sqlx::postgres::PgConnectOptions;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::database::Database;
+
+/// When a connection is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Before the statement reaches the server: it is never run.
+    BeforeTheStatement,
+    /// After it was run and committed, before the reply reaches the service.
+    BeforeTheReply,
+}
+
+/// A statement that contains this text is cut so.
+type Fault = (&'static str, Cut);
+
+/// The relay. It ends when it is dropped.
+pub struct Proxy {
+    socket: PathBuf,
+    upstream: PathBuf,
+    faults: Arc<Mutex<Vec<Fault>>>,
+    /// False while nobody gets through.
+    up: watch::Sender<bool>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.up.send_replace(false);
+        if let Some(accepting) = self.accepting.take() {
+            accepting.abort();
+        }
+        std::fs::remove_dir_all(self.socket.parent().expect("our directory")).ok();
+    }
+}
+
+impl Proxy {
+    /// A relay in front of a database, and the database as it is seen through it.
+    pub fn before(database: &Database) -> (Self, Database) {
+        let direct: PgConnectOptions = database.url.parse().expect("a URL");
+        let (directory, port) =
+            (direct.get_socket().expect("a socket directory"), direct.get_port());
+        let name = format!(".s.PGSQL.{port}");
+        let ours = format!("cdn-activation-proxy-{}", cdn_activation::context::new_id().simple());
+        let ours = std::env::temp_dir().join(ours);
+        std::fs::create_dir(&ours).expect("a directory of our own");
+        let mut proxy = Self {
+            socket: ours.join(&name),
+            upstream: directory.join(&name),
+            faults: Arc::default(),
+            up: watch::Sender::new(true),
+            accepting: None,
+        };
+        proxy.accept();
+        let database_name = direct.get_database().expect("a name");
+        let ours = ours.display();
+        let url = format!(
+            "postgres:///{database_name}?host={ours}&port={port}&user=postgres&sslmode=disable"
+        );
+        (proxy, Database { url })
+    }
+
+    /// Cuts the next connection that runs a statement with this text in it; each call one.
+    pub fn cut(&self, statement: &'static str, cut: Cut) {
+        self.faults.lock().expect("not poisoned").push((statement, cut));
+    }
+
+    /// Whether every cut that was asked for has happened.
+    pub fn has_cut(&self) -> bool {
+        self.faults.lock().expect("not poisoned").is_empty()
+    }
+
+    /// Ends every connection; new ones are refused.
+    pub fn go_down(&mut self) {
+        self.up.send_replace(false);
+        self.accepting.take().expect("it was up").abort();
+    }
+
+    /// Lets everybody through again.
+    pub fn come_up(&mut self) {
+        self.up = watch::Sender::new(true);
+        std::fs::remove_file(&self.socket).expect("our own");
+        self.accept();
+    }
+
+    fn accept(&mut self) {
+        let listener = UnixListener::bind(&self.socket).expect("our directory");
+        let (upstream, faults, up) = (self.upstream.clone(), self.faults.clone(), self.up.clone());
+        self.accepting = Some(tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let relay = relay(client, upstream.clone(), faults.clone());
+                let mut up = up.subscribe();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = relay => {}
+                        _ = up.wait_for(|up| !up) => {}
+                    }
+                });
+            }
+        }));
+    }
+}
+
+/// Passes bytes both ways until an end closes or the connection is cut.
+async fn relay(client: UnixStream, upstream: impl AsRef<Path>, faults: Arc<Mutex<Vec<Fault>>>) {
+    let Ok(server) = UnixStream::connect(upstream).await else { return };
+    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+        (client.into_split(), server.into_split());
+    let (mut asked, mut answered) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
+    let mut statements = Statements::default();
+    let mut swallow = false;
+    loop {
+        tokio::select! {
+            read = from_client.read(&mut asked) => {
+                let Ok(count @ 1..) = read else { return };
+                match statements.fault(&asked[..count], &faults) {
+                    Some(Cut::BeforeTheStatement) => return,
+                    Some(Cut::BeforeTheReply) => swallow = true,
+                    None => {}
+                }
+                if to_server.write_all(&asked[..count]).await.is_err() { return }
+            }
+            read = from_server.read(&mut answered) => {
+                let Ok(count @ 1..) = read else { return };
+                // ReadyForQuery ends what the server says to a statement: it has committed.
+                if swallow && answered[..count].ends_with(b"Z\0\0\0\x05I") { return }
+                if !swallow && to_client.write_all(&answered[..count]).await.is_err() { return }
+            }
+        }
+    }
+}
+
+/// The statements that a client has prepared, read off what it sends.
+#[derive(Default)]
+struct Statements {
+    unread: Vec<u8>,
+    started: bool,
+    prepared: HashMap<Vec<u8>, String>,
+}
+
+impl Statements {
+    /// The fault that strikes one of the statements that are run with these bytes.
+    fn fault(&mut self, bytes: &[u8], faults: &Mutex<Vec<Fault>>) -> Option<Cut> {
+        self.unread.extend_from_slice(bytes);
+        let mut found = None;
+        while let Some((kind, body)) = self.next_message() {
+            let mut texts = body.split(|byte| *byte == 0);
+            let (first, second) = (texts.next().unwrap_or(&[]), texts.next().unwrap_or(&[]));
+            match kind {
+                b'P' => {
+                    let text = String::from_utf8_lossy(second).into_owned();
+                    self.prepared.insert(first.to_vec(), text);
+                }
+                b'B' => {
+                    let text = self.prepared.get(second).map(String::as_str).unwrap_or_default();
+                    let mut faults = faults.lock().expect("not poisoned");
+                    let struck = faults.iter().position(|(part, _)| text.contains(part));
+                    found = struck.map(|index| faults.remove(index).1).or(found);
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// The type and the body of the next complete message. The first of a connection has no type.
+    fn next_message(&mut self) -> Option<(u8, Vec<u8>)> {
+        let at = usize::from(self.started);
+        let length = self.unread.get(at..at + 4)?.try_into().expect("four bytes");
+        let end = at + u32::from_be_bytes(length) as usize;
+        if self.unread.len() < end {
+            return None;
+        }
+        let message: Vec<u8> = self.unread.drain(..end).collect();
+        let kind = if self.started { message[0] } else { 0 };
+        self.started = true;
+        Some((kind, message[at + 4..].to_vec()))
+    }
+}

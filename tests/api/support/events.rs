@@ -1,0 +1,132 @@
+//! Followers of a running service, and events that are written past it, as another process writes
+//! them.
+
+use std::time::Duration;
+
+use cdn_activation::context::new_id;
+use cdn_activation::domain::AccountId;
+use cdn_activation::domain::Time;
+use cdn_activation::domain::event::lane;
+use cdn_activation::proto::events::v1::{AccountChanged, Event, EventData, event_data};
+use cdn_activation::proto::operator::v1::event_service_client::EventServiceClient;
+use cdn_activation::proto::operator::v1::{
+    ListEventsRequest, ListEventsResponse, WatchEventsRequest, WatchEventsResponse,
+};
+use prost::Message;
+use sqlx::PgConnection;
+use tonic::{Request, Status, Streaming};
+
+use super::Api;
+use super::grpc::Caller;
+
+/// The longest that a test waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A client of the event service.
+pub type Events = EventServiceClient<Caller>;
+
+/// An open watch.
+pub type Watch = Streaming<WatchEventsResponse>;
+
+impl Api {
+    /// `EventService`, on a connection of its own.
+    pub async fn events(&self) -> Events {
+        EventServiceClient::new(self.caller(None).await)
+    }
+}
+
+/// A watch of everything after a cursor, with the longest deadline.
+pub async fn watch(events: &mut Events, cursor: &str) -> Watch {
+    watch_with(events, WatchEventsRequest { cursor: cursor.to_owned(), ..Default::default() })
+        .await
+        .expect("watched")
+}
+
+/// A watch with the longest deadline.
+pub async fn watch_with(events: &mut Events, request: WatchEventsRequest) -> Result<Watch, Status> {
+    let mut request = Request::new(request);
+    request.set_timeout(Duration::from_secs(30));
+    events.watch_events(request).await.map(tonic::Response::into_inner)
+}
+
+/// The next response of a watch.
+pub async fn next(watch: &mut Watch) -> Result<WatchEventsResponse, Status> {
+    let response = tokio::time::timeout(PATIENCE, watch.message()).await.expect("in time");
+    response.map(|response| response.expect("a watch ends with a status"))
+}
+
+/// The next event of a watch, and the cursor after it.
+pub async fn next_event(watch: &mut Watch) -> (Event, String) {
+    loop {
+        let response = next(watch).await.expect("the watch goes on");
+        if let Some(event) = response.event {
+            return (event, response.cursor);
+        }
+    }
+}
+
+/// Pages until there is nothing more; the events, and the cursor after them.
+pub async fn list_all(events: &mut Events, request: ListEventsRequest) -> (Vec<Event>, String) {
+    let (mut all, mut cursor) = (Vec::new(), request.cursor.clone());
+    loop {
+        let page = ListEventsRequest { cursor: cursor.clone(), ..request.clone() };
+        let ListEventsResponse { events, next_cursor } =
+            events.list_events(page).await.expect("listed").into_inner();
+        if events.is_empty() {
+            return (all, next_cursor);
+        }
+        all.extend(events);
+        cursor = next_cursor;
+    }
+}
+
+/// Pages until this many events are there.
+pub async fn list_until(events: &mut Events, count: usize) -> Vec<Event> {
+    let listed = async {
+        loop {
+            let request = ListEventsRequest { page_size: 1000, ..Default::default() };
+            let (all, _) = list_all(events, request).await;
+            if all.len() >= count {
+                return all;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, listed).await.expect("in time")
+}
+
+/// The number that [`write_event`] put into an event.
+pub fn version(event: &Event) -> i64 {
+    match event.data.as_ref().and_then(|data| data.data.as_ref()) {
+        Some(event_data::Data::AccountChanged(changed)) => changed.version,
+        other => panic!("not of ours: {other:?}"),
+    }
+}
+
+const WRITE: &str = "
+    INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+    VALUES ($1, $2, $3, $4, 'activation.account.changed', $5)";
+
+/// Writes an event into the outbox, in whatever transaction the connection is in.
+pub async fn write_event(connection: &mut PgConnection, account_id: i64, time: Time, version: i64) {
+    let data = event_data::Data::AccountChanged(AccountChanged { version });
+    sqlx::query(WRITE)
+        .bind(account_id)
+        .bind(new_id())
+        .bind(lane(AccountId::new(account_id).expect("positive")))
+        .bind(time)
+        .bind(EventData { data: Some(data) }.encode_to_vec())
+        .execute(connection)
+        .await
+        .expect("written");
+}
+
+/// Waits until a count is this.
+pub async fn until_count(api: &Api, statement: &'static str, count: i64) {
+    let counted = async {
+        while api.database.count(statement).await != count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, counted).await.expect("in time");
+}

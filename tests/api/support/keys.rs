@@ -1,0 +1,34 @@
+//! Access keys with ids and secrets that a test chooses. No interface creates one: they are put into
+//! the storage, as the demo accounts are.
+
+use cdn_activation::auth::secret::Secret;
+use cdn_activation::context::new_id;
+use cdn_activation::domain::AccountId;
+use cdn_activation::domain::event::Stamp;
+use cdn_activation::domain::policy::EVERYTHING;
+use cdn_activation::storage::{NewAccessKey, Options, Store};
+
+use super::Api;
+use super::rest::Key;
+
+impl Api {
+    /// A key of an account, by this id and with this secret.
+    pub async fn store_key(&self, account_id: i64, id: &str, secret: &str) -> Key {
+        let url = self.database.url.parse().expect("a URL");
+        let store = Store::connect_lazily(Options { url, connections: 1 });
+        let sealed = self.sealing_key.seal(id, &Secret::new(secret.to_owned()));
+        let created_at = self.clock.wire_now();
+        let key = NewAccessKey {
+            access_key_id: id.to_owned(),
+            account_id: AccountId::new(account_id).expect("a positive number"),
+            secret_sealed: sealed.expect("random bytes"),
+            policy: EVERYTHING.to_owned(),
+            disabled: false,
+            created_at,
+            stamp: Stamp::new(new_id(), created_at, None),
+        };
+        assert!(store.create_access_key(key, None).await.expect("stored"), "{id} is new");
+        store.close().await;
+        Key { account_id, id: id.to_owned(), secret: secret.to_owned() }
+    }
+}

@@ -1,0 +1,226 @@
+//! The program itself, started as its users start it: what it says on its two outputs, how it ends,
+//! and what it leaves behind.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::context::Clock;
+use cdn_activation::server::Addresses;
+
+use super::database::Database;
+use super::{Api, eventually};
+
+/// Every variable that is a setting, or that a client takes a key from: none of this machine's
+/// reaches a program under test.
+const VARIABLES: [&str; 24] = [
+    "ALIBABA_CLOUD_ACCESS_KEY_ID",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "CORES",
+    "DATABASE_URL",
+    "DATA_DIR",
+    "DB_ADMIN_URL",
+    "DB_CONNECTIONS",
+    "DB_POOLER",
+    "DRAIN_DELAY",
+    "DRAIN_TIMEOUT",
+    "GRPC_ADDR",
+    "LOG",
+    "MINIMUM_BALANCE",
+    "OPS_ADDR",
+    "ORDER_ENDPOINT",
+    "OVERDUE_GRACE",
+    "PGHOST",
+    "PGPASSWORD",
+    "PGUSER",
+    "REST_ADDR",
+    "RUST_BACKTRACE",
+    "SEALING_KEY_FILE",
+    "SERVICE_TOKEN_FILE",
+    "TIMESTAMP_WINDOW",
+];
+
+/// Any free port for each listener.
+pub const ANY_PORTS: [&str; 6] =
+    ["--grpc-addr", "127.0.0.1:0", "--rest-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"];
+
+/// The arguments of `dev` on a directory, with the PostgreSQL that the tests were told to use.
+pub fn dev_on(data_dir: &str) -> impl Iterator<Item = &str> {
+    let pg_bin = option_env!("PG_BIN").map(|directory| ["--pg-bin", directory]);
+    ["dev", "--data-dir", data_dir].into_iter().chain(pg_bin.into_iter().flatten()).chain(ANY_PORTS)
+}
+
+/// What a program that has ended said.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status; `None` where a signal ended it.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+/// A command line of the program with these variables.
+pub fn command<A: AsRef<OsStr>>(
+    arguments: impl IntoIterator<Item = A>,
+    variables: &[(&str, &str)],
+) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cdn-activation"));
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
+    command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs a command line to its end.
+pub async fn run<A: AsRef<OsStr>>(
+    arguments: impl IntoIterator<Item = A>,
+    variables: &[(&str, &str)],
+) -> Ended {
+    Program::start(arguments, variables).end().await
+}
+
+/// A program that runs. It is killed where a test forgets it.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    stdout: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<String>>,
+    readers: Vec<thread::JoinHandle<()>>,
+}
+
+/// Collects what a program says, line by line.
+fn collect(output: impl Read + Send + 'static) -> (Arc<Mutex<String>>, thread::JoinHandle<()>) {
+    let text = Arc::new(Mutex::new(String::new()));
+    let shared = Arc::clone(&text);
+    let reader = thread::spawn(move || {
+        let mut lines = BufReader::new(output);
+        let mut line = String::new();
+        while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
+            shared.lock().expect("nobody panics with it").push_str(&line);
+            line.clear();
+        }
+    });
+    (text, reader)
+}
+
+impl Program {
+    /// Starts a command line.
+    pub fn start<A: AsRef<OsStr>>(
+        arguments: impl IntoIterator<Item = A>,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut child = command(arguments, variables).spawn().expect("it was built");
+        let (stdout, out_reader) = collect(child.stdout.take().expect("piped"));
+        let (stderr, error_reader) = collect(child.stderr.take().expect("piped"));
+        Self { child, stdout, stderr, readers: vec![out_reader, error_reader] }
+    }
+
+    /// Starts `dev` on a directory and any free ports, and waits until it is ready.
+    pub async fn dev(data_dir: &str, arguments: &[&str]) -> (Self, Api) {
+        let mut program = Self::start(dev_on(data_dir).chain(arguments.iter().copied()), &[]);
+        let api = program.ready().await;
+        (program, api)
+    }
+
+    /// Its standard output up to now.
+    pub fn stdout(&self) -> String {
+        self.stdout.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Its standard error up to now.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Whether it runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("it is ours").is_none()
+    }
+
+    /// Waits for its ready line, and returns a client of the addresses in it.
+    pub async fn ready(&mut self) -> Api {
+        eventually("ready", async || {
+            assert!(self.runs(), "it ended: {}{}", self.stdout(), self.stderr());
+            self.stdout().contains('\n')
+        })
+        .await;
+        let said = self.stdout();
+        let line = said.lines().next().expect("a line");
+        let words: Vec<_> = line.split(' ').collect();
+        let ["ready", grpc, rest, ops] = words[..] else { panic!("no ready line: {line}") };
+        let address = |word: &str, name: &str| -> SocketAddr {
+            let address = word.strip_prefix(name).unwrap_or_else(|| panic!("no {name}: {line}"));
+            address.parse().expect("an address")
+        };
+        let (grpc, rest) = (address(grpc, "grpc="), address(rest, "rest="));
+        Api::at_addresses(Addresses { grpc, rest, ops: address(ops, "ops=") })
+    }
+
+    /// Sends it a signal, `TERM` for one.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(sent.expect("kill is everywhere").success());
+    }
+
+    /// Waits until it has ended.
+    pub async fn end(mut self) -> Ended {
+        eventually("ended", async || !self.runs()).await;
+        let status: ExitStatus = self.child.wait().expect("it is ours");
+        for reader in self.readers.drain(..) {
+            reader.join().expect("it reads to the end");
+        }
+        Ended { code: status.code(), stdout: self.stdout(), stderr: self.stderr() }
+    }
+
+    /// Asks it to stop as a service manager does, and waits until it has ended.
+    pub async fn stop(self) -> Ended {
+        self.signal("TERM");
+        self.end().await
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// It ended with this status after one sentence on standard error, which is returned.
+    pub fn sentence(&self, code: i32) -> &str {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:?}");
+        let sentence = self
+            .stderr
+            .strip_prefix("cdn-activation: ")
+            .and_then(|sentence| sentence.strip_suffix('\n'));
+        let sentence = sentence.unwrap_or_else(|| panic!("no sentence: {self:?}"));
+        assert!(!sentence.contains('\n'), "more than one line: {self:?}");
+        sentence
+    }
+}
+
+impl Api {
+    /// A client of a service that another process runs. Its database and keys are not known here.
+    pub fn at_addresses(addresses: Addresses<SocketAddr>) -> Self {
+        let sealing_key = SealingKey::generate().expect("random bytes");
+        Self {
+            addresses,
+            clock: Clock::system(),
+            database: Database { url: String::new() },
+            sealing_key: SealingKey::parse(&sealing_key).expect("a key"),
+            workers: true,
+            stop: None,
+            serving: None,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The program itself, `serve`, as a process that a test can kill.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::proto::cdn::v1::cdn_service_client::CdnServiceClient;
+use cdn_activation::proto::cdn::v1::{OpenCdnServiceRequest, OpenCdnServiceResponse};
+use tonic::{Request, Response, Status};
+
+use super::TOKEN;
+
+/// A running `serve`. It is killed when this is dropped.
+pub struct Process {
+    child: Child,
+    grpc: String,
+    files: PathBuf,
+}
+
+impl Process {
+    /// Starts it on a database, with these further variables, and waits until it is ready.
+    pub async fn start(database_url: &str, variables: &[(&str, &str)]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("cdn-activation-process-{}-{number}", std::process::id());
+        let files = std::env::temp_dir().join(name);
+        std::fs::create_dir(&files).expect("a new directory");
+        let key = SealingKey::generate().expect("random bytes");
+        std::fs::write(files.join("key"), key.as_bytes()).expect("written");
+        std::fs::write(files.join("token"), TOKEN).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cdn-activation"));
+        command
+            .arg("serve")
+            .env("DATABASE_URL", database_url)
+            .env("SEALING_KEY_FILE", files.join("key"))
+            .env("SERVICE_TOKEN_FILE", files.join("token"))
+            .env("GRPC_ADDR", "127.0.0.1:0")
+            .env("REST_ADDR", "127.0.0.1:0")
+            .env("OPS_ADDR", "127.0.0.1:0")
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = command.spawn().expect("the program starts");
+        let mut output = BufReader::new(child.stdout.take().expect("piped"));
+        let ready = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            output.read_line(&mut line).expect("a line");
+            // The rest is its log. A full pipe would stop it.
+            std::thread::spawn(move || output.read_to_end(&mut Vec::new()));
+            line
+        });
+        let ready = ready.await.expect("no panic");
+        let grpc = ready.split(' ').find_map(|word| word.strip_prefix("grpc="));
+        let grpc = grpc.unwrap_or_else(|| panic!("not ready: {ready:?}")).to_owned();
+        Self { child, grpc, files }
+    }
+
+    /// Opens CDN for an account.
+    pub async fn open_cdn(
+        &self,
+        account_id: i64,
+    ) -> Result<Response<OpenCdnServiceResponse>, Status> {
+        let endpoint = format!("http://{}", self.grpc);
+        let mut client = CdnServiceClient::connect(endpoint).await.expect("it listens");
+        let mut request = Request::new(OpenCdnServiceRequest::default());
+        let metadata = request.metadata_mut();
+        metadata.insert("authorization", format!("Bearer {TOKEN}").parse().expect("visible"));
+        metadata.insert("x-account-id", account_id.to_string().parse().expect("visible"));
+        client.open_cdn_service(request).await
+    }
+
+    /// Ends it as a power cut does: SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        for file in ["key", "token"] {
+            std::fs::remove_file(self.files.join(file)).ok();
+        }
+        std::fs::remove_dir(&self.files).ok();
+    }
+}
