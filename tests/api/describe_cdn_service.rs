@@ -195,21 +195,25 @@ async fn a_cancelled_change_is_as_if_it_had_never_been_submitted() {
          WHERE account_id = $1 AND in_force_event_at IS NULL";
     let never_changed = opened_at(&api, "2018-03-01T00:00:00Z").await;
     let changed_before = opened_at(&api, "2018-03-01T00:00:00Z").await;
-    let first =
+    let changed_after = opened_at(&api, "2018-03-01T00:00:00Z").await;
+    let other =
         internet(ChargeType::PayByBandwidth, "2018-03-02T00:00:00Z", "2018-03-02T16:00:00Z");
     let cancelled =
         internet(ChargeType::PayByBandwidth95, "2018-03-05T00:00:00Z", "2018-03-05T16:00:00Z");
     api.schedule_dated(&never_changed, Product::Cdn, &[cancelled]).await;
-    api.schedule_dated(&changed_before, Product::Cdn, &[first, cancelled]).await;
-    for key in [&never_changed, &changed_before] {
+    api.schedule_dated(&changed_before, Product::Cdn, &[other, cancelled]).await;
+    api.schedule_dated(&changed_after, Product::Cdn, &[cancelled]).await;
+    for key in [&never_changed, &changed_before, &changed_after] {
         api.database.execute_for(key.account_id, cancel).await;
     }
+    api.schedule_dated(&changed_after, Product::Cdn, &[other]).await;
     for now in ["2018-03-05T15:59:59Z", "2018-03-05T16:00:00Z", "2019-01-01T00:00:00Z"] {
         api.at(now);
         let expected = ("PayByTraffic".to_owned(), None, None);
         assert_eq!(charged(&api, &never_changed).await, expected, "{now}");
         let expected = changing("PayByBandwidth", "PayByBandwidth", "2018-03-02T16:00:00Z");
         assert_eq!(charged(&api, &changed_before).await, expected, "{now}");
+        assert_eq!(charged(&api, &changed_after).await, expected, "{now}");
     }
 }
 

@@ -19,6 +19,8 @@ const MODIFY: &str = "Action=ModifyCdnService&InternetChargeType=PayByBandwidth"
 const WRITES_AN_OPENING: &str = "INSERT INTO instances";
 const WRITES_A_CHANGE: &str = "INSERT INTO charge_type_changes";
 const SETTLES_A_CHANGE: &str = "SET in_force_event_at";
+const USES_A_NONCE: &str = "INSERT INTO nonces_";
+const READS_A_KEY: &str = "FROM access_keys";
 const READS_FACTS: &str = "FROM accounts a";
 
 /// A service that reaches its database through a proxy, and the database itself.
@@ -55,6 +57,25 @@ async fn an_opening_whose_connection_is_lost_succeeds_and_happened_once() {
                 assert_eq!(database.openings(key.account_id).await, (1, 1, 1), "{cuts:?}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_while_the_caller_is_checked_opens_nothing_twice() {
+    let (api, proxy, database) = behind_a_proxy().await;
+    for cut in [Cut::BeforeTheStatement, Cut::BeforeTheReply] {
+        let key = api.account().await;
+        // Whether the nonce is used up is unknown: the caller has to send another.
+        proxy.cut(USES_A_NONCE, cut);
+        let Refusal { http, code, message, .. } = UNAVAILABLE;
+        api.get(&key, OPEN).await.refused(http, code, message);
+        assert!(proxy.has_cut());
+        assert_eq!(database.openings(key.account_id).await, (0, 0, 0), "{cut:?}");
+
+        proxy.cut(READS_A_KEY, cut);
+        api.get(&key, OPEN).await.succeeded();
+        assert!(proxy.has_cut());
+        assert_eq!(database.openings(key.account_id).await, (1, 1, 1), "{cut:?}");
     }
 }
 

@@ -60,7 +60,8 @@ impl Api {
         let mut connection = self.database.connect().await;
         sqlx::query(
             "UPDATE charge_type_changes SET in_force_event_at = effective_time
-             WHERE account_id = $1 AND product = $2 AND kind = $3 AND in_force_event_at IS NULL",
+             WHERE account_id = $1 AND product = $2 AND kind = $3
+                 AND cancelled_at IS NULL AND in_force_event_at IS NULL",
         )
         .bind(key.account_id)
         .bind(product.name())
