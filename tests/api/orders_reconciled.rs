@@ -8,8 +8,9 @@ use prost_reflect::DescriptorPool;
 use tonic::Code;
 
 use crate::support::Api;
-use crate::support::commerce::{CERTIFICATE, CommerceSystem, Mode, eventually};
+use crate::support::commerce::{CommerceSystem, Mode, eventually};
 use crate::support::grpc::refusal;
+use crate::support::scratch::Scratch;
 use crate::support::serve_process::Process;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -81,11 +82,14 @@ async fn intents_that_were_settled_long_ago_are_forgotten_and_unsettled_ones_nev
 
 #[tokio::test]
 async fn a_commerce_system_is_spoken_to_over_tls_when_its_certificate_is_trusted() {
-    let system = CommerceSystem::start_with_tls().await;
+    let scratch = Scratch::new();
+    let system = CommerceSystem::start_with_tls(&scratch).await;
+    let certificate = scratch.0.join("certificate.pem");
+    let certificate = certificate.to_str().expect("UTF-8");
     let control = Api::start().await;
     let key = control.account().await;
     let endpoint = format!("https://{}", system.address);
-    let variables = [("ORDER_ENDPOINT", endpoint.as_str()), ("SSL_CERT_FILE", CERTIFICATE)];
+    let variables = [("ORDER_ENDPOINT", endpoint.as_str()), ("SSL_CERT_FILE", certificate)];
     let distrustful = Process::start(&control.database.url, &variables[..1]).await;
     let refused = distrustful.open_cdn(key.account_id).await.expect_err("not trusted");
     assert_eq!(refusal(&refused).code, "LX_CREATE_ORDER_FAILED");

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,10 +20,20 @@ use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
 
 use super::database::Database;
+use super::scratch::Scratch;
 
-/// The certificate of a commerce system with TLS, for 127.0.0.1: it vouches for itself.
-pub const CERTIFICATE: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/support/tls/certificate.pem");
+/// How `openssl` makes the certificate of a commerce system with TLS.
+const CERTIFICATE: &str = "
+[req]
+distinguished_name = name
+x509_extensions = server
+prompt = no
+[name]
+CN = commerce system of the tests
+[server]
+subjectAltName = IP:127.0.0.1
+basicConstraints = critical, CA:FALSE
+";
 
 /// What the commerce system does with `PlaceOrder`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +81,23 @@ impl CommerceSystem {
         Self::serve(Server::builder()).await
     }
 
-    /// One that is spoken to over TLS, with [`CERTIFICATE`].
-    pub async fn start_with_tls() -> Self {
-        let key = include_str!("tls/key.pem");
-        let certificate = std::fs::read_to_string(CERTIFICATE).expect("a file of the sources");
+    /// One that is spoken to over TLS, with a certificate that vouches for itself: `certificate.pem`
+    /// of the directory. Made anew each time, so that no private key is kept anywhere.
+    pub async fn start_with_tls(scratch: &Scratch) -> Self {
+        let configuration = scratch.file("openssl.conf", CERTIFICATE);
+        let [key, certificate] = ["key.pem", "certificate.pem"].map(|name| scratch.0.join(name));
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-days", "2", "-nodes", "-newkey", "ec"])
+            .args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-config", &configuration])
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()
+            .expect("openssl, which comes along with PostgreSQL on Debian");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let [key, certificate] =
+            [key, certificate].map(|path| std::fs::read(path).expect("openssl wrote it"));
         let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
         Self::serve(Server::builder().tls_config(tls).expect("a certificate")).await
     }
