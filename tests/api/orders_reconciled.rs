@@ -40,6 +40,8 @@ async fn replicas_share_what_is_left_over_and_each_order_is_cancelled_once() {
     // Two that look as often as they can; the third is the one that left the orders.
     let second = replica(&api, &system, Duration::from_millis(400)).await;
     let third = replica(&api, &system, Duration::from_millis(400)).await;
+    // The requests' own tries to cancel end with their deadline; from then on it is the reconcilers'.
+    tokio::time::sleep(2 * TIMEOUT).await;
     system.refuse_to_cancel(false);
     api.database.execute("UPDATE order_intents SET due_at = created_at").await;
     assert!(system.agrees_with(&api.database).await.is_empty());
