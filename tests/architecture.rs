@@ -145,7 +145,8 @@ fn statuses_stand_in_the_error_table_only() {
 
 #[test]
 fn no_lint_is_allowed_and_nothing_is_unfinished() {
-    let words = ["#[allow", "#![allow", "todo!(", "unimplemented!(", "dbg!("];
+    let words =
+        ["#[allow", "#![allow", concat!("to", "do!("), concat!("un", "implemented!("), "dbg!("];
     forbid("src", &words, &[], "suppressions are #[expect] with a reason");
 }
 
