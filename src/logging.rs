@@ -54,6 +54,7 @@ pub fn sample_calls(one_in: u32) {
 }
 
 /// Whether the successful call that asks is one to log. The first of a thread is.
+#[must_use]
 pub fn is_in_sample() -> bool {
     UNTIL_NEXT.with(|until_next| match until_next.get() {
         0 => {

@@ -27,6 +27,7 @@ mod opening_groups;
 mod openings;
 mod order_intents;
 mod requests;
+mod statements;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
 pub use openings::Opening;
 pub use order_intents::DueIntent;
 pub use requests::RequestRecord;
+pub use statements::{HotStatements, hot_statements};
 
 use self::batches::Batches;
 use crate::error::Error;
@@ -70,22 +72,22 @@ pub struct Store {
     /// Set after writes that come with an event: there is something to number.
     written: Arc<Notify>,
     /// All connections but one: writes that wait for somebody's locks must not keep reads waiting.
-    writers: Arc<Semaphore>,
+    may_write: Arc<Semaphore>,
     /// What many callers ask at the same time.
     batches: Arc<Batches>,
 }
 
 impl Store {
     fn new(pool: PgPool) -> Self {
-        let writers = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
-        let writers = Arc::new(Semaphore::new(writers.saturating_sub(1).max(1)));
+        let all = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
+        let may_write = Arc::new(Semaphore::new(all.saturating_sub(1).max(1)));
         let (writes, written, batches) = (TaskTracker::new(), Arc::default(), Arc::default());
-        Self { pool, writes, written, writers, batches }
+        Self { pool, writes, written, may_write, batches }
     }
 
     /// Waits for a connection that writes may use.
     async fn writer(&self) -> Result<SemaphorePermit<'_>, Error> {
-        let permit = tokio::time::timeout(connect::ACQUIRE_TIMEOUT, self.writers.acquire()).await;
+        let permit = tokio::time::timeout(connect::ACQUIRE_TIMEOUT, self.may_write.acquire()).await;
         permit.map_err(Error::unavailable)?.map_err(Error::internal)
     }
 
