@@ -1,4 +1,4 @@
-//! A bare tonic server: DescribeDcdnService answers a message like ours, built per call of nothing.
+//! A bare tonic server: every DescribeDcdnService answers a message like ours, made from nothing.
 //! What a service could reach that looks nothing up, checks nobody and does nothing else.
 
 use std::net::SocketAddr;

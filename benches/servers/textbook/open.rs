@@ -6,6 +6,7 @@ use cdn_activation::proto::convert::requested_charge_type;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{FromRow, PgPool, PgTransaction};
 use tonic::Status;
+use uuid::Uuid;
 
 use super::super::new_id;
 use super::{database, now};
@@ -24,7 +25,7 @@ const INSERT_ORDER: &str = "
     VALUES ($1, $2, 'cdn', $3, NULL, $4)";
 const INSERT_EVENT: &str = "
     INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-    VALUES ($1, $2, $1 % 16, $3, 'activation.instance.opened', $4)";
+    VALUES ($1, $2, $1::bigint % 16, $3, 'activation.instance.opened', $4)";
 /// Stands for an encoded event: as many bytes as one of ours.
 const EVENT_DATA: [u8; 90] = [b'e'; 90];
 
@@ -64,11 +65,13 @@ pub(super) async fn open(
         .map_err(database)?
         .ok_or_else(|| Status::not_found("there is no such account"))?;
     before_opening(&account)?;
-    if !insert(&mut transaction, account_id, charge_type, &account).await.map_err(database)? {
+    let opening = Opening::now(account_id, charge_type, &account);
+    if !opening.insert_instance(&mut transaction).await.map_err(database)? {
         return Err(Status::already_exists("CDN has been opened"));
     }
-    // A refusal ends the transaction, which takes the rows back.
+    // A refusal drops the transaction, which takes the row back.
     after_opening(&account)?;
+    opening.insert_order_and_event(&mut transaction).await.map_err(database)?;
     transaction.commit().await.map_err(database)
 }
 
@@ -103,40 +106,57 @@ fn after_opening(account: &AccountRow) -> Result<(), Status> {
     Ok(())
 }
 
-/// Inserts the instance, its order and its event; false where there is an instance already.
-async fn insert(
-    transaction: &mut PgTransaction<'_>,
+/// What is written.
+struct Opening {
     account_id: i64,
     charge_type: ChargeType,
-    account: &AccountRow,
-) -> Result<bool, sqlx::Error> {
-    let (now, order_id) = (now(), new_id());
-    let event_time = now.max(account.event_time + TimeDelta::microseconds(1));
-    let inserted = sqlx::query(INSERT_INSTANCE)
-        .bind(account_id)
-        .bind(account_id.to_string())
-        .bind(charge_type.name())
-        .bind(now)
-        .bind(order_id)
-        .bind(event_time)
-        .execute(&mut **transaction)
-        .await?;
-    if inserted.rows_affected() == 0 {
-        return Ok(false);
+    order_id: Uuid,
+    now: DateTime<Utc>,
+    event_time: DateTime<Utc>,
+}
+
+impl Opening {
+    fn now(account_id: i64, charge_type: ChargeType, account: &AccountRow) -> Self {
+        let now = now();
+        let event_time = now.max(account.event_time + TimeDelta::microseconds(1));
+        Self { account_id, charge_type, order_id: new_id(), now, event_time }
     }
-    sqlx::query(INSERT_ORDER)
-        .bind(account_id)
-        .bind(order_id)
-        .bind(charge_type.name())
-        .bind(now)
-        .execute(&mut **transaction)
-        .await?;
-    sqlx::query(INSERT_EVENT)
-        .bind(account_id)
-        .bind(new_id())
-        .bind(event_time)
-        .bind(EVENT_DATA.as_slice())
-        .execute(&mut **transaction)
-        .await?;
-    Ok(true)
+
+    /// False where there is an instance already.
+    async fn insert_instance(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+    ) -> Result<bool, sqlx::Error> {
+        let inserted = sqlx::query(INSERT_INSTANCE)
+            .bind(self.account_id)
+            .bind(self.account_id.to_string())
+            .bind(self.charge_type.name())
+            .bind(self.now)
+            .bind(self.order_id)
+            .bind(self.event_time)
+            .execute(&mut **transaction)
+            .await?;
+        Ok(inserted.rows_affected() == 1)
+    }
+
+    async fn insert_order_and_event(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(INSERT_ORDER)
+            .bind(self.account_id)
+            .bind(self.order_id)
+            .bind(self.charge_type.name())
+            .bind(self.now)
+            .execute(&mut **transaction)
+            .await?;
+        sqlx::query(INSERT_EVENT)
+            .bind(self.account_id)
+            .bind(new_id())
+            .bind(self.event_time)
+            .bind(EVENT_DATA.as_slice())
+            .execute(&mut **transaction)
+            .await?;
+        Ok(())
+    }
 }
