@@ -1,0 +1,230 @@
+//! A caller over the signed RPC query format: HTTP/1.1, one request at a time, each signed when it
+//! is sent (signature V1, HMAC-SHA1).
+//!
+//! Everything of a request but account, nonce, timestamp and signature is made ahead, and so is the
+//! state of the key: all access keys of the data have one secret.
+
+use std::fmt::Write;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use mio::Registry;
+use sha1::Sha1;
+
+use super::accounts::{access_key_id, instance_id};
+use super::buffers::Connection;
+use super::{Caller, Work};
+use crate::clock;
+
+/// What is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `DescribeDcdnService`.
+    Describe,
+    /// `OpenCdnService`.
+    Open,
+}
+
+/// The caller of one connection.
+pub struct RestCaller {
+    connection: Connection,
+    signer: Signer,
+    /// The account asked about, and when; none while the caller rests.
+    call: Option<(u64, Instant)>,
+}
+
+/// Writes requests.
+#[derive(Clone)]
+pub struct Signer {
+    action: Action,
+    key: Hmac<Sha1>,
+    /// Sets the nonces of this process apart from those of others, of this connection from others'.
+    nonces: [u64; 2],
+    /// The second that the timestamp says, and the timestamp.
+    timestamp: (i64, String),
+    query: String,
+    to_sign: String,
+}
+
+impl Signer {
+    /// Signs with the secret of all keys.
+    pub fn new(action: Action, secret: &str) -> io::Result<Self> {
+        let key = Hmac::new_from_slice(format!("{secret}&").as_bytes())
+            .expect("HMAC takes a key of any length");
+        let nonces = [random()?, 0];
+        let timestamp = (0, String::new());
+        Ok(Self { action, key, nonces, timestamp, query: String::new(), to_sign: String::new() })
+    }
+
+    /// Appends a signed request.
+    fn put(&mut self, out: &mut Vec<u8>, account: u64) {
+        self.nonces[1] += 1;
+        let second = clock::second();
+        if second != self.timestamp.0 {
+            self.timestamp = (second, clock::timestamp(second).replace(':', "%3A"));
+        }
+        let (name, version, parameter) = match self.action {
+            Action::Describe => ("DescribeDcdnService", "2018-01-15", ""),
+            Action::Open => ("OpenCdnService", "2018-05-10", "&InternetChargeType=PayByTraffic"),
+        };
+        let (timestamp, [process, number]) = (&self.timestamp.1, self.nonces);
+        self.query.clear();
+        write!(
+            self.query,
+            "AccessKeyId={}&Action={name}&Format=JSON{parameter}&SignatureMethod=HMAC-SHA1&\
+             SignatureNonce={process:016x}{number:016x}&SignatureVersion=1.0&Timestamp={timestamp}&\
+             Version={version}",
+            access_key_id(account),
+        )
+        .expect("a String takes any text");
+        self.to_sign.clear();
+        self.to_sign.push_str("GET&%2F&");
+        escape(&self.query, &mut self.to_sign);
+        let mut mac = self.key.clone();
+        mac.update(self.to_sign.as_bytes());
+        let signature = STANDARD.encode(mac.finalize().into_bytes());
+        out.extend_from_slice(b"GET /?");
+        out.extend_from_slice(self.query.as_bytes());
+        out.extend_from_slice(b"&Signature=");
+        let mut escaped = String::with_capacity(40);
+        escape(&signature, &mut escaped);
+        out.extend_from_slice(escaped.as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
+    }
+}
+
+fn random() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// Escapes what such queries and signatures have beside unreserved characters.
+fn escape(text: &str, out: &mut String) {
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("%26"),
+            '=' => out.push_str("%3D"),
+            '%' => out.push_str("%25"),
+            '+' => out.push_str("%2B"),
+            '/' => out.push_str("%2F"),
+            other => out.push(other),
+        }
+    }
+}
+
+impl RestCaller {
+    /// Connects.
+    pub fn connect(
+        address: SocketAddr,
+        registry: &Registry,
+        token: usize,
+        signer: &Signer,
+    ) -> io::Result<Self> {
+        let connection = Connection::open(address, registry, token)?;
+        let mut signer = signer.clone();
+        signer.nonces[0] = random()?;
+        Ok(Self { connection, signer, call: None })
+    }
+
+    fn send(&mut self, now: Instant, work: &mut Work<'_>) {
+        self.call = work.next_account().map(|account| (account, now));
+        if let Some((account, _)) = self.call {
+            self.signer.put(&mut self.connection.out, account);
+        }
+    }
+
+    /// Handles the answer, where it is all there.
+    fn handle(&mut self, now: Instant, work: &mut Work<'_>) {
+        let Some((head, body, length)) = answer(self.connection.unused()) else { return };
+        let Some((account, sent)) = self.call else { return };
+        let right =
+            head.starts_with(b"HTTP/1.1 200") && self.signer.action.is_answer(body, account);
+        if right {
+            work.record.right(sent, now);
+        } else {
+            let first_line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+            let said = || format!("{} {}", first_line.escape_ascii(), body.escape_ascii());
+            work.record.wrong(1, || format!("account {account}: {}", said()));
+        }
+        self.connection.consume(length);
+        self.send(now, work);
+    }
+}
+
+impl Caller for RestCaller {
+    fn begin(&mut self, now: Instant, work: &mut Work<'_>) -> io::Result<()> {
+        self.send(now, work);
+        self.connection.flush()
+    }
+
+    fn proceed(&mut self, work: &mut Work<'_>) -> io::Result<()> {
+        while self.connection.read()? > 0 {
+            self.handle(Instant::now(), work);
+        }
+        self.connection.flush()
+    }
+
+    fn waiting(&self) -> usize {
+        usize::from(self.call.is_some())
+    }
+
+    fn abandon(&mut self) {
+        self.call = None;
+    }
+}
+
+impl Action {
+    fn is_answer(self, body: &[u8], account: u64) -> bool {
+        if !body.starts_with(b"{\"RequestId\":\"") {
+            return false;
+        }
+        match self {
+            Self::Open => body.len() == 52, // the name, 36 characters, and what is around them
+            Self::Describe => {
+                let said = format!("\"InstanceId\":\"{}\"", instance_id(account));
+                body.windows(said.len()).any(|part| part == said.as_bytes())
+            }
+        }
+    }
+}
+
+/// Head, body and whole length of an answer; `None` where it is not all there.
+fn answer(bytes: &[u8]) -> Option<(&[u8], &[u8], usize)> {
+    let end = bytes.windows(4).position(|part| part == b"\r\n\r\n")?;
+    let head = &bytes[..end];
+    let length = head.split(|byte| *byte == b'\n').find_map(|line| {
+        let name = line.get(..15).filter(|name| name.eq_ignore_ascii_case(b"content-length:"))?;
+        std::str::from_utf8(&line[name.len()..]).ok()?.trim().parse::<usize>().ok()
+    });
+    let length = end + 4 + length?;
+    Some((head, bytes.get(end + 4..length)?, length))
+}
+
+/// What must hold; run by the verb `selftest`.
+pub fn selftest() {
+    use cdn_activation::auth::secret::Secret;
+    use cdn_activation::auth::signature::v1;
+
+    let mut signer = Signer::new(Action::Open, "testsecret").expect("random bytes");
+    let mut out = Vec::new();
+    signer.put(&mut out, 12_345_678);
+    let request = String::from_utf8(out).expect("ASCII");
+    let (_, query) = request.split_once('?').expect("a query");
+    let (query, _) = query.split_once(' ').expect("a version");
+    let decoded =
+        |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let pairs: Vec<_> = pairs.map(|(name, value)| (decoded(name), decoded(value))).collect();
+    let to_sign = v1::string_to_sign("GET", pairs.iter());
+    let (_, signature) = pairs.last().expect("parameters");
+    assert!(v1::verify(&Secret::new("testsecret".to_owned()), &to_sign, signature), "{to_sign}");
+    let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP";
+    let (head, body, length) = answer(bytes).expect("an answer");
+    assert!(head.starts_with(b"HTTP/1.1 200") && body == b"{}" && length == bytes.len() - 4);
+    assert!(answer(&bytes[..length - 1]).is_none());
+}

@@ -1,0 +1,152 @@
+//! The bench: what the service can do, as ratios to what else can be had on the same machine in the
+//! same minutes. How it measures, and how to read it: `benches/README.md`.
+//!
+//! `cargo bench --locked` runs all of it, `cargo bench --locked -- VERB` something else.
+
+mod check;
+mod clock;
+mod database;
+mod full;
+mod growth;
+mod load;
+mod meters;
+mod report;
+mod rounds;
+mod servers;
+mod statements;
+mod subjects;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use meters::cgroup::Group;
+use rounds::Setting;
+
+/// Measures the service against the database alone, and against other services.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    run: Run,
+    /// What cargo adds.
+    #[arg(long, hide = true, global = true)]
+    bench: bool,
+}
+
+/// How a run is made.
+#[derive(Args, Clone, Debug)]
+struct Run {
+    /// How often each row is measured.
+    #[arg(long, default_value_t = 5, global = true)]
+    rounds: usize,
+    /// How long each row is measured, after a warm-up.
+    #[arg(long, default_value_t = 1.2, global = true)]
+    seconds: f64,
+    /// How many accounts there are.
+    #[arg(long, default_value_t = 1_000_000, global = true)]
+    accounts: u64,
+    /// Only rows whose name contains this.
+    #[arg(long, global = true)]
+    only: Option<String>,
+    /// Directory of the `PostgreSQL` server binaries. Default: the newest installed.
+    #[arg(long, env = "PG_BIN", global = true)]
+    pg_bin: Option<PathBuf>,
+}
+
+/// What to do instead of measuring all rows.
+#[derive(Subcommand)]
+enum Verb {
+    /// Measures a few rows at 10,000 and at 1,000,000 accounts, warm and cold.
+    Growth {
+        /// At 10,000,000, too: that takes about ten minutes to load and 6 GB.
+        #[arg(long)]
+        accounts_10m: bool,
+    },
+    /// Fails when the CPU time per call has risen above a bound.
+    Check,
+    /// Checks the parts of the bench that need no database.
+    Selftest,
+    #[command(hide = true)]
+    ServeEcho(Listen),
+    #[command(hide = true)]
+    ServeTextbook(Textbook),
+}
+
+/// Where a server of this bench listens.
+#[derive(Args)]
+struct Listen {
+    #[arg(env = "LISTEN")]
+    listen: SocketAddr,
+}
+
+/// What the textbook service is told.
+#[derive(Args)]
+struct Textbook {
+    #[command(flatten)]
+    listen: Listen,
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: String,
+    #[arg(long, env = "SERVICE_TOKEN", hide_env_values = true)]
+    service_token: String,
+}
+
+impl Run {
+    /// The same run on another number of accounts.
+    fn setting(&self, accounts: u64) -> Setting {
+        Setting {
+            work_dir: work_dir(),
+            pg_bin: self.pg_bin.clone(),
+            accounts,
+            window: Duration::from_secs_f64(self.seconds),
+        }
+    }
+}
+
+/// Below the build directory.
+fn work_dir() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench")
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let cli = Cli::parse();
+    match cli.verb {
+        Some(Verb::ServeEcho(listen)) => servers::echo::serve(listen.listen)?,
+        Some(Verb::ServeTextbook(textbook)) => serve_textbook(textbook)?,
+        Some(Verb::Selftest) => selftest(),
+        Some(Verb::Check) => return grouped(|| check::run(&cli.run)),
+        Some(Verb::Growth { accounts_10m }) => grouped(|| growth::run(&cli.run, accounts_10m))?,
+        None => grouped(|| full::run(&cli.run))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures in a CPU group of its own.
+fn grouped<T>(measure: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    selftest();
+    let group = Group::enter();
+    println!("{}", group.describe());
+    measure()
+}
+
+fn serve_textbook(textbook: Textbook) -> anyhow::Result<()> {
+    let settings = servers::textbook::Settings {
+        database_url: textbook.database_url,
+        describe_sql: statements::DESCRIBE,
+        service_token: textbook.service_token,
+    };
+    servers::textbook::serve(textbook.listen.listen, &settings)
+}
+
+/// Cargo runs no tests of a bench without its harness, so that they run before it measures.
+fn selftest() {
+    load::selftest();
+    meters::cpu::selftest();
+    rounds::measured::selftest();
+    statements::selftest();
+    subjects::pgbench::selftest();
+}

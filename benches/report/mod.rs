@@ -1,0 +1,29 @@
+//! What is said of the results: two tables, a file of figures, a picture.
+
+pub mod csv;
+pub mod plot;
+pub mod ratios;
+mod svg;
+mod tables;
+
+use std::path::{Path, PathBuf};
+
+use crate::rounds::Spread;
+
+pub use tables::{print_ratios, print_rows};
+
+/// What is measured once and not by rounds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras {
+    /// From the start of the program to its first answer.
+    pub start_ms: Option<Spread>,
+    /// The size of the program, in millions of bytes.
+    pub binary_mb: Option<f64>,
+    /// Verification of a signature without the database, in microseconds.
+    pub signature_us: Option<Spread>,
+}
+
+/// A file of the results, which are committed.
+pub fn results_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results").join(name)
+}

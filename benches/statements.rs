@@ -1,0 +1,71 @@
+//! The statements that the service runs, for pgbench and for the services it is compared with.
+//!
+//! pgbench runs them as scripts in its own language, prepared, with each parameter in the place of
+//! the service's: the numbers that vary are its variables, the rest is written out.
+
+/// What Describe reads: `$1` is an array of account ids, `$2` the product.
+pub const DESCRIBE: &str = include_str!("statements/describe.sql");
+/// What Open reads before it decides; the same parameters.
+const FACTS: &str = include_str!("statements/facts.sql");
+/// What Open writes, of one account.
+const OPEN: &str = include_str!("statements/open.sql");
+
+const ONE_ACCOUNT: &str = "ARRAY[:account]::bigint[]";
+/// The parameters of [`OPEN`], in their order. The order's id is made of the account, because it
+/// occurs twice; the event's data has the size of a real one's.
+const OPENING: [&str; 14] = [
+    "(:account)::bigint",
+    "gen_random_uuid()",
+    "((:account)::bigint % 16)::smallint",
+    "now()",
+    "'activation.instance.opened'",
+    "decode(repeat('65', 90), 'hex')",
+    "1",
+    "'cdn'",
+    "(:account)::text",
+    "'PayByTraffic'",
+    "NULL",
+    "now()",
+    "lpad((:account)::text, 32, '0')::uuid",
+    "now()",
+];
+
+/// The script that describes random accounts.
+pub fn describe_script(first: u64, accounts: u64) -> String {
+    let last = first + accounts - 1;
+    let statement = with_parameters(DESCRIBE, &[ONE_ACCOUNT, "'dcdn'"]);
+    format!("\\set account random({first}, {last})\n{statement};\n")
+}
+
+/// The script with which each client opens CDN for its own `stripe` of accounts, one after the
+/// other, as the service would by itself: read the facts, then write. The variable `done` must be
+/// given as 0.
+pub fn open_script(first: u64, stripe: u64) -> String {
+    let facts = with_parameters(FACTS, &[ONE_ACCOUNT, "'cdn'"]);
+    let open = with_parameters(OPEN, &OPENING);
+    format!(
+        "\\set account {first} + :client_id * {stripe} + :done\n\\set done :done + 1\n\
+         {facts};\n{open};\n"
+    )
+}
+
+/// The statement with `$1` and so on replaced.
+fn with_parameters(statement: &str, values: &[&str]) -> String {
+    let mut text = statement.trim_end().to_owned();
+    // From the last on: `$1` is also the beginning of `$14`.
+    for (index, value) in values.iter().enumerate().rev() {
+        text = text.replace(&format!("${}", index + 1), value);
+    }
+    text
+}
+
+/// What must hold; run by the verb `selftest`.
+pub fn selftest() {
+    assert_eq!(
+        with_parameters("$1 $14 $2", &["a", "b", "", "", "", "", "", "", "", "", "", "", "", "n"]),
+        "a n b"
+    );
+    for script in [describe_script(1, 2), open_script(1, 2)] {
+        assert!(!script.contains('$'), "{script}");
+    }
+}

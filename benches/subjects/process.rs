@@ -1,0 +1,61 @@
+//! A process that says on its first line that it is ready, and is killed at the end.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use super::READY_WITHIN;
+
+/// How often the first line is looked for; start-up times are as fine as this.
+const LOOK_EVERY: Duration = Duration::from_micros(200);
+
+/// The process.
+pub struct Process {
+    child: Child,
+    /// When it was started.
+    pub started: Instant,
+    /// Its first line.
+    pub ready: String,
+}
+
+impl Process {
+    /// Starts it and waits for its first line. What it prints goes to a file, which nobody has to
+    /// empty while it is measured.
+    pub fn start(mut command: Command, log: &Path) -> anyhow::Result<Self> {
+        let out = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let errors = out.try_clone()?;
+        command.stdin(Stdio::null()).stdout(out).stderr(errors);
+        let started = Instant::now();
+        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let mut process = Self { child, started, ready: String::new() };
+        while started.elapsed() < READY_WITHIN {
+            let text = fs::read_to_string(log).unwrap_or_default();
+            let mut whole_lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            if let Some(line) = whole_lines.find(|line| line.starts_with("ready ")) {
+                process.ready = line.trim_end().to_owned();
+                return Ok(process);
+            }
+            if let Some(status) = process.child.try_wait()? {
+                bail!("ended with {status}: see {}", log.display());
+            }
+            sleep(LOOK_EVERY);
+        }
+        bail!("not ready after {READY_WITHIN:?}: see {}", log.display())
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
