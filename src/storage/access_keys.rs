@@ -147,9 +147,13 @@ impl Store {
         let mut ids: Vec<_> = asked.iter().map(|asked| asked.question.clone()).collect();
         ids.sort_unstable();
         ids.dedup();
-        let rows = self.read(|pool| {
+        let rows = self.read_warm(|mut connection| {
             let read = sqlx::query_as::<_, AccessKeyRow>(READ_ACCESS_KEYS).bind(ids.clone());
-            async move { read.fetch_all(&pool).await }
+            async move {
+                let rows = read.fetch_all(&mut *connection).await?;
+                connection.keep();
+                Ok(rows)
+            }
         });
         let rows = rows.await.map(|rows| {
             let by_id = rows.into_iter().map(|row| (row.access_key_id.clone(), row));

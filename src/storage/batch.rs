@@ -25,7 +25,7 @@ const MOST_WAITING: usize = 8192;
 const MOST_AT_ONCE: usize = 4;
 /// A statement that runs for twice the usual time is late. Bounds of that: below the first it is
 /// noise, and above the second it waits for a disk or a lock, be that usual or not.
-const PATIENCE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(10));
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(20));
 
 /// One question, and whoever waits for its answer.
 pub(super) struct Asked<Q, A> {

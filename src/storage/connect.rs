@@ -30,7 +30,7 @@ impl Options {
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection that was idle this long is asked whether it lives: the server may have gone in
 /// between.
-const IDLE_UNTIL_ASKED: Duration = Duration::from_secs(1);
+pub(super) const IDLE_UNTIL_ASKED: Duration = Duration::from_secs(1);
 /// How often a migration is tried that could not get its locks in time.
 const MIGRATION_ATTEMPTS: u32 = 10;
 

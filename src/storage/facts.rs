@@ -181,10 +181,14 @@ impl Store {
         let mut numbers: Vec<i64> = account_ids.iter().map(|id| id.get()).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        let rows = self.read(|pool| {
+        let rows = self.read_warm(|mut connection| {
             let read = sqlx::query_as::<_, FactRow>(statement);
             let read = read.bind(numbers.clone()).bind(product.name());
-            async move { read.fetch_all(&pool).await }
+            async move {
+                let rows = read.fetch_all(&mut *connection).await?;
+                connection.keep();
+                Ok(rows)
+            }
         });
         Ok(Collected::new(rows.await?))
     }

@@ -28,6 +28,7 @@ mod openings;
 mod order_intents;
 mod requests;
 mod statements;
+mod warm;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub use requests::RequestRecord;
 pub use statements::{HotStatements, hot_statements};
 
 use self::batches::Batches;
+use self::warm::{Kept, Warm};
 use crate::error::Error;
 
 /// The schema that this program brings up and needs.
@@ -73,6 +75,8 @@ pub struct Store {
     written: Arc<Notify>,
     /// All connections but one: writes that wait for somebody's locks must not keep reads waiting.
     may_write: Arc<Semaphore>,
+    /// Connections of the hot paths.
+    kept: Kept,
     /// What many callers ask at the same time.
     batches: Arc<Batches>,
 }
@@ -82,7 +86,8 @@ impl Store {
         let all = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
         let may_write = Arc::new(Semaphore::new(all.saturating_sub(1).max(1)));
         let (writes, written, batches) = (TaskTracker::new(), Arc::default(), Arc::default());
-        Self { pool, writes, written, may_write, batches }
+        let kept = Kept::new(pool.clone());
+        Self { pool, writes, written, may_write, kept, batches }
     }
 
     /// Waits for a connection that writes may use.
@@ -107,6 +112,15 @@ impl Store {
             }
             attempt += 1;
         }
+    }
+
+    /// Runs a statement of a hot path that changes nothing, in the same manner.
+    async fn read_warm<T, F>(&self, statement: impl Fn(Warm) -> F + Send + Sync) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, sqlx::Error>> + Send,
+    {
+        let statement = &statement;
+        self.read(|_| async move { statement(self.kept.take().await?).await }).await
     }
 
     /// Runs a statement that writes an event with what it writes, in a task of its own, again where
@@ -189,14 +203,16 @@ impl Store {
     /// How many connections are open, and how many of them are idle.
     #[must_use]
     pub fn connections(&self) -> (u32, usize) {
-        (self.pool.size(), self.pool.num_idle())
+        (self.pool.size(), self.pool.num_idle() + self.kept.count())
     }
 
     /// Waits for the writes that run, then closes the connections.
     pub async fn close(&self) {
         self.writes.close();
         self.writes.wait().await;
-        self.pool.close().await;
+        let closed = self.pool.close();
+        self.kept.clear();
+        closed.await;
     }
 }
 

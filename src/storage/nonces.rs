@@ -105,10 +105,17 @@ impl Store {
         used.dedup();
         let (access_key_ids, digests): (Vec<_>, Vec<_>) =
             used.into_iter().map(|used| (used.access_key_id, used.digest.to_vec())).unzip();
-        let written = self.write_no_event(move |pool| {
+        let kept = self.kept.clone();
+        let written = self.write_no_event(move |_| {
             let insert = sqlx::query_as::<_, (String, Vec<u8>)>(USE_NONCES[slot]);
             let insert = insert.bind(access_key_ids.clone()).bind(digests.clone());
-            async move { insert.fetch_all(&pool).await }
+            let kept = kept.clone();
+            async move {
+                let mut connection = kept.take().await?;
+                let rows = insert.fetch_all(&mut *connection).await?;
+                connection.keep();
+                Ok(rows)
+            }
         });
         let mut written: Result<HashSet<_>, _> =
             written.await.map(|rows| rows.into_iter().collect());

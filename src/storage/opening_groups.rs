@@ -131,7 +131,13 @@ impl Store {
             .bind(group.event_type);
         let permit = self.writer().await;
         let _permit = permit.map_err(|error| GroupFailure { was_refused: false, error })?;
-        let rows = open.fetch_all(&self.pool).await.map_err(|error| GroupFailure {
+        let written = async {
+            let mut connection = self.kept.take().await?;
+            let rows = open.fetch_all(&mut *connection).await?;
+            connection.keep();
+            Ok(rows)
+        };
+        let rows = written.await.map_err(|error| GroupFailure {
             was_refused: failure::was_refused(&error),
             error: failure::of_write(error),
         })?;

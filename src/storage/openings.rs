@@ -154,7 +154,8 @@ impl Store {
     async fn open_alone(&self, opening: Opening) -> Result<bool, Error> {
         let event = opening.event();
         let statement = if opening.has_intent { OPEN_INSTANCE_OF_INTENT } else { OPEN_INSTANCE };
-        let opened = self.write(move |pool| {
+        let kept = self.kept.clone();
+        let opened = self.write(move |_| {
             let open = event
                 .query(statement)
                 .bind(opening.account_version)
@@ -165,7 +166,13 @@ impl Store {
                 .bind(opening.opening_time)
                 .bind(opening.order_id)
                 .bind(opening.ordered_at);
-            async move { open.fetch_one(&pool).await }
+            let kept = kept.clone();
+            async move {
+                let mut connection = kept.take().await?;
+                let opened = open.fetch_one(&mut *connection).await?;
+                connection.keep();
+                Ok(opened)
+            }
         });
         Ok(opened.await? == 1)
     }
