@@ -139,14 +139,19 @@ pub struct SharedSettings {
     /// How long running requests may take to finish after that. `dev` waits 3s at most.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
-    /// Most connections of this process to the database. One more listens for events.
-    #[arg(long, env = "DB_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Most connections of this process to the database: a quarter for the background, the rest shared by
+    /// the cores. One more listens for events.
+    #[arg(long, env = "DB_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub db_connections: u32,
     /// Whether this process does the work of the background, too: numbering events, settling due changes,
     /// forgetting what has expired. Some replica must; what requests answer does not depend on it.
     #[arg(long, env = "WORKERS", default_value_t = true, action = clap::ArgAction::Set)]
     pub workers: bool,
-    /// How many cores to use. Default: all, at most 4.
+    /// One in so many successful calls of actions is logged; refusals, faults and operators' calls always are.
+    /// Default: 100; `dev`: every one.
+    #[arg(long, env = "LOG_ONE_IN", value_parser = clap::value_parser!(u32).range(1..))]
+    pub log_one_in: Option<u32>,
+    /// How many cores answer requests, each with a thread and connections of its own. Default: all, at most 4.
     #[arg(long, env = "CORES", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub cores: Option<u16>,
 }

@@ -5,21 +5,20 @@
 //! the code as `ErrorInfo.reason`: the published codes win over the upper-snake form that AIP-193
 //! asks for.
 
+mod cause;
 mod field;
 
 use std::borrow::Cow;
 
 use tonic::Code;
 
+pub use self::cause::Cause;
 pub use self::field::FieldViolation;
 use self::field::sentence;
 use crate::domain::Product;
 
-/// The cause of a fault, for the log only.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
-
 /// Everything that a request can end in other than its reply.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Error {
     // Opening (seed: OpenCdnService, error table; product page, "Opening").
     /// The charge type, in this parameter, cannot be opened with.
@@ -169,11 +168,6 @@ impl Error {
     /// One field of an operator request is wrong.
     pub fn field(field: &'static str, description: impl Into<String>) -> Self {
         Self::InvalidFields(vec![FieldViolation { field, description: description.into() }])
-    }
-
-    /// A fault with its cause.
-    pub fn internal(cause: impl Into<Cause>) -> Self {
-        Self::Internal(cause.into())
     }
 
     #[rustfmt::skip] // a table is read down its columns

@@ -28,6 +28,7 @@ pub mod metrics;
 pub mod orders;
 pub mod proto;
 pub mod rest;
+pub mod runtime;
 pub mod server;
 pub mod storage;
 pub mod workers;

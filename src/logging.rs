@@ -2,14 +2,23 @@
 //! `ready` and on standard output from then on; the other commands write text on standard error,
 //! for people.
 
+use std::cell::Cell;
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// `ready` stands alone on standard output: what comes before it must go elsewhere.
 static ON_STDOUT: AtomicBool = AtomicBool::new(false);
+
+/// One in so many successful calls is logged.
+static ONE_IN: AtomicU32 = AtomicU32::new(1);
+
+thread_local! {
+    /// Calls of this thread until the next that is logged.
+    static UNTIL_NEXT: Cell<u32> = const { Cell::new(0) };
+}
 
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +48,26 @@ pub fn to_stdout() {
     ON_STDOUT.store(true, Ordering::Relaxed);
 }
 
+/// Logs one in so many successful calls of actions; refusals and faults are logged in any case.
+pub fn sample_calls(one_in: u32) {
+    ONE_IN.store(one_in, Ordering::Relaxed);
+}
+
+/// Whether the successful call that asks is one to log. The first of a thread is.
+#[must_use]
+pub fn is_in_sample() -> bool {
+    UNTIL_NEXT.with(|until_next| match until_next.get() {
+        0 => {
+            until_next.set(ONE_IN.load(Ordering::Relaxed).saturating_sub(1));
+            true
+        }
+        more => {
+            until_next.set(more - 1);
+            false
+        }
+    })
+}
+
 struct Switch;
 
 impl<'a> MakeWriter<'a> for Switch {
@@ -50,5 +79,21 @@ impl<'a> MakeWriter<'a> for Switch {
         } else {
             Box::new(io::stderr())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_in_so_many_calls_is_logged_and_the_first_is() {
+        let logged = |one_in, calls| {
+            sample_calls(one_in);
+            UNTIL_NEXT.set(0);
+            (0..calls).map(|_| is_in_sample()).collect::<Vec<_>>()
+        };
+        assert_eq!(logged(3, 7), [true, false, false, true, false, false, true]);
+        assert_eq!(logged(1, 3), [true; 3]);
     }
 }

@@ -1,7 +1,7 @@
 //! What is measured, in the names that dashboards of gRPC services expect.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -38,26 +38,80 @@ struct CodeLabels {
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Families>);
 
-#[derive(Debug)]
 struct Families {
     registry: Mutex<Registry>,
-    /// Paths that have a label of their own; all others are one, so that callers cannot make
-    /// labels.
-    known_paths: HashSet<String>,
-    started: Family<MethodLabels, Counter>,
-    handled: Family<CodeLabels, Counter>,
-    handling: Family<MethodLabels, Histogram, fn() -> Histogram>,
+    /// By path. What is counted for each call is looked up once, not for each call.
+    methods: HashMap<String, Arc<Method>>,
+    /// All paths that are none of our methods are one, so that callers cannot make labels.
+    other: Arc<Method>,
     connections: Gauge,
     idle_connections: Gauge,
+    pools: Mutex<Vec<Pool>>,
+}
+
+/// Says how many connections of a pool are open, and how many of those are idle.
+type Pool = Box<dyn Fn() -> (u32, usize) + Send + Sync>;
+
+impl std::fmt::Debug for Families {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Families(…)")
+    }
+}
+
+/// What is counted of one method.
+#[derive(Debug)]
+struct Method {
+    labels: MethodLabels,
+    started: Counter,
+    handled: Family<CodeLabels, Counter>,
+    /// By code; each shows when it has counted something.
+    by_code: [OnceLock<Counter>; 17],
+    handling: Histogram,
 }
 
 /// One call that runs.
 #[derive(Debug)]
 pub struct Call {
-    families: Arc<Families>,
-    labels: MethodLabels,
+    method: Arc<Method>,
     started: Instant,
     is_counted: bool,
+}
+
+/// The families that methods are counted in.
+#[derive(Debug)]
+struct MethodFamilies {
+    started: Family<MethodLabels, Counter>,
+    handled: Family<CodeLabels, Counter>,
+    handling: Family<MethodLabels, Histogram, fn() -> Histogram>,
+}
+
+impl MethodFamilies {
+    fn register(registry: &mut Registry) -> Self {
+        let started = Family::default();
+        let handled = Family::default();
+        let handling = Family::new_with_constructor(histogram as fn() -> Histogram);
+        // The names end in _total in the text: the encoder appends it.
+        registry.register("grpc_server_started", "Calls that began", started.clone());
+        registry.register(
+            "grpc_server_handled",
+            "Calls that were answered, by status code",
+            handled.clone(),
+        );
+        registry.register("grpc_server_handling_seconds", "How long calls took", handling.clone());
+        Self { started, handled, handling }
+    }
+
+    fn method(&self, service: &str, method: &str) -> Arc<Method> {
+        let labels =
+            MethodLabels { grpc_service: service.to_owned(), grpc_method: method.to_owned() };
+        Arc::new(Method {
+            started: self.started.get_or_create_owned(&labels),
+            handled: self.handled.clone(),
+            by_code: Default::default(),
+            handling: self.handling.get_or_create_owned(&labels),
+            labels,
+        })
+    }
 }
 
 fn histogram() -> Histogram {
@@ -67,20 +121,10 @@ fn histogram() -> Histogram {
 impl Metrics {
     /// Metrics for the methods of these paths (`/package.Service/Method`).
     #[must_use]
-    pub fn new(known_paths: HashSet<String>) -> Self {
+    pub fn new(paths: HashSet<String>) -> Self {
         let mut registry = Registry::default();
-        let started = Family::default();
-        let handled = Family::default();
-        let handling = Family::new_with_constructor(histogram as fn() -> Histogram);
+        let families = MethodFamilies::register(&mut registry);
         let (connections, idle_connections) = (Gauge::default(), Gauge::default());
-        // The names end in _total in the text: the encoder appends it.
-        registry.register("grpc_server_started", "Calls that began", started.clone());
-        registry.register(
-            "grpc_server_handled",
-            "Calls that were answered, by status code",
-            handled.clone(),
-        );
-        registry.register("grpc_server_handling_seconds", "How long calls took", handling.clone());
         registry.register(
             "db_client_connections",
             "Open database connections",
@@ -91,46 +135,62 @@ impl Metrics {
             "Idle database connections",
             idle_connections.clone(),
         );
-        let registry = Mutex::new(registry);
+        let method = |path: String| {
+            let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+            let method = families.method(service, method);
+            Some((path, method))
+        };
         Self(Arc::new(Families {
-            registry,
-            known_paths,
-            started,
-            handled,
-            handling,
+            methods: paths.into_iter().filter_map(method).collect(),
+            other: families.method("_OTHER", "_OTHER"),
+            registry: Mutex::new(registry),
             connections,
             idle_connections,
+            pools: Mutex::default(),
         }))
     }
 
     /// Counts a call that begins.
     #[must_use]
     pub fn call_started(&self, path: &str) -> Call {
-        let known = self.0.known_paths.contains(path);
-        let (service, method) = path
-            .strip_prefix('/')
-            .filter(|_| known)
-            .and_then(|p| p.split_once('/'))
-            .unwrap_or(("_OTHER", "_OTHER"));
-        let labels =
-            MethodLabels { grpc_service: service.to_owned(), grpc_method: method.to_owned() };
-        self.0.started.get_or_create(&labels).inc();
-        Call { families: Arc::clone(&self.0), labels, started: Instant::now(), is_counted: false }
+        let method = Arc::clone(self.0.methods.get(path).unwrap_or(&self.0.other));
+        method.started.inc();
+        Call { method, started: Instant::now(), is_counted: false }
     }
 
-    /// Says how many connections to the database are open, and how many of them idle.
-    pub fn set_connections(&self, open: u32, idle: usize) {
-        self.0.connections.set(i64::from(open));
-        self.0.idle_connections.set(i64::try_from(idle).unwrap_or(i64::MAX));
+    /// Shows the connections of a pool among those to the database.
+    pub fn add_pool(&self, pool: impl Fn() -> (u32, usize) + Send + Sync + 'static) {
+        unpoisoned(&self.0.pools).push(Box::new(pool));
     }
 
     /// The text that a scraper reads.
     #[must_use]
     pub fn render(&self) -> String {
+        let (mut open, mut idle) = (0, 0);
+        for pool in unpoisoned(&self.0.pools).iter() {
+            let (is_open, is_idle) = pool();
+            open += i64::from(is_open);
+            idle += i64::try_from(is_idle).unwrap_or(i64::MAX);
+        }
+        self.0.connections.set(open);
+        self.0.idle_connections.set(idle);
         let mut text = String::new();
-        let registry = self.0.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        encode(&mut text, &registry).expect("a String takes any text");
+        encode(&mut text, &unpoisoned(&self.0.registry)).expect("a String takes any text");
         text
+    }
+}
+
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Method {
+    fn handled(&self, code: Code) -> &Counter {
+        self.by_code[code as usize].get_or_init(|| {
+            let MethodLabels { grpc_service, grpc_method } = self.labels.clone();
+            let grpc_code = code_name(code).to_owned();
+            self.handled.get_or_create_owned(&CodeLabels { grpc_service, grpc_method, grpc_code })
+        })
     }
 }
 
@@ -138,7 +198,7 @@ impl Call {
     /// The method, for a log line.
     #[must_use]
     pub fn method(&self) -> &str {
-        &self.labels.grpc_method
+        &self.method.labels.grpc_method
     }
 
     /// How long it runs.
@@ -154,16 +214,8 @@ impl Call {
 
     fn count(&mut self, code: Code) {
         self.is_counted = true;
-        let labels = CodeLabels {
-            grpc_service: self.labels.grpc_service.clone(),
-            grpc_method: self.labels.grpc_method.clone(),
-            grpc_code: code_name(code).to_owned(),
-        };
-        self.families.handled.get_or_create(&labels).inc();
-        self.families
-            .handling
-            .get_or_create(&self.labels)
-            .observe(self.started.elapsed().as_secs_f64());
+        self.method.handled(code).inc();
+        self.method.handling.observe(self.started.elapsed().as_secs_f64());
     }
 }
 

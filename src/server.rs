@@ -1,5 +1,7 @@
-//! Builds the service and serves it: three listeners, the workers, and the drain at the end.
+//! Builds the service and serves it: three listeners, the cores that answer, the workers, and the
+//! drain at the end.
 
+mod core;
 mod grpc;
 mod http;
 mod ops;
@@ -7,30 +9,23 @@ mod ops;
 use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
-use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::server::HealthReporter;
 
+use self::core::Shared;
 use self::ops::Readiness;
-use crate::auth::Authenticator;
 use crate::auth::secret::{SealingKey, ServiceToken};
 use crate::context::Clock;
 use crate::domain::opening::Limits;
-use crate::events::{CursorKey, Feed};
-use crate::grpc::Actions;
-use crate::grpc::layers::Guard;
-use crate::grpc::operator::Events;
+use crate::events::Feed;
 use crate::metrics::Metrics;
 use crate::orders::{self, Orders};
 use crate::proto::DESCRIPTORS;
-use crate::rest::{Dispatch, Shim};
+use crate::runtime::{Connections, Core, hand_out};
 use crate::storage::{self, Store};
 use crate::workers;
 
@@ -57,12 +52,34 @@ pub struct Settings {
     pub event_retention: chrono::Duration,
     /// Whether the workers run in this process, too.
     pub workers: bool,
+    /// How many cores answer requests; see [`crate::runtime`].
+    pub cores: usize,
     /// How long to go on serving, unready, before the listeners close.
     pub drain_delay: Duration,
     /// How long running requests may take to finish.
     pub drain_timeout: Duration,
     /// The two clocks.
     pub clock: Clock,
+}
+
+impl Settings {
+    /// How many cores answer: none without a connection to the database, beside the background's.
+    fn cores(&self) -> usize {
+        let connections = usize::try_from(self.database.connections).unwrap_or(usize::MAX);
+        self.cores.min(connections.saturating_sub(1)).max(1)
+    }
+
+    /// The connections of the background: a quarter.
+    fn share_of_background(&self) -> storage::Options {
+        self.database.with_connections((self.database.connections / 4).max(1))
+    }
+
+    /// The connections of one core: the rest, shared alike.
+    fn share_of_core(&self) -> storage::Options {
+        let rest = self.database.connections - self.share_of_background().connections;
+        let cores = u32::try_from(self.cores()).unwrap_or(u32::MAX);
+        self.database.with_connections((rest / cores).max(1))
+    }
 }
 
 /// One of something for each listener.
@@ -94,20 +111,13 @@ pub struct BindError {
 pub struct Server {
     settings: Settings,
     listeners: Addresses<TcpListener>,
-    core: Core,
+    /// The background's own connections to the database: workers, the feed, readiness.
+    store: Store,
+    feed: Feed,
     metrics: Metrics,
     readiness: Readiness,
     /// Cancelled when the listeners close.
     shutdown: CancellationToken,
-}
-
-/// What one runtime needs to answer requests. Nothing of it crosses runtimes.
-struct Core {
-    store: Store,
-    orders: Orders,
-    feed: Feed,
-    routes: Routes,
-    shim: Shim,
 }
 
 impl Server {
@@ -119,11 +129,13 @@ impl Server {
             ops: bind(&settings.addresses.ops).await?,
         };
         let metrics = Metrics::new(method_paths());
-        let (reporter, health) = tonic_health::server::health_reporter();
-        let readiness = Readiness::new(reporter, service_names()).await;
+        let readiness = Readiness::new(HealthReporter::new(), service_names()).await;
         let shutdown = CancellationToken::new();
-        let core = core(&settings, &metrics, health, &shutdown);
-        Ok(Self { settings, listeners, core, metrics, readiness, shutdown })
+        let store = Store::connect_lazily(settings.share_of_background());
+        let counted = store.clone();
+        metrics.add_pool(move || counted.connections());
+        let feed = Feed::new(store.clone(), shutdown.clone());
+        Ok(Self { settings, listeners, store, feed, metrics, readiness, shutdown })
     }
 
     /// The addresses that were bound.
@@ -138,27 +150,39 @@ impl Server {
     /// The database, for what has to be there before the first request.
     #[must_use]
     pub fn store(&self) -> &Store {
-        &self.core.store
+        &self.store
     }
 
     /// Serves until `stop`, then drains. `announce` is called once, when all three listeners answer
-    /// and the database is ready.
-    pub async fn run(self, stop: impl Future<Output = ()>, announce: impl FnOnce()) {
-        let Self { settings, listeners, core, metrics, readiness, shutdown } = self;
-        let store = core.store.clone();
-        let (clock, retention) = (settings.clock.clone(), settings.event_retention);
-        let workers = workers::run(store.clone(), core.orders, clock, retention, shutdown.clone());
-        let workers = settings.workers.then(|| tokio::spawn(workers));
-        let workers = futures_util::future::OptionFuture::from(workers);
-        let feeding = tokio::spawn(core.feed.run());
-        let following = readiness.clone().follow(store.clone(), metrics.clone(), shutdown.clone());
-        let following = tokio::spawn(following);
-        let ops = serve_ops(listeners.ops, readiness.clone(), metrics, shutdown.clone());
-        let ops = tokio::spawn(ops);
-        let calls =
-            tokio::spawn(grpc::serve(listeners.grpc, core.routes, &settings, shutdown.clone()));
-        let rest = tokio::spawn(serve_rest(listeners.rest, core.shim, shutdown.clone()));
-
+    /// and the database is ready. An error means that the system gives us no threads.
+    pub async fn run(
+        self,
+        stop: impl Future<Output = ()>,
+        announce: impl FnOnce(),
+    ) -> std::io::Result<()> {
+        let Self { settings, listeners, store, feed, metrics, readiness, shutdown } = self;
+        let shared = Shared::new(&settings, &store, &feed, &metrics, &readiness, &shutdown);
+        let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        for index in 0..settings.cores() {
+            let (to_grpc, grpc_connections) = Connections::handed_over();
+            let (to_rest, rest_connections) = Connections::handed_over();
+            let shared = shared.clone();
+            cores.push(Core::start(format!("core-{index}"), move || {
+                shared.serve(grpc_connections, rest_connections)
+            })?);
+            grpc.push(to_grpc);
+            rest.push(to_rest);
+        }
+        let (to_ops, ops) = Connections::handed_over();
+        let background = [
+            tokio::spawn(hand_out(listeners.grpc, grpc, shutdown.clone())),
+            tokio::spawn(hand_out(listeners.rest, rest, shutdown.clone())),
+            tokio::spawn(hand_out(listeners.ops, vec![to_ops], shutdown.clone())),
+            tokio::spawn(serve_ops(ops, readiness.clone(), metrics, shutdown.clone())),
+            tokio::spawn(readiness.clone().follow(store.clone(), shutdown.clone())),
+            tokio::spawn(feed.run()),
+            tokio::spawn(work(settings.clone(), store.clone(), shutdown.clone())),
+        ];
         tokio::pin!(stop);
         let stopped_before_ready = tokio::select! {
             () = readiness.first_ready() => false,
@@ -171,12 +195,23 @@ impl Server {
         readiness.drain().await;
         tokio::time::sleep(settings.drain_delay).await;
         shutdown.cancel();
-        // A connection that never said anything, or a health watch, would hold the drain for ever.
-        let drained = async { tokio::join!(calls, rest, ops, workers, feeding, following) };
+        for core in cores {
+            core.ended().await; // each drains for `drain_timeout` at the most
+        }
+        let drained = futures_util::future::join_all(background);
         if tokio::time::timeout(settings.drain_timeout, drained).await.is_err() {
-            tracing::warn!(timeout = ?settings.drain_timeout, "some connections were cut off");
+            tracing::warn!(timeout = ?settings.drain_timeout, "the background was cut off");
         }
         store.close().await;
+        Ok(())
+    }
+}
+
+/// What a clock causes, where this process does that.
+async fn work(settings: Settings, store: Store, shutdown: CancellationToken) {
+    if settings.workers {
+        let (clock, retention) = (settings.clock, settings.event_retention);
+        workers::run(store, Orders::new(settings.orders), clock, retention, shutdown).await;
     }
 }
 
@@ -185,43 +220,8 @@ async fn bind(address: &str) -> Result<TcpListener, BindError> {
     bound.map_err(|cause| BindError { address: address.to_owned(), cause })
 }
 
-fn core(
-    settings: &Settings,
-    metrics: &Metrics,
-    health: HealthServer<impl Health>,
-    shutdown: &CancellationToken,
-) -> Core {
-    let store = Store::connect_lazily(settings.database.clone());
-    let orders = Orders::new(settings.orders.clone());
-    let (limits, grace, sealing_key) =
-        (settings.limits, settings.overdue_grace, settings.sealing_key.clone());
-    let actions = Actions::new(store.clone(), orders.clone(), limits, grace, sealing_key);
-    let feed = Feed::new(store.clone(), shutdown.clone());
-    let events = Events::new(feed.clone(), CursorKey::new(&settings.sealing_key));
-    let around = Guard::new(metrics.clone(), streaming_paths());
-    let routes = grpc::routes(&actions, events, health, around);
-    let authenticator =
-        Authenticator::new(store.clone(), settings.sealing_key.clone(), settings.timestamp_window);
-    let dispatch = Dispatch::new().expect("a test reads the descriptors that the build made");
-    let clock = settings.clock.clone();
-    let shim = Shim::new(Arc::new(dispatch), authenticator, routes.clone(), clock);
-    Core { store, orders, feed, routes, shim }
-}
-
-async fn serve_rest(listener: TcpListener, shim: Shim, shutdown: CancellationToken) {
-    let handler = move |request| {
-        let shim = shim.clone();
-        async move {
-            // A panic in the shim itself still ends in an answer.
-            let answer = AssertUnwindSafe(shim.answer(request)).catch_unwind().await;
-            answer.unwrap_or_else(|_| Shim::answer_to_a_panic())
-        }
-    };
-    http::serve(listener, handler, shutdown).await;
-}
-
 async fn serve_ops(
-    listener: TcpListener,
+    connections: Connections,
     readiness: Readiness,
     metrics: Metrics,
     shutdown: CancellationToken,
@@ -230,7 +230,7 @@ async fn serve_ops(
         let response = ops::answer(&request, &readiness, &metrics);
         async move { response }
     };
-    http::serve(listener, handler, shutdown).await;
+    http::serve(connections, handler, shutdown).await;
 }
 
 fn descriptors() -> DescriptorPool {

@@ -16,6 +16,7 @@ use crate::auth::secret::Secret;
 use crate::config::DevSettings;
 use crate::context::Clock;
 use crate::domain::{Time, time};
+use crate::logging;
 use crate::server::Server;
 use crate::storage::{self, Store};
 
@@ -55,6 +56,7 @@ async fn serve(
     let token = read_service_token(&keys.service_token)?;
     let clock = dev.at.map_or_else(Clock::system, Clock::starting_at);
     let mut shared = dev.shared;
+    logging::sample_calls(shared.log_one_in.unwrap_or(1)); // for people, who try one call at a time
     shared.drain_timeout = shared.drain_timeout.min(LONGEST_DRAIN);
     let settings = settings(&shared, database, sealing_key.clone(), Some(token), clock.clone())?;
     let server = Server::bind(settings).await?;
@@ -73,7 +75,7 @@ async fn serve(
             say(&ready);
             eprint!("{paste}");
         })
-        .await;
+        .await?;
     Ok(())
 }
 

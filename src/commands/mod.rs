@@ -53,10 +53,18 @@ fn settings(
         overdue_grace: chrono::Duration::from_std(shared.overdue_grace)?,
         event_retention: chrono::Duration::from_std(shared.event_retention)?,
         workers: shared.workers,
+        cores: shared.cores.map_or_else(all_cores, usize::from),
         drain_delay: shared.drain_delay,
         drain_timeout: shared.drain_timeout,
         clock,
     })
+}
+
+/// More cores than this are of no use beside a database.
+const MOST_CORES: usize = 4;
+
+fn all_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MOST_CORES)
 }
 
 /// The commerce system, where there is one.

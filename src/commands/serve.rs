@@ -10,6 +10,10 @@ use crate::context::Clock;
 use crate::logging;
 use crate::server::Server;
 
+/// Whoever serves much wants to see what is wrong, and a sample of what is right: a line costs as much as
+/// a tenth of a call.
+const LOG_ONE_IN: u32 = 100;
+
 /// Runs the command.
 pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
     let database = database_url("DATABASE_URL", &serve.database_url)?;
@@ -21,6 +25,7 @@ pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
         tracing::warn!("SERVICE_TOKEN_FILE is not set: gRPC answers health checks only");
     }
     let settings = settings(&serve.shared, database, sealing_key, token, Clock::system())?;
+    logging::sample_calls(serve.shared.log_one_in.unwrap_or(LOG_ONE_IN));
     let server = Server::bind(settings).await?;
     let ready = announce(&server)?;
     let stop = async {
@@ -33,6 +38,6 @@ pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
             say(&ready);
             logging::to_stdout();
         })
-        .await;
+        .await?;
     Ok(())
 }

@@ -26,11 +26,11 @@ const BATCH: usize = 512;
 impl Feed {
     /// Follows the log until shutdown.
     pub async fn run(self) {
-        let shutdown = self.0.shutdown.clone();
+        let shutdown = self.shared.shutdown.clone();
         let called = Arc::new(Notify::new());
         tokio::select! {
             () = self.follow(&called) => {}
-            () = listen(&self.0.store, &called) => {}
+            () = listen(&self.store, &called) => {}
             () = shutdown.cancelled() => {}
         }
     }
@@ -48,12 +48,12 @@ impl Feed {
 
     /// Reads what is new into the ring, then tells where the heads are.
     async fn catch_up(&self) -> Result<(), Error> {
-        let lanes = self.0.store.lanes().await?;
+        let lanes = self.store.lanes().await?;
         let heads = positions(&lanes, |lane| lane.last_position);
-        if *self.0.heads.borrow() == Some(heads) {
+        if *self.shared.heads.borrow() == Some(heads) {
             return Ok(());
         }
-        let is_first = self.0.heads.borrow().is_none();
+        let is_first = self.shared.heads.borrow().is_none();
         for lane in 0..LANES {
             let (reached, newest) = (self.ring().head(lane), heads.0[lane]);
             if is_first || newest < reached {
@@ -71,7 +71,7 @@ impl Feed {
     async fn fill(&self, lane: usize, newest: i64) -> Result<(), Error> {
         let mut reached = self.ring().head(lane);
         while reached < newest {
-            let page = self.0.store.log_page(lane_number(lane), reached, rows(BATCH), None).await?;
+            let page = self.store.log_page(lane_number(lane), reached, rows(BATCH), None).await?;
             if page.expired_position > reached {
                 // Those who need what is gone are told so by the database.
                 self.ring_mut().restart(lane, newest);
@@ -90,11 +90,11 @@ impl Feed {
     }
 
     fn publish(&self, heads: Positions) {
-        self.0.heads.send_replace(Some(heads));
+        self.shared.heads.send_replace(Some(heads));
     }
 
     fn ring_mut(&self) -> std::sync::RwLockWriteGuard<'_, super::Ring> {
-        self.0.ring.write().unwrap_or_else(PoisonError::into_inner)
+        self.shared.ring.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

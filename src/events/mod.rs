@@ -32,11 +32,14 @@ const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 /// The feed of a process. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Feed(Arc<Shared>);
+pub struct Feed {
+    shared: Arc<Shared>,
+    /// Where those read who are behind the ring.
+    store: Store,
+}
 
 #[derive(Debug)]
 struct Shared {
-    store: Store,
     ring: RwLock<Ring>,
     /// The heads of the lanes; `None` until they were read for the first time.
     heads: latest::Sender<Option<Positions>>,
@@ -57,26 +60,32 @@ impl Feed {
     /// A feed that ends its followers at `shutdown`. [`Feed::run`] must run for it to move.
     #[must_use]
     pub fn new(store: Store, shutdown: CancellationToken) -> Self {
-        Self(Arc::new(Shared {
-            store,
+        let shared = Arc::new(Shared {
             ring: RwLock::default(),
             heads: latest::Sender::new(None),
             pages: Semaphore::new(PAGES_AT_ONCE),
             shutdown,
-        }))
+        });
+        Self { shared, store }
+    }
+
+    /// The same feed for another core: who is behind reads through that core's store.
+    #[must_use]
+    pub fn reading(&self, store: Store) -> Self {
+        Self { shared: Arc::clone(&self.shared), store }
     }
 
     /// Where the newest event is, in each lane.
     pub async fn newest(&self) -> Result<Positions, Error> {
-        let mut heads = self.0.heads.subscribe();
+        let mut heads = self.shared.heads.subscribe();
         let known = tokio::time::timeout(FIRST_LOOK, heads.wait_for(Option::is_some)).await;
         let known = known.ok().and_then(Result::ok).and_then(|heads| *heads);
-        known.ok_or_else(|| Error::Unavailable("the heads of the event log are not known".into()))
+        known.ok_or_else(|| Error::unavailable("the heads of the event log are not known"))
     }
 
     /// Before the oldest event that is kept, in each lane.
     pub async fn oldest(&self) -> Result<Positions, Error> {
-        let lanes = self.0.store.lanes().await?;
+        let lanes = self.store.lanes().await?;
         Ok(positions(&lanes, |lane| lane.expired_position))
     }
 
@@ -90,7 +99,7 @@ impl Feed {
         if !is_ahead(&self.newest().await?) {
             return Ok(());
         }
-        let lanes = self.0.store.lanes().await?;
+        let lanes = self.store.lanes().await?;
         if is_ahead(&positions(&lanes, |lane| lane.last_position)) {
             return Err(Error::CursorExpired);
         }
@@ -134,8 +143,8 @@ impl Feed {
         if let Some(held) = self.ring().after(lane, after, limit, account_id) {
             return Ok(held);
         }
-        let permit = self.0.pages.acquire().await.map_err(Error::internal)?;
-        let page = self.0.store.log_page(lane_number(lane), after, rows(limit), account_id).await?;
+        let permit = self.shared.pages.acquire().await.map_err(Error::internal)?;
+        let page = self.store.log_page(lane_number(lane), after, rows(limit), account_id).await?;
         drop(permit);
         if page.expired_position > after {
             return Err(Error::CursorExpired);
@@ -152,7 +161,7 @@ impl Feed {
     }
 
     fn ring(&self) -> std::sync::RwLockReadGuard<'_, Ring> {
-        self.0.ring.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.shared.ring.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

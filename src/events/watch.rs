@@ -43,14 +43,14 @@ impl Watcher {
     /// Follows from a cursor on. It is told where it stands at once.
     #[must_use]
     pub fn new(feed: Feed, cursor: Cursor) -> Self {
-        let heads = feed.0.heads.subscribe();
+        let heads = feed.shared.heads.subscribe();
         let (page, progress_at) = (VecDeque::new(), Instant::now());
         Self { feed, cursor, page, passed: cursor.positions, heads, progress_at }
     }
 
     /// Waits for the next event, or until it is time to tell where it stands. Ends with the feed.
     pub async fn next(&mut self) -> Result<Watched, Error> {
-        let shutdown = self.feed.0.shutdown.clone();
+        let shutdown = self.feed.shared.shutdown.clone();
         loop {
             if shutdown.is_cancelled() {
                 return Err(Error::Draining);

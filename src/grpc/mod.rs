@@ -21,6 +21,7 @@ use crate::auth::secret::SealingKey;
 use crate::context::{Context, RequestId};
 use crate::domain::opening::Limits;
 use crate::error::Error;
+use crate::logging;
 use crate::orders::Orders;
 use crate::storage::Store;
 
@@ -55,11 +56,36 @@ impl Actions {
 }
 
 /// Runs one action: takes the context and the message out of the request, logs one line, turns an
-/// error into a status. A request without a context came past the authentication: it is refused.
+/// error into a status. A request without a context came past the authentication: it is refused. Of
+/// successes the log has a sample.
 async fn act<M, T, F>(
     action: &'static str,
     request: Request<M>,
     decide: impl FnOnce(Context, M) -> F,
+) -> Reply<T>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    run(action, request, decide, logging::is_in_sample).await
+}
+
+/// The same for an operator's call; the log has every one.
+async fn operate<M, T, F>(
+    action: &'static str,
+    request: Request<M>,
+    decide: impl FnOnce(Context, M) -> F,
+) -> Reply<T>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    run(action, request, decide, || true).await
+}
+
+async fn run<M, T, F>(
+    action: &'static str,
+    request: Request<M>,
+    decide: impl FnOnce(Context, M) -> F,
+    success_is_logged: fn() -> bool,
 ) -> Reply<T>
 where
     F: Future<Output = Result<T, Error>>,
@@ -77,7 +103,9 @@ where
     };
     let api_version = context.api_version.clone();
     let outcome = decide(context, message).await;
-    line.write(outcome.as_ref().err(), started);
+    if outcome.is_err() || success_is_logged() {
+        line.write(outcome.as_ref().err(), started);
+    }
     outcome
         .map(Response::new)
         .map_err(|error| status::of(&error, &line.request_id, api_version.as_deref()))

@@ -19,12 +19,16 @@ impl Actions {
         self.store.facts(context.account()?, product).await?.ok_or(Error::AccountNotFound)
     }
 
-    /// The opened instance that the request is about.
+    /// The opened instance that the request is about. Only where there is none is the account of
+    /// interest.
     pub(super) async fn instance(
         &self,
         context: &Context,
         product: Product,
     ) -> Result<Instance, Error> {
+        if let Some(instance) = self.store.instance(context.account()?, product).await? {
+            return Ok(instance);
+        }
         self.facts(context, product).await?.instance.ok_or(Error::NotOpened(product))
     }
 

@@ -146,9 +146,11 @@ impl Commerce {
             let cause = match self.try_once(&send, deadline).await {
                 Tried::Done => return Ok(()),
                 // What a try before this one did may still come to light.
-                Tried::Refused(status) if in_doubt => return Err(Failure::InDoubt(status.into())),
-                Tried::Refused(status) => return Err(Failure::Refused(status.into())),
-                Tried::Failed(status) => return Err(Failure::InDoubt(status.into())),
+                Tried::Refused(status) if in_doubt => {
+                    return Err(Failure::InDoubt(Arc::new(status)));
+                }
+                Tried::Refused(status) => return Err(Failure::Refused(Arc::new(status))),
+                Tried::Failed(status) => return Err(Failure::InDoubt(Arc::new(status))),
                 Tried::NotAnswered(cause) => cause,
             };
             in_doubt = true;
@@ -177,7 +179,7 @@ impl Commerce {
         let tried = match tokio::time::timeout(timeout, reply).await {
             Ok(Ok(())) => Tried::Done,
             Ok(Err(status)) => judge(status),
-            Err(elapsed) => Tried::NotAnswered(elapsed.into()),
+            Err(elapsed) => Tried::NotAnswered(Arc::new(elapsed)),
         };
         self.note(&tried);
         tried
@@ -208,11 +210,11 @@ impl Commerce {
 /// connection.
 fn judge(status: Status) -> Tried {
     if std::error::Error::source(&status).is_some() {
-        return Tried::NotAnswered(status.into());
+        return Tried::NotAnswered(Arc::new(status));
     }
     match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
-            Tried::NotAnswered(status.into())
+            Tried::NotAnswered(Arc::new(status))
         }
         Code::InvalidArgument
         | Code::FailedPrecondition

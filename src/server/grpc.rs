@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
 use super::Settings;
@@ -23,6 +21,7 @@ use crate::proto::operator::v1::charge_type_change_service_server::ChargeTypeCha
 use crate::proto::operator::v1::event_service_server::EventServiceServer;
 use crate::proto::operator::v1::instance_service_server::InstanceServiceServer;
 use crate::proto::operator::v1::operation_lock_service_server::OperationLockServiceServer;
+use crate::runtime::Connections;
 
 /// The largest gRPC message that is read, in bytes; every request of ours is far smaller.
 const LARGEST_MESSAGE: usize = 64 * 1024;
@@ -70,14 +69,13 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 
 /// Serves until `shutdown`, then finishes what runs.
 pub(super) fn serve(
-    listener: TcpListener,
+    connections: Connections,
     routes: Routes,
     settings: &Settings,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     let authentication =
         ServiceAuthLayer::new(settings.clock.clone(), settings.service_token.clone());
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     // Up to a tenth more, by chance: the replicas' connections must not come of age together.
     let spread = u32::from(crate::context::new_id().as_bytes()[15]);
     let age = CONNECTION_AGE + CONNECTION_AGE * spread / 2560;
@@ -89,7 +87,7 @@ pub(super) fn serve(
         .max_concurrent_streams(MOST_STREAMS)
         .http2_max_pending_accept_reset_streams(Some(MOST_PENDING_RESETS))
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned());
+        .serve_with_incoming_shutdown(connections, shutdown.cancelled_owned());
     async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the gRPC listener ended");

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -12,35 +13,33 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+
+use crate::runtime::Connections;
 
 /// How long a client may take to send the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// A pause when no connection can be accepted, for want of file descriptors, say.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `shutdown`, then finishes what runs.
-pub async fn serve<H, F>(listener: TcpListener, handler: H, shutdown: CancellationToken)
+pub async fn serve<H, F>(mut connections: Connections, handler: H, shutdown: CancellationToken)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let graceful = GracefulShutdown::new();
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.cancelled() => break,
+        let next = tokio::select! {
+            next = connections.next() => next,
+            () = shutdown.cancelled() => None,
         };
-        match accepted {
-            Ok((stream, _)) => connection(stream, handler.clone(), &graceful),
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+        match next {
+            Some(Ok(stream)) => connection(stream, handler.clone(), &graceful),
+            Some(Err(error)) => tracing::warn!(%error, "a connection could not be taken over"),
+            None => break,
         }
     }
-    drop(listener);
+    drop(connections);
     graceful.shutdown().await;
 }
 
@@ -49,8 +48,6 @@ where
     H: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    // Without it a reply can wait 40 ms for the client's delayed acknowledgement.
-    stream.set_nodelay(true).ok();
     let service = service_fn(move |request| {
         let response = handler(request);
         async move { Ok::<_, Infallible>(response.await) }

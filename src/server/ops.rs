@@ -11,7 +11,8 @@ use http_body_util::Full;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::metrics::Metrics;
 use crate::storage::Store;
@@ -43,6 +44,12 @@ impl Readiness {
         readiness
     }
 
+    /// The health service, which tells the same.
+    #[must_use]
+    pub fn service(&self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    }
+
     /// Whether the service wants traffic now.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -62,12 +69,10 @@ impl Readiness {
     }
 
     /// Asks the database again and again; logs when the answer changes.
-    pub async fn follow(self, store: Store, metrics: Metrics, shutdown: CancellationToken) {
+    pub async fn follow(self, store: Store, shutdown: CancellationToken) {
         let mut failures = 0;
         let mut said = String::new();
         loop {
-            let (open, idle) = store.connections();
-            metrics.set_connections(open, idle);
             match store.check_ready().await {
                 Ok(()) => {
                     failures = 0;

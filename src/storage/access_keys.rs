@@ -1,7 +1,10 @@
 //! Access keys, looked up by id: a signed request names nothing else.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
 
+use super::batch::Asked;
 use super::events::{EventRow, with_event_and_record};
 use super::{RequestRecord, Store, failure};
 use crate::domain::event::{Event, Stamp};
@@ -50,7 +53,7 @@ pub struct NewAccessKey {
     pub stamp: Stamp,
 }
 
-#[derive(FromRow)]
+#[derive(Clone, FromRow)]
 struct AccessKeyRow {
     access_key_id: String,
     account_id: i64,
@@ -97,7 +100,7 @@ macro_rules! select_access_keys {
     };
 }
 
-const READ_ACCESS_KEY: &str = select_access_keys!("WHERE access_key_id = $1");
+const READ_ACCESS_KEYS: &str = select_access_keys!("WHERE access_key_id = ANY($1)");
 
 const CREATE_ACCESS_KEY: &str = with_event_and_record!(
     "done AS (
@@ -134,13 +137,33 @@ const LIST_ACCESS_KEYS: &str = select_access_keys!(
 impl Store {
     /// An access key; `None` where there is none.
     pub async fn access_key(&self, access_key_id: &str) -> Result<Option<StoredAccessKey>, Error> {
-        let row = self.read(|pool| async move {
-            sqlx::query_as::<_, AccessKeyRow>(READ_ACCESS_KEY)
-                .bind(access_key_id)
-                .fetch_optional(&pool)
-                .await
+        let access_keys = &self.batches.access_keys;
+        access_keys.ask(access_key_id.to_owned(), self, Store::answer_access_keys).await
+    }
+
+    /// Answers everybody who asks for an access key. A row that the model does not know is the fault
+    /// of its own key.
+    async fn answer_access_keys(self, asked: Vec<Asked<String, Option<StoredAccessKey>>>) {
+        let mut ids: Vec<_> = asked.iter().map(|asked| asked.question.clone()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let rows = self.read(|pool| {
+            let read = sqlx::query_as::<_, AccessKeyRow>(READ_ACCESS_KEYS).bind(ids.clone());
+            async move { read.fetch_all(&pool).await }
         });
-        row.await?.map(StoredAccessKey::try_from).transpose()
+        let rows = rows.await.map(|rows| {
+            let by_id = rows.into_iter().map(|row| (row.access_key_id.clone(), row));
+            by_id.collect::<HashMap<_, _>>()
+        });
+        for asked in asked {
+            let answer = match &rows {
+                Ok(rows) => {
+                    rows.get(&asked.question).cloned().map(StoredAccessKey::try_from).transpose()
+                }
+                Err(error) => Err(error.clone()),
+            };
+            asked.answer(answer);
+        }
     }
 
     /// Keys of an account with ids after this one, in the order of their ids.

@@ -10,21 +10,21 @@ use crate::domain::event::{Event, Stamp};
 use crate::domain::{Account, AccountId, Profile, Site, Time};
 use crate::error::Error;
 
-#[derive(FromRow)]
+#[derive(Clone, FromRow)]
 pub(super) struct AccountRow {
     pub account_id: i64,
-    site: String,
-    intl_allowed: bool,
-    bid_user: bool,
-    real_name_verified: bool,
-    profile_complete: bool,
-    payment_method_valid: bool,
-    balance: i64,
-    orders_refused: bool,
-    version: i64,
-    created_at: Time,
-    updated_at: Time,
-    event_time: Time,
+    pub site: String,
+    pub intl_allowed: bool,
+    pub bid_user: bool,
+    pub real_name_verified: bool,
+    pub profile_complete: bool,
+    pub payment_method_valid: bool,
+    pub balance: i64,
+    pub orders_refused: bool,
+    pub version: i64,
+    pub created_at: Time,
+    pub updated_at: Time,
+    pub event_time: Time,
 }
 
 impl TryFrom<AccountRow> for Account {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
-use tokio_util::task::TaskTracker;
 
 use super::{MIGRATIONS, Store, failure};
 
@@ -17,6 +16,14 @@ pub struct Options {
     pub url: PgConnectOptions,
     /// Most connections at once.
     pub connections: u32,
+}
+
+impl Options {
+    /// The same database with another number of connections.
+    #[must_use]
+    pub fn with_connections(&self, connections: u32) -> Self {
+        Self { url: self.url.clone(), connections }
+    }
 }
 
 /// A request waits this long for a connection; it is below any deadline.
@@ -57,7 +64,16 @@ impl Store {
             })
             .after_connect(|connection, _| Box::pin(refuse_standby(connection)))
             .connect_lazy_with(session);
-        Self { pool, writes: TaskTracker::new(), written: Arc::default() }
+        Self::new(pool)
+    }
+}
+
+impl Store {
+    /// Another store for another core. Whoever waits for events that were written hears of those of
+    /// either.
+    #[must_use]
+    pub fn beside(&self, options: Options) -> Self {
+        Self { written: Arc::clone(&self.written), ..Self::connect_lazily(options) }
     }
 }
 

@@ -58,12 +58,12 @@ pub(super) use with_event_and_record;
 /// A row of `event_outbox`.
 #[derive(Clone, Debug)]
 pub(super) struct EventRow {
-    account_id: i64,
-    event_id: Uuid,
-    lane: i16,
-    time: Time,
-    type_name: &'static str,
-    data: Vec<u8>,
+    pub account_id: i64,
+    pub event_id: Uuid,
+    pub lane: i16,
+    pub time: Time,
+    pub type_name: &'static str,
+    pub data: Vec<u8>,
 }
 
 impl EventRow {

@@ -48,12 +48,20 @@ pub(super) fn write_may_be_repeated(error: &SqlxError) -> bool {
     sqlstate_is_one_of(error, &LOST_TO_ANOTHER)
 }
 
+/// The server said that it did not run the statement, and that this is not for another's sake: one
+/// of its rows is to blame.
+pub(super) fn was_refused(error: &SqlxError) -> bool {
+    error.as_database_error().is_some()
+        && !sqlstate_is_one_of(error, &SERVER_GONE)
+        && !sqlstate_is_one_of(error, &[QUERY_CANCELED])
+}
+
 pub(super) fn of_read(error: SqlxError) -> Error {
     if sqlstate_is_one_of(&error, &[QUERY_CANCELED]) {
         return Error::DeadlineExceeded;
     }
     if was_never_sent(&error) || read_may_be_repeated(&error) {
-        return Error::Unavailable(error.into());
+        return Error::unavailable(error);
     }
     Error::internal(error)
 }
@@ -66,11 +74,11 @@ pub(super) fn of_write(error: SqlxError) -> Error {
         return Error::Contended;
     }
     if was_never_sent(&error) {
-        return Error::Unavailable(error.into());
+        return Error::unavailable(error);
     }
     let lost = matches!(error, SqlxError::Io(_)) || sqlstate_is_one_of(&error, &SERVER_GONE);
     if lost || sqlstate_is_one_of(&error, &[QUERY_CANCELED]) {
-        return Error::OutcomeUnknown(error.into());
+        return Error::outcome_unknown(error);
     }
     Error::internal(error)
 }

@@ -7,8 +7,11 @@
 
 mod access_keys;
 mod accounts;
+mod batch;
+mod batches;
 mod change_history;
 mod charge_type_changes;
+mod collected;
 mod connect;
 mod event_log;
 mod events;
@@ -20,8 +23,11 @@ mod listen;
 mod locks;
 mod nonces;
 mod numbering;
+mod opening_groups;
+mod openings;
 mod order_intents;
 mod requests;
+mod statements;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -29,7 +35,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
@@ -39,13 +45,15 @@ pub use change_history::{DueChange, StoredChange};
 pub use charge_type_changes::{CancelledChange, ScheduledChange, SettledChange};
 pub use connect::{Options, create_database, migrate};
 pub use event_log::{Lane, LogPage, LoggedEvent};
-pub use instances::Opening;
 pub use listen::Listener;
 pub use locks::{LiftedLock, NewLock, StoredLock};
 pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
+pub use openings::Opening;
 pub use order_intents::DueIntent;
 pub use requests::RequestRecord;
+pub use statements::{HotStatements, hot_statements};
 
+use self::batches::Batches;
 use crate::error::Error;
 
 /// The schema that this program brings up and needs.
@@ -63,9 +71,26 @@ pub struct Store {
     writes: TaskTracker,
     /// Set after writes that come with an event: there is something to number.
     written: Arc<Notify>,
+    /// All connections but one: writes that wait for somebody's locks must not keep reads waiting.
+    may_write: Arc<Semaphore>,
+    /// What many callers ask at the same time.
+    batches: Arc<Batches>,
 }
 
 impl Store {
+    fn new(pool: PgPool) -> Self {
+        let all = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
+        let may_write = Arc::new(Semaphore::new(all.saturating_sub(1).max(1)));
+        let (writes, written, batches) = (TaskTracker::new(), Arc::default(), Arc::default());
+        Self { pool, writes, written, may_write, batches }
+    }
+
+    /// Waits for a connection that writes may use.
+    async fn writer(&self) -> Result<SemaphorePermit<'_>, Error> {
+        let permit = tokio::time::timeout(connect::ACQUIRE_TIMEOUT, self.may_write.acquire()).await;
+        permit.map_err(Error::unavailable)?.map_err(Error::internal)
+    }
+
     /// Runs a statement that changes nothing, again where its connection was lost.
     async fn read<T, F>(&self, statement: impl Fn(PgPool) -> F + Send) -> Result<T, Error>
     where
@@ -115,11 +140,12 @@ impl Store {
         T: Send + 'static,
         F: Future<Output = Result<T, sqlx::Error>> + Send,
     {
-        let pool = self.pool.clone();
+        let store = self.clone();
         let task = self.writes.spawn(async move {
+            let _permit = store.writer().await?;
             let mut attempt = 1;
             loop {
-                match statement(pool.clone()).await {
+                match statement(store.pool.clone()).await {
                     Err(error) if attempt < ATTEMPTS && failure::write_may_be_repeated(&error) => {
                         pause(attempt).await;
                     }

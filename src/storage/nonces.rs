@@ -4,20 +4,44 @@
 //! With a window of at most one slot either way, the tables of the slots before, at and after now
 //! are live; the fourth is idle and may be emptied.
 
+use std::collections::HashSet;
+
 use sha2::{Digest, Sha256};
 
 use super::Store;
+use super::batch::Asked;
 use crate::domain::Time;
 use crate::error::Error;
 
 /// How long a slot of the ring is, in seconds; also the largest timestamp window.
 pub const SLOT_SECONDS: i64 = 900;
 
-const INSERT: [&str; 4] = [
-    "INSERT INTO nonces_0 (access_key_id, nonce_digest) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-    "INSERT INTO nonces_1 (access_key_id, nonce_digest) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-    "INSERT INTO nonces_2 (access_key_id, nonce_digest) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-    "INSERT INTO nonces_3 (access_key_id, nonce_digest) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+// A nonce is logged, but its commit does not wait for the disk: a crash of the database forgets those
+// of its last half second at the most, and a replay in that gap is all there is to lose. A write that
+// the request makes is durable with its own commit, which is later in the log than the nonce. The
+// setting holds for this statement alone. Rows are written in the order of their key, so that two
+// statements that meet wait for each other one way round.
+macro_rules! use_nonces {
+    ($table:literal) => {
+        concat!(
+            "INSERT INTO ",
+            $table,
+            " (access_key_id, nonce_digest)
+            SELECT access_key_id, nonce_digest
+            FROM unnest($1::text[], $2::bytea[]) AS used (access_key_id, nonce_digest),
+                (SELECT set_config('synchronous_commit', 'off', true)) AS unsynced
+            ORDER BY access_key_id, nonce_digest
+            ON CONFLICT DO NOTHING
+            RETURNING access_key_id, nonce_digest"
+        )
+    };
+}
+
+const USE_NONCES: [&str; 4] = [
+    use_nonces!("nonces_0"),
+    use_nonces!("nonces_1"),
+    use_nonces!("nonces_2"),
+    use_nonces!("nonces_3"),
 ];
 const IS_EMPTY: [&str; 4] = [
     "SELECT NOT EXISTS (SELECT 1 FROM nonces_0)",
@@ -39,6 +63,14 @@ pub struct NonceUse<'a> {
     pub timestamp: Time,
 }
 
+/// A nonce as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct UsedNonce {
+    access_key_id: String,
+    /// The first 16 bytes of SHA-256.
+    digest: [u8; 16],
+}
+
 /// The slot of the ring that a timestamp belongs to.
 fn slot(timestamp: Time) -> usize {
     let slot = timestamp.timestamp().div_euclid(SLOT_SECONDS).rem_euclid(4);
@@ -57,18 +89,39 @@ pub fn idle_slot(now: Time) -> Option<usize> {
 impl Store {
     /// Uses a nonce up; false where it was used before.
     pub async fn use_nonce(&self, nonce: NonceUse<'_>) -> Result<bool, Error> {
-        let statement = INSERT[slot(nonce.timestamp)];
-        let access_key_id = nonce.access_key_id.to_owned();
-        let digest = Sha256::digest(nonce.nonce)[..16].to_vec(); // any nonce fits an index row
-        let rows = self.write_no_event(move |pool| {
-            let (access_key_id, digest) = (access_key_id.clone(), digest.clone());
-            async move {
-                let done =
-                    sqlx::query(statement).bind(access_key_id).bind(digest).execute(&pool).await?;
-                Ok(done.rows_affected())
-            }
+        let digest = Sha256::digest(nonce.nonce);
+        let digest = *digest.first_chunk().expect("SHA-256 has 32 bytes"); // any nonce fits an index row
+        let used = UsedNonce { access_key_id: nonce.access_key_id.to_owned(), digest };
+        let slot = slot(nonce.timestamp);
+        let nonces = &self.batches.nonces[slot];
+        nonces.ask(used, self, move |store, asked| store.answer_nonces(slot, asked)).await
+    }
+
+    /// Uses up the nonces of everybody who asks. Of two that are the same the first is answered that
+    /// it is new, where it is.
+    async fn answer_nonces(self, slot: usize, asked: Vec<Asked<UsedNonce, bool>>) {
+        let mut used: Vec<_> = asked.iter().map(|asked| asked.question.clone()).collect();
+        used.sort_unstable();
+        used.dedup();
+        let (access_key_ids, digests): (Vec<_>, Vec<_>) =
+            used.into_iter().map(|used| (used.access_key_id, used.digest.to_vec())).unzip();
+        let written = self.write_no_event(move |pool| {
+            let insert = sqlx::query_as::<_, (String, Vec<u8>)>(USE_NONCES[slot]);
+            let insert = insert.bind(access_key_ids.clone()).bind(digests.clone());
+            async move { insert.fetch_all(&pool).await }
         });
-        Ok(rows.await? == 1)
+        let mut written: Result<HashSet<_>, _> =
+            written.await.map(|rows| rows.into_iter().collect());
+        for asked in asked {
+            let answer = match &mut written {
+                Ok(rows) => {
+                    let UsedNonce { access_key_id, digest } = &asked.question;
+                    Ok(rows.remove(&(access_key_id.clone(), digest.to_vec())))
+                }
+                Err(error) => Err(error.clone()),
+            };
+            asked.answer(answer);
+        }
     }
 
     /// Whether a slot of the ring holds nothing.

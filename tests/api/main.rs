@@ -1,6 +1,7 @@
 //! The service as its users meet it: a real server on a fresh database of a real PostgreSQL, spoken
 //! to over sockets. The names of the tests are sentences of the documentation.
 
+mod batches;
 mod bill_type;
 mod both_wires;
 mod captures;

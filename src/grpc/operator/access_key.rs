@@ -8,7 +8,7 @@ use crate::auth::secret::{Secret, random_access_key_id};
 use crate::context::Context;
 use crate::domain::policy::{EVERYTHING, Policy};
 use crate::error::Error;
-use crate::grpc::{Actions, Reply, act};
+use crate::grpc::{Actions, Reply, operate};
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::access_key_service_server::AccessKeyService;
@@ -23,7 +23,7 @@ impl AccessKeyService for Actions {
         &self,
         request: Request<wire::CreateAccessKeyRequest>,
     ) -> Reply<wire::CreateAccessKeyResponse> {
-        act("CreateAccessKey", request, async |context, message| {
+        operate("CreateAccessKey", request, async |context, message| {
             context.service_name()?;
             let (key, secret) = with_twin(|| self.create_key(&context, &message)).await?;
             let access_key_secret = secret.expose().to_owned();
@@ -36,7 +36,7 @@ impl AccessKeyService for Actions {
         &self,
         request: Request<wire::DisableAccessKeyRequest>,
     ) -> Reply<wire::DisableAccessKeyResponse> {
-        act("DisableAccessKey", request, async |context, message| {
+        operate("DisableAccessKey", request, async |context, message| {
             context.service_name()?;
             let key = with_twin(async || {
                 let method = "DisableAccessKey";
@@ -54,7 +54,7 @@ impl AccessKeyService for Actions {
         &self,
         request: Request<wire::EnableAccessKeyRequest>,
     ) -> Reply<wire::EnableAccessKeyResponse> {
-        act("EnableAccessKey", request, async |context, message| {
+        operate("EnableAccessKey", request, async |context, message| {
             context.service_name()?;
             let key = with_twin(async || {
                 let method = "EnableAccessKey";
@@ -72,7 +72,7 @@ impl AccessKeyService for Actions {
         &self,
         request: Request<wire::DeleteAccessKeyRequest>,
     ) -> Reply<wire::DeleteAccessKeyResponse> {
-        act("DeleteAccessKey", request, async |context, message| {
+        operate("DeleteAccessKey", request, async |context, message| {
             context.service_name()?;
             with_twin(|| self.delete_key(&context, &message)).await?;
             Ok(wire::DeleteAccessKeyResponse {})
@@ -84,7 +84,7 @@ impl AccessKeyService for Actions {
         &self,
         request: Request<wire::ListAccessKeysRequest>,
     ) -> Reply<wire::ListAccessKeysResponse> {
-        act("ListAccessKeys", request, async |context, message| {
+        operate("ListAccessKeys", request, async |context, message| {
             context.service_name()?;
             let account_id = account_id(message.account_id)?;
             let list = format!("access keys of {account_id}");

@@ -8,7 +8,7 @@ use super::{account_id, etag, key_of, stamp};
 use crate::context::Context;
 use crate::domain::{Account, AccountId, Profile, Site};
 use crate::error::Error;
-use crate::grpc::{Actions, Reply, act};
+use crate::grpc::{Actions, Reply, operate};
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::account_service_server::AccountService;
@@ -24,7 +24,7 @@ impl AccountService for Actions {
         &self,
         request: Request<wire::CreateAccountRequest>,
     ) -> Reply<wire::CreateAccountResponse> {
-        act("CreateAccount", request, async |context, message| {
+        operate("CreateAccount", request, async |context, message| {
             context.service_name()?;
             let account = with_twin(|| self.create(&context, &message)).await?;
             Ok(wire::CreateAccountResponse { account: Some(account.into()) })
@@ -36,7 +36,7 @@ impl AccountService for Actions {
         &self,
         request: Request<wire::GetAccountRequest>,
     ) -> Reply<wire::GetAccountResponse> {
-        act("GetAccount", request, async |context, message| {
+        operate("GetAccount", request, async |context, message| {
             context.service_name()?;
             let account = self.existing_account(account_id(message.account_id)?).await?;
             Ok(wire::GetAccountResponse { account: Some(account.into()) })
@@ -48,7 +48,7 @@ impl AccountService for Actions {
         &self,
         request: Request<wire::UpdateAccountRequest>,
     ) -> Reply<wire::UpdateAccountResponse> {
-        act("UpdateAccount", request, async |context, message| {
+        operate("UpdateAccount", request, async |context, message| {
             context.service_name()?;
             let account = with_twin(|| self.update(&context, &message)).await?;
             Ok(wire::UpdateAccountResponse { account: Some(account.into()) })
@@ -60,7 +60,7 @@ impl AccountService for Actions {
         &self,
         request: Request<wire::ListAccountsRequest>,
     ) -> Reply<wire::ListAccountsResponse> {
-        act("ListAccounts", request, async |context, message| {
+        operate("ListAccounts", request, async |context, message| {
             context.service_name()?;
             let page = self.page_tokens.page(LIST, message.page_size, &message.page_token)?;
             let after = key_of(page.after.as_deref())?.unwrap_or(0);

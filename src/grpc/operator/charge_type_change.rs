@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::domain::event::{AnyChargeType, ChangeNotice, Stamp};
 use crate::domain::{AccountId, Requested, Time, scheduling};
 use crate::error::Error;
-use crate::grpc::{Actions, Reply, act};
+use crate::grpc::{Actions, Reply, operate};
 use crate::proto::billing::v1 as billing;
 use crate::proto::convert::{
     requested_charge_type, requested_websocket_charge_type, time_of, timestamp,
@@ -28,7 +28,7 @@ impl ChargeTypeChangeService for Actions {
         &self,
         request: Request<wire::ScheduleChargeTypeChangeRequest>,
     ) -> Reply<wire::ScheduleChargeTypeChangeResponse> {
-        act("ScheduleChargeTypeChange", request, async |context, message| {
+        operate("ScheduleChargeTypeChange", request, async |context, message| {
             context.service_name()?;
             let change = with_twin(|| self.schedule(&context, &message)).await?;
             let change = shown(&change, context.now);
@@ -41,7 +41,7 @@ impl ChargeTypeChangeService for Actions {
         &self,
         request: Request<wire::CancelChargeTypeChangeRequest>,
     ) -> Reply<wire::CancelChargeTypeChangeResponse> {
-        act("CancelChargeTypeChange", request, async |context, message| {
+        operate("CancelChargeTypeChange", request, async |context, message| {
             context.service_name()?;
             let change = with_twin(|| self.cancel(&context, &message)).await?;
             let change = shown(&change, context.now);
@@ -54,7 +54,7 @@ impl ChargeTypeChangeService for Actions {
         &self,
         request: Request<wire::ListChargeTypeChangesRequest>,
     ) -> Reply<wire::ListChargeTypeChangesResponse> {
-        act("ListChargeTypeChanges", request, async |context, message| {
+        operate("ListChargeTypeChanges", request, async |context, message| {
             context.service_name()?;
             let account_id = account_id(message.account_id)?;
             let product = product_filter(message.product)?;

@@ -11,7 +11,7 @@ use crate::context::{Context, RequestId};
 use crate::domain::AccountId;
 use crate::error::Error;
 use crate::events::{Cursor, CursorKey, Feed, Watched, Watcher};
-use crate::grpc::{Reply, act, log_error, status};
+use crate::grpc::{Reply, log_error, operate, status};
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::event_service_server::EventService;
 
@@ -35,7 +35,7 @@ impl EventService for Events {
         &self,
         request: Request<wire::ListEventsRequest>,
     ) -> Reply<wire::ListEventsResponse> {
-        act("ListEvents", request, async |context, message| {
+        operate("ListEvents", request, async |context, message| {
             context.service_name()?;
             self.list(&message).await
         })
@@ -45,7 +45,7 @@ impl EventService for Events {
     type WatchEventsStream = Responses;
 
     async fn watch_events(&self, request: Request<wire::WatchEventsRequest>) -> Reply<Responses> {
-        act("WatchEvents", request, async |context, message| {
+        operate("WatchEvents", request, async |context, message| {
             context.service_name()?;
             self.watch(&context, &message).await
         })

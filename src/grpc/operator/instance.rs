@@ -7,7 +7,7 @@ use tonic::Request;
 use super::{account_id, product, product_filter};
 use crate::domain::{AccountId, Facts, Product, Time};
 use crate::error::Error;
-use crate::grpc::{Actions, Reply, act};
+use crate::grpc::{Actions, Reply, operate};
 use crate::proto::billing::v1 as billing;
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
@@ -19,7 +19,7 @@ impl InstanceService for Actions {
         &self,
         request: Request<wire::GetInstanceRequest>,
     ) -> Reply<wire::GetInstanceResponse> {
-        act("GetInstance", request, async |context, message| {
+        operate("GetInstance", request, async |context, message| {
             context.service_name()?;
             let (account_id, product) =
                 (account_id(message.account_id)?, product(message.product)?);
@@ -35,7 +35,7 @@ impl InstanceService for Actions {
         &self,
         request: Request<wire::ListInstancesRequest>,
     ) -> Reply<wire::ListInstancesResponse> {
-        act("ListInstances", request, async |context, message| {
+        operate("ListInstances", request, async |context, message| {
             context.service_name()?;
             let account =
                 if message.account_id == 0 { None } else { Some(account_id(message.account_id)?) };

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::domain::instance::OperationLock;
 use crate::domain::{AccountId, Facts, Product};
 use crate::error::Error;
-use crate::grpc::{Actions, Reply, act};
+use crate::grpc::{Actions, Reply, operate};
 use crate::proto::billing::v1 as billing;
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
@@ -29,7 +29,7 @@ const NOBODY_NAMED: &str = "operator";
 #[tonic::async_trait]
 impl OperationLockService for Actions {
     async fn lock(&self, request: Request<wire::LockRequest>) -> Reply<wire::LockResponse> {
-        act("Lock", request, async |context, message| {
+        operate("Lock", request, async |context, message| {
             context.service_name()?;
             let operation_lock = with_twin(|| self.set_lock(&context, &message)).await?;
             Ok(wire::LockResponse { operation_lock: Some(operation_lock) })
@@ -38,7 +38,7 @@ impl OperationLockService for Actions {
     }
 
     async fn unlock(&self, request: Request<wire::UnlockRequest>) -> Reply<wire::UnlockResponse> {
-        act("Unlock", request, async |context, message| {
+        operate("Unlock", request, async |context, message| {
             context.service_name()?;
             let lifted = with_twin(|| self.lift_lock(&context, &message)).await?;
             Ok(wire::UnlockResponse { lifted })
@@ -50,7 +50,7 @@ impl OperationLockService for Actions {
         &self,
         request: Request<wire::ListOperationLocksRequest>,
     ) -> Reply<wire::ListOperationLocksResponse> {
-        act("ListOperationLocks", request, async |context, message| {
+        operate("ListOperationLocks", request, async |context, message| {
             context.service_name()?;
             let account_id = account_id(message.account_id)?;
             let product = product_filter(message.product)?;

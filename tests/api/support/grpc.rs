@@ -71,6 +71,12 @@ pub fn refusal(status: &Status) -> GrpcRefusal {
     }
 }
 
+/// Calls over this channel, for the account of a key.
+pub fn calling(channel: &Channel, key: &Key) -> Caller {
+    let account_id = Some(key.account_id.to_string());
+    InterceptedService::new(channel.clone(), Calling { account_id })
+}
+
 impl Api {
     /// A plain channel to the gRPC listener: no token, no account.
     pub async fn channel(&self) -> Channel {

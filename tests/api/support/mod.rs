@@ -117,7 +117,7 @@ impl Api {
             let stop = async {
                 stopped.await.ok();
             };
-            server.run(stop, move || announce.send(()).unwrap_or_default()).await;
+            server.run(stop, move || announce.send(()).unwrap_or_default()).await.expect("threads");
         });
         let (stop, serving) = (Some(stop), Some(serving));
         (Self { addresses, clock, database, sealing_key, workers, stop, serving }, announced)
@@ -170,6 +170,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         limits: Limits { minimum_balance: 0 },
         overdue_grace: chrono::Duration::hours(24),
         workers: true,
+        cores: 2,
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(1),
         clock,

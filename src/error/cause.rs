@@ -1,0 +1,27 @@
+//! What lies beneath the errors that are ours to mend: kept for the log, never told.
+
+use std::sync::Arc;
+
+use super::Error;
+
+/// The cause of a fault. Shared: callers whose statements were one fail together.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Error {
+    /// The database cannot be reached or is too busy, and why.
+    pub fn unavailable(cause: impl Into<AnyError>) -> Self {
+        Self::Unavailable(Cause::from(cause.into()))
+    }
+
+    /// A write of which it is not known whether it happened, and why.
+    pub fn outcome_unknown(cause: impl Into<AnyError>) -> Self {
+        Self::OutcomeUnknown(Cause::from(cause.into()))
+    }
+
+    /// A fault with its cause.
+    pub fn internal(cause: impl Into<AnyError>) -> Self {
+        Self::Internal(Cause::from(cause.into()))
+    }
+}

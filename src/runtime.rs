@@ -1,0 +1,161 @@
+//! How a connection meets a core. Each core is a thread with a runtime of its own and everything that
+//! a request needs built on it: its own connections to the database, its own queues, its own copy of
+//! the routes. A connection is accepted once, handed to the next core in turn, and stays there: no
+//! request ever wakes another thread. That is worth more than anything else that was measured (twice
+//! the calls of a runtime that shares its tasks among threads).
+//!
+//! The rest of the code does not know of this: it is written for one runtime, and what crosses cores
+//! (clock, metrics, readiness, the ring of events) is plain shared memory.
+
+use std::io;
+use std::net::TcpStream as StdTcpStream;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// A pause when no connection can be accepted, for want of file descriptors, say.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A core that runs. It ends when what it was started with ends.
+#[derive(Debug)]
+pub struct Core(oneshot::Receiver<()>);
+
+impl Core {
+    /// Starts a thread with a runtime of its own, which runs what `work` builds on it.
+    pub fn start<F: Future<Output = ()>>(
+        name: String,
+        work: impl FnOnce() -> F + Send + 'static,
+    ) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (ended, core) = oneshot::channel();
+        std::thread::Builder::new().name(name).spawn(move || {
+            // Built within the runtime: sockets and timers belong to the one that makes them.
+            runtime.block_on(async { work().await });
+            // A look-up of a name that hangs in the system must not hold the end of the process.
+            runtime.shutdown_background();
+            ended.send(()).ok();
+        })?;
+        Ok(Self(core))
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(self) {
+        if self.0.await.is_err() {
+            tracing::error!("a core ended by a panic");
+        }
+    }
+}
+
+/// Where a listener hands connections over to one core.
+#[derive(Clone, Debug)]
+pub struct Handover(mpsc::UnboundedSender<StdTcpStream>);
+
+/// The connections of one listener that one core gets. They belong to the runtime that takes them.
+#[derive(Debug)]
+pub struct Connections(mpsc::UnboundedReceiver<StdTcpStream>);
+
+impl Connections {
+    /// The two ends of a way for connections.
+    #[must_use]
+    pub fn handed_over() -> (Handover, Self) {
+        let (handover, connections) = mpsc::unbounded_channel();
+        (Handover(handover), Self(connections))
+    }
+}
+
+impl Stream for Connections {
+    type Item = io::Result<TcpStream>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(ready!(self.0.poll_recv(context)).map(TcpStream::from_std))
+    }
+}
+
+/// Accepts connections and hands them out to the cores in turn, until `shutdown`.
+pub async fn hand_out(listener: TcpListener, cores: Vec<Handover>, shutdown: CancellationToken) {
+    let mut turn = 0;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.cancelled() => return,
+        };
+        // Off this runtime, whose thread only accepts.
+        match accepted.and_then(|(stream, _)| stream.into_std()) {
+            Ok(stream) => {
+                // Without it a reply can wait 40 ms for the client's delayed acknowledgement.
+                stream.set_nodelay(true).ok();
+                turn += 1;
+                hand_over(stream, &cores, turn);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// To the core whose turn it is; should that have ended, to the next that has not.
+fn hand_over(mut stream: StdTcpStream, cores: &[Handover], turn: usize) {
+    for core in cores.iter().cycle().skip(turn % cores.len().max(1)).take(cores.len()) {
+        match core.0.send(stream) {
+            Ok(()) => return,
+            Err(mpsc::error::SendError(returned)) => stream = returned,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_are_handed_out_in_turn_and_past_a_core_that_has_ended() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (first, mut of_first) = Connections::handed_over();
+        let (ended, of_ended) = Connections::handed_over();
+        let (last, mut of_last) = Connections::handed_over();
+        drop(of_ended);
+        let shutdown = CancellationToken::new();
+        let handing = tokio::spawn(hand_out(listener, vec![first, ended, last], shutdown.clone()));
+        let mut clients = Vec::new();
+        for _ in 0..6 {
+            clients.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut count = (0, 0);
+        while count.0 + count.1 < 6 {
+            tokio::select! {
+                Some(Ok(_)) = of_first.next() => count.0 += 1,
+                Some(Ok(_)) = of_last.next() => count.1 += 1,
+            }
+        }
+        assert_eq!(count, (2, 4));
+        shutdown.cancel();
+        handing.await.unwrap();
+        assert!(of_first.next().await.is_none(), "the listener is gone");
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_core_runs_on_a_thread_of_its_own_and_tells_when_it_has_ended() {
+        let here = std::thread::current().id();
+        let (tell, told) = oneshot::channel();
+        let core = Core::start("core-0".to_owned(), move || async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let thread = std::thread::current();
+            tell.send((thread.id(), thread.name().map(str::to_owned))).unwrap();
+        });
+        core.unwrap().ended().await;
+        let (there, name) = told.await.unwrap();
+        assert_ne!(there, here);
+        assert_eq!(name.as_deref(), Some("core-0"));
+    }
+}

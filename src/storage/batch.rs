@@ -1,0 +1,210 @@
+//! Many concurrent callers, one statement. Callers put what they ask into a queue; whoever finds
+//! nobody at work starts the driver, which lets everybody enqueue who is about to, takes what waits
+//! and runs one statement for all of it, again and again until the queue is empty. There is no
+//! timer to linger for: a lone caller's statement leaves at once.
+//!
+//! A statement begins after everything that it answers was asked: nothing stale is ever served. A
+//! slow one does not hold the next ones up: when it takes longer than usual, another one starts
+//! beside it. Who hangs up before his turn costs nothing; whose statement runs is not missed by it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::Store;
+use crate::error::Error;
+
+/// The most callers that wait; who comes then is refused at once, and may try again.
+const MOST_WAITING: usize = 8192;
+/// The most statements of one batcher that run at once.
+const MOST_AT_ONCE: usize = 4;
+/// A statement that runs for twice the usual time is late. Bounds of that: below the first it is
+/// noise, and above the second it waits for a disk or a lock, be that usual or not.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(10));
+
+/// One question, and whoever waits for its answer.
+pub(super) struct Asked<Q, A> {
+    pub question: Q,
+    reply: oneshot::Sender<Result<A, Error>>,
+}
+
+impl<Q, A> Asked<Q, A> {
+    /// Answers. Whoever asked may have hung up.
+    pub fn answer(self, answer: Result<A, Error>) {
+        self.reply.send(answer).ok();
+    }
+}
+
+/// Asks many questions of one kind in few statements.
+pub(super) struct Batcher<Q, A>(Arc<Shared<Q, A>>);
+
+struct Shared<Q, A> {
+    queue: Mutex<Queue<Q, A>>,
+    /// Wakes a driver that listens.
+    called: Notify,
+    /// The most questions of one statement.
+    most: usize,
+    /// What a statement takes as a rule, in microseconds.
+    usual: AtomicU64,
+}
+
+struct Queue<Q, A> {
+    waiting: VecDeque<Asked<Q, A>>,
+    driver: Driver,
+}
+
+/// What the driver does while somebody enqueues.
+enum Driver {
+    /// There is none.
+    Absent,
+    /// It will look into the queue without being called.
+    Busy,
+    /// It wants to be called.
+    Listens,
+}
+
+impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
+    /// Asks at most so many questions at once.
+    pub fn new(most: usize) -> Self {
+        let queue = Mutex::new(Queue { waiting: VecDeque::new(), driver: Driver::Absent });
+        let (called, usual) = (Notify::new(), AtomicU64::new(0));
+        Self(Arc::new(Shared { queue, called, most, usual }))
+    }
+
+    /// Asks, and waits for the answer. `statement` runs one statement for all that it gets and
+    /// answers each of them; it is the same for all who ask this batcher.
+    pub async fn ask<S, F>(&self, question: Q, store: &Store, statement: S) -> Result<A, Error>
+    where
+        S: Fn(Store, Vec<Asked<Q, A>>) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        match self.0.enqueue(Asked { question, reply })? {
+            // Shutdown waits for what it has begun.
+            Driver::Absent => {
+                drop(store.writes.spawn(drive(Arc::clone(&self.0), store.clone(), statement)));
+            }
+            Driver::Busy => {}
+            Driver::Listens => self.0.called.notify_one(),
+        }
+        answer.await.unwrap_or_else(|_| Err(Error::internal("a statement gave no answer")))
+    }
+}
+
+impl<Q, A> Shared<Q, A> {
+    fn queue(&self) -> MutexGuard<'_, Queue<Q, A>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a question into the queue; what the driver did, who is busy from now on.
+    fn enqueue(&self, asked: Asked<Q, A>) -> Result<Driver, Error> {
+        let mut queue = self.queue();
+        if queue.waiting.len() >= MOST_WAITING {
+            return Err(Error::unavailable("too many requests wait for the database"));
+        }
+        queue.waiting.push_back(asked);
+        Ok(std::mem::replace(&mut queue.driver, Driver::Busy))
+    }
+
+    /// The next questions, oldest first, without those that nobody waits for any more. Where there
+    /// are none, `otherwise` is what the driver does from now on.
+    fn take(&self, otherwise: Driver) -> Vec<Asked<Q, A>> {
+        let mut queue = self.queue();
+        let mut taken = Vec::with_capacity(queue.waiting.len().min(self.most));
+        while taken.len() < self.most {
+            let Some(asked) = queue.waiting.pop_front() else { break };
+            if !asked.reply.is_closed() {
+                taken.push(asked);
+            }
+        }
+        queue.driver = if taken.is_empty() { otherwise } else { Driver::Busy };
+        taken
+    }
+
+    fn patience(&self) -> Duration {
+        let twice = Duration::from_micros(2 * self.usual.load(Ordering::Relaxed));
+        twice.clamp(PATIENCE.0, PATIENCE.1)
+    }
+
+    /// Takes note of how long a statement took; the last eight or so count.
+    fn took(&self, time: Duration) {
+        let (usual, time) = (self.usual.load(Ordering::Relaxed), time.as_micros());
+        let time = u64::try_from(time).unwrap_or(u64::MAX / 8);
+        self.usual.store((usual * 7 + time) / 8, Ordering::Relaxed);
+    }
+}
+
+/// Takes the driver's place in the queue away when it ends, also by a panic: those who wait then
+/// hear of it, and the next caller starts another.
+struct Place<Q, A>(Arc<Shared<Q, A>>);
+
+impl<Q, A> Drop for Place<Q, A> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut queue = self.0.queue();
+            queue.waiting.clear();
+            queue.driver = Driver::Absent;
+        }
+    }
+}
+
+/// Runs statements until nobody waits.
+async fn drive<Q, A, S, F>(shared: Arc<Shared<Q, A>>, store: Store, statement: S)
+where
+    S: Fn(Store, Vec<Asked<Q, A>>) -> F,
+    F: Future<Output = ()>,
+{
+    let place = Place(shared);
+    let shared = &*place.0;
+    let mut running = FuturesUnordered::new();
+    // The newest statement: since when it runs and when it is late. None where it is late already.
+    let mut newest: Option<(Instant, Instant)> = None;
+    loop {
+        // Whoever is about to ask does so first.
+        tokio::task::yield_now().await;
+        let mut listens = false;
+        if newest.is_none() && running.len() < MOST_AT_ONCE {
+            let idle = if running.is_empty() { Driver::Absent } else { Driver::Listens };
+            let taken = shared.take(idle);
+            if taken.is_empty() && running.is_empty() {
+                return;
+            }
+            listens = taken.is_empty();
+            if !listens {
+                let started = Instant::now();
+                running.push(timed(statement(store.clone(), taken), started));
+                newest = Some((started, started + shared.patience()));
+            }
+        }
+        let ended = match newest {
+            Some((_, late_at)) => timeout_at(late_at, running.next()).await.ok().flatten(),
+            None if listens => tokio::select! {
+                biased;
+                ended = running.next() => ended,
+                () = shared.called.notified() => None,
+            },
+            None => running.next().await,
+        };
+        if let Some(started) = ended {
+            shared.took(started.elapsed());
+        }
+        // What has ended, or is late, makes room; what ended late has done so before.
+        if ended.is_none() || newest.is_some_and(|(newest, _)| Some(newest) == ended) {
+            newest = None;
+        }
+    }
+}
+
+/// A statement, and when it was started.
+async fn timed(statement: impl Future<Output = ()>, started: Instant) -> Instant {
+    statement.await;
+    started
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! How questions meet in a statement. No database: the statements of these tests are functions.
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+
+use super::*;
+use crate::storage::Options;
+
+type Doubler = Batcher<usize, usize>;
+
+/// A store that never connects: the statements of these tests need no database.
+fn store() -> Store {
+    let url = "postgres:///nowhere".parse().unwrap();
+    Store::connect_lazily(Options { url, connections: 1 })
+}
+
+fn double(asked: Vec<Asked<usize, usize>>) {
+    for asked in asked {
+        let doubled = asked.question * 2;
+        asked.answer(Ok(doubled));
+    }
+}
+
+/// A batcher that notes how many questions each of its statements had.
+struct Noted {
+    batcher: Doubler,
+    store: Store,
+    sizes: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Noted {
+    fn new() -> Self {
+        Self { batcher: Doubler::new(64), store: store(), sizes: Arc::default() }
+    }
+
+    async fn ask(&self, question: usize) -> Result<usize, Error> {
+        let sizes = Arc::clone(&self.sizes);
+        let statement = move |_, asked: Vec<_>| {
+            sizes.lock().unwrap().push(asked.len());
+            async move { double(asked) }
+        };
+        self.batcher.ask(question, &self.store, statement).await
+    }
+
+    /// Asks all of these at once; the answers.
+    async fn ask_all(&self, questions: std::ops::Range<usize>) -> Vec<usize> {
+        let asking = questions.map(|question| self.ask(question));
+        join_all(asking).await.into_iter().map(Result::unwrap).collect()
+    }
+
+    /// How many questions each statement had since this was asked last.
+    fn sizes(&self) -> Vec<usize> {
+        std::mem::take(&mut self.sizes.lock().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn who_asks_at_the_same_time_shares_a_statement_and_gets_his_own_answer() {
+    let noted = Noted::new();
+    let expected: Vec<_> = (0..150).map(|question| question * 2).collect();
+    assert_eq!(noted.ask_all(0..150).await, expected);
+    assert_eq!(noted.sizes(), [64, 64, 22]);
+    assert_eq!((noted.ask_all(7..8).await, noted.sizes()), (vec![14], vec![1]));
+}
+
+#[tokio::test]
+async fn a_late_statement_does_not_hold_up_the_next_ones() {
+    let (batcher, store) = (Doubler::new(64), store());
+    let (gate, sizes) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
+    let ask = |question| {
+        let (gate, sizes) = (Arc::clone(&gate), Arc::clone(&sizes));
+        batcher.ask(question, &store, move |_, asked| {
+            sizes.lock().unwrap().push(asked.len());
+            let gate = Arc::clone(&gate);
+            async move {
+                if asked[0].question == 0 {
+                    gate.notified().await;
+                }
+                double(asked);
+            }
+        })
+    };
+    let others = async {
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await; // the first has started by now, and is not late
+        let (first, second) = tokio::join!(ask(1), ask(2));
+        // Now the driver has nothing to do but to wait for the late one.
+        let third = ask(3).await;
+        gate.notify_one();
+        [first, second, third].map(Result::unwrap)
+    };
+    let (late, others) = tokio::join!(ask(0), others);
+    assert_eq!((late.unwrap(), others), (0, [2, 4, 6]));
+    assert_eq!(*sizes.lock().unwrap(), [1, 2, 1], "two that waited shared one");
+}
+
+#[tokio::test]
+async fn who_hangs_up_before_his_turn_is_not_asked_for() {
+    let noted = Noted::new();
+    // It is dropped after it has enqueued, and before the driver has run.
+    assert!(noted.ask(1).now_or_never().is_none());
+    assert_eq!((noted.ask_all(0..3).await, noted.sizes()), (vec![0, 2, 4], vec![3]));
+}
+
+#[tokio::test]
+async fn who_finds_the_queue_full_is_refused_at_once() {
+    let (batcher, store) = (Doubler::new(64), store());
+    let ask = |question| batcher.ask(question, &store, async |_, asked| double(asked));
+    let answers = join_all((0..=MOST_WAITING).map(ask)).await;
+    let refused = answers.iter().filter(|answer| matches!(answer, Err(Error::Unavailable(_))));
+    assert_eq!(refused.count(), 1);
+    assert!(ask(5).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_statement_that_panics_or_forgets_somebody_is_a_fault_of_its_own_callers_only() {
+    let (batcher, store) = (Doubler::new(64), store());
+    let forgetful = async |_: Store, mut asked: Vec<Asked<usize, usize>>| {
+        assert!(asked[0].question != 0, "panics");
+        asked.truncate(1);
+        double(asked);
+    };
+    let ask = |question| batcher.ask(question, &store, forgetful);
+    assert!(matches!(ask(0).await, Err(Error::Internal(_))));
+    let (first, second) = tokio::join!(ask(1), ask(2));
+    assert!(first.is_ok() && matches!(second, Err(Error::Internal(_))));
+}

@@ -1,0 +1,153 @@
+//! A group of openings as one statement and one commit. Each of its members is written or not on
+//! its own: what holds one of them back is not the others' concern.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::{Opening, Store, failure};
+use crate::domain::{Charge, Time};
+use crate::error::Error;
+
+// A group does not wait for an account that somebody else changes: that one is left out, and opened
+// by a statement of its own. The rows are written in the order of their key, so that two groups that
+// meet wait for each other one way round. Each table names the accounts once more, for engines that
+// distribute by them.
+pub(super) const OPEN_INSTANCES: &str = "
+    WITH asked AS (
+        SELECT account_id, version, product, instance_id, internet, websocket, opening_time,
+            order_id, ordered_at, event_id, lane, event_time, data
+        FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
+            $7::timestamptz[], $8::uuid[], $9::timestamptz[], $10::uuid[], $11::smallint[],
+            $12::timestamptz[], $13::bytea[])
+            AS asked (account_id, version, product, instance_id, internet, websocket, opening_time,
+                order_id, ordered_at, event_id, lane, event_time, data)
+    ), account AS (
+        SELECT account_id, version
+        FROM accounts
+        WHERE account_id = ANY($1)
+        FOR SHARE SKIP LOCKED
+    ), done AS (
+        INSERT INTO instances (
+            account_id, product, instance_id, internet_charge_type, websocket_charge_type,
+            opening_time, order_id, event_time)
+        SELECT asked.account_id, product, instance_id, internet, websocket, opening_time, order_id,
+            event_time
+        FROM asked
+        JOIN account ON account.account_id = asked.account_id AND account.version = asked.version
+        ORDER BY asked.account_id, product
+        ON CONFLICT DO NOTHING
+        RETURNING order_id
+    ), ordered AS (
+        INSERT INTO orders (
+            account_id, order_id, product, internet_charge_type, websocket_charge_type, ordered_at)
+        SELECT account_id, asked.order_id, product, internet, websocket, ordered_at
+        FROM asked
+        JOIN done ON done.order_id = asked.order_id
+        ORDER BY account_id
+    ), noted AS (
+        INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+        SELECT account_id, event_id, lane, event_time, $14, data
+        FROM asked
+        JOIN done ON done.order_id = asked.order_id
+        ORDER BY account_id
+    )
+    SELECT asked.order_id, done.order_id IS NOT NULL, account.account_id IS NOT NULL
+    FROM asked
+    LEFT JOIN account ON account.account_id = asked.account_id
+    LEFT JOIN done ON done.order_id = asked.order_id";
+
+/// The columns of [`OPEN_INSTANCES`].
+#[derive(Default)]
+struct Group {
+    account_ids: Vec<i64>,
+    versions: Vec<i64>,
+    products: Vec<&'static str>,
+    instance_ids: Vec<String>,
+    internet: Vec<&'static str>,
+    websocket: Vec<Option<&'static str>>,
+    opening_times: Vec<Time>,
+    order_ids: Vec<Uuid>,
+    ordered_at: Vec<Time>,
+    event_ids: Vec<Uuid>,
+    lanes: Vec<i16>,
+    event_times: Vec<Time>,
+    data: Vec<Vec<u8>>,
+    event_type: &'static str,
+}
+
+impl Group {
+    fn add(&mut self, opening: &Opening) {
+        let event = opening.event();
+        self.account_ids.push(opening.account_id.get());
+        self.versions.push(opening.account_version);
+        self.products.push(opening.terms.product.name());
+        self.instance_ids.push(opening.instance_id.clone());
+        self.internet.push(opening.terms.internet.name());
+        self.websocket.push(opening.terms.websocket.map(Charge::name));
+        self.opening_times.push(opening.opening_time);
+        self.order_ids.push(opening.order_id);
+        self.ordered_at.push(opening.ordered_at);
+        self.event_ids.push(event.event_id);
+        self.lanes.push(event.lane);
+        self.event_times.push(event.time);
+        self.data.push(event.data);
+        self.event_type = event.type_name;
+    }
+}
+
+/// What became of one opening of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Written,
+    /// The account has changed, or someone was faster.
+    NotWritten,
+    /// Somebody else has locked the account.
+    LeftOut,
+}
+
+impl Store {
+    /// Writes a group; what became of each, by its order.
+    pub(super) async fn open_group<'a>(
+        &self,
+        openings: impl Iterator<Item = &'a Opening>,
+    ) -> Result<HashMap<Uuid, Outcome>, GroupFailure> {
+        let mut group = Group::default();
+        openings.for_each(|opening| group.add(opening));
+        let open = sqlx::query_as::<_, (Uuid, bool, bool)>(OPEN_INSTANCES)
+            .bind(group.account_ids)
+            .bind(group.versions)
+            .bind(group.products)
+            .bind(group.instance_ids)
+            .bind(group.internet)
+            .bind(group.websocket)
+            .bind(group.opening_times)
+            .bind(group.order_ids)
+            .bind(group.ordered_at)
+            .bind(group.event_ids)
+            .bind(group.lanes)
+            .bind(group.event_times)
+            .bind(group.data)
+            .bind(group.event_type);
+        let permit = self.writer().await;
+        let _permit = permit.map_err(|error| GroupFailure { was_refused: false, error })?;
+        let rows = open.fetch_all(&self.pool).await.map_err(|error| GroupFailure {
+            was_refused: failure::was_refused(&error),
+            error: failure::of_write(error),
+        })?;
+        self.written.notify_one();
+        let outcome = |(order_id, written, was_free)| match (written, was_free) {
+            (true, _) => (order_id, Outcome::Written),
+            (false, true) => (order_id, Outcome::NotWritten),
+            (false, false) => (order_id, Outcome::LeftOut),
+        };
+        Ok(rows.into_iter().map(outcome).collect())
+    }
+}
+
+/// A group that was not written, or of which that is not known.
+pub(super) struct GroupFailure {
+    /// Nothing was written, and one of its rows is to blame.
+    pub was_refused: bool,
+    pub error: Error,
+}

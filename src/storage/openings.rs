@@ -1,0 +1,172 @@
+//! Step 6 of an opening: instance, order and event in one statement, together or not at all. Of
+//! openings that are asked for at the same time a group is one statement and one commit; each is
+//! written, or not, on its own, and answered when it is durable.
+
+use uuid::Uuid;
+
+use super::Store;
+use super::batch::Asked;
+use super::events::{EventRow, with_event};
+use super::opening_groups::{GroupFailure, Outcome};
+use crate::domain::event::{Event, Stamp};
+use crate::domain::opening::Terms;
+use crate::domain::{AccountId, Charge, Time};
+use crate::error::Error;
+
+/// An opening that has been decided on facts read before.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The account that opens.
+    pub account_id: AccountId,
+    /// Written only while the account is at this version: the decision was made on it.
+    pub account_version: i64,
+    /// What is opened.
+    pub terms: Terms,
+    /// Id of the new instance.
+    pub instance_id: String,
+    /// Id of the order, the same for every try of one request.
+    pub order_id: Uuid,
+    /// When.
+    pub opening_time: Time,
+    /// When the order was placed.
+    pub ordered_at: Time,
+    /// The place of its event.
+    pub stamp: Stamp,
+    /// Its order was placed at a commerce system: written only while the intent of the order is
+    /// live, which is settled with it.
+    pub has_intent: bool,
+}
+
+// The account row is shared, not updated: openings of one account do not wait for each other, and a
+// change of the account that commits first is seen. The conflict names no constraint: CDN's instance
+// id is the account's, so that a simultaneous opening can meet either of the two, and the one that
+// is not named would be an error.
+macro_rules! open_instance {
+    ($intent:literal, $allowed:literal, $settled:literal) => {
+        with_event!(concat!(
+            "account AS (
+                SELECT account_id
+                FROM accounts
+                WHERE account_id = $1 AND version = $7
+                FOR SHARE
+            ), ",
+            $intent,
+            "done AS (
+                INSERT INTO instances (
+                    account_id, product, instance_id, internet_charge_type, websocket_charge_type,
+                    opening_time, order_id, event_time)
+                SELECT account_id, $8, $9, $10, $11, $12, $13, $4
+                FROM ",
+            $allowed,
+            "
+                ON CONFLICT DO NOTHING
+                RETURNING account_id
+            ), ordered AS (
+                INSERT INTO orders (
+                    account_id, order_id, product, internet_charge_type, websocket_charge_type,
+                    ordered_at)
+                SELECT account_id, $13, $8, $10, $11, $14
+                FROM done
+            )",
+            $settled
+        ))
+    };
+}
+
+pub(super) const OPEN_INSTANCE: &str = open_instance!("", "account", "");
+
+// The intent is locked before anything is written: whoever abandons it comes either before, and
+// nothing is opened, or after, and finds it opened. It is locked after the account: who waits for
+// the account does not hold up the reconciler.
+const OPEN_INSTANCE_OF_INTENT: &str = open_instance!(
+    "intent AS (
+        SELECT order_intents.account_id
+        FROM order_intents
+        JOIN account ON account.account_id = order_intents.account_id
+        WHERE order_intents.account_id = $1
+            AND order_intents.order_id = $13
+            AND order_intents.opened_at IS NULL
+            AND order_intents.abandoned_at IS NULL
+        FOR UPDATE OF order_intents
+    ), ",
+    "intent",
+    ", settled AS (
+        UPDATE order_intents
+        SET opened_at = $14
+        FROM done
+        WHERE order_intents.account_id = $1
+            AND order_intents.account_id = done.account_id
+            AND order_intents.order_id = $13
+    )"
+);
+
+impl Opening {
+    pub(super) fn event(&self) -> EventRow {
+        let event = Event::InstanceOpened {
+            terms: self.terms,
+            instance_id: self.instance_id.clone(),
+            order_id: self.order_id,
+            opening_time: self.opening_time,
+        };
+        EventRow::new(self.account_id, self.stamp, &event)
+    }
+}
+
+impl Store {
+    /// Writes an opening; false where the account has changed since it was read, someone else was
+    /// faster, or its intent is not live any more.
+    pub async fn open_instance(&self, opening: Opening) -> Result<bool, Error> {
+        if opening.has_intent {
+            return self.open_alone(opening).await; // the intent is its own to lock
+        }
+        self.batches.openings.ask(opening, self, Self::answer_openings).await
+    }
+
+    /// Writes a group, and answers each. Who cannot be written in a group is written alone, beside
+    /// it: nobody waits for another's account, or fails for another's row.
+    async fn answer_openings(self, mut asked: Vec<Asked<Opening, bool>>) {
+        if let [_] = asked[..] {
+            let alone = asked.remove(0);
+            return self.answer_alone(alone).await;
+        }
+        let outcomes = self.open_group(asked.iter().map(|asked| &asked.question)).await;
+        for asked in asked {
+            let outcome = match &outcomes {
+                Ok(outcomes) => Ok(outcomes.get(&asked.question.order_id)),
+                Err(failure) => Err(failure),
+            };
+            match outcome {
+                Ok(Some(Outcome::Written)) => asked.answer(Ok(true)),
+                Ok(Some(Outcome::NotWritten)) => asked.answer(Ok(false)),
+                Ok(Some(Outcome::LeftOut) | None) | Err(GroupFailure { was_refused: true, .. }) => {
+                    drop(self.writes.spawn(self.clone().answer_alone(asked)));
+                }
+                Err(failure) => asked.answer(Err(failure.error.clone())),
+            }
+        }
+    }
+
+    async fn answer_alone(self, asked: Asked<Opening, bool>) {
+        let outcome = self.open_alone(asked.question.clone()).await;
+        asked.answer(outcome);
+    }
+
+    async fn open_alone(&self, opening: Opening) -> Result<bool, Error> {
+        let event = opening.event();
+        let statement = if opening.has_intent { OPEN_INSTANCE_OF_INTENT } else { OPEN_INSTANCE };
+        let opened = self.write(move |pool| {
+            let open = event
+                .query(statement)
+                .bind(opening.account_version)
+                .bind(opening.terms.product.name())
+                .bind(opening.instance_id.clone())
+                .bind(opening.terms.internet.name())
+                .bind(opening.terms.websocket.map(Charge::name))
+                .bind(opening.opening_time)
+                .bind(opening.order_id)
+                .bind(opening.ordered_at);
+            async move { open.fetch_one(&pool).await }
+        });
+        Ok(opened.await? == 1)
+    }
+}

@@ -1,0 +1,24 @@
+//! The statements of the hot paths as text, for benchmarks: whoever measures the bare statement, or
+//! the same work done otherwise, must run the very same one.
+
+use super::facts::{READ_FACTS, READ_INSTANCES};
+use super::openings::OPEN_INSTANCE;
+
+/// What a Describe and an Open run.
+#[derive(Clone, Copy, Debug)]
+pub struct HotStatements {
+    /// A Describe: `$1` accounts, `$2` product.
+    pub describe: &'static str,
+    /// An Open before it decides: `$1` accounts, `$2` product.
+    pub facts: &'static str,
+    /// An Open that writes, of one account. `$1` account, `$2` event id, `$3` lane, `$4` event time,
+    /// `$5` event type, `$6` event data, `$7` account version, `$8` product, `$9` instance id, `$10`
+    /// and `$11` charge types, `$12` opening time, `$13` order id, `$14` time of the order.
+    pub open: &'static str,
+}
+
+/// The statements that this program runs.
+#[must_use]
+pub fn hot_statements() -> HotStatements {
+    HotStatements { describe: READ_INSTANCES, facts: READ_FACTS, open: OPEN_INSTANCE }
+}
