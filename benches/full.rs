@@ -35,11 +35,9 @@ pub fn run(run: &Run) -> anyhow::Result<()> {
         run.accounts
     );
     stage.missing.iter().for_each(|why| println!("left out: {why}"));
-    if run.only.is_none() {
-        let section = csv::Section { accounts: run.accounts, state: "warm", results: &results };
-        csv::write(&results_file("latest.csv"), &machine, &[section])?;
-        plot::bars(&results_file("latest.svg"), &machine, &groups(&results))?;
-    }
+    let section = csv::Section { accounts: run.accounts, state: "warm", results: &results };
+    csv::write(&results_file("latest.csv", run.is_whole()), &machine, &[section])?;
+    plot::bars(&results_file("latest.svg", run.is_whole()), &machine, &groups(&results))?;
     stage.tear_down()
 }
 

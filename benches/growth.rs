@@ -50,8 +50,12 @@ pub fn run(run: &Run, accounts_10m: bool) -> anyhow::Result<()> {
         let section = |state, results| Section { accounts: *accounts, state, results };
         [section("warm", warm), section("cold", cold)]
     });
-    csv::write(&results_file("growth.csv"), &machine, &sections.collect::<Vec<_>>())?;
-    Ok(plot::charts(&results_file("growth.svg"), &machine, &charts(&sizes))?)
+    csv::write(
+        &results_file("growth.csv", run.is_whole()),
+        &machine,
+        &sections.collect::<Vec<_>>(),
+    )?;
+    Ok(plot::charts(&results_file("growth.svg", run.is_whole()), &machine, &charts(&sizes))?)
 }
 
 /// Each row after a restart of its own.

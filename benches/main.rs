@@ -42,13 +42,13 @@ struct Cli {
 #[derive(Args, Clone, Debug)]
 struct Run {
     /// How often each row is measured.
-    #[arg(long, default_value_t = 5, global = true)]
+    #[arg(long, default_value_t = WHOLE.0, global = true)]
     rounds: usize,
     /// How long each row is measured, after a warm-up.
     #[arg(long, default_value_t = 1.2, global = true)]
     seconds: f64,
     /// How many accounts there are.
-    #[arg(long, default_value_t = 1_000_000, global = true)]
+    #[arg(long, default_value_t = WHOLE.1, global = true)]
     accounts: u64,
     /// Only rows whose name contains this.
     #[arg(long, global = true)]
@@ -95,7 +95,15 @@ struct Textbook {
     service_token: String,
 }
 
+/// Of a run whose results are kept.
+const WHOLE: (usize, u64) = (5, 1_000_000);
+
 impl Run {
+    /// Whether it measures all there is, often enough.
+    fn is_whole(&self) -> bool {
+        self.only.is_none() && self.rounds >= WHOLE.0 && self.accounts >= WHOLE.1
+    }
+
     /// The same run on another number of accounts.
     fn setting(&self, accounts: u64) -> Setting {
         Setting {
@@ -136,7 +144,7 @@ fn grouped<T>(measure: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> 
 fn serve_textbook(textbook: Textbook) -> anyhow::Result<()> {
     let settings = servers::textbook::Settings {
         database_url: textbook.database_url,
-        describe_sql: statements::DESCRIBE,
+        describe_sql: &statements::DESCRIBE,
         service_token: textbook.service_token,
     };
     servers::textbook::serve(textbook.listen.listen, &settings)

@@ -3,15 +3,17 @@
 //! pgbench runs them as scripts in its own language, prepared, with each parameter in the place of
 //! the service's: the numbers that vary are its variables, the rest is written out.
 
-/// What Describe reads: `$1` is an array of account ids, `$2` the product.
-pub const DESCRIBE: &str = include_str!("statements/describe.sql");
-/// What Open reads before it decides; the same parameters.
-const FACTS: &str = include_str!("statements/facts.sql");
-/// What Open writes, of one account.
-const OPEN: &str = include_str!("statements/open.sql");
+use std::sync::LazyLock;
+
+use cdn_activation::storage::hot_statements;
+
+/// What Describe reads, for servers: `$1` is an array of account ids, `$2` the product. They read
+/// the column that says what a row is by another name than ours has for it.
+pub static DESCRIBE: LazyLock<String> =
+    LazyLock::new(|| hot_statements().describe.replacen(" AS fact", " AS row", 1));
 
 const ONE_ACCOUNT: &str = "ARRAY[:account]::bigint[]";
-/// The parameters of [`OPEN`], in their order. The order's id is made of the account, because it
+/// The parameters of the statement that opens, in their order. The order's id is made of the account, because it
 /// occurs twice; the event's data has the size of a real one's.
 const OPENING: [&str; 14] = [
     "(:account)::bigint",
@@ -33,7 +35,7 @@ const OPENING: [&str; 14] = [
 /// The script that describes random accounts.
 pub fn describe_script(first: u64, accounts: u64) -> String {
     let last = first + accounts - 1;
-    let statement = with_parameters(DESCRIBE, &[ONE_ACCOUNT, "'dcdn'"]);
+    let statement = with_parameters(hot_statements().describe, &[ONE_ACCOUNT, "'dcdn'"]);
     format!("\\set account random({first}, {last})\n{statement};\n")
 }
 
@@ -41,8 +43,8 @@ pub fn describe_script(first: u64, accounts: u64) -> String {
 /// other, as the service would by itself: read the facts, then write. The variable `done` must be
 /// given as 0.
 pub fn open_script(first: u64, stripe: u64) -> String {
-    let facts = with_parameters(FACTS, &[ONE_ACCOUNT, "'cdn'"]);
-    let open = with_parameters(OPEN, &OPENING);
+    let facts = with_parameters(hot_statements().facts, &[ONE_ACCOUNT, "'cdn'"]);
+    let open = with_parameters(hot_statements().open, &OPENING);
     format!(
         "\\set account {first} + :client_id * {stripe} + :done\n\\set done :done + 1\n\
          {facts};\n{open};\n"

@@ -109,7 +109,9 @@ fn fingerprint(keys: &Keys) -> String {
 
     let mut digest = Sha256::new();
     MIGRATIONS.iter().for_each(|migration| digest.update(&migration.checksum));
-    LOAD.iter().for_each(|(_, statement)| digest.update(statement));
+    for (_, statement) in LOAD {
+        digest.update(statement);
+    }
     digest.update(keys.fingerprint());
     let digest = digest.finalize();
     digest[..6].iter().fold(String::new(), |mut text, byte| {

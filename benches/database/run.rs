@@ -19,7 +19,8 @@ impl Database {
         // From 15 on the default writes every page to the log first.
         let strategy = if version >= 150_000 { " STRATEGY FILE_COPY" } else { "" };
         self.execute("postgres", &format!("CREATE DATABASE {RUN} TEMPLATE {base}{strategy}"))?;
-        self.warm_up()
+        self.warm_up();
+        Ok(())
     }
 
     /// Drops the copy.
@@ -28,14 +29,13 @@ impl Database {
     }
 
     /// Reads all into memory, where the extension for it is installed.
-    pub fn warm_up(&self) -> anyhow::Result<()> {
+    fn warm_up(&self) {
         let prewarm = "CREATE EXTENSION IF NOT EXISTS pg_prewarm;
             SELECT sum(pg_prewarm(oid)) FROM pg_class
             WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace";
         if self.execute(RUN, prewarm).is_err() {
             println!("pg_prewarm is not installed: the first round is colder than the others");
         }
-        Ok(())
     }
 
     /// How many accounts from `first` to before `end` have opened CDN.

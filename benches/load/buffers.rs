@@ -20,6 +20,7 @@ pub struct Connection {
     filled: usize,
     /// What is to be sent.
     pub out: Vec<u8>,
+    is_drained: bool,
 }
 
 impl Connection {
@@ -30,11 +31,13 @@ impl Connection {
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         registry.register(&mut stream, Token(token), Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { stream, input: vec![0; 2 * READ_AT_ONCE], used: 0, filled: 0, out: Vec::new() })
+        let input = vec![0; 2 * READ_AT_ONCE];
+        Ok(Self { stream, input, used: 0, filled: 0, out: Vec::new(), is_drained: false })
     }
 
-    /// Reads once; how many bytes, 0 where there are none now.
-    pub fn read(&mut self) -> io::Result<usize> {
+    /// Reads once; whether there was anything. What is not drained must be read again: nobody says
+    /// a second time that it is there.
+    pub fn read(&mut self) -> io::Result<bool> {
         if self.input.len() - self.filled < READ_AT_ONCE {
             self.input.copy_within(self.used..self.filled, 0);
             self.filled -= self.used;
@@ -47,11 +50,21 @@ impl Connection {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => {
                 self.filled += count;
-                Ok(count)
+                // Less than there was room for: a further read would find nothing.
+                self.is_drained = self.filled < self.input.len();
+                Ok(true)
             }
-            Err(error) if may_be_repeated(&error) => Ok(0),
+            Err(error) if may_be_repeated(&error) => {
+                self.is_drained = true;
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the last read took all.
+    pub fn is_drained(&self) -> bool {
+        self.is_drained
     }
 
     /// What was read and not yet used.

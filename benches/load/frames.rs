@@ -161,6 +161,7 @@ fn framed(message: &[u8]) -> Vec<u8> {
 }
 
 /// A header's name: a place in HPACK's own table, or spelled out.
+#[derive(Clone, Copy)]
 enum Name<'a> {
     Known(u8),
     New(&'a str),

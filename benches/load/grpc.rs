@@ -164,13 +164,16 @@ impl Caller for GrpcCaller {
     }
 
     fn proceed(&mut self, work: &mut Work<'_>) -> io::Result<()> {
-        while self.connection.read()? > 0 {
+        while self.connection.read()? {
             self.handle(Instant::now(), work)?;
-            if self.received >= WINDOW_STEP {
-                let received = u32::try_from(self.received).expect("reads are short");
-                put_window_update(&mut self.connection.out, received);
-                self.received = 0;
+            if self.connection.is_drained() {
+                break;
             }
+        }
+        if self.received >= WINDOW_STEP {
+            let received = u32::try_from(self.received).expect("reads are short");
+            put_window_update(&mut self.connection.out, received);
+            self.received = 0;
         }
         self.connection.flush()
     }

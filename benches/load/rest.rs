@@ -163,8 +163,11 @@ impl Caller for RestCaller {
     }
 
     fn proceed(&mut self, work: &mut Work<'_>) -> io::Result<()> {
-        while self.connection.read()? > 0 {
+        while self.connection.read()? {
             self.handle(Instant::now(), work);
+            if self.connection.is_drained() {
+                break;
+            }
         }
         self.connection.flush()
     }

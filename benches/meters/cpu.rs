@@ -94,12 +94,16 @@ impl Reading {
 impl Used {
     /// The share of the box that ours had.
     pub fn own_share(&self) -> f64 {
-        (self.service + self.database + self.client) / (self.elapsed * self.cores)
+        self.share_of(self.service + self.database + self.client)
     }
 
     /// The share of the box that others had.
     pub fn foreign_share(&self) -> f64 {
-        (self.busy / (self.elapsed * self.cores) - self.own_share()).max(0.0)
+        (self.share_of(self.busy) - self.own_share()).max(0.0)
+    }
+
+    fn share_of(&self, seconds: f64) -> f64 {
+        if self.elapsed > 0.0 { seconds / (self.elapsed * self.cores) } else { 0.0 }
     }
 }
 

@@ -9,6 +9,7 @@ mod tables;
 use std::path::{Path, PathBuf};
 
 use crate::rounds::Spread;
+use crate::work_dir;
 
 pub use tables::{print_ratios, print_rows};
 
@@ -23,7 +24,10 @@ pub struct Extras {
     pub signature_us: Option<Spread>,
 }
 
-/// A file of the results, which are committed.
-pub fn results_file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results").join(name)
+/// Where a file of the results goes: beside the sources, to be committed, where the run was a whole
+/// one; below the build directory where it was a quick look.
+pub fn results_file(name: &str, is_whole: bool) -> PathBuf {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
+    let directory = if is_whole { committed } else { work_dir().join("results") };
+    directory.join(name)
 }

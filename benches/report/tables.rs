@@ -70,8 +70,8 @@ fn thousands(rate: &Spread) -> String {
 /// Prints how far the ratios got.
 pub fn print_ratios(lines: &[Line]) {
     println!(
-        "\n{:<66} {:>6} {:>8}   {:<24} {}",
-        "ratio", "goal", "moonshot", "min / median / max", "mark",
+        "\n{:<66} {:>6} {:>8}   {:<24} mark",
+        "ratio", "goal", "moonshot", "min / median / max",
     );
     for line in lines {
         let sign = if line.less_is_better { "≤" } else { "≥" };

@@ -36,7 +36,7 @@ impl Process {
             let text = fs::read_to_string(log).unwrap_or_default();
             let mut whole_lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
             if let Some(line) = whole_lines.find(|line| line.starts_with("ready ")) {
-                process.ready = line.trim_end().to_owned();
+                line.trim_end().clone_into(&mut process.ready);
                 return Ok(process);
             }
             if let Some(status) = process.child.try_wait()? {
