@@ -6,8 +6,11 @@ use std::cell::Cell;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// `ready` stands alone on standard output: what comes before it must go elsewhere.
 static ON_STDOUT: AtomicBool = AtomicBool::new(false);
@@ -31,14 +34,14 @@ pub enum Form {
 
 /// Starts logging; the error says what is wrong with the filter.
 pub fn start(filter: &str, form: Form) -> Result<(), String> {
-    let filter =
-        EnvFilter::try_new(filter).map_err(|error| format!("LOG is no filter: {error}"))?;
-    let lines = fmt().with_env_filter(filter).with_writer(Switch);
+    let filter: Targets = filter.parse().map_err(|error| format!("LOG is no filter: {error}"))?;
+    let lines = fmt().with_max_level(LevelFilter::TRACE).with_writer(Switch);
     match form {
         Form::Json => {
-            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+            let lines = lines.json().flatten_event(true);
+            lines.with_current_span(false).with_span_list(false).finish().with(filter).init();
         }
-        Form::Text => lines.with_ansi(false).init(),
+        Form::Text => lines.with_ansi(false).finish().with(filter).init(),
     }
     Ok(())
 }

@@ -1,5 +1,9 @@
 //! Generated types and services, the descriptors they came from, and what they mean to the domain.
 
+use std::sync::LazyLock;
+
+use prost_reflect::DescriptorPool;
+
 pub mod convert;
 pub mod event;
 
@@ -14,6 +18,11 @@ mod generated {
 }
 
 pub use generated::activation::{billing, cdn, dcdn, event as events, operator, order};
+
+/// The descriptors, read once. They are ours: the build made them.
+pub static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    DescriptorPool::decode(DESCRIPTORS).expect("the descriptors are those that the build made")
+});
 
 /// The encoded descriptors of what is served of `proto/`, with the API's own options and comments.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -11,7 +11,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use prost_reflect::{DescriptorPool, MethodDescriptor};
+use prost_reflect::MethodDescriptor;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
@@ -24,7 +24,7 @@ use crate::domain::opening::Limits;
 use crate::events::Feed;
 use crate::metrics::Metrics;
 use crate::orders::{self, Orders};
-use crate::proto::DESCRIPTORS;
+use crate::proto::POOL;
 use crate::runtime::{Connections, Core, hand_out};
 use crate::storage::{self, Store};
 use crate::workers;
@@ -233,12 +233,8 @@ async fn serve_ops(
     http::serve(connections, handler, shutdown).await;
 }
 
-fn descriptors() -> DescriptorPool {
-    DescriptorPool::decode(DESCRIPTORS).expect("the descriptors are those that the build made")
-}
-
 fn service_names() -> Vec<String> {
-    descriptors().services().map(|service| service.full_name().to_owned()).collect()
+    POOL.services().map(|service| service.full_name().to_owned()).collect()
 }
 
 fn method_paths() -> HashSet<String> {
@@ -251,8 +247,7 @@ fn streaming_paths() -> HashSet<String> {
 
 /// The paths of our own methods that fulfil a condition.
 fn paths_of(fulfils: impl Fn(&MethodDescriptor) -> bool) -> HashSet<String> {
-    let pool = descriptors();
-    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let methods = POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     methods
         .filter(|method| fulfils(method))
         .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))

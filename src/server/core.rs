@@ -28,7 +28,7 @@ pub(super) struct Shared {
     /// The background's store: its workers are woken by what cores write.
     background: Store,
     feed: Feed,
-    readiness: Readiness,
+    infrastructure: Routes,
     metrics: Metrics,
     guard: Guard,
     dispatch: Arc<Dispatch>,
@@ -49,7 +49,7 @@ impl Shared {
             settings: settings.clone(),
             background: background.clone(),
             feed: feed.clone(),
-            readiness: readiness.clone(),
+            infrastructure: grpc::infrastructure(readiness.service()),
             metrics: metrics.clone(),
             guard: Guard::new(metrics.clone(), streaming_paths()),
             dispatch: Arc::new(dispatch),
@@ -93,7 +93,7 @@ impl Shared {
         let actions = Actions::new(store.clone(), orders, limits, grace, sealing_key);
         let feed = self.feed.reading(store.clone());
         let events = Events::new(feed, CursorKey::new(&settings.sealing_key));
-        grpc::routes(&actions, events, self.readiness.service(), self.guard.clone())
+        grpc::routes(self.infrastructure.clone(), &actions, events, self.guard.clone())
     }
 
     fn shim(&self, store: &Store, routes: Routes) -> Shim {

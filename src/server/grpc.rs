@@ -34,29 +34,34 @@ const MOST_STREAMS: u32 = 200;
 /// Quick cancels that a connection may pile up; h2's own limit of 20 cuts off clients that hedge.
 const MOST_PENDING_RESETS: usize = 200;
 
+/// The services that need no store: health and reflection. Built once; reading the descriptors takes
+/// longer than everything else at a start.
+pub(super) fn infrastructure(health: HealthServer<impl Health>) -> Routes {
+    let reflects = "the descriptors are those that the build made";
+    Routes::new(health)
+        .add_service(reflection().build_v1().expect(reflects))
+        .add_service(reflection().build_v1alpha().expect(reflects))
+}
+
 /// Every service, with the layers that both wires pass.
 pub(super) fn routes(
+    mut routes: Routes,
     actions: &Actions,
     events: Events,
-    health: HealthServer<impl Health>,
     guard: Guard,
 ) -> Routes {
-    let mut routes = Routes::builder();
     macro_rules! serve {
         ($($server:ident),*) => {
-            $(routes.add_service($server::new(actions.clone()).max_decoding_message_size(LARGEST_MESSAGE));)*
+            $(routes = routes.add_service(
+                $server::new(actions.clone()).max_decoding_message_size(LARGEST_MESSAGE),
+            );)*
         };
     }
     serve!(CdnServiceServer, DcdnServiceServer);
     serve!(AccountServiceServer, AccessKeyServiceServer, InstanceServiceServer);
     serve!(ChargeTypeChangeServiceServer, OperationLockServiceServer);
     let events = EventServiceServer::new(events).max_decoding_message_size(LARGEST_MESSAGE);
-    routes.add_service(events);
-    let reflects = "the descriptors are those that the build made";
-    routes.add_service(health);
-    routes.add_service(reflection().build_v1().expect(reflects));
-    routes.add_service(reflection().build_v1alpha().expect(reflects));
-    layers::around(routes.routes(), guard)
+    layers::around(routes.add_service(events), guard)
 }
 
 /// Reflection shows the API and the types of error details: a client can decode both without files.
