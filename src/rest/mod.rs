@@ -6,6 +6,8 @@ mod decode;
 mod dispatch;
 mod encode;
 mod parameters;
+mod plan;
+mod records;
 
 use std::sync::Arc;
 
@@ -109,20 +111,20 @@ impl Shim {
         let request = received.signed();
         let common = CommonParameters::read(&request);
         let (action, version) = common.action()?;
-        let rpc = self.dispatch.find(action, version)?;
+        let (version, rpc) = self.dispatch.find(action, version)?;
         let credentials = common.credentials()?;
         let wire_now = self.clock.wire_now();
         let key = self.authenticator.authenticate(&request, &credentials, wire_now).await?;
         key.permit(&rpc.permission)?;
 
-        let message = self.dispatch.message(rpc, &request);
+        let message = rpc.request.message(&request);
         let caller = Caller::Account(key.account_id);
         let mut context = self.clock.context(request_id.clone(), caller, Wire::Rest);
         context.wire_now = wire_now;
-        context.api_version = Some(Arc::from(version));
+        context.api_version = Some(Arc::clone(version));
         let reply =
             rpc.call(self.routes.clone(), message, context).await.map_err(Refused::ByTheAction)?;
-        Ok(encode::reply(&reply, received.format, self.dispatch.spellings()))
+        encode::reply(&rpc.reply, &reply, received.format).map_err(Refused::ByTheAction)
     }
 
     /// The status and the log line of an error before the call; the called action writes its own
