@@ -100,6 +100,7 @@ impl<'a> Side<'a> {
 
 fn decode_text(raw: &[u8]) -> Result<Cow<'_, str>, String> {
     match String::from_utf8(decode_bytes(raw)) {
+        Ok(text) if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) => Ok(Cow::Owned(text)),
         Ok(text) if text.chars().all(may_be_in_xml) => Ok(Cow::Owned(text)),
         Ok(text) => Err(text.chars().filter(|c| may_be_in_xml(*c)).collect()),
         Err(error) => {
@@ -111,7 +112,12 @@ fn decode_text(raw: &[u8]) -> Result<Cow<'_, str>, String> {
 
 /// A `%` that no two hex digits follow stands for itself.
 fn decode_bytes(raw: &[u8]) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    };
     let mut decoded = Vec::with_capacity(raw.len());
     let mut rest = raw;
     while let [byte, after @ ..] = rest {
