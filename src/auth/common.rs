@@ -4,7 +4,7 @@
 use http::HeaderMap;
 
 use super::signature::v3::{self, Authorization};
-use super::signature::{Pair, v1};
+use super::signature::{Parameters, v1};
 use crate::error::Error;
 
 /// A request as the wire gave it, decoded. No name occurs twice and no value holds a control
@@ -13,10 +13,8 @@ use crate::error::Error;
 pub struct SignedRequest<'a> {
     /// The HTTP method in capitals.
     pub method: &'a str,
-    /// Parameters of the query.
-    pub query: &'a [Pair],
-    /// Parameters of a form body.
-    pub form: &'a [Pair],
+    /// The parameters of query and form.
+    pub parameters: &'a Parameters<'a>,
     /// The headers.
     pub headers: &'a HeaderMap,
     /// The body, byte for byte.
@@ -86,11 +84,7 @@ impl<'a> SignedRequest<'a> {
     /// A parameter of query or form; an empty one counts as absent.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&'a str> {
-        let mut pairs = self.query.iter().chain(self.form);
-        pairs
-            .find(|(given, _)| given == name)
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        self.parameters.get(name).filter(|value| !value.is_empty())
     }
 
     /// A header; an empty one counts as absent.
@@ -120,34 +114,55 @@ impl<'a> CommonParameters<'a> {
     #[must_use]
     pub fn read(request: &SignedRequest<'a>) -> Self {
         match request.scheme() {
-            Scheme::V1 => Self {
-                scheme: Scheme::V1,
-                action: request.parameter("Action"),
-                version: request.parameter("Version"),
-                access_key_id: request.parameter("AccessKeyId"),
-                signature: request.parameter(v1::SIGNATURE),
-                signature_method: request.parameter("SignatureMethod"),
-                signature_version: request.parameter("SignatureVersion"),
-                signature_type: request.parameter("SignatureType"),
-                nonce: request.parameter("SignatureNonce"),
-                timestamp: request.parameter("Timestamp"),
-                security_token: request.parameter("SecurityToken"),
-                authorization: None,
-            },
+            Scheme::V1 => Self::of_parameters(request.parameters),
             Scheme::V3 => Self {
-                scheme: Scheme::V3,
                 action: request.header("x-acs-action"),
                 version: request.header("x-acs-version"),
-                access_key_id: None,
-                signature: None,
-                signature_method: None,
-                signature_version: None,
-                signature_type: None,
                 nonce: request.header("x-acs-signature-nonce"),
                 timestamp: request.header("x-acs-date"),
                 security_token: request.header("x-acs-security-token"),
                 authorization: request.header("authorization"),
+                ..Self::none(Scheme::V3)
             },
+        }
+    }
+
+    /// One pass over all of them is less than a look for each.
+    fn of_parameters(parameters: &'a Parameters<'a>) -> Self {
+        let mut common = Self::none(Scheme::V1);
+        for (name, value) in parameters.iter().filter(|(_, value)| !value.is_empty()) {
+            let slot = match name {
+                "Action" => &mut common.action,
+                "Version" => &mut common.version,
+                "AccessKeyId" => &mut common.access_key_id,
+                v1::SIGNATURE => &mut common.signature,
+                "SignatureMethod" => &mut common.signature_method,
+                "SignatureVersion" => &mut common.signature_version,
+                "SignatureType" => &mut common.signature_type,
+                "SignatureNonce" => &mut common.nonce,
+                "Timestamp" => &mut common.timestamp,
+                "SecurityToken" => &mut common.security_token,
+                _ => continue,
+            };
+            slot.get_or_insert(value);
+        }
+        common
+    }
+
+    const fn none(scheme: Scheme) -> Self {
+        Self {
+            scheme,
+            action: None,
+            version: None,
+            access_key_id: None,
+            signature: None,
+            signature_method: None,
+            signature_version: None,
+            signature_type: None,
+            nonce: None,
+            timestamp: None,
+            security_token: None,
+            authorization: None,
         }
     }
 

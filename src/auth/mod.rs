@@ -2,18 +2,21 @@
 //! its error; over gRPC see [`service`].
 
 pub mod common;
+mod keys;
 pub mod secret;
 pub mod service;
 pub mod signature;
+
+use std::sync::Arc;
 
 use chrono::Duration;
 
 use common::Signature;
 pub use common::{CommonParameters, Credentials, Scheme, SignedRequest};
-use secret::{SealingKey, Secret};
+use keys::{ReadyKey, ReadyKeys};
+use secret::SealingKey;
 use signature::{v1, v3};
 
-use crate::domain::policy::Policy;
 use crate::domain::{AccountId, Time, time};
 use crate::error::Error;
 use crate::storage::{NonceUse, Store};
@@ -21,11 +24,12 @@ use crate::storage::{NonceUse, Store};
 /// Headers whose presence V3 demands to be signed, beside every `x-acs-*`.
 const SIGNED_WHERE_PRESENT: [&str; 2] = ["host", "content-type"];
 
-/// The checks of a signed request.
+/// The checks of a signed request. Clones share the keys that they have made ready.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     store: Store,
     sealing_key: SealingKey,
+    ready_keys: ReadyKeys,
     /// How far a timestamp may be from the clock, either way.
     timestamp_window: Duration,
 }
@@ -36,14 +40,14 @@ pub struct AuthenticatedKey {
     /// The account that it signs for.
     pub account_id: AccountId,
     access_key_id: String,
-    policy: String,
+    ready: Arc<ReadyKey>,
 }
 
 impl AuthenticatedKey {
     /// Refuses an action that the key's policy does not allow; `action` is like
     /// "cdn:OpenCdnService".
     pub fn permit(&self, action: &str) -> Result<(), Error> {
-        let policy = Policy::parse(&self.policy).map_err(|wrong| {
+        let policy = self.ready.policy.as_ref().map_err(|wrong| {
             Error::internal(format!("access_keys.policy of {}: {wrong}", self.access_key_id))
         })?;
         if policy.allows(action) { Ok(()) } else { Err(Error::ForbiddenByPolicy) }
@@ -54,7 +58,7 @@ impl Authenticator {
     /// Checks against the keys and nonces of a store.
     #[must_use]
     pub fn new(store: Store, sealing_key: SealingKey, timestamp_window: Duration) -> Self {
-        Self { store, sealing_key, timestamp_window }
+        Self { store, sealing_key, ready_keys: ReadyKeys::default(), timestamp_window }
     }
 
     /// The checks in their order (ruling 19); the nonce is spent only after the signature holds.
@@ -76,45 +80,41 @@ impl Authenticator {
         if (wire_now - timestamp).abs() > self.timestamp_window {
             return Err(Error::TimestampExpired);
         }
-        let secret = self.sealing_key.open(access_key_id, &key.secret_sealed)?;
-        check_signature(request, credentials, &secret)?;
+        let ready = self.ready_keys.of(&key, &self.sealing_key)?;
+        check_signature(request, credentials, &ready)?;
         let nonce = NonceUse { access_key_id, nonce: credentials.nonce, timestamp };
         if !self.store.use_nonce(nonce).await? {
             return Err(Error::NonceUsed);
         }
-        Ok(AuthenticatedKey {
-            account_id: key.account_id,
-            access_key_id: key.access_key_id,
-            policy: key.policy,
-        })
+        let (account_id, access_key_id) = (key.account_id, key.access_key_id);
+        Ok(AuthenticatedKey { account_id, access_key_id, ready })
     }
 }
 
 fn check_signature(
     request: &SignedRequest<'_>,
     credentials: &Credentials<'_>,
-    secret: &Secret,
+    key: &ReadyKey,
 ) -> Result<(), Error> {
     match credentials.signature {
         Signature::Unknown | Signature::V1 { method_is_known: false, .. } => {
             Err(Error::InvalidSignatureMethod)
         }
         Signature::V1 { signature, .. } => {
-            let pairs = request.query.iter().chain(request.form);
-            let string_to_sign = v1::string_to_sign(request.method, pairs);
-            if v1::verify(secret, &string_to_sign, signature) {
+            let string_to_sign = v1::string_to_sign(request.method, request.parameters);
+            if key.v1.verify(&string_to_sign, signature) {
                 return Ok(());
             }
             Err(Error::SignatureV1Mismatch(string_to_sign))
         }
-        Signature::V3(authorization) => check_v3(request, authorization, secret),
+        Signature::V3(authorization) => check_v3(request, authorization, &key.v3),
     }
 }
 
 fn check_v3(
     request: &SignedRequest<'_>,
     authorization: v3::Authorization<'_>,
-    secret: &Secret,
+    key: &v3::Key,
 ) -> Result<(), Error> {
     let must_be_signed =
         |name: &&str| name.starts_with("x-acs-") || SIGNED_WHERE_PRESENT.contains(name);
@@ -125,7 +125,7 @@ fn check_v3(
     let payload_hash = request.header("x-acs-content-sha256").ok_or(Error::IncompleteSignature)?;
     let canonical_request = v3::canonical_request(
         request.method,
-        request.query.iter(),
+        request.parameters,
         request.headers,
         authorization.signed_headers,
         payload_hash,
@@ -133,7 +133,7 @@ fn check_v3(
     let string_to_sign = v3::string_to_sign(&canonical_request);
     // The header's hash is what was signed; that it is the body's is ours to see.
     let body_is_signed = payload_hash == v3::hash(request.body);
-    if body_is_signed && v3::verify(secret, &string_to_sign, authorization.signature) {
+    if body_is_signed && key.verify(&string_to_sign, authorization.signature) {
         return Ok(());
     }
     Err(Error::SignatureV3Mismatch { string_to_sign, canonical_request })

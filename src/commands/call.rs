@@ -16,7 +16,7 @@ use hyper_util::rt::TokioExecutor;
 
 use super::read_secret;
 use crate::auth::secret::Secret;
-use crate::auth::signature::{Pair, canonical_query, v1, v3};
+use crate::auth::signature::{Pair, Parameters, canonical_query, v1, v3};
 use crate::config::CallSettings;
 use crate::context::{Clock, new_id};
 use crate::domain::time;
@@ -123,14 +123,15 @@ pub(super) fn signed_url(
     ] {
         pairs.push((name.to_owned(), value.to_owned()));
     }
-    let string_to_sign = v1::string_to_sign("GET", pairs.iter());
-    pairs.push((v1::SIGNATURE.to_owned(), v1::sign(&key.secret, &string_to_sign)));
-    endpoint_uri(endpoint, &canonical_query(pairs.iter()))
+    let string_to_sign = v1::string_to_sign("GET", &pairs.iter().collect());
+    let signature = v1::Key::new(&key.secret).sign(&string_to_sign);
+    pairs.push((v1::SIGNATURE.to_owned(), signature));
+    endpoint_uri(endpoint, &canonical_query(&pairs.iter().collect()))
 }
 
 fn sign_v3(settings: &CallSettings, version: &str, key: &AccessKey) -> anyhow::Result<Signed> {
-    let query = canonical_query(settings.parameters.iter());
-    let uri = endpoint_uri(&settings.endpoint, &query)?;
+    let parameters: Parameters<'_> = settings.parameters.iter().collect();
+    let uri = endpoint_uri(&settings.endpoint, &canonical_query(&parameters))?;
     let authority = uri.authority().context("the endpoint has no host")?.as_str().to_owned();
     let payload_hash = v3::hash(b"");
     let mut headers = HeaderMap::new();
@@ -147,14 +148,9 @@ fn sign_v3(settings: &CallSettings, version: &str, key: &AccessKey) -> anyhow::R
     }
     let signed_headers =
         "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version";
-    let canonical = v3::canonical_request(
-        "POST",
-        settings.parameters.iter(),
-        &headers,
-        signed_headers,
-        &payload_hash,
-    );
-    let signature = v3::sign(&key.secret, &v3::string_to_sign(&canonical));
+    let canonical =
+        v3::canonical_request("POST", &parameters, &headers, signed_headers, &payload_hash);
+    let signature = v3::Key::new(&key.secret).sign(&v3::string_to_sign(&canonical));
     let authorization = format!(
         "{} Credential={},SignedHeaders={signed_headers},Signature={signature}",
         v3::ALGORITHM,

@@ -94,17 +94,24 @@ fn statement(value: &Value) -> Result<Statement, String> {
 /// Whether a pattern, in which `*` stands for any text, names an action. Letter case does not
 /// count, as in the vendor's policies.
 fn matches(pattern: &str, action: &str) -> bool {
-    let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| action.strip_prefix(first)) else {
-        return false;
-    };
+    let mut rest = action.as_bytes();
+    let mut parts = pattern.as_bytes().split(|byte| *byte == b'*');
+    let first = parts.next().unwrap_or_default();
+    match rest.split_at_checked(first.len()) {
+        Some((start, after)) if start.eq_ignore_ascii_case(first) => rest = after,
+        _ => return false,
+    }
     let mut parts = parts.peekable();
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {
-            return rest.ends_with(part); // the last part is anchored at the end
+            // The last part is anchored at the end.
+            let end = rest.len().checked_sub(part.len()).map(|start| &rest[start..]);
+            return end.is_some_and(|end| end.eq_ignore_ascii_case(part));
         }
-        match rest.find(part) {
+        let at = (0..=rest.len()).find(|at| {
+            rest[*at..].get(..part.len()).is_some_and(|here| here.eq_ignore_ascii_case(part))
+        });
+        match at {
             Some(at) => rest = &rest[at + part.len()..],
             None => return false,
         }

@@ -1,23 +1,18 @@
-//! Step 7: a reply message becomes JSON or XML by its descriptor, and a status becomes the error
-//! body. One walk for both formats; absent fields are left out; the root element is named like the
-//! message.
+//! Step 7: the bytes of a reply become JSON or XML by the plan of its message, and a status becomes
+//! the error body. One walk for both formats, straight into the text; absent fields are left out;
+//! the root element is named like the message.
 
-use std::fmt::Write;
-
-use prost_reflect::{
-    DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value,
-};
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::dispatch::Spellings;
 use super::parameters::Format;
+use super::plan::{Field, ReplyPlan, Shape};
+use super::records::{Value, malformed, records, varint};
 use crate::context::RequestId;
 use crate::domain::{Time, time};
 use crate::grpc::status::HTTP_STATUS;
 
 const XML_DECLARATION: &str = "<?xml version='1.0' encoding='UTF-8'?>";
-const TIMESTAMP: &str = "google.protobuf.Timestamp";
 
 /// A body and the HTTP status that goes with it.
 #[derive(Debug)]
@@ -25,7 +20,7 @@ pub struct Body {
     /// The HTTP status.
     pub http_status: u16,
     /// The text.
-    pub text: String,
+    pub text: Vec<u8>,
 }
 
 impl Format {
@@ -39,11 +34,13 @@ impl Format {
     }
 }
 
-/// The body of a reply.
-#[must_use]
-pub fn reply(message: &DynamicMessage, format: Format, spellings: &Spellings) -> Body {
-    let tree = Node::of_message(message, spellings);
-    Body { http_status: 200, text: render(&tree, message.descriptor().name(), format) }
+/// The body of a reply; the error is that of bytes that are no such message.
+pub fn reply(plan: &ReplyPlan, message: &[u8], format: Format) -> Result<Body, Status> {
+    let mut writer = Writer::new(format);
+    writer.begin_root(&plan.name);
+    writer.message(plan, message)?;
+    writer.end(&plan.name);
+    Ok(Body { http_status: 200, text: writer.out })
 }
 
 /// The body of a refusal: what it says is exactly what any gRPC client can read in the status.
@@ -55,154 +52,242 @@ pub fn refusal(status: &Status, request_id: &RequestId, host_id: &str, format: F
         .and_then(|info| info.metadata.get(HTTP_STATUS))
         .and_then(|number| number.parse().ok());
     let code = info.map_or_else(|| "InternalError".to_owned(), |info| info.reason);
-    let text = |text: &str| Node::Text(text.to_owned());
-    let tree = Node::Object(vec![
-        ("RequestId".to_owned(), text(request_id.as_str())),
-        ("HostId".to_owned(), text(host_id)),
-        ("Code".to_owned(), text(&code)),
-        ("Message".to_owned(), text(status.message())),
-    ]);
-    Body { http_status: http_status.unwrap_or(500), text: render(&tree, "Error", format) }
-}
-
-fn render(tree: &Node, root: &str, format: Format) -> String {
-    let mut text = String::with_capacity(256);
-    match format {
-        Format::Json => json(tree, &mut text),
-        Format::Xml => {
-            text.push_str(XML_DECLARATION);
-            xml(root, tree, &mut text);
-        }
+    let mut writer = Writer::new(format);
+    writer.begin_root("Error");
+    writer.begin_object();
+    for (name, text) in [
+        ("RequestId", request_id.as_str()),
+        ("HostId", host_id),
+        ("Code", &code),
+        ("Message", status.message()),
+    ] {
+        writer.begin(name);
+        writer.text(text);
+        writer.end(name);
     }
-    text
+    writer.end_object();
+    writer.end("Error");
+    Body { http_status: http_status.unwrap_or(500), text: writer.out }
 }
 
-/// What both formats say.
-enum Node {
-    Text(String),
-    Bool(bool),
-    List(Vec<Node>),
-    Object(Vec<(String, Node)>),
+/// Writes either format. In JSON a member is its name and a value, in XML an element; a list is an
+/// array, or the element repeated.
+struct Writer {
+    format: Format,
+    out: Vec<u8>,
 }
 
-impl Node {
-    fn of_message(message: &DynamicMessage, spellings: &Spellings) -> Self {
-        let descriptor: MessageDescriptor = message.descriptor();
-        let present =
-            |field: &FieldDescriptor| !field.supports_presence() || message.has_field(field);
-        let members = descriptor.fields().filter(present).filter_map(|field| {
-            let node = Self::of_value(&message.get_field(&field), &field.kind(), spellings)?;
-            Some((field.json_name().to_owned(), node))
-        });
-        Self::Object(members.collect())
+impl Writer {
+    fn new(format: Format) -> Self {
+        Self { format, out: Vec::with_capacity(512) }
     }
 
-    /// `None` for an enum value without a spelling: it says that there is none.
-    fn of_value(value: &Value, kind: &Kind, spellings: &Spellings) -> Option<Self> {
-        Some(match value {
-            Value::Bool(value) => Self::Bool(*value),
-            Value::String(value) => Self::Text(value.clone()),
-            Value::EnumNumber(number) => Self::Text(spellings.of(kind, *number)?),
-            Value::Message(message) if message.descriptor().full_name() == TIMESTAMP => {
-                Self::Text(spell_timestamp(message))
+    fn message(&mut self, plan: &ReplyPlan, message: &[u8]) -> Result<(), Status> {
+        let records = records(message)?;
+        self.begin_object();
+        for field in &plan.fields {
+            let of_field = records.iter().filter(|record| record.number == field.number);
+            let mut values = of_field.map(|record| record.value);
+            if field.is_list {
+                self.begin_list(&field.name);
+                values.try_for_each(|value| self.items(field, value))?;
+                self.end_list();
+            } else if let Some(value) = values.last() {
+                self.member(field, value)?;
+            } else if !field.may_be_absent {
+                self.member(field, field.shape.default())?;
             }
-            Value::Message(message) => Self::of_message(message, spellings),
-            Value::List(values) => Self::List(
-                values.iter().filter_map(|item| Self::of_value(item, kind, spellings)).collect(),
-            ),
-            other => Self::Text(other.to_string()),
-        })
+        }
+        self.end_object();
+        Ok(())
     }
-}
 
-fn spell_timestamp(message: &DynamicMessage) -> String {
-    let seconds = message.get_field_by_name("seconds").and_then(|value| value.as_i64());
-    let instant = seconds.and_then(|seconds| Time::from_timestamp(seconds, 0));
-    instant.map(time::format).unwrap_or_default()
-}
+    /// What one record has of a list: one item, or numbers packed into one record.
+    fn items(&mut self, field: &Field, value: Value<'_>) -> Result<(), Status> {
+        let (Value::Bytes(mut packed), Value::Varint(_)) = (value, field.shape.default()) else {
+            return self.item(field, value);
+        };
+        while !packed.is_empty() {
+            let value = Value::Varint(varint(&mut packed)?);
+            self.item(field, value)?;
+        }
+        Ok(())
+    }
 
-fn json(node: &Node, out: &mut String) {
-    match node {
-        Node::Text(text) => json_text(text, out),
-        Node::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Node::List(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                out.push_str(if index == 0 { "" } else { "," });
-                json(item, out);
+    fn item(&mut self, field: &Field, value: Value<'_>) -> Result<(), Status> {
+        if field.shape.says_nothing(value) {
+            return Ok(());
+        }
+        self.begin_item(&field.name);
+        self.value(&field.shape, value)?;
+        self.end(&field.name);
+        Ok(())
+    }
+
+    fn member(&mut self, field: &Field, value: Value<'_>) -> Result<(), Status> {
+        if field.shape.says_nothing(value) {
+            return Ok(());
+        }
+        self.begin(&field.name);
+        self.value(&field.shape, value)?;
+        self.end(&field.name);
+        Ok(())
+    }
+
+    fn value(&mut self, shape: &Shape, value: Value<'_>) -> Result<(), Status> {
+        match (shape, value) {
+            (Shape::Text, Value::Bytes(text)) => {
+                self.text(std::str::from_utf8(text).map_err(|_| malformed())?);
             }
-            out.push(']');
-        }
-        Node::Object(members) => {
-            out.push('{');
-            for (index, (name, member)) in members.iter().enumerate() {
-                out.push_str(if index == 0 { "" } else { "," });
-                json_text(name, out);
-                out.push(':');
-                json(member, out);
+            (Shape::Bool, Value::Varint(value)) => {
+                self.push(if value == 0 { "false" } else { "true" });
             }
-            out.push('}');
+            (Shape::Signed, Value::Varint(value)) => self.text(&value.cast_signed().to_string()),
+            (Shape::Unsigned, Value::Varint(value)) => self.text(&value.to_string()),
+            (Shape::Enum(spellings), Value::Varint(value)) => {
+                self.text(spellings.of(value.cast_signed()).unwrap_or_default());
+            }
+            (Shape::Timestamp, Value::Bytes(message)) => self.text(&spell_timestamp(message)?),
+            (Shape::Message(plan), Value::Bytes(message)) => self.message(plan, message)?,
+            _ => return Err(malformed()),
+        }
+        Ok(())
+    }
+
+    fn begin_root(&mut self, name: &str) {
+        if self.format == Format::Xml {
+            self.push(XML_DECLARATION);
+            self.begin(name);
+        }
+    }
+
+    fn begin(&mut self, name: &str) {
+        match self.format {
+            Format::Json => {
+                self.separate();
+                self.text(name);
+                self.out.push(b':');
+            }
+            Format::Xml => {
+                self.out.push(b'<');
+                self.push(name);
+                self.out.push(b'>');
+            }
+        }
+    }
+
+    fn begin_item(&mut self, name: &str) {
+        match self.format {
+            Format::Json => self.separate(),
+            Format::Xml => self.begin(name),
+        }
+    }
+
+    fn end(&mut self, name: &str) {
+        if self.format == Format::Xml {
+            self.push("</");
+            self.push(name);
+            self.out.push(b'>');
+        }
+    }
+
+    fn begin_list(&mut self, name: &str) {
+        if self.format == Format::Json {
+            self.begin(name);
+            self.out.push(b'[');
+        }
+    }
+
+    fn end_list(&mut self) {
+        if self.format == Format::Json {
+            self.out.push(b']');
+        }
+    }
+
+    fn begin_object(&mut self) {
+        if self.format == Format::Json {
+            self.out.push(b'{');
+        }
+    }
+
+    fn end_object(&mut self) {
+        if self.format == Format::Json {
+            self.out.push(b'}');
+        }
+    }
+
+    /// A comma, but for what comes first. Texts end with a quotation mark, whatever they say.
+    fn separate(&mut self) {
+        if !matches!(self.out.last(), None | Some(b'{' | b'[')) {
+            self.out.push(b',');
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        match self.format {
+            Format::Json => {
+                serde_json::to_writer(&mut self.out, text).expect("a Vec takes any text");
+            }
+            Format::Xml => xml_text(text, &mut self.out),
+        }
+    }
+
+    fn push(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+}
+
+impl Shape {
+    /// What an absent field holds.
+    fn default(&self) -> Value<'static> {
+        match self {
+            Self::Text | Self::Timestamp | Self::Message(_) => Value::Bytes(&[]),
+            Self::Bool | Self::Signed | Self::Unsigned | Self::Enum(_) => Value::Varint(0),
+        }
+    }
+
+    /// Whether it is an enum value without a spelling: it says that there is none.
+    fn says_nothing(&self, value: Value<'_>) -> bool {
+        match (self, value) {
+            (Self::Enum(spellings), Value::Varint(number)) => {
+                spellings.of(number.cast_signed()).is_none()
+            }
+            _ => false,
         }
     }
 }
 
-fn json_text(text: &str, out: &mut String) {
-    out.push_str(&serde_json::Value::from(text).to_string());
-}
-
-/// An element; a list repeats it.
-fn xml(name: &str, node: &Node, out: &mut String) {
-    if let Node::List(items) = node {
-        for item in items {
-            xml(name, item, out);
-        }
-        return;
-    }
-    write!(out, "<{name}>").expect("a String takes any text");
-    match node {
-        Node::Text(text) => xml_text(text, out),
-        Node::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Node::Object(members) => members.iter().for_each(|(name, member)| xml(name, member, out)),
-        Node::List(_) => {} // has returned above
-    }
-    write!(out, "</{name}>").expect("a String takes any text");
+fn spell_timestamp(message: &[u8]) -> Result<String, Status> {
+    const SECONDS: u32 = 1;
+    let seconds = records(message)?.into_iter().rfind(|record| record.number == SECONDS);
+    let seconds = match seconds.map(|record| record.value) {
+        Some(Value::Varint(seconds)) => seconds.cast_signed(),
+        None => 0,
+        Some(_) => return Err(malformed()),
+    };
+    Ok(Time::from_timestamp(seconds, 0).map(time::format).unwrap_or_default())
 }
 
 /// Escapes; what no XML can carry is dropped, though none should come this far. Line feeds stay:
 /// the V3 text of `SignatureDoesNotMatch` has them.
-fn xml_text(text: &str, out: &mut String) {
+fn xml_text(text: &str, out: &mut Vec<u8>) {
+    let stays = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'&' | b'<' | b'>');
+    if text.bytes().all(stays) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
     for character in text.chars() {
         match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\n' | '\t' => out.push(character),
+            '&' => out.extend_from_slice(b"&amp;"),
+            '<' => out.extend_from_slice(b"&lt;"),
+            '>' => out.extend_from_slice(b"&gt;"),
+            '\n' | '\t' => out.push(character as u8),
             '\u{fffe}' | '\u{ffff}' => {}
             _ if character.is_control() => {}
-            _ => out.push(character),
+            _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_formats_escape_what_they_must() {
-        let tree = Node::Object(vec![
-            ("A".to_owned(), Node::Text("<&>\"\u{1}\n".to_owned())),
-            (
-                "B".to_owned(),
-                Node::List(vec![Node::Text("1".to_owned()), Node::Text("2".to_owned())]),
-            ),
-            ("C".to_owned(), Node::List(Vec::new())),
-            ("D".to_owned(), Node::Bool(false)),
-        ]);
-        let json = render(&tree, "R", Format::Json);
-        assert_eq!(json, r#"{"A":"<&>\"\u0001\n","B":["1","2"],"C":[],"D":false}"#);
-        let xml = render(&tree, "R", Format::Xml);
-        let body = "<R><A>&lt;&amp;&gt;\"\n</A><B>1</B><B>2</B><D>false</D></R>";
-        assert_eq!(xml, format!("{XML_DECLARATION}{body}"));
-    }
-}
+mod tests;

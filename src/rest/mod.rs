@@ -2,9 +2,12 @@
 //! client of the gRPC service that happens to live in the process: what it says of an error is what
 //! any gRPC client can read.
 
+mod decode;
 mod dispatch;
 mod encode;
 mod parameters;
+mod plan;
+mod records;
 
 use std::sync::Arc;
 
@@ -14,9 +17,10 @@ use http_body_util::Full;
 use tonic::Status;
 use tonic::service::Routes;
 
+pub use decode::decode;
 pub use dispatch::Dispatch;
 use encode::Body;
-use parameters::{Format, Received};
+use parameters::{Format, Raw, Received};
 
 use crate::auth::service::request_id;
 use crate::auth::{Authenticator, CommonParameters};
@@ -68,7 +72,8 @@ impl Shim {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let request_id = request_id(request.headers());
-        let mut received = Received::read(request).await;
+        let mut raw = Raw::read(request).await;
+        let mut received = raw.received();
         let problem = received.problem.take();
         let body = match self.reply(&received, problem, &request_id).await {
             Ok(body) => body,
@@ -77,7 +82,7 @@ impl Shim {
                     Refused::ByTheAction(status) => status,
                     Refused::ByUs(error) => self.refuse(&received, &error, &request_id),
                 };
-                encode::refusal(&status, &request_id, &received.host_id, received.format)
+                encode::refusal(&status, &request_id, received.host_id, received.format)
             }
         };
         response(body, received.format, &request_id)
@@ -96,7 +101,7 @@ impl Shim {
 
     async fn reply(
         &self,
-        received: &Received,
+        received: &Received<'_>,
         problem: Option<Error>,
         request_id: &RequestId,
     ) -> Result<Body, Refused> {
@@ -106,25 +111,25 @@ impl Shim {
         let request = received.signed();
         let common = CommonParameters::read(&request);
         let (action, version) = common.action()?;
-        let rpc = self.dispatch.find(action, version)?;
+        let (version, rpc) = self.dispatch.find(action, version)?;
         let credentials = common.credentials()?;
         let wire_now = self.clock.wire_now();
         let key = self.authenticator.authenticate(&request, &credentials, wire_now).await?;
         key.permit(&rpc.permission)?;
 
-        let message = self.dispatch.message(rpc, &request);
+        let message = rpc.request.message(&request);
         let caller = Caller::Account(key.account_id);
         let mut context = self.clock.context(request_id.clone(), caller, Wire::Rest);
         context.wire_now = wire_now;
-        context.api_version = Some(Arc::from(version));
+        context.api_version = Some(Arc::clone(version));
         let reply =
             rpc.call(self.routes.clone(), message, context).await.map_err(Refused::ByTheAction)?;
-        Ok(encode::reply(&reply, received.format, self.dispatch.spellings()))
+        encode::reply(&rpc.reply, &reply, received.format).map_err(Refused::ByTheAction)
     }
 
     /// The status and the log line of an error before the call; the called action writes its own
     /// line.
-    fn refuse(&self, received: &Received, error: &Error, request_id: &RequestId) -> Status {
+    fn refuse(&self, received: &Received<'_>, error: &Error, request_id: &RequestId) -> Status {
         let request = received.signed();
         let action = CommonParameters::read(&request).action().map_or("-", |(action, _)| action);
         // What a client calls its action is its own text until the action is known.

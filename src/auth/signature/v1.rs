@@ -1,11 +1,13 @@
 //! Signature V1: HMAC-SHA1 over method and sorted parameters (protocol, section 2.3).
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-use super::{Pair, canonical_query, encode};
+use super::{Parameter, Parameters, TYPICAL_LENGTH};
 use crate::auth::secret::Secret;
 
 /// The value of `SignatureMethod`.
@@ -15,31 +17,83 @@ pub const VERSION: &str = "1.0";
 /// The parameter that carries the signature and is not signed itself.
 pub const SIGNATURE: &str = "Signature";
 
+/// Room for a signature and for what is longer than one.
+const DECODED_BYTES: usize = 33;
+
 /// What is signed: method, path and the canonical query of all parameters but the signature,
 /// encoded once more.
 #[must_use]
-pub fn string_to_sign<'a>(method: &str, pairs: impl Iterator<Item = &'a Pair>) -> String {
-    let query = canonical_query(pairs.filter(|(name, _)| name != SIGNATURE));
-    format!("{method}&%2F&{}", encode(&query))
+pub fn string_to_sign(method: &str, parameters: &Parameters<'_>) -> String {
+    let mut signed = String::with_capacity(TYPICAL_LENGTH);
+    signed.push_str(method);
+    signed.push_str("&%2F&");
+    let mut separator = "";
+    for Parameter { name, value, .. } in parameters.all() {
+        if name.as_str() == SIGNATURE {
+            continue;
+        }
+        signed.push_str(separator);
+        separator = "%26"; // `&`, encoded; below `=`
+        name.encode_twice(&mut signed);
+        signed.push_str("%3D");
+        value.encode_twice(&mut signed);
+    }
+    signed
 }
 
-/// The signature, in base64.
-#[must_use]
-pub fn sign(secret: &Secret, string_to_sign: &str) -> String {
-    STANDARD.encode(mac(secret, string_to_sign).finalize().into_bytes())
+/// A secret made ready to sign with: its half of the work is done once.
+#[derive(Clone)]
+pub struct Key(Hmac<Sha1>);
+
+impl Key {
+    /// Makes a secret ready.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        let key = zeroize::Zeroizing::new([secret.expose(), "&"].concat());
+        Self(Hmac::new_from_slice(key.as_bytes()).expect("HMAC takes a key of any length"))
+    }
+
+    /// The signature, in base64.
+    #[must_use]
+    pub fn sign(&self, string_to_sign: &str) -> String {
+        STANDARD.encode(self.mac(string_to_sign).finalize().into_bytes())
+    }
+
+    /// Whether a signature is that of the string; in time that does not depend on where they
+    /// differ.
+    #[must_use]
+    pub fn verify(&self, string_to_sign: &str, signature: &str) -> bool {
+        let mut decoded = [0; DECODED_BYTES];
+        let Ok(length) = STANDARD.decode_slice(signature, &mut decoded) else { return false };
+        self.mac(string_to_sign).verify_slice(&decoded[..length]).is_ok()
+    }
+
+    fn mac(&self, text: &str) -> Hmac<Sha1> {
+        self.0.clone().chain_update(text)
+    }
 }
 
-/// Whether a signature is that of the string; in time that does not depend on where they differ.
-#[must_use]
-pub fn verify(secret: &Secret, string_to_sign: &str, signature: &str) -> bool {
-    let Ok(signature) = STANDARD.decode(signature) else { return false };
-    mac(secret, string_to_sign).verify_slice(&signature).is_ok()
+impl fmt::Debug for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Key(…)")
+    }
 }
 
-fn mac(secret: &Secret, text: &str) -> Hmac<Sha1> {
-    let key = zeroize::Zeroizing::new([secret.expose(), "&"].concat());
-    let mut mac =
-        Hmac::<Sha1>::new_from_slice(key.as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(text.as_bytes());
-    mac
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_of_any_length_is_compared_as_a_whole() {
+        let key = Key::new(&Secret::new("testsecret".to_owned()));
+        let signature = key.sign("text");
+        assert!(key.verify("text", &signature) && !key.verify("texts", &signature));
+        let whole = STANDARD.decode(&signature).unwrap();
+        for wrong in [vec![], whole[..19].to_vec(), [&whole[..], &[0]].concat(), vec![0; 99]] {
+            assert!(!key.verify("text", &STANDARD.encode(wrong)));
+        }
+        assert!(!key.verify("text", "") && !key.verify("text", "*"));
+        assert!(!key.verify("text", &format!("{signature}=")));
+        assert_eq!(format!("{key:?}"), "Key(…)");
+    }
 }

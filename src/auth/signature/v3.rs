@@ -1,12 +1,13 @@
 //! Signature V3: ACS3-HMAC-SHA256 over a canonical request (protocol, section 3).
 
-use std::fmt::Write;
+use std::borrow::Cow;
+use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
 
-use super::{Pair, canonical_query};
+use super::{Parameters, TYPICAL_LENGTH, write_query};
 use crate::auth::secret::Secret;
 
 /// The scheme of the `Authorization` header.
@@ -59,29 +60,44 @@ impl<'a> Authorization<'a> {
 /// signed header that is absent counts as empty. `payload_hash` is the header's value; the caller
 /// compares it with the body.
 #[must_use]
-pub fn canonical_request<'a>(
+pub fn canonical_request(
     method: &str,
-    query: impl Iterator<Item = &'a Pair>,
+    parameters: &Parameters<'_>,
     headers: &HeaderMap,
     signed_headers: &str,
     payload_hash: &str,
 ) -> String {
-    let mut request = format!("{method}\n/\n{}\n", canonical_query(query));
-    for name in signed_headers.split(';') {
-        // All of its values and all of their bytes: what was added or changed later shows.
-        let values = headers.get_all(name).iter();
-        let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let value = values.collect::<Vec<_>>().join(",");
-        writeln!(request, "{name}:{}", value.trim()).expect("a String takes any text");
+    let mut request = String::with_capacity(2 * TYPICAL_LENGTH);
+    for part in [method, "\n/\n"] {
+        request.push_str(part);
     }
-    write!(request, "\n{signed_headers}\n{payload_hash}").expect("a String takes any text");
+    write_query(parameters.of_query(), &mut request);
+    request.push('\n');
+    for name in signed_headers.split(';') {
+        request.push_str(name);
+        request.push(':');
+        request.push_str(signed_value(headers, name).trim());
+        request.push('\n');
+    }
+    for part in ["\n", signed_headers, "\n", payload_hash] {
+        request.push_str(part);
+    }
     request
+}
+
+/// All values of a header and all of their bytes: what was added or changed later shows.
+fn signed_value<'a>(headers: &'a HeaderMap, name: &str) -> Cow<'a, str> {
+    let mut values = headers.get_all(name).iter();
+    let Some(first) = values.next() else { return Cow::Borrowed("") };
+    values.fold(String::from_utf8_lossy(first.as_bytes()), |joined, value| {
+        joined + "," + String::from_utf8_lossy(value.as_bytes())
+    })
 }
 
 /// What is signed: the algorithm and the hash of the canonical request.
 #[must_use]
 pub fn string_to_sign(canonical_request: &str) -> String {
-    format!("{ALGORITHM}\n{}", hash(canonical_request.as_bytes()))
+    [ALGORITHM, "\n", &hash(canonical_request.as_bytes())].concat()
 }
 
 /// SHA-256 in lower-case hex.
@@ -90,46 +106,63 @@ pub fn hash(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// The signature, in lower-case hex.
-#[must_use]
-pub fn sign(secret: &Secret, string_to_sign: &str) -> String {
-    hex(&mac(secret, string_to_sign).finalize().into_bytes())
+/// A secret made ready to sign with: its half of the work is done once.
+#[derive(Clone)]
+pub struct Key(Hmac<Sha256>);
+
+impl Key {
+    /// Makes a secret ready.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        let key = secret.expose().as_bytes();
+        Self(Hmac::new_from_slice(key).expect("HMAC takes a key of any length"))
+    }
+
+    /// The signature, in lower-case hex.
+    #[must_use]
+    pub fn sign(&self, string_to_sign: &str) -> String {
+        hex(&self.mac(string_to_sign).finalize().into_bytes())
+    }
+
+    /// Whether a signature is that of the string; in time that does not depend on where they
+    /// differ.
+    #[must_use]
+    pub fn verify(&self, string_to_sign: &str, signature: &str) -> bool {
+        let Some(signature) = unhex::<32>(signature) else { return false };
+        self.mac(string_to_sign).verify_slice(&signature).is_ok()
+    }
+
+    fn mac(&self, text: &str) -> Hmac<Sha256> {
+        self.0.clone().chain_update(text)
+    }
 }
 
-/// Whether a signature is that of the string; in time that does not depend on where they differ.
-#[must_use]
-pub fn verify(secret: &Secret, string_to_sign: &str, signature: &str) -> bool {
-    let Some(signature) = unhex(signature) else { return false };
-    mac(secret, string_to_sign).verify_slice(&signature).is_ok()
-}
-
-fn mac(secret: &Secret, text: &str) -> Hmac<Sha256> {
-    let key = secret.expose().as_bytes();
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(text.as_bytes());
-    mac
+impl fmt::Debug for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Key(…)")
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("a String takes any text");
-        hex
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digit = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
     };
-    if !text.len().is_multiple_of(2) {
+    let mut bytes = [0; N];
+    if text.len() != 2 * N {
         return None;
     }
-    text.as_bytes()
-        .chunks_exact(2)
-        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
-        .collect()
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
 }
 
 #[cfg(test)]
@@ -158,7 +191,9 @@ mod tests {
 
     #[test]
     fn hex_is_lower_case() {
-        assert_eq!(unhex(&hex(&[0, 9, 10, 255])), Some(vec![0, 9, 10, 255]));
-        assert!(unhex("AB").is_none() && unhex("a").is_none() && unhex("é").is_none());
+        assert_eq!(unhex(&hex(&[0, 9, 10, 255])), Some([0, 9, 10, 255]));
+        for wrong in ["", "AB", "a", "é", "abc", "abcd", "g0"] {
+            assert_eq!(unhex::<1>(wrong), None, "{wrong}");
+        }
     }
 }

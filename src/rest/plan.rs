@@ -1,0 +1,188 @@
+//! What the shim has to know of a message, read from its descriptor once, at the start: which
+//! parameter fills which field, and how each field of a reply is written.
+
+use bytes::BufMut;
+use prost::encoding::{WireType, encode_key, encode_varint};
+use prost_reflect::{
+    Cardinality, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+};
+
+use crate::auth::SignedRequest;
+
+const TIMESTAMP: &str = "google.protobuf.Timestamp";
+/// How deep a reply may nest; deeper ones nest in themselves.
+const DEEPEST: usize = 16;
+/// The number of an enum value that no spelling names: the action's own rule refuses it, whichever
+/// wire it came over.
+const UNKNOWN_VALUE: i32 = -1;
+
+/// How a request message is made of parameters.
+#[derive(Debug)]
+pub struct RequestPlan {
+    fields: Vec<Filled>,
+}
+
+/// A field that a parameter of its name fills.
+#[derive(Debug)]
+struct Filled {
+    name: String,
+    number: u32,
+    /// Of an enum field; any other is text.
+    spellings: Option<Spellings>,
+}
+
+/// How a message of a reply is written.
+#[derive(Debug)]
+pub struct ReplyPlan {
+    /// The message's own name.
+    pub name: String,
+    /// Its fields in their order.
+    pub fields: Vec<Field>,
+}
+
+/// How a field of a reply is written.
+#[derive(Debug)]
+pub struct Field {
+    /// Its documented name.
+    pub name: String,
+    /// Its number.
+    pub number: u32,
+    /// It repeats.
+    pub is_list: bool,
+    /// It is left out where it is absent; any other then has its default value.
+    pub may_be_absent: bool,
+    /// What it holds.
+    pub shape: Shape,
+}
+
+/// What a field holds.
+#[derive(Debug)]
+pub enum Shape {
+    /// Text.
+    Text,
+    /// Yes or no.
+    Bool,
+    /// A number that may be negative.
+    Signed,
+    /// A number that may not.
+    Unsigned,
+    /// One of some values.
+    Enum(Spellings),
+    /// An instant.
+    Timestamp,
+    /// Another message.
+    Message(ReplyPlan),
+}
+
+/// How the values of an enum are spelled, those that are.
+#[derive(Debug)]
+pub struct Spellings(Vec<(i32, String)>);
+
+impl Spellings {
+    fn new(values: &EnumDescriptor, option: &ExtensionDescriptor) -> Self {
+        let spelled = values.values().filter_map(|value| {
+            let options = value.options();
+            let spelling = options.has_extension(option).then(|| options.get_extension(option))?;
+            Some((value.number(), spelling.as_str()?.to_owned()))
+        });
+        Self(spelled.collect())
+    }
+
+    /// How a value is spelled; `None` for one without a spelling.
+    #[must_use]
+    pub fn of(&self, number: i64) -> Option<&str> {
+        let spelled = self.0.iter().find(|(value, _)| i64::from(*value) == number)?;
+        Some(&spelled.1)
+    }
+
+    /// The number of a spelled value.
+    fn number(&self, spelling: &str) -> Option<i32> {
+        self.0.iter().find(|(_, spelled)| spelled == spelling).map(|(number, _)| *number)
+    }
+}
+
+impl RequestPlan {
+    /// The error says which field no parameter can fill.
+    pub fn new(
+        message: &MessageDescriptor,
+        spelling: &ExtensionDescriptor,
+    ) -> Result<Self, String> {
+        let filled = |field: FieldDescriptor| {
+            let spellings = match field.kind() {
+                _ if field.cardinality() == Cardinality::Repeated => None,
+                Kind::String => Some(None),
+                Kind::Enum(values) => Some(Some(Spellings::new(&values, spelling))),
+                _ => None,
+            };
+            let spellings = spellings.ok_or_else(|| {
+                format!("the shim reads no parameter of the kind of {}", field.full_name())
+            })?;
+            Ok(Filled { name: field.json_name().to_owned(), number: field.number(), spellings })
+        };
+        Ok(Self { fields: message.fields().map(filled).collect::<Result<_, String>>()? })
+    }
+
+    /// The encoded message, of the parameters that its fields name. Values are not judged: an
+    /// unknown spelling becomes an unknown number.
+    #[must_use]
+    pub fn message(&self, request: &SignedRequest<'_>) -> Vec<u8> {
+        let mut message = Vec::new();
+        for Filled { name, number, spellings } in &self.fields {
+            let Some(given) = request.parameter(name) else { continue };
+            if let Some(spellings) = spellings {
+                let value = spellings.number(given).unwrap_or(UNKNOWN_VALUE);
+                encode_key(*number, WireType::Varint, &mut message);
+                encode_varint(i64::from(value).cast_unsigned(), &mut message);
+            } else {
+                encode_key(*number, WireType::LengthDelimited, &mut message);
+                encode_varint(given.len() as u64, &mut message);
+                message.put_slice(given.as_bytes());
+            }
+        }
+        message
+    }
+}
+
+impl ReplyPlan {
+    /// The error says which field cannot be written.
+    pub fn new(
+        message: &MessageDescriptor,
+        spelling: &ExtensionDescriptor,
+    ) -> Result<Self, String> {
+        Self::nested(message, spelling, 0)
+    }
+
+    fn nested(
+        message: &MessageDescriptor,
+        spelling: &ExtensionDescriptor,
+        depth: usize,
+    ) -> Result<Self, String> {
+        let planned = |field: FieldDescriptor| {
+            let shape = match field.kind() {
+                _ if depth > DEEPEST || field.is_map() => None,
+                Kind::String => Some(Shape::Text),
+                Kind::Bool => Some(Shape::Bool),
+                Kind::Int32 | Kind::Int64 => Some(Shape::Signed),
+                Kind::Uint32 | Kind::Uint64 => Some(Shape::Unsigned),
+                Kind::Enum(values) => Some(Shape::Enum(Spellings::new(&values, spelling))),
+                Kind::Message(nested) if nested.full_name() == TIMESTAMP => Some(Shape::Timestamp),
+                Kind::Message(nested) => {
+                    Some(Shape::Message(Self::nested(&nested, spelling, depth + 1)?))
+                }
+                _ => None,
+            };
+            let shape = shape.ok_or_else(|| {
+                format!("the shim writes no field of the kind of {}", field.full_name())
+            })?;
+            Ok(Field {
+                name: field.json_name().to_owned(),
+                number: field.number(),
+                is_list: field.is_list(),
+                may_be_absent: field.supports_presence(),
+                shape,
+            })
+        };
+        let fields = message.fields().map(planned).collect::<Result<_, String>>()?;
+        Ok(Self { name: message.name().to_owned(), fields })
+    }
+}
