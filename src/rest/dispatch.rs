@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
-use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodDescriptor};
+use prost_reflect::{DynamicMessage, ExtensionDescriptor, MethodDescriptor};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::service::Routes;
@@ -16,7 +16,7 @@ use tonic::service::Routes;
 use super::plan::{ReplyPlan, RequestPlan};
 use crate::context::Context;
 use crate::error::Error;
-use crate::proto::DESCRIPTORS;
+use crate::proto::POOL;
 
 /// Every rpc that the RPC query format can reach, by API version and name.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl Dispatch {
     /// Reads the descriptors of `proto/`; the error says which option or field the shim cannot
     /// serve.
     pub fn new() -> Result<Self, String> {
-        let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| error.to_string())?;
+        let pool = &*POOL;
         let option = |name: &str| {
             let full_name = format!("activation.rpc.v1.{name}");
             pool.get_extension_by_name(&full_name)
