@@ -10,10 +10,13 @@ use crate::report::plot::{self, Group};
 use crate::report::{Extras, csv, print_ratios, print_rows, ratios, results_file};
 use crate::rounds::rows::{self, Action, Row, Subject};
 use crate::rounds::{self, Result, Spread, Stage};
+use crate::signature;
 use crate::subjects::Peer;
 
 /// How often the start of the service is timed.
 const STARTS: usize = 10;
+/// How often signatures are timed.
+const SIGNATURE_ROUNDS: usize = 5;
 
 /// Runs it.
 pub fn run(run: &Run) -> anyhow::Result<()> {
@@ -49,7 +52,22 @@ fn extras(stage: &mut Stage) -> anyhow::Result<Extras> {
     }
     #[expect(clippy::cast_precision_loss, reason = "some millions")]
     let bytes = fs::metadata(env!("CARGO_BIN_EXE_cdn-activation"))?.len() as f64;
-    Ok(Extras { start_ms: Spread::of(starts), binary_mb: Some(bytes / 1e6), signature_us: None })
+    let (start_ms, binary_mb) = (Spread::of(starts), Some(bytes / 1e6));
+    Ok(Extras { start_ms, binary_mb, signature_us: signature_us() })
+}
+
+/// What a signature costs, step by step; of the check itself, which the ratios have, the spread over
+/// the rounds.
+fn signature_us() -> Option<Spread> {
+    println!("timing signatures");
+    let rounds: Vec<_> = (0..SIGNATURE_ROUNDS).map(|_| signature::measure()).collect();
+    for (step, (name, _)) in rounds.first()?.iter().enumerate() {
+        if let Some(cost) = Spread::of(rounds.iter().map(|round| round[step].1 / 1e3)) {
+            println!("{name:<52} {:.2}/{:.2}/{:.2} µs", cost.min, cost.median, cost.max);
+        }
+    }
+    let is_check = |(name, _): &&(&str, f64)| *name == signature::CHECK;
+    Spread::of(rounds.iter().filter_map(|round| round.iter().find(is_check)).map(|row| row.1 / 1e3))
 }
 
 /// The bars of the picture.

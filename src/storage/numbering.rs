@@ -12,7 +12,7 @@ use crate::domain::Time;
 use crate::error::Error;
 
 /// Most events that one transaction numbers.
-const BATCH: i64 = 1000;
+pub const NUMBERED_AT_ONCE: i64 = 1000;
 
 // No account is named: this is the poll of the outbox.
 const WAITING_LANES: &str = "SELECT DISTINCT lane FROM event_outbox";
@@ -74,16 +74,16 @@ impl Store {
         self.read(|pool| async move { sqlx::query_scalar(HAS_NOTIFY).fetch_one(&pool).await }).await
     }
 
-    /// Numbers events of a lane, at most a batch; whether that many waited, so that there may be
-    /// more. Nothing where another replica is at it. `notify` wakes those who listen.
-    pub async fn number_events(&self, lane: i16, now: Time, notify: bool) -> Result<bool, Error> {
+    /// Numbers events of a lane, at most [`NUMBERED_AT_ONCE`]; how many. Nothing where another replica
+    /// is at it. `notify` wakes those who listen.
+    pub async fn number_events(&self, lane: i16, now: Time, notify: bool) -> Result<i64, Error> {
         let pool = self.pool.clone();
         let task = self.writes.spawn(async move { number(&pool, lane, now, notify).await });
         task.await.map_err(Error::internal)?.map_err(failure::of_write)
     }
 }
 
-async fn number(pool: &PgPool, lane: i16, now: Time, notify: bool) -> Result<bool, sqlx::Error> {
+async fn number(pool: &PgPool, lane: i16, now: Time, notify: bool) -> Result<i64, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let moved = move_waiting(&mut transaction, lane, now, notify).await?;
     if moved == 0 {
@@ -91,7 +91,7 @@ async fn number(pool: &PgPool, lane: i16, now: Time, notify: bool) -> Result<boo
     } else {
         transaction.commit().await?;
     }
-    Ok(moved == BATCH)
+    Ok(moved)
 }
 
 /// How many events of the lane were moved, within the transaction.
@@ -104,7 +104,7 @@ async fn move_waiting(
     let locked = sqlx::query_scalar::<_, i64>(LOCK_LANE).bind(lane);
     let Some(last_position) = locked.fetch_optional(&mut *connection).await? else { return Ok(0) };
     // A new snapshot, taken under the lock: it shows everything that the last holder left.
-    let waiting = sqlx::query_as::<_, WaitingRow>(READ_WAITING).bind(lane).bind(BATCH);
+    let waiting = sqlx::query_as::<_, WaitingRow>(READ_WAITING).bind(lane).bind(NUMBERED_AT_ONCE);
     let waiting = waiting.fetch_all(&mut *connection).await?;
     if waiting.is_empty() {
         return Ok(0);

@@ -8,54 +8,65 @@ use tokio_util::sync::CancellationToken;
 use super::Told;
 use crate::context::Clock;
 use crate::error::Error;
-use crate::storage::Store;
+use crate::storage::{NUMBERED_AT_ONCE, Store};
 
 /// How often the outbox is read when this process writes nothing.
 const POLL: Duration = Duration::from_millis(200);
-/// A pause after a write for those that come with it: under load, they are numbered together.
+/// A pause after a write for those that come with it: they are numbered together.
 const GATHER: Duration = Duration::from_millis(5);
+/// The same while so many come at once that the transactions, one for each lane, cost more than what
+/// they move.
+const GATHER_MANY: (i64, Duration) = (64, Duration::from_millis(100));
 
 /// Numbers events until shutdown.
 pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
     let mut told = Told::new("events are not numbered");
     let mut notify = None;
     loop {
-        told.outcome(number(&store, &clock, &mut notify, &shutdown).await);
+        let numbered = number(&store, &clock, &mut notify, &shutdown).await;
+        let many = numbered.as_ref().is_ok_and(|count| *count >= GATHER_MANY.0);
+        let gather = if many { GATHER_MANY.1 } else { GATHER };
+        told.outcome(numbered.map(drop));
         tokio::select! {
-            () = store.written() => tokio::time::sleep(GATHER).await,
+            () = store.written() => tokio::time::sleep(gather).await,
             () = tokio::time::sleep(POLL) => {}
             () = shutdown.cancelled() => return,
         }
     }
 }
 
-/// Numbers what waits, in turns: no lane waits for another that is longer.
+/// Numbers what waits, in turns: no lane waits for another that is longer. How many that was.
 async fn number(
     store: &Store,
     clock: &Clock,
     notify: &mut Option<bool>,
     shutdown: &CancellationToken,
-) -> Result<(), Error> {
+) -> Result<i64, Error> {
     let mut lanes = store.waiting_lanes().await?;
     if lanes.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let notify = match *notify {
         Some(known) => known,
         None => *notify.insert(store.has_notify().await?),
     };
     let mut outcome = Ok(());
+    let mut count = 0;
     while !lanes.is_empty() && !shutdown.is_cancelled() {
         let mut longer = Vec::new();
         for lane in lanes {
             // A lane that fails does not hold up the others.
             match store.number_events(lane, clock.wire_now(), notify).await {
-                Ok(true) => longer.push(lane),
-                Ok(false) => {}
+                Ok(moved) => {
+                    count += moved;
+                    if moved == NUMBERED_AT_ONCE {
+                        longer.push(lane);
+                    }
+                }
                 Err(error) => outcome = Err(error),
             }
         }
         lanes = longer;
     }
-    outcome
+    outcome.map(|()| count)
 }
