@@ -27,74 +27,85 @@ pub fn decode<'a>(query: &'a [u8], form: &'a [u8]) -> (Parameters<'a>, Option<St
     let mut parameters = Vec::with_capacity(TYPICAL_NUMBER);
     let mut wrong = None;
     for (raw, in_form) in [(query, false), (form, true)] {
-        let mut rest = raw;
-        while !rest.is_empty() {
-            let (name, value) = split_parameter(&mut rest);
-            if name.raw.is_empty() && value.is_none() {
-                continue; // an empty part, as between `&&`
-            }
-            let place = parameters.len();
-            match (name.decode(), value.unwrap_or_default().decode()) {
+        let mut raw = Raw::new(raw);
+        while let Some((name, value)) = raw.next_parameter() {
+            match (raw.decode(name), raw.decode(value)) {
                 (Ok(name), Ok(value)) => {
-                    parameters.push(Parameter { name, value, in_form, place });
+                    let place = parameters.len();
+                    parameters.push(Parameter::new(name, value, in_form, place));
                 }
-                (name, _) => {
-                    wrong.get_or_insert(
-                        name.map_or_else(|shown| shown, |name| name.as_str().to_owned()),
-                    );
-                }
+                (Ok(name), Err(_)) => wrong = wrong.or_else(|| Some(name.as_str().to_owned())),
+                (Err(shown), _) => wrong = wrong.or(Some(shown)),
             }
         }
     }
     (Parameters::new(parameters), wrong)
 }
 
-/// A name or a value as it came, and what of the classes of its bytes there is in it.
-#[derive(Clone, Copy, Default)]
-struct Side<'a> {
-    raw: &'a [u8],
+/// Parameters as they came, read up to a place.
+struct Raw<'a> {
+    bytes: &'a [u8],
+    /// All of them, where they are UTF-8: looked at once and not for each name and value.
+    text: Option<&'a str>,
+    at: usize,
+}
+
+/// The place of a name or a value, and the classes of its bytes.
+#[derive(Clone, Copy)]
+struct Side {
+    start: usize,
+    end: usize,
     seen: u8,
 }
 
-/// Takes the next parameter off: its name, and its value where there is a `=`.
-fn split_parameter<'a>(rest: &mut &'a [u8]) -> (Side<'a>, Option<Side<'a>>) {
-    let name = Side::until(ENDS_NAME | ENDS_PARAMETER, rest);
-    let value = if let [b'=', after @ ..] = *rest {
-        *rest = after;
-        Some(Side::until(ENDS_PARAMETER, rest))
-    } else {
-        None
-    };
-    *rest = rest.get(1..).unwrap_or_default(); // past the `&`
-    (name, value)
-}
+impl<'a> Raw<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, text: std::str::from_utf8(bytes).ok(), at: 0 }
+    }
 
-impl<'a> Side<'a> {
-    fn until(end: u8, rest: &mut &'a [u8]) -> Self {
-        let mut seen = 0;
-        let mut length = rest.len();
-        for (at, byte) in rest.iter().enumerate() {
+    /// The next name and value; parts without either are passed over, as between `&&`.
+    fn next_parameter(&mut self) -> Option<(Side, Side)> {
+        while self.at < self.bytes.len() {
+            let start = self.at;
+            let name = self.next_side(ENDS_NAME | ENDS_PARAMETER);
+            let mut value = Side { start: self.at, end: self.at, seen: 0 };
+            if self.bytes.get(self.at) == Some(&b'=') {
+                self.at += 1;
+                value = self.next_side(ENDS_PARAMETER);
+            }
+            let end = self.at;
+            self.at += 1; // past the `&`
+            if start < end {
+                return Some((name, value));
+            }
+        }
+        None
+    }
+
+    fn next_side(&mut self, until: u8) -> Side {
+        let start = self.at;
+        let (mut end, mut seen) = (start, 0);
+        for byte in &self.bytes[start..] {
             let class = CLASSES[usize::from(*byte)];
-            if class & end != 0 {
-                length = at;
+            if class & until != 0 {
                 break;
             }
             seen |= class;
+            end += 1;
         }
-        let (raw, after) = rest.split_at(length);
-        *rest = after;
-        Self { raw, seen }
+        self.at = end;
+        Side { start, end, seen }
     }
 
     /// The text, or, where it cannot be used, what of it can be shown.
-    fn decode(self) -> Result<Text<'a>, String> {
-        if self.seen & DECODE == 0
-            && let Ok(text) = std::str::from_utf8(self.raw)
-        {
-            let is_unreserved = self.seen & RESERVED == 0;
-            return Ok(if is_unreserved { Text::unreserved(text) } else { Text::new(text) });
+    fn decode(&self, side: Side) -> Result<Text<'a>, String> {
+        let Side { start, end, seen } = side;
+        let as_it_came = self.text.filter(|_| seen & DECODE == 0);
+        match as_it_came.and_then(|text| text.get(start..end)) {
+            Some(text) if seen & RESERVED == 0 => Ok(Text::unreserved(text)),
+            Some(text) => Ok(Text::new(text)),
+            None => decode_text(&self.bytes[start..end]).map(Text::new),
         }
-        decode_text(self.raw).map(Text::new)
     }
 }
 

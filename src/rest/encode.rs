@@ -92,7 +92,7 @@ impl Writer {
                 self.begin_list(&field.name);
                 values.try_for_each(|value| self.items(field, value))?;
                 self.end_list();
-            } else if let Some(value) = values.last() {
+            } else if let Some(value) = values.next_back() {
                 self.member(field, value)?;
             } else if !field.may_be_absent {
                 self.member(field, field.shape.default())?;

@@ -15,14 +15,12 @@ pub struct Parameters<'a> {
 /// A decoded parameter, and where it came from.
 #[derive(Clone, Debug)]
 pub struct Parameter<'a> {
-    /// Its name.
-    pub name: Text<'a>,
-    /// Its value.
-    pub value: Text<'a>,
-    /// It came in a form body and not in the query.
-    pub in_form: bool,
-    /// How many came before it.
-    pub place: usize,
+    pub(super) name: Text<'a>,
+    pub(super) value: Text<'a>,
+    /// The first bytes of the name as one number: where two differ, it is in the order of the names.
+    beginning: u64,
+    place: u32,
+    in_form: bool,
 }
 
 impl<'a> Parameters<'a> {
@@ -65,9 +63,24 @@ impl<'a> Parameters<'a> {
     }
 }
 
-impl Parameter<'_> {
+impl<'a> Parameter<'a> {
+    /// A parameter of a form body or of the query; `place` says how many came before it.
+    #[must_use]
+    pub fn new(name: Text<'a>, value: Text<'a>, in_form: bool, place: usize) -> Self {
+        let bytes = name.as_str().as_bytes();
+        let beginning = bytes.first_chunk().copied().unwrap_or_else(|| {
+            let mut padded = [0; 8];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            padded
+        });
+        // More than this many do not fit into a request.
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        Self { name, value, beginning: u64::from_be_bytes(beginning), place, in_form }
+    }
+
     fn by_name(&self, other: &Self) -> Ordering {
-        self.name.as_str().cmp(other.name.as_str())
+        let by_beginning = self.beginning.cmp(&other.beginning);
+        by_beginning.then_with(|| self.name.as_str().cmp(other.name.as_str()))
     }
 }
 
@@ -76,11 +89,8 @@ impl<'a> FromIterator<&'a Pair> for Parameters<'a> {
     fn from_iter<I: IntoIterator<Item = &'a Pair>>(pairs: I) -> Self {
         let mut pairs: Vec<_> = pairs.into_iter().collect();
         pairs.sort();
-        let parameters = pairs.into_iter().enumerate().map(|(place, (name, value))| Parameter {
-            name: Text::new(name),
-            value: Text::new(value),
-            in_form: false,
-            place,
+        let parameters = pairs.into_iter().enumerate().map(|(place, (name, value))| {
+            Parameter::new(Text::new(name), Text::new(value), false, place)
         });
         Self { sorted: parameters.collect() }
     }
@@ -88,14 +98,13 @@ impl<'a> FromIterator<&'a Pair> for Parameters<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn named<'a>(names: &[&'a str]) -> Parameters<'a> {
-        let parameters = names.iter().enumerate().map(|(place, name)| Parameter {
-            name: Text::new(*name),
-            value: Text::new(place.to_string()),
-            in_form: false,
-            place,
+        let parameters = names.iter().enumerate().map(|(place, name)| {
+            Parameter::new(Text::new(*name), Text::new(place.to_string()), false, place)
         });
         Parameters::new(parameters.collect())
     }
@@ -108,5 +117,17 @@ mod tests {
         assert_eq!(named(&["b", "a", "b", "b", "a"]).repeated(), Some("b"));
         assert_eq!(named(&["b", "a", "b"]).get("b"), Some("0"));
         assert_eq!(named(&["b", "a", "b"]).get("c"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_is_that_of_the_bytes_of_names(
+            mut names in prop::collection::vec("[a\u{0}é]{0,10}", 0..9),
+        ) {
+            let given: Vec<_> = names.iter().map(String::as_str).collect();
+            let sorted: Vec<_> = named(&given).iter().map(|(name, _)| name.to_owned()).collect();
+            names.sort();
+            prop_assert_eq!(sorted, names);
+        }
     }
 }
