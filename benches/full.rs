@@ -10,10 +10,13 @@ use crate::report::plot::{self, Group};
 use crate::report::{Extras, csv, print_ratios, print_rows, ratios, results_file};
 use crate::rounds::rows::{self, Action, Row, Subject};
 use crate::rounds::{self, Result, Spread, Stage};
+use crate::signature;
 use crate::subjects::Peer;
 
 /// How often the start of the service is timed.
 const STARTS: usize = 10;
+/// How often the check of a signature is.
+const SIGNATURE_ROUNDS: usize = 5;
 
 /// Runs it.
 pub fn run(run: &Run) -> anyhow::Result<()> {
@@ -49,7 +52,28 @@ fn extras(stage: &mut Stage) -> anyhow::Result<Extras> {
     }
     #[expect(clippy::cast_precision_loss, reason = "some millions")]
     let bytes = fs::metadata(env!("CARGO_BIN_EXE_cdn-activation"))?.len() as f64;
-    Ok(Extras { start_ms: Spread::of(starts), binary_mb: Some(bytes / 1e6), signature_us: None })
+    Ok(Extras {
+        start_ms: Spread::of(starts),
+        binary_mb: Some(bytes / 1e6),
+        signature_us: signature(),
+    })
+}
+
+/// What it costs to check a signature, from the query off the wire on, in microseconds.
+fn signature() -> Option<Spread> {
+    const WHOLE_CHECK: &str = "from the query to the V1 verdict";
+    let mut whole = Vec::new();
+    for round in 0..SIGNATURE_ROUNDS {
+        for (what, nanoseconds) in signature::measure() {
+            if round == 0 {
+                println!("  {what}: {nanoseconds:.0} ns");
+            }
+            if what == WHOLE_CHECK {
+                whole.push(nanoseconds / 1e3);
+            }
+        }
+    }
+    Spread::of(whole)
 }
 
 /// The bars of the picture.

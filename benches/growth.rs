@@ -62,6 +62,7 @@ pub fn run(run: &Run, accounts_10m: bool) -> anyhow::Result<()> {
 fn cold(stage: &mut Stage, rows: &[Row]) -> anyhow::Result<Vec<Result>> {
     let mut results: Vec<_> =
         rows.iter().map(|row| Result { row: *row, rounds: Vec::new() }).collect();
+    println!("cold: {COLD_ROUNDS} rounds, each row after a restart");
     let mut forgotten = true;
     for _ in 0..COLD_ROUNDS {
         for result in &mut results {

@@ -13,6 +13,7 @@ mod meters;
 mod report;
 mod rounds;
 mod servers;
+mod signature;
 mod statements;
 mod subjects;
 

@@ -16,14 +16,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use sha1::Sha1;
 
-/// tests/captures/py_classic__DescribeCdnService__GET_JSON.http
+/// `tests/captures/py_classic__DescribeCdnService__GET_JSON.http`
 const QUERY: &str = "Version=2018-05-10&Action=DescribeCdnService&Format=JSON&RegionId=cn-hangzhou\
     &Timestamp=2026-11-21T22%3A29%3A50Z&SignatureMethod=HMAC-SHA1&SignatureType=\
     &SignatureVersion=1.0&SignatureNonce=7a6e551cde62bcc74778728992ebe12f&AccessKeyId=testid\
     &Signature=LQiDG9T44kN8%2B%2F8ZHldgLqre2EM%3D";
 const SECRET: &str = "testsecret";
 
-/// tests/captures/py_tea__DescribeCdnService__GET_JSON_acs3.http
+/// `tests/captures/py_tea__DescribeCdnService__GET_JSON_acs3.http`
 const HEADERS: [(&str, &str); 9] = [
     ("accept", "application/json"),
     ("host", "127.0.0.1:45535"),
