@@ -144,7 +144,6 @@ fn series(sizes: &[Size], row: Row, is_cold: bool, value: fn(&Result) -> Option<
         let result = results.iter().find(|result| result.row == row)?;
         Some((size.accounts, value(result)?))
     });
-    let state = if is_cold { " cold" } else { "" };
     let is_ours = row.subject == Subject::Ours;
-    Series { name: format!("{}{state}", row.subject), is_ours, is_cold, points: points.collect() }
+    Series { is_ours, is_cold, points: points.collect() }
 }
