@@ -62,6 +62,7 @@ pub fn run(run: &Run, accounts_10m: bool) -> anyhow::Result<()> {
 fn cold(stage: &mut Stage, rows: &[Row]) -> anyhow::Result<Vec<Result>> {
     let mut results: Vec<_> =
         rows.iter().map(|row| Result { row: *row, rounds: Vec::new() }).collect();
+    println!("cold: {COLD_ROUNDS} rounds, each row after a restart");
     let mut forgotten = true;
     for _ in 0..COLD_ROUNDS {
         for result in &mut results {
@@ -143,7 +144,6 @@ fn series(sizes: &[Size], row: Row, is_cold: bool, value: fn(&Result) -> Option<
         let result = results.iter().find(|result| result.row == row)?;
         Some((size.accounts, value(result)?))
     });
-    let state = if is_cold { " cold" } else { "" };
     let is_ours = row.subject == Subject::Ours;
-    Series { name: format!("{}{state}", row.subject), is_ours, is_cold, points: points.collect() }
+    Series { is_ours, is_cold, points: points.collect() }
 }

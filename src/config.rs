@@ -18,7 +18,7 @@ use crate::storage::SLOT_SECONDS;
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
-    /// What is logged, as a filter: "info", "warn,cdn_activation=debug", …
+    /// What is logged, as a filter: "info", "warn,cdn_activation=info", … A release build has nothing below info.
     #[arg(long, env = "LOG", default_value = "info", global = true)]
     pub log: String,
     /// What to do.

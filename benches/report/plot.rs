@@ -68,10 +68,8 @@ fn thousands(value: f64) -> String {
     if value >= 10_000.0 { format!("{:.0}k", value / 1e3) } else { format!("{:.1}k", value / 1e3) }
 }
 
-/// A line of a chart: its name, its colour, its dashes, and a spread for each number of accounts.
+/// A line of a chart: its colour, its dashes, and a spread for each number of accounts.
 pub struct Series {
-    /// Its name.
-    pub name: String,
     /// Whether it is ours.
     pub is_ours: bool,
     /// Whether it is of a cold start.
@@ -89,18 +87,21 @@ pub struct Chart<'a> {
 }
 
 const CHART: (f64, f64) = (300.0, 190.0);
+const LEGEND: &str = "blue: cdn-activation; grey: textbook (tonic + sqlx); dashed: cold, after a restart with \
+                      empty caches; whiskers: least and greatest round";
 
 /// Writes a picture of charts, two beside each other, over the number of accounts.
 pub fn charts(path: &Path, machine: &Machine, charts: &[Chart<'_>]) -> io::Result<()> {
     let rows = charts.len().div_ceil(2);
     #[expect(clippy::cast_precision_loss, reason = "a few")]
-    let height = rows as f64 * (CHART.1 + 90.0) + 40.0;
+    let height = rows as f64 * (CHART.1 + 90.0) + 50.0;
     let mut svg = Svg::new(WIDTH, height);
     for (index, chart) in charts.iter().enumerate() {
         #[expect(clippy::cast_precision_loss, reason = "a few")]
         let (column, row) = ((index % 2) as f64, (index / 2) as f64);
         draw(&mut svg, chart, (60.0 + column * 430.0, 40.0 + row * (CHART.1 + 90.0)));
     }
+    svg.text((12.0, height - 34.0), 11, Anchor::Start, LEGEND);
     svg.text((12.0, height - 14.0), 10, Anchor::Start, &machine.caption());
     write(path, svg)
 }
@@ -136,9 +137,6 @@ fn draw(svg: &mut Svg, chart: &Chart<'_>, (left, top): (f64, f64)) {
         for (accounts, spread) in &series.points {
             svg.whisker((x(*accounts), y(spread.min)), (x(*accounts), y(spread.max)));
             svg.dot((x(*accounts), y(spread.median)), colour);
-        }
-        if let Some((end_x, end_y)) = points.last() {
-            svg.text((end_x + 8.0, end_y - 4.0), 10, Anchor::Start, &series.name);
         }
     }
     svg.text((left + CHART.0 / 2.0, top + CHART.1 + 28.0), 10, Anchor::Middle, "accounts");

@@ -2,6 +2,7 @@
 //! need. The modules beside it measure rows with them.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -72,10 +73,14 @@ impl Stage {
     /// Ends all servers, starts the database with nothing in its memory, and the servers again;
     /// whether the kernel forgot its pages, too.
     pub fn go_cold(&mut self, rows: &[Row]) -> anyhow::Result<bool> {
+        // What this would read must not be warm afterwards.
+        self.make_room()?;
         self.others.clear();
         let mut forgotten = false;
         self.database.restart(|| {
-            forgotten = std::fs::write("/proc/sys/vm/drop_caches", "3").is_ok();
+            // Pages that are not on disk yet cannot be forgotten.
+            let synced = Command::new("sync").status().is_ok_and(|status| status.success());
+            forgotten = synced && std::fs::write("/proc/sys/vm/drop_caches", "3").is_ok();
         })?;
         let url = self.database.run_url()?;
         let logs = self.setting.work_dir.join("logs");
