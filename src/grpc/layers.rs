@@ -4,17 +4,18 @@
 
 use std::any::Any;
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use tonic::{Code, Status};
+use tower::{Layer, Service};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::status;
@@ -57,8 +58,20 @@ pub fn around(routes: tonic::service::Routes, guard: Guard) -> tonic::service::R
         .into_axum_router()
         .fallback(|| async { Status::new(Code::Unimplemented, "").into_http::<Body>() })
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(guard, hold));
+        .layer(HoldLayer(guard));
     tonic::service::Routes::from(layered)
+}
+
+/// Puts a [`Hold`] around a service.
+#[derive(Clone, Debug)]
+struct HoldLayer(Guard);
+
+impl<S> Layer<S> for HoldLayer {
+    type Service = Hold<S>;
+
+    fn layer(&self, inner: S) -> Hold<S> {
+        Hold { inner, guard: self.0.clone() }
+    }
 }
 
 /// Counts the call, holds it to its deadline, and completes the errors that no handler made.
@@ -66,42 +79,64 @@ pub fn around(routes: tonic::service::Routes, guard: Guard) -> tonic::service::R
 /// A stream of ours is held to the deadline to its end. Those of health and reflection are not: they
 /// are how the infrastructure watches us, they hold nothing but themselves, and a probe that is cut
 /// off counts as a failure.
-async fn hold(
-    axum::extract::State(guard): axum::extract::State<Guard>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let path = request.uri().path();
-    let call = guard.metrics.call_started(path);
-    let is_stream = guard.streams.contains(path);
-    let context = request.extensions().get::<Context>();
-    let request_id = context.map_or_else(RequestId::random, |context| context.request_id.clone());
-    let arrived = context.map_or_else(Instant::now, |context| context.arrived);
-    let deadline = deadline(request.headers());
-    let until = arrived + deadline;
-    // Whoever is late is dropped; what it was writing goes on in a task of its own.
-    let response = within(next.run(request), until).await.unwrap_or_else(|| {
-        tracing::warn!(%request_id, method = call.method(), ?deadline, "not answered within its deadline");
-        status::of(&Error::DeadlineExceeded, &request_id, None).into_http()
-    });
-    let response = complete(response, &request_id);
-    match grpc_code(&response) {
-        Code::Ok if is_stream => {
-            response.map(|body| Body::new(HeldStream::new(body, until.into(), call, request_id)))
-        }
-        code => {
-            call.finished(code);
-            response
-        }
+#[derive(Clone, Debug)]
+struct Hold<S> {
+    inner: S,
+    guard: Guard,
+}
+
+impl<S> Service<Request> for Hold<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let path = request.uri().path();
+        let call = self.guard.metrics.call_started(path);
+        let is_stream = self.guard.streams.contains(path);
+        let context = request.extensions().get::<Context>();
+        let request_id =
+            context.map_or_else(RequestId::random, |context| context.request_id.clone());
+        let arrived = context.map_or_else(Instant::now, |context| context.arrived);
+        let deadline = deadline(request.headers());
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let until = arrived + deadline;
+            // Whoever is late is dropped; what it was writing goes on in a task of its own.
+            let response = match within(answer, until).await {
+                Some(Ok(response)) => response,
+                None => {
+                    tracing::warn!(%request_id, method = call.method(), ?deadline, "not answered within its deadline");
+                    status::of(&Error::DeadlineExceeded, &request_id, None).into_http()
+                }
+            };
+            let response = complete(response, &request_id);
+            Ok(match grpc_code(&response) {
+                Code::Ok if is_stream => response
+                    .map(|body| Body::new(HeldStream::new(body, until.into(), call, request_id))),
+                code => {
+                    call.finished(code);
+                    response
+                }
+            })
+        })
     }
 }
 
 /// What the handler answers until an instant. Tonic has a timer of its own around this one, would
 /// answer CANCELLED, and asks here before it does: so the time counts, not whose timer woke us.
-async fn within(answer: impl Future<Output = Response>, until: Instant) -> Option<Response> {
+async fn within<T>(answer: impl Future<Output = T>, until: Instant) -> Option<T> {
     let (mut answer, mut timer) = (pin!(answer), pin!(tokio::time::sleep_until(until.into())));
     poll_fn(|context| match answer.as_mut().poll(context) {
-        Poll::Ready(response) => Poll::Ready(Some(response)),
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
         Poll::Pending if Instant::now() >= until => Poll::Ready(None),
         Poll::Pending => timer.as_mut().poll(context).map(|()| None),
     })

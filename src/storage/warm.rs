@@ -29,7 +29,7 @@ pub(super) struct Kept {
 struct Idle {
     connection: PoolConnection<Postgres>,
     taken_at: Instant,
-    idle_since: Instant,
+    unused_since: Instant,
 }
 
 /// A connection in use. Dropped, it goes back to the pool.
@@ -47,7 +47,7 @@ impl Kept {
 
     /// The connection that was used last, or one of the pool.
     pub async fn take(&self) -> Result<Warm, sqlx::Error> {
-        let last = self.idle().pop().filter(|idle| idle.idle_since.elapsed() < IDLE_UNTIL_ASKED);
+        let last = self.idle().pop().filter(|idle| idle.unused_since.elapsed() < IDLE_UNTIL_ASKED);
         let (connection, taken_at) = match last {
             Some(idle) => (idle.connection, idle.taken_at),
             None => (self.pool.acquire().await?, Instant::now()),
@@ -78,7 +78,7 @@ impl Warm {
         let mut idle = kept.idle();
         let is_wanted = idle.len() < kept.most && taken_at.elapsed() < LONGEST_KEPT;
         if is_wanted && !kept.pool.is_closed() {
-            idle.push(Idle { connection, taken_at, idle_since: Instant::now() });
+            idle.push(Idle { connection, taken_at, unused_since: Instant::now() });
         }
     }
 }
