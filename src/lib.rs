@@ -11,6 +11,10 @@
 //! (`workers/numbering.rs`), and reach their followers through the feed (`events/`), from which the
 //! operator service `grpc/operator/event.rs` serves them.
 //!
+//! A connection stays on the core that it was handed to (`runtime.rs`), and what requests of one core
+//! ask of the database at the same time is one statement (`storage/batch.rs`). Nothing else knows of
+//! either: everything is written for one request on one runtime.
+//!
 //! Who may call whom: `main → commands → server → rest → auth → storage → domain → error`; `rest`
 //! reaches `grpc` only by an in-process gRPC call; `grpc` uses `domain`, `storage`, `events`, `orders`,
 //! `proto`, `context`, `error`. `tests/architecture.rs` holds it.

@@ -62,6 +62,7 @@ impl Shared {
         let store = self.background.beside(self.settings.share_of_core());
         let counted = store.clone();
         self.metrics.add_pool(move || counted.connections());
+        tokio::spawn(store.clone().connect_ahead());
         let routes = self.routes(&store);
         let shim = self.shim(&store, routes.clone());
         let (settings, shutdown) = (&self.settings, &self.shutdown);

@@ -77,6 +77,16 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Makes the first connection before anybody asks for it: the first request is as quick as the
+    /// next ones. Should there be no database yet, requests will connect.
+    pub async fn connect_ahead(self) {
+        if let Ok(connection) = self.kept.take().await {
+            connection.keep();
+        }
+    }
+}
+
 /// A standby answers reads and refuses writes: a connection to one would fail every write for as
 /// long as it lives.
 async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error> {

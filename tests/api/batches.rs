@@ -90,7 +90,7 @@ async fn a_stored_value_that_makes_no_sense_is_a_fault_of_its_own_account_only()
         match outcome {
             Ok(_) => assert_ne!(index, 3),
             Err(status) => {
-                assert_eq!((index, refusal(&status).code.as_str()), (3, "InternalError"))
+                assert_eq!((index, refusal(&status).code.as_str()), (3, "InternalError"));
             }
         }
     }
