@@ -145,7 +145,7 @@ fn grouped<T>(measure: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> 
 fn serve_textbook(textbook: Textbook) -> anyhow::Result<()> {
     let settings = servers::textbook::Settings {
         database_url: textbook.database_url,
-        describe_sql: &statements::DESCRIBE,
+        describe_sql: statements::describe(),
         service_token: textbook.service_token,
     };
     servers::textbook::serve(textbook.listen.listen, &settings)

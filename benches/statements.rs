@@ -3,14 +3,12 @@
 //! pgbench runs them as scripts in its own language, prepared, with each parameter in the place of
 //! the service's: the numbers that vary are its variables, the rest is written out.
 
-use std::sync::LazyLock;
-
 use cdn_activation::storage::hot_statements;
 
-/// What Describe reads, for servers: `$1` is an array of account ids, `$2` the product. They read
-/// the column that says what a row is by another name than ours has for it.
-pub static DESCRIBE: LazyLock<String> =
-    LazyLock::new(|| hot_statements().describe.replacen(" AS fact", " AS row", 1));
+/// What Describe reads: `$1` is an array of account ids, `$2` the product.
+pub fn describe() -> &'static str {
+    hot_statements().describe
+}
 
 const ONE_ACCOUNT: &str = "ARRAY[:account]::bigint[]";
 /// The parameters of the statement that opens, in their order. The order's id is made of the account, because it

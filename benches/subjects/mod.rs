@@ -83,7 +83,7 @@ impl Server {
         command
             .env("LISTEN", ANY_PORT)
             .env("DATABASE_URL", &surroundings.url)
-            .env("DESCRIBE_SQL", &*statements::DESCRIBE)
+            .env("DESCRIBE_SQL", statements::describe())
             .env("SERVICE_TOKEN", &surroundings.keys.service_token);
         let process = Process::start(command, &surroundings.logs.join(format!("{name}.log")))?;
         let address = process.ready.trim().strip_prefix("ready ");

@@ -18,11 +18,11 @@ const WEBSOCKET = { websockettraffic: 1, websocketbps: 2 };
 
 // The reply, without the id of the request.
 function describe(rows) {
-  const instance = rows.find((row) => row.row === 'instance');
+  const instance = rows.find((row) => row.fact === 'instance');
   if (!instance) throw new Refused(status.NOT_FOUND, 'DCDN has not been opened');
   const now = Date.now() * 1000;
-  const locks = rows.filter((row) => row.row === 'lock').sort((a, b) => (after(a, b) ? 1 : -1));
-  const changes = (kind) => rows.filter((row) => row.row === 'change' && row.text_1 === kind);
+  const locks = rows.filter((row) => row.fact === 'lock').sort((a, b) => (after(a, b) ? 1 : -1));
+  const changes = (kind) => rows.filter((row) => row.fact === 'change' && row.text_1 === kind);
   const reply = {
     instance_id: instance.text_1,
     opening_time: timestamp(instance.time_1),

@@ -26,7 +26,7 @@ WEBSOCKET = numbers(charge_pb2.WebsocketChargeType)
 def reply(rows, request_id: str) -> dcdn_pb2.DescribeDcdnServiceResponse:
     instance, internet, websocket, locks = None, [], [], []
     for row in rows:
-        match row["row"], row["text_1"]:
+        match row["fact"], row["text_1"]:
             case "instance", _:
                 instance = row
             case "change", "internet":

@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::super::request_id;
 
-/// One row of the statement of Describe: an instance, a change or a lock, as `row` says.
+/// One row of the statement of Describe: an instance, a change or a lock, as `fact` says.
 #[derive(FromRow)]
 pub(super) struct DescribeRow {
-    row: String,
+    fact: String,
     id: Uuid,
     text_1: String,
     text_2: String,
@@ -33,8 +33,8 @@ pub(super) fn reply(
     rows: &[DescribeRow],
     now: DateTime<Utc>,
 ) -> Option<DescribeDcdnServiceResponse> {
-    let instance = rows.iter().find(|row| row.row == "instance")?;
-    let mut locks: Vec<_> = rows.iter().filter(|row| row.row == "lock").collect();
+    let instance = rows.iter().find(|row| row.fact == "instance")?;
+    let mut locks: Vec<_> = rows.iter().filter(|row| row.fact == "lock").collect();
     locks.sort_by_key(|lock| (lock.time_1, lock.id));
     let reasons: Vec<_> = locks.iter().map(|lock| lock.text_1.as_str()).collect();
     let internet = charged(rows, ChargeType::KIND.name(), &instance.text_2, now);
@@ -62,7 +62,7 @@ fn charged<'a>(
     opening: &'a str,
     now: DateTime<Utc>,
 ) -> Charged<'a> {
-    let changes = || rows.iter().filter(|row| row.row == "change" && row.text_1 == kind);
+    let changes = || rows.iter().filter(|row| row.fact == "change" && row.text_1 == kind);
     let in_force = changes()
         .filter(|change| change.time_2.is_some_and(|effective_time| effective_time <= now))
         .max_by_key(|change| (change.time_2, change.time_1, change.id));
