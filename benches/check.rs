@@ -13,9 +13,9 @@ const ACCOUNTS: u64 = 10_000;
 /// How often each row is measured.
 const ROUNDS: usize = 7;
 /// CPU time per call of the service alone must not be more than so many times the echo's.
-const SERVICE_BOUND: f64 = 2.5;
+const SERVICE_BOUND: f64 = 1.6;
 /// The same of service and PostgreSQL together.
-const TOTAL_BOUND: f64 = 5.0;
+const TOTAL_BOUND: f64 = 3.2;
 
 const OURS: Row = Row::grpc(Action::Describe, Subject::Ours, 64);
 const ECHO: Row = Row::grpc(Action::Describe, Subject::Echo, 64);
