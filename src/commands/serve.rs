@@ -10,8 +10,8 @@ use crate::context::Clock;
 use crate::logging;
 use crate::server::Server;
 
-/// Whoever serves much wants to see what is wrong, and a sample of what is right: a line costs as much as
-/// a tenth of a call.
+/// Whoever serves much wants to see what is wrong, and a sample of what is right: a line is a system call
+/// beside a request that shares all of its own with others.
 const LOG_ONE_IN: u32 = 100;
 
 /// Runs the command.

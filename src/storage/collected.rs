@@ -44,7 +44,7 @@ enum Fact {
     },
 }
 
-/// By position: a look-up by name of every column of every row is a tenth of what a Describe costs.
+/// By position: names would be looked up for every column of every row, on the hottest path there is.
 impl FromRow<'_, PgRow> for FactRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let (account_id, event_time) = (row.try_get(1)?, row.try_get(2)?);
