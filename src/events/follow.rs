@@ -1,10 +1,12 @@
-//! The task behind the feed: it follows the heads of the log, brings what is new into the ring and
-//! tells the followers. Woken by the database where that can wake, and by a timer in any case.
+//! The task behind the feed: it follows the heads of the log, brings what is new into the ring while
+//! somebody follows, and tells the followers. Woken by the database where that can wake, and by a
+//! timer in any case.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::ring::Numbered;
 use super::{Feed, Positions, lane_number, positions, require_no_gap, rows};
@@ -22,6 +24,9 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(2);
 const FURTHEST: i64 = 8192;
 /// Events that are read at once.
 const BATCH: usize = 512;
+/// For so long after the last follower the ring is kept up to date: those who come back find in it
+/// what they have missed. Then reading every event again, for nobody, would cost a third of an opening.
+const REMEMBERED: Duration = Duration::from_secs(30);
 
 impl Feed {
     /// Follows the log until shutdown.
@@ -37,8 +42,13 @@ impl Feed {
 
     async fn follow(&self, called: &Notify) {
         let mut told = Told::new("the event log is not read");
+        let mut followed_at = None;
         loop {
-            told.outcome(self.catch_up().await);
+            if self.shared.heads.receiver_count() > 0 {
+                followed_at = Some(Instant::now());
+            }
+            let is_followed = followed_at.is_some_and(|at| at.elapsed() < REMEMBERED);
+            told.outcome(self.catch_up(is_followed).await);
             tokio::select! {
                 () = called.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
@@ -46,10 +56,13 @@ impl Feed {
         }
     }
 
-    /// Reads what is new into the ring, then tells where the heads are.
-    async fn catch_up(&self) -> Result<(), Error> {
+    /// Reads what is new into the ring, where anybody wants it, then tells where the heads are.
+    async fn catch_up(&self, is_followed: bool) -> Result<(), Error> {
         let lanes = self.store.lanes().await?;
         let heads = positions(&lanes, |lane| lane.last_position);
+        if !is_followed {
+            self.ring_mut().begin_after(&heads);
+        }
         if *self.shared.heads.borrow() == Some(heads) {
             return Ok(());
         }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::Positions;
 use crate::domain::AccountId;
 use crate::domain::event::LANES;
 use crate::proto::convert::timestamp;
@@ -97,6 +98,12 @@ impl Ring {
         self.bytes -= held.events.iter().map(|event| event.bytes).sum::<usize>();
     }
 
+    /// Forgets everything; each lane goes on after its head.
+    pub fn begin_after(&mut self, heads: &Positions) {
+        let lane = |lane| HeldLane { before: heads.0[lane], events: VecDeque::new() };
+        *self = Self { lanes: std::array::from_fn(lane), arrivals: VecDeque::new(), bytes: 0 };
+    }
+
     /// Adds the event after the head of its lane.
     pub fn push(&mut self, event: Numbered) {
         debug_assert_eq!(event.position, self.head(event.lane) + 1);
@@ -183,5 +190,13 @@ mod tests {
         assert_eq!((ring.head(0), ring.head(1)), (20_000, 1));
         ring.restart(1, 7);
         assert_eq!((ring.bytes, ring.arrivals.len(), ring.head(1)), (0, 0, 7));
+        ring.push(event(1, 8, 1, 1));
+        let mut heads = Positions::default();
+        (heads.0[1], heads.0[2]) = (9, 3);
+        ring.begin_after(&heads);
+        assert_eq!((ring.bytes, ring.head(1), ring.head(2)), (0, 9, 3));
+        assert!(ring.after(1, 8, 1, None).is_none(), "the database has it");
+        ring.push(event(1, 10, 1, 1));
+        assert_eq!(positions(&ring.after(1, 9, 1, None).unwrap()), [10]);
     }
 }
