@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::storage::StoredAccessKey;
 
 /// How many keys either generation holds at most.
-const GENERATION: usize = 2_000;
+const GENERATION: usize = 500;
 
 /// An access key ready to check signatures and permissions. The secret itself is not kept.
 #[derive(Debug)]
