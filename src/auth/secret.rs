@@ -2,6 +2,7 @@
 //! the token of calling services. None of them can be printed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -78,9 +79,12 @@ fn fill_random(bytes: &mut [u8]) -> Result<(), Error> {
     getrandom::fill(bytes).map_err(|error| Error::internal(format!("no random bytes: {error}")))
 }
 
-/// The key that seals secrets at rest, and from which the keys of tokens are derived.
+/// The key that seals secrets at rest, and from which the keys of tokens are derived. Clones share
+/// it: it is a kilobyte, and wiped when it goes.
 #[derive(Clone)]
-pub struct SealingKey {
+pub struct SealingKey(Arc<Sealing>);
+
+struct Sealing {
     cipher: Aes256Gcm,
     /// Keys for other purposes are derived of it.
     material: Zeroizing<[u8; 32]>,
@@ -92,14 +96,15 @@ impl SealingKey {
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = Zeroizing::new(STANDARD.decode(text.trim()).ok()?);
         let material: Zeroizing<[u8; 32]> = Zeroizing::new(bytes.as_slice().try_into().ok()?);
-        Some(Self { cipher: Aes256Gcm::new((&*material).into()), material })
+        let cipher = Aes256Gcm::new((&*material).into());
+        Some(Self(Arc::new(Sealing { cipher, material })))
     }
 
     /// A key for another purpose, which the label names: HMAC-SHA256 of the label. Nobody who knows
     /// it learns this key or that of another label.
     #[must_use]
     pub fn derive(&self, label: &str) -> [u8; 32] {
-        keyed(&*self.material).chain_update(label).finalize().into_bytes().into()
+        keyed(&*self.0.material).chain_update(label).finalize().into_bytes().into()
     }
 
     /// A new key as the text of a key file.
@@ -114,7 +119,7 @@ impl SealingKey {
         let mut nonce = [0; NONCE_BYTES];
         fill_random(&mut nonce)?;
         let payload = Payload { msg: secret.expose().as_bytes(), aad: access_key_id.as_bytes() };
-        let sealed = self.cipher.encrypt(&Nonce::from(nonce), payload);
+        let sealed = self.0.cipher.encrypt(&Nonce::from(nonce), payload);
         let sealed = sealed.map_err(|_| Error::internal("a secret could not be sealed"))?;
         Ok([&[SEALED_FORM], &nonce[..], &sealed].concat())
     }
@@ -132,7 +137,7 @@ impl SealingKey {
             return Err(fault());
         }
         let payload = Payload { msg: sealed, aad: access_key_id.as_bytes() };
-        let opened = self.cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| fault())?;
+        let opened = self.0.cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| fault())?;
         String::from_utf8(opened).map(Secret::new).map_err(|_| fault())
     }
 }
@@ -144,9 +149,11 @@ impl fmt::Debug for SealingKey {
 }
 
 /// The token of calling services. Kept as a keyed digest: the comparison takes the same time
-/// wherever two tokens differ.
+/// wherever two tokens differ. Clones share it.
 #[derive(Clone)]
-pub struct ServiceToken {
+pub struct ServiceToken(Arc<KeyedToken>);
+
+struct KeyedToken {
     /// Its half of the work is done once, not at every call.
     keyed: Hmac<Sha256>,
     digest: [u8; 32],
@@ -162,7 +169,7 @@ impl ServiceToken {
         fill_random(&mut *key)?;
         let keyed = keyed(&*key);
         let digest = keyed.clone().chain_update(token).finalize().into_bytes().into();
-        Ok(Self { keyed, digest })
+        Ok(Self(Arc::new(KeyedToken { keyed, digest })))
     }
 
     /// A new token of 40 letters and digits.
@@ -173,7 +180,8 @@ impl ServiceToken {
     /// Whether a token is this one.
     #[must_use]
     pub fn is(&self, token: &str) -> bool {
-        self.keyed.clone().chain_update(token).verify_slice(&self.digest).is_ok()
+        let KeyedToken { keyed, digest } = &*self.0;
+        keyed.clone().chain_update(token).verify_slice(digest).is_ok()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Pages of operators' lists: sizes, and tokens that only we can make. A token says where the page
 //! before ended and which list it is of; with other arguments it is refused.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,9 +16,9 @@ const LARGEST_SIZE: i32 = 1000;
 /// Bytes of the authentication code in front of a token.
 const CODE_BYTES: usize = 16;
 
-/// Makes and reads page tokens. All replicas share the key.
+/// Makes and reads page tokens. All replicas share the key, and clones the state that it makes.
 #[derive(Clone)]
-pub(in crate::grpc) struct PageTokens(Hmac<Sha256>);
+pub(in crate::grpc) struct PageTokens(Arc<Hmac<Sha256>>);
 
 /// The page that a request asks for.
 pub(super) struct Page {
@@ -30,10 +32,8 @@ impl PageTokens {
     /// Tokens under a key of their own.
     pub fn new(sealing_key: &SealingKey) -> Self {
         let key = sealing_key.derive("page tokens");
-        Self(
-            <Hmac<Sha256> as KeyInit>::new_from_slice(&key)
-                .expect("HMAC takes a key of any length"),
-        )
+        let keyed = <Hmac<Sha256> as KeyInit>::new_from_slice(&key);
+        Self(Arc::new(keyed.expect("HMAC takes a key of any length")))
     }
 
     /// Reads size and token; `list` names the list and its other arguments.
@@ -71,7 +71,7 @@ impl PageTokens {
     }
 
     fn mac(&self, list: &str, end: &str) -> Hmac<Sha256> {
-        let mut mac = self.0.clone();
+        let mut mac = Hmac::clone(&self.0);
         mac.update(list.as_bytes());
         mac.update(&[0]); // no list is called so that the two could run together
         mac.update(end.as_bytes());
