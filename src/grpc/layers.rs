@@ -1,22 +1,22 @@
 //! What every call passes on both wires, around the handlers: metrics, the deadline, panics, and
-//! errors that tonic made itself. These layers sit on the router inside [`tonic::service::Routes`],
-//! because a layer of the listener would not wrap the shim's in-process calls.
+//! errors that tonic made itself. One layer around the routes, of the listener as of the shim's
+//! in-process calls; within them it would cost a box more for each call.
 
 use std::any::Any;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::extract::Request;
-use axum::response::Response;
+use futures_util::FutureExt;
+use http::{Request, Response};
+use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
-use tower_http::catch_panic::CatchPanicLayer;
 
 use super::status;
 use super::streams::HeldStream;
@@ -35,7 +35,7 @@ const NO_MESSAGE: [&str; 3] = [
     "Missing request message.",
     "Unexpected EOF decoding stream.",
 ];
-/// What every call is held to.
+/// What every call is held to. A layer; see [`Hold`].
 #[derive(Clone, Debug)]
 pub struct Guard {
     metrics: Metrics,
@@ -51,54 +51,40 @@ impl Guard {
     }
 }
 
-/// Puts the layers around the routes.
-#[must_use]
-pub fn around(routes: tonic::service::Routes, guard: Guard) -> tonic::service::Routes {
-    let layered = routes
-        .into_axum_router()
-        .fallback(|| async { Status::new(Code::Unimplemented, "").into_http::<Body>() })
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(HoldLayer(guard));
-    tonic::service::Routes::from(layered)
-}
-
-/// Puts a [`Hold`] around a service.
-#[derive(Clone, Debug)]
-struct HoldLayer(Guard);
-
-impl<S> Layer<S> for HoldLayer {
+impl<S> Layer<S> for Guard {
     type Service = Hold<S>;
 
     fn layer(&self, inner: S) -> Hold<S> {
-        Hold { inner, guard: self.0.clone() }
+        Hold { inner, guard: self.clone() }
     }
 }
 
-/// Counts the call, holds it to its deadline, and completes the errors that no handler made.
+/// Counts the call, holds it to its deadline, answers where a handler panicked, and completes the
+/// errors that no handler made.
 ///
 /// A stream of ours is held to the deadline to its end. Those of health and reflection are not: they
 /// are how the infrastructure watches us, they hold nothing but themselves, and a probe that is cut
 /// off counts as a failure.
 #[derive(Clone, Debug)]
-struct Hold<S> {
+pub struct Hold<S> {
     inner: S,
     guard: Guard,
 }
 
-impl<S> Service<Request> for Hold<S>
+impl<S> Service<Request<Body>> for Hold<S>
 where
-    S: Service<Request, Response = Response, Error = Infallible>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
 {
-    type Response = Response;
+    type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
         let call = self.guard.metrics.call_started(path);
         let is_stream = self.guard.streams.contains(path);
@@ -107,12 +93,13 @@ where
             context.map_or_else(RequestId::random, |context| context.request_id.clone());
         let arrived = context.map_or_else(Instant::now, |context| context.arrived);
         let deadline = deadline(request.headers());
-        let answer = self.inner.call(request);
+        let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
             let until = arrived + deadline;
             // Whoever is late is dropped; what it was writing goes on in a task of its own.
             let response = match within(answer, until).await {
-                Some(Ok(response)) => response,
+                Some(Ok(Ok(response))) => response,
+                Some(Err(panicked)) => answer_to_a_panic(panicked.as_ref()),
                 None => {
                     tracing::warn!(%request_id, method = call.method(), ?deadline, "not answered within its deadline");
                     status::of(&Error::DeadlineExceeded, &request_id, None).into_http()
@@ -168,21 +155,20 @@ fn parse_timeout(text: &str) -> Option<Duration> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature that the layer asks for")]
-fn panicked(cause: Box<dyn Any + Send>) -> http::Response<Body> {
-    let text = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
+fn answer_to_a_panic(cause: &(dyn Any + Send)) -> Response<Body> {
+    let text = cause.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| cause.downcast_ref::<String>().map(String::as_str));
     tracing::error!(cause = text, "a handler panicked");
     Status::new(Code::Internal, "").into_http()
 }
 
-fn grpc_code(response: &Response) -> Code {
+fn grpc_code(response: &Response<Body>) -> Code {
     Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
 }
 
 /// Gives an error that tonic or a panic made (no such method, a message too large or malformed) the
 /// details that every error of ours carries.
-fn complete(response: Response, request_id: &RequestId) -> Response {
+fn complete(response: Response<Body>, request_id: &RequestId) -> Response<Body> {
     let Some(made) = Status::from_header_map(response.headers()) else { return response };
     if made.code() == Code::Ok || !made.details().is_empty() {
         return response;

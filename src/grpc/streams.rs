@@ -9,11 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
+use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::status;
@@ -65,12 +65,12 @@ impl Running {
 
 impl HttpBody for HeldStream {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(running) = self.running.as_mut() else { return Poll::Ready(None) };
         // Before the body: one that always has more would never come to its deadline.
         if running.deadline.as_mut().poll(context).is_ready() {

@@ -16,6 +16,7 @@ use tonic::service::Routes;
 use super::plan::{ReplyPlan, RequestPlan};
 use crate::context::Context;
 use crate::error::Error;
+use crate::grpc::layers::Hold;
 use crate::proto::POOL;
 
 /// Every rpc that the RPC query format can reach, by API version and name.
@@ -109,7 +110,7 @@ impl Rpc {
     /// listener.
     pub async fn call(
         &self,
-        routes: Routes,
+        routes: Hold<Routes>,
         message: Vec<u8>,
         context: Context,
     ) -> Result<Bytes, Status> {

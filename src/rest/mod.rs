@@ -26,17 +26,17 @@ use crate::auth::service::request_id;
 use crate::auth::{Authenticator, CommonParameters};
 use crate::context::{Caller, Clock, RequestId, Wire};
 use crate::error::Error;
+use crate::grpc::layers::Hold;
 use crate::grpc::{log_refused_at_the_gateway, status};
 
 /// The header that repeats the request id of the body.
 const REQUEST_ID: &str = "x-acs-request-id";
 
-/// Answers the RPC query format. Clones share it.
-#[derive(Clone)]
+/// Answers the RPC query format.
 pub struct Shim {
     dispatch: Arc<Dispatch>,
     authenticator: Authenticator,
-    routes: Routes,
+    routes: Hold<Routes>,
     clock: Clock,
 }
 
@@ -58,7 +58,7 @@ impl Shim {
     pub fn new(
         dispatch: Arc<Dispatch>,
         authenticator: Authenticator,
-        routes: Routes,
+        routes: Hold<Routes>,
         clock: Clock,
     ) -> Self {
         Self { dispatch, authenticator, routes, clock }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tower::Layer;
 
 use super::ops::Readiness;
 use super::{Settings, grpc, http, streaming_paths};
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
 use crate::grpc::Actions;
-use crate::grpc::layers::Guard;
+use crate::grpc::layers::{Guard, Hold};
 use crate::grpc::operator::Events;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
@@ -64,11 +65,12 @@ impl Shared {
         self.metrics.add_pool(move || counted.connections());
         tokio::spawn(store.clone().connect_ahead());
         let routes = self.routes(&store);
-        let shim = self.shim(&store, routes.clone());
+        let shim = self.shim(&store, self.guard.layer(routes.clone()));
+        let guard = self.guard.clone();
         let (settings, shutdown) = (&self.settings, &self.shutdown);
         let serving = async {
             tokio::join!(
-                grpc::serve(grpc, routes, settings, shutdown.clone()),
+                grpc::serve(grpc, routes, guard, settings, shutdown.clone()),
                 serve_rest(rest, shim, shutdown.clone()),
             )
         };
@@ -94,10 +96,10 @@ impl Shared {
         let actions = Actions::new(store.clone(), orders, limits, grace, sealing_key);
         let feed = self.feed.reading(store.clone());
         let events = Events::new(feed, CursorKey::new(&settings.sealing_key));
-        grpc::routes(self.infrastructure.clone(), &actions, events, self.guard.clone())
+        grpc::routes(self.infrastructure.clone(), &actions, events)
     }
 
-    fn shim(&self, store: &Store, routes: Routes) -> Shim {
+    fn shim(&self, store: &Store, routes: Hold<Routes>) -> Shim {
         let Settings { sealing_key, timestamp_window, clock, .. } = &self.settings;
         let authenticator =
             Authenticator::new(store.clone(), sealing_key.clone(), *timestamp_window);
@@ -106,8 +108,9 @@ impl Shared {
 }
 
 async fn serve_rest(connections: Connections, shim: Shim, shutdown: CancellationToken) {
+    let shim = Arc::new(shim);
     let handler = move |request| {
-        let shim = shim.clone();
+        let shim = Arc::clone(&shim);
         async move {
             // A panic in the shim itself still ends in an answer.
             let answer = AssertUnwindSafe(shim.answer(request)).catch_unwind().await;

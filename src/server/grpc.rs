@@ -9,9 +9,9 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 
 use super::Settings;
 use crate::auth::service::ServiceAuthLayer;
+use crate::grpc::Actions;
 use crate::grpc::layers::Guard;
 use crate::grpc::operator::Events;
-use crate::grpc::{Actions, layers};
 use crate::proto::DESCRIPTORS;
 use crate::proto::cdn::v1::cdn_service_server::CdnServiceServer;
 use crate::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
@@ -43,13 +43,8 @@ pub(super) fn infrastructure(health: HealthServer<impl Health>) -> Routes {
         .add_service(reflection().build_v1alpha().expect(reflects))
 }
 
-/// Every service, with the layers that both wires pass.
-pub(super) fn routes(
-    mut routes: Routes,
-    actions: &Actions,
-    events: Events,
-    guard: Guard,
-) -> Routes {
+/// Every service.
+pub(super) fn routes(mut routes: Routes, actions: &Actions, events: Events) -> Routes {
     macro_rules! serve {
         ($($server:ident),*) => {
             $(routes = routes.add_service(
@@ -61,7 +56,7 @@ pub(super) fn routes(
     serve!(AccountServiceServer, AccessKeyServiceServer, InstanceServiceServer);
     serve!(ChargeTypeChangeServiceServer, OperationLockServiceServer);
     let events = EventServiceServer::new(events).max_decoding_message_size(LARGEST_MESSAGE);
-    layers::around(routes.add_service(events), guard)
+    routes.add_service(events).prepare()
 }
 
 /// Reflection shows the API and the types of error details: a client can decode both without files.
@@ -76,6 +71,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 pub(super) fn serve(
     connections: Connections,
     routes: Routes,
+    guard: Guard,
     settings: &Settings,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
@@ -86,6 +82,7 @@ pub(super) fn serve(
     let age = CONNECTION_AGE + CONNECTION_AGE * spread / 2560;
     let serving = Server::builder()
         .layer(authentication)
+        .layer(guard)
         .max_connection_age(age)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))

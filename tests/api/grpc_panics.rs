@@ -8,9 +8,9 @@ use cdn_activation::auth::secret::ServiceToken;
 use cdn_activation::auth::service::ServiceAuthLayer;
 use cdn_activation::context::{Clock, Context};
 use cdn_activation::events::{CursorKey, Feed};
+use cdn_activation::grpc::Actions;
 use cdn_activation::grpc::layers::Guard;
 use cdn_activation::grpc::operator::Events;
-use cdn_activation::grpc::{Actions, layers};
 use cdn_activation::metrics::Metrics;
 use cdn_activation::orders::Orders;
 use cdn_activation::proto::cdn::v1 as cdn;
@@ -85,7 +85,7 @@ impl CdnService for Misbehaving {
 /// Serves routes in the product's layers.
 async fn serve(routes: Routes, authenticate: bool) -> SocketAddr {
     let metrics = Metrics::new([OPEN.to_owned()].into());
-    let routes = layers::around(routes, Guard::new(metrics, HashSet::new()));
+    let guard = Guard::new(metrics, HashSet::new());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let incoming = TcpIncoming::from(listener);
@@ -93,9 +93,11 @@ async fn serve(routes: Routes, authenticate: bool) -> SocketAddr {
     if authenticate {
         let token = ServiceToken::new(TOKEN).expect("a token");
         let layer = ServiceAuthLayer::new(Clock::system(), Some(token));
-        tokio::spawn(server.layer(layer).add_routes(routes).serve_with_incoming(incoming));
+        tokio::spawn(
+            server.layer(layer).layer(guard).add_routes(routes).serve_with_incoming(incoming),
+        );
     } else {
-        tokio::spawn({ server }.add_routes(routes).serve_with_incoming(incoming));
+        tokio::spawn(server.layer(guard).add_routes(routes).serve_with_incoming(incoming));
     }
     address
 }
