@@ -6,10 +6,6 @@
 //! A statement begins after everything that it answers was asked: nothing stale is ever served. A
 //! slow one does not hold the next ones up: when it takes longer than usual, another one starts
 //! beside it. Who hangs up before his turn costs nothing; whose statement runs is not missed by it.
-//!
-//! Batchers of short statements take turns: while one's statement runs, the callers of the others
-//! gather, and the callers that it answers go on to the next kind of question together. Three
-//! statements for thirty callers cost the database half of what ten times three do.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::Store;
@@ -53,7 +49,6 @@ struct Shared<Q, A> {
     called: Notify,
     /// The most questions of one statement.
     most: usize,
-    turns: Option<Turns>,
     /// What a statement takes as a rule, in microseconds.
     usual: AtomicU64,
 }
@@ -73,44 +68,12 @@ enum Driver {
     Listens,
 }
 
-/// Shared by batchers of which one at a time has a statement that is not late. Clones share it.
-#[derive(Clone)]
-pub(super) struct Turns(Arc<Semaphore>);
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
-    }
-}
-
-impl Turns {
-    /// Waits for a turn, first come, first served. Who has waited lets everybody ask who was answered
-    /// by the statement before.
-    async fn take(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(turn) = Arc::clone(&self.0).try_acquire_owned() {
-            return Some(turn);
-        }
-        let turn = Arc::clone(&self.0).acquire_owned().await.ok();
-        tokio::task::yield_now().await;
-        turn
-    }
-}
-
 impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
-    /// Asks at most so many questions at once, whenever there are some.
+    /// Asks at most so many questions at once.
     pub fn new(most: usize) -> Self {
-        Self::with(most, None)
-    }
-
-    /// Asks at most so many questions at once, in turns with others.
-    pub fn in_turns(most: usize, turns: &Turns) -> Self {
-        Self::with(most, Some(turns.clone()))
-    }
-
-    fn with(most: usize, turns: Option<Turns>) -> Self {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), driver: Driver::Absent });
         let (called, usual) = (Notify::new(), AtomicU64::new(0));
-        Self(Arc::new(Shared { queue, called, most, turns, usual }))
+        Self(Arc::new(Shared { queue, called, most, usual }))
     }
 
     /// Asks, and waits for the answer. `statement` runs one statement for all that it gets and
@@ -148,18 +111,9 @@ impl<Q, A> Shared<Q, A> {
         Ok(std::mem::replace(&mut queue.driver, Driver::Busy))
     }
 
-    /// Whether nobody waits; then `otherwise` is what the driver does from now on.
-    fn is_idle(&self, otherwise: Driver) -> bool {
-        let mut queue = self.queue();
-        let is_idle = queue.waiting.is_empty();
-        if is_idle {
-            queue.driver = otherwise;
-        }
-        is_idle
-    }
-
-    /// The next questions, oldest first, without those that nobody waits for any more.
-    fn take(&self) -> Vec<Asked<Q, A>> {
+    /// The next questions, oldest first, without those that nobody waits for any more. Where there
+    /// are none, `otherwise` is what the driver does from now on.
+    fn take(&self, otherwise: Driver) -> Vec<Asked<Q, A>> {
         let mut queue = self.queue();
         let mut taken = Vec::with_capacity(queue.waiting.len().min(self.most));
         while taken.len() < self.most {
@@ -168,11 +122,8 @@ impl<Q, A> Shared<Q, A> {
                 taken.push(asked);
             }
         }
+        queue.driver = if taken.is_empty() { otherwise } else { Driver::Busy };
         taken
-    }
-
-    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        self.turns.as_ref()?.take().await
     }
 
     fn patience(&self) -> Duration {
@@ -202,14 +153,6 @@ impl<Q, A> Drop for Place<Q, A> {
     }
 }
 
-/// The statement that was started last, while it is not late. Then the next may start, of this
-/// batcher or of another in turn.
-struct Newest {
-    started: Instant,
-    late_at: Instant,
-    _turn: Option<OwnedSemaphorePermit>,
-}
-
 /// Runs statements until nobody waits.
 async fn drive<Q, A, S, F>(shared: Arc<Shared<Q, A>>, store: Store, statement: S)
 where
@@ -219,38 +162,27 @@ where
     let place = Place(shared);
     let shared = &*place.0;
     let mut running = FuturesUnordered::new();
-    let mut newest: Option<Newest> = None;
+    // The newest statement: since when it runs and when it is late. None where it is late already.
+    let mut newest: Option<(Instant, Instant)> = None;
     loop {
         // Whoever is about to ask does so first.
         tokio::task::yield_now().await;
         let mut listens = false;
         if newest.is_none() && running.len() < MOST_AT_ONCE {
             let idle = if running.is_empty() { Driver::Absent } else { Driver::Listens };
-            listens = shared.is_idle(idle);
-            if listens && running.is_empty() {
+            let taken = shared.take(idle);
+            if taken.is_empty() && running.is_empty() {
                 return;
             }
+            listens = taken.is_empty();
             if !listens {
-                let turn = tokio::select! {
-                    biased;
-                    Some(started) = running.next() => {
-                        shared.took(Instant::elapsed(&started));
-                        continue;
-                    }
-                    turn = shared.turn() => turn,
-                };
-                let taken = shared.take();
-                if taken.is_empty() {
-                    continue; // all have hung up
-                }
                 let started = Instant::now();
                 running.push(timed(statement(store.clone(), taken), started));
-                let late_at = started + shared.patience();
-                newest = Some(Newest { started, late_at, _turn: turn });
+                newest = Some((started, started + shared.patience()));
             }
         }
-        let ended = match &newest {
-            Some(newest) => timeout_at(newest.late_at, running.next()).await.ok().flatten(),
+        let ended = match newest {
+            Some((_, late_at)) => timeout_at(late_at, running.next()).await.ok().flatten(),
             None if listens => tokio::select! {
                 biased;
                 ended = running.next() => ended,
@@ -262,7 +194,7 @@ where
             shared.took(started.elapsed());
         }
         // What has ended, or is late, makes room; what ended late has done so before.
-        if ended.is_none() || newest.as_ref().is_some_and(|newest| Some(newest.started) == ended) {
+        if ended.is_none() || newest.is_some_and(|(newest, _)| Some(newest) == ended) {
             newest = None;
         }
     }

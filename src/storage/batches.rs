@@ -4,7 +4,7 @@
 
 use std::array::from_fn;
 
-use super::batch::{Batcher, Turns};
+use super::batch::Batcher;
 use super::nonces::UsedNonce;
 use super::{Opening, StoredAccessKey};
 use crate::domain::{AccountId, Facts, Instance};
@@ -29,13 +29,11 @@ pub(super) struct Batches {
 
 impl Default for Batches {
     fn default() -> Self {
-        let turns = Turns::default();
         Self {
-            facts: from_fn(|_| Batcher::in_turns(MOST_READ, &turns)),
-            instances: from_fn(|_| Batcher::in_turns(MOST_READ, &turns)),
-            access_keys: Batcher::in_turns(MOST_READ, &turns),
-            nonces: from_fn(|_| Batcher::in_turns(MOST_WRITTEN, &turns)),
-            // These wait for the disk: reads go on beside them.
+            facts: from_fn(|_| Batcher::new(MOST_READ)),
+            instances: from_fn(|_| Batcher::new(MOST_READ)),
+            access_keys: Batcher::new(MOST_READ),
+            nonces: from_fn(|_| Batcher::new(MOST_WRITTEN)),
             openings: Batcher::new(MOST_WRITTEN),
         }
     }

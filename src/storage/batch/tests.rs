@@ -95,66 +95,6 @@ async fn a_late_statement_does_not_hold_up_the_next_ones() {
 }
 
 #[tokio::test]
-async fn who_waits_for_another_batchers_turn_gathers() {
-    let (turns, store) = (Turns::default(), store());
-    let batchers = [Doubler::in_turns(64, &turns), Doubler::in_turns(64, &turns)];
-    let (gate, sizes) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
-    let ask = |which: usize, question| {
-        let (gate, sizes) = (Arc::clone(&gate), Arc::clone(&sizes));
-        batchers[which].ask(question, &store, move |_, asked| {
-            sizes.lock().unwrap().push((which, asked.len()));
-            let gate = Arc::clone(&gate);
-            async move {
-                if which == 0 {
-                    gate.notified().await;
-                }
-                double(asked);
-            }
-        })
-    };
-    // The answer to the first leads to another question, which is in the same statement.
-    let first = async {
-        ask(0, 1).await.unwrap();
-        ask(1, 2).await.unwrap()
-    };
-    let others = async {
-        tokio::task::yield_now().await;
-        let gathering = join_all((3..6).map(|question| ask(1, question)));
-        let opening = async {
-            tokio::task::yield_now().await;
-            gate.notify_one();
-        };
-        tokio::join!(gathering, opening).0
-    };
-    let (first, others) = tokio::join!(first, others);
-    assert_eq!((first, others.into_iter().map(Result::unwrap).sum::<usize>()), (4, 24));
-    assert_eq!(*sizes.lock().unwrap(), [(0, 1), (1, 4)]);
-}
-
-#[tokio::test]
-async fn a_late_statement_gives_its_turn_up() {
-    let (turns, store) = (Turns::default(), store());
-    let (late, other) = (Doubler::in_turns(64, &turns), Doubler::in_turns(64, &turns));
-    let gate = Arc::new(Notify::new());
-    let opened = Arc::clone(&gate);
-    let late = late.ask(1, &store, move |_, asked| {
-        let gate = Arc::clone(&opened);
-        async move {
-            gate.notified().await;
-            double(asked);
-        }
-    });
-    let other = async {
-        tokio::task::yield_now().await;
-        let answer = other.ask(2, &store, async |_, asked| double(asked)).await;
-        gate.notify_one(); // nobody else would
-        answer
-    };
-    let (late, other) = tokio::join!(late, other);
-    assert_eq!((late.unwrap(), other.unwrap()), (2, 4));
-}
-
-#[tokio::test]
 async fn who_hangs_up_before_his_turn_is_not_asked_for() {
     let noted = Noted::new();
     // It is dropped after it has enqueued, and before the driver has run.
