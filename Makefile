@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test clients lint fmt bench bench-growth bench-growth-10m bench-check rust
+.PHONY: help run test clients lint fmt bench bench-growth bench-growth-10m bench-check bench-profile rust
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,10 @@ bench-growth-10m: rust ## And at 10,000,000 accounts: slow, 6 GB
 bench-check: rust ## Fails when a Describe costs more CPU time than it may; a minute after the build
 	@.ci/install-postgresql
 	cargo bench --locked -- check
+
+bench-profile: rust ## Where the time of a call goes, by perf; as root
+	@.ci/install-postgresql
+	cargo bench --locked --profile profiling -- profile $(ARGS)
 
 rust:
 	@. .ci/lib.sh; need_command cargo 'Install Rust 1.95 or newer with rustup.'; \

@@ -10,6 +10,7 @@ mod full;
 mod growth;
 mod load;
 mod meters;
+mod profile;
 mod report;
 mod rounds;
 mod servers;
@@ -70,6 +71,8 @@ enum Verb {
     },
     /// Fails when the CPU time per call has risen above a bound.
     Check,
+    /// Shows what the time of a call is spent for, as the system's profiler sees it.
+    Profile,
     /// Checks the parts of the bench that need no database.
     Selftest,
     #[command(hide = true)]
@@ -128,6 +131,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Verb::ServeTextbook(textbook)) => serve_textbook(textbook)?,
         Some(Verb::Selftest) => selftest(),
         Some(Verb::Check) => return grouped(|| check::run(&cli.run)),
+        Some(Verb::Profile) => grouped(|| profile::run(&cli.run))?,
         Some(Verb::Growth { accounts_10m }) => grouped(|| growth::run(&cli.run, accounts_10m))?,
         None => grouped(|| full::run(&cli.run))?,
     }
