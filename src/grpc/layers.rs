@@ -96,6 +96,7 @@ where
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
             let until = arrived + deadline;
+            let answer = pin!(answer);
             // Whoever is late is dropped; what it was writing goes on in a task of its own.
             let response = match within(answer, until).await {
                 Some(Ok(Ok(response))) => response,
@@ -120,8 +121,8 @@ where
 
 /// What the handler answers until an instant. Tonic has a timer of its own around this one, would
 /// answer CANCELLED, and asks here before it does: so the time counts, not whose timer woke us.
-async fn within<T>(answer: impl Future<Output = T>, until: Instant) -> Option<T> {
-    let (mut answer, mut timer) = (pin!(answer), pin!(tokio::time::sleep_until(until.into())));
+async fn within<T>(mut answer: Pin<&mut impl Future<Output = T>>, until: Instant) -> Option<T> {
+    let mut timer = pin!(tokio::time::sleep_until(until.into()));
     poll_fn(|context| match answer.as_mut().poll(context) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
         Poll::Pending if Instant::now() >= until => Poll::Ready(None),

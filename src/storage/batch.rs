@@ -177,7 +177,9 @@ where
             listens = taken.is_empty();
             if !listens {
                 let started = Instant::now();
-                running.push(timed(statement(store.clone(), taken), started));
+                // Boxed, because it is moved.
+                let statement = Box::pin(statement(store.clone(), taken));
+                running.push(timed(statement, started));
                 newest = Some((started, started + shared.patience()));
             }
         }

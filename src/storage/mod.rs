@@ -156,7 +156,8 @@ impl Store {
         F: Future<Output = Result<T, sqlx::Error>> + Send,
     {
         let store = self.clone();
-        let task = self.writes.spawn(async move {
+        // Boxed: a task is copied as often as its state changes.
+        let task = self.writes.spawn(Box::pin(async move {
             let _permit = store.writer().await?;
             let mut attempt = 1;
             loop {
@@ -168,7 +169,7 @@ impl Store {
                 }
                 attempt += 1;
             }
-        });
+        }));
         task.await.map_err(Error::internal)?
     }
 

@@ -50,7 +50,8 @@ impl Kept {
         let last = self.idle().pop().filter(|idle| idle.unused_since.elapsed() < IDLE_UNTIL_ASKED);
         let (connection, taken_at) = match last {
             Some(idle) => (idle.connection, idle.taken_at),
-            None => (self.pool.acquire().await?, Instant::now()),
+            // Boxed: every future that takes a connection would have room for this rare one.
+            None => (Box::pin(self.pool.acquire()).await?, Instant::now()),
         };
         Ok(Warm { connection, taken_at, kept: self.clone() })
     }
