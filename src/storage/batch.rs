@@ -111,6 +111,18 @@ impl<Q, A> Shared<Q, A> {
         Ok(std::mem::replace(&mut queue.driver, Driver::Busy))
     }
 
+    /// Lets everybody ask who is about to; and again, for as long as that brings more.
+    async fn gather(&self) {
+        let mut waiting = self.queue().waiting.len();
+        loop {
+            tokio::task::yield_now().await;
+            let before = std::mem::replace(&mut waiting, self.queue().waiting.len());
+            if waiting <= before || waiting >= self.most {
+                return;
+            }
+        }
+    }
+
     /// The next questions, oldest first, without those that nobody waits for any more. Where there
     /// are none, `otherwise` is what the driver does from now on.
     fn take(&self, otherwise: Driver) -> Vec<Asked<Q, A>> {
@@ -165,8 +177,7 @@ where
     // The newest statement: since when it runs and when it is late. None where it is late already.
     let mut newest: Option<(Instant, Instant)> = None;
     loop {
-        // Whoever is about to ask does so first.
-        tokio::task::yield_now().await;
+        shared.gather().await;
         let mut listens = false;
         if newest.is_none() && running.len() < MOST_AT_ONCE {
             let idle = if running.is_empty() { Driver::Absent } else { Driver::Listens };
