@@ -6,14 +6,15 @@ mod open;
 
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use cdn_activation::proto::cdn::v1 as cdn;
 use cdn_activation::proto::cdn::v1::cdn_service_server::{CdnService, CdnServiceServer};
 use cdn_activation::proto::dcdn::v1 as dcdn;
 use cdn_activation::proto::dcdn::v1::dcdn_service_server::{DcdnService, DcdnServiceServer};
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, PgPool};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
@@ -28,8 +29,8 @@ const OPEN_CONNECTIONS: u32 = 16;
 pub struct Settings {
     /// The database.
     pub database_url: String,
-    /// The statement of Describe; `$1` is an array of account ids, `$2` the product.
-    pub describe_sql: &'static str,
+    /// The statement of Describe; `$1` is the account id, `$2` the product.
+    pub describe_sql: String,
     /// The token that callers send.
     pub service_token: String,
 }
@@ -41,7 +42,7 @@ pub fn serve(address: SocketAddr, settings: &Settings) -> anyhow::Result<()> {
         let service = Textbook {
             describing: pool(DESCRIBE_CONNECTIONS, database.clone()).await?,
             opening: pool(OPEN_CONNECTIONS, database).await?,
-            describe_sql: settings.describe_sql,
+            describe_sql: Arc::from(settings.describe_sql.as_str()),
             authorization: format!("Bearer {}", settings.service_token),
         };
         Ok(server
@@ -70,7 +71,7 @@ async fn pool(connections: u32, database: PgConnectOptions) -> Result<PgPool, sq
 struct Textbook {
     describing: PgPool,
     opening: PgPool,
-    describe_sql: &'static str,
+    describe_sql: Arc<str>,
     authorization: String,
 }
 
@@ -100,8 +101,8 @@ impl DcdnService for Textbook {
         request: Request<dcdn::DescribeDcdnServiceRequest>,
     ) -> Result<Response<dcdn::DescribeDcdnServiceResponse>, Status> {
         let account_id = self.account_id(request.metadata())?;
-        let rows = sqlx::query_as(self.describe_sql)
-            .bind([account_id])
+        let rows = sqlx::query_as(AssertSqlSafe(Arc::clone(&self.describe_sql)))
+            .bind(account_id)
             .bind("dcdn")
             .fetch_all(&self.describing)
             .await

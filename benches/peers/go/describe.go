@@ -25,7 +25,7 @@ func (s *server) describe(ctx context.Context) (*describeResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.describing.Query(ctx, s.describeStatement, []int64{accountID}, "dcdn")
+	found, err := s.describing.Query(ctx, s.describeStatement, accountID, "dcdn")
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ async function main() {
   server.addService(definition['activation.dcdn.v1.DcdnService'], {
     DescribeDcdnService: answering(async (id) => {
       // Named: prepared once per connection.
-      const { rows } = await describing.query({ name: 'describe', text: DESCRIBE_SQL, values: [[id], 'dcdn'] });
+      const { rows } = await describing.query({ name: 'describe', text: DESCRIBE_SQL, values: [id, 'dcdn'] });
       return describe(rows);
     }),
   });
