@@ -25,7 +25,7 @@ const FURTHEST: i64 = 8192;
 /// Events that are read at once.
 const BATCH: usize = 512;
 /// For so long after the last follower the ring is kept up to date: those who come back find in it
-/// what they have missed. Then reading every event again, for nobody, would cost a third of an opening.
+/// what they have missed. Later every event would be read again, and kept, for nobody.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
 impl Feed {
