@@ -64,6 +64,20 @@ async fn who_asks_at_the_same_time_shares_a_statement_and_gets_his_own_answer() 
 }
 
 #[tokio::test]
+async fn a_statement_waits_for_as_long_as_each_turn_of_the_runtime_brings_more() {
+    let noted = Noted::new();
+    let ask_after = async |turns| {
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        noted.ask(turns).await.unwrap()
+    };
+    // One comes with each turn; then nobody for two turns, and one more.
+    let all = join_all([0, 1, 2, 3, 4, 7].map(ask_after)).await;
+    assert_eq!((all, noted.sizes()), (vec![0, 2, 4, 6, 8, 14], vec![5, 1]));
+}
+
+#[tokio::test]
 async fn a_late_statement_does_not_hold_up_the_next_ones() {
     let (batcher, store) = (Doubler::new(64), store());
     let (gate, sizes) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
