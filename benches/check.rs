@@ -13,7 +13,7 @@ const ACCOUNTS: u64 = 10_000;
 /// How often each row is measured.
 const ROUNDS: usize = 7;
 /// CPU time per call of the service alone must not be more than so many times the echo's. Medians of
-/// 1.05 to 1.2 were measured, idle and busy; a statement for each call on a shared runtime had 6.
+/// 0.9 to 1.2 were measured, idle and busy; a statement for each call on a shared runtime had 6.
 const SERVICE_BOUND: f64 = 1.6;
 /// The same of service and PostgreSQL together: 2.0 to 2.5 were measured, and 20 before.
 const TOTAL_BOUND: f64 = 3.6;
