@@ -159,6 +159,7 @@ fn serve_textbook(textbook: Textbook) -> anyhow::Result<()> {
 fn selftest() {
     load::selftest();
     meters::cpu::selftest();
+    profile::selftest();
     rounds::measured::selftest();
     statements::selftest();
     subjects::pgbench::selftest();

@@ -146,6 +146,18 @@ impl Seen {
     }
 }
 
+/// What must hold; run before every measurement.
+pub fn selftest() {
+    let read = |line| Seen::read(line).expect("a line of a report");
+    let seen = read(" 2.07%  |core-0   |[.] __memmove_avx_unaligned_erms   |-      -");
+    assert_eq!((seen.program.as_str(), seen.part()), ("core-0", "memory"));
+    assert_eq!(read("1%|core-0|[.] <tower::A<h2::B> as core::C>::call|-").part(), "gRPC");
+    assert_eq!(read("1%|core-0|[.] core::ptr::drop_in_place<h2::B>|-").part(), "HTTP");
+    assert_eq!(read("1%|core-0|[k] tcp_ack|-").part(), "kernel");
+    assert_eq!(read("23.07%| 0.22%|[.] _bt_first|-").symbol, "_bt_first");
+    assert!(Seen::read("# Samples: 3K").is_none());
+}
+
 fn sum<'a>(seen: impl IntoIterator<Item = &'a Seen>, counts: impl Fn(&Seen) -> bool) -> f64 {
     seen.into_iter().filter(|seen| counts(seen)).map(|seen| seen.share).sum()
 }

@@ -80,7 +80,7 @@ fn fill_random(bytes: &mut [u8]) -> Result<(), Error> {
 }
 
 /// The key that seals secrets at rest, and from which the keys of tokens are derived. Clones share
-/// it: it is a kilobyte, and wiped when it goes.
+/// it: a copy would have to be wiped, each time that one goes.
 #[derive(Clone)]
 pub struct SealingKey(Arc<Sealing>);
 

@@ -106,8 +106,8 @@ where
                     status::of(&Error::DeadlineExceeded, &request_id, None).into_http()
                 }
             };
-            let response = complete(response, &request_id);
-            Ok(match grpc_code(&response) {
+            let (response, code) = complete(response, &request_id);
+            Ok(match code {
                 Code::Ok if is_stream => response
                     .map(|body| Body::new(HeldStream::new(body, until.into(), call, request_id))),
                 code => {
@@ -163,16 +163,14 @@ fn answer_to_a_panic(cause: &(dyn Any + Send)) -> Response<Body> {
     Status::new(Code::Internal, "").into_http()
 }
 
-fn grpc_code(response: &Response<Body>) -> Code {
-    Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
-}
-
 /// Gives an error that tonic or a panic made (no such method, a message too large or malformed) the
-/// details that every error of ours carries.
-fn complete(response: Response<Body>, request_id: &RequestId) -> Response<Body> {
-    let Some(made) = Status::from_header_map(response.headers()) else { return response };
+/// details that every error of ours carries. And the code that the answer begins with.
+fn complete(response: Response<Body>, request_id: &RequestId) -> (Response<Body>, Code) {
+    let Some(made) = Status::from_header_map(response.headers()) else {
+        return (response, Code::Ok);
+    };
     if made.code() == Code::Ok || !made.details().is_empty() {
-        return response;
+        return (response, made.code());
     }
     let error = match made.code() {
         Code::Unimplemented => Error::ActionNotFound,
@@ -188,7 +186,9 @@ fn complete(response: Response<Body>, request_id: &RequestId) -> Response<Body> 
     if error.is_our_fault() {
         tracing::error!(%request_id, code = ?made.code(), message = made.message(), "failed outside a handler");
     }
-    status::of(&error, request_id, None).into_http()
+    let completed = status::of(&error, request_id, None);
+    let code = completed.code();
+    (completed.into_http(), code)
 }
 
 #[cfg(test)]

@@ -49,8 +49,8 @@ impl Store {
                 ("idle_in_transaction_session_timeout", "10s"),
                 ("default_transaction_isolation", "read committed"),
                 // A statement is prepared for any number of accounts. Planning it anew for each set,
-                // which is what the server does as long as the sets are small, costs three times what
-                // running it does.
+                // which is what the server does as long as the sets are small, costs twice what running
+                // it does.
                 ("plan_cache_mode", "force_generic_plan"),
             ])
             .disable_statement_logging();
