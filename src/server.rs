@@ -29,6 +29,9 @@ use crate::runtime::{Connections, Core, hand_out};
 use crate::storage::{self, Store};
 use crate::workers;
 
+/// How long after the service is ready the background begins.
+const BACKGROUND_WAIT: Duration = Duration::from_millis(100);
+
 /// Everything that a deployment decides.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -180,8 +183,12 @@ impl Server {
             tokio::spawn(hand_out(listeners.ops, vec![to_ops], shutdown.clone())),
             tokio::spawn(serve_ops(ops, readiness.clone(), metrics, shutdown.clone())),
             tokio::spawn(readiness.clone().follow(store.clone(), shutdown.clone())),
-            tokio::spawn(feed.run()),
-            tokio::spawn(work(settings.clone(), store.clone(), shutdown.clone())),
+            tokio::spawn(after_the_start(readiness.clone(), shutdown.clone(), feed.run())),
+            tokio::spawn(after_the_start(
+                readiness.clone(),
+                shutdown.clone(),
+                work(settings.clone(), store.clone(), shutdown.clone()),
+            )),
         ];
         tokio::pin!(stop);
         let stopped_before_ready = tokio::select! {
@@ -204,6 +211,23 @@ impl Server {
         }
         store.close().await;
         Ok(())
+    }
+}
+
+/// Does what no first request needs, a little after the service is ready: a connection costs
+/// PostgreSQL more than anything else of a start does.
+async fn after_the_start(
+    readiness: Readiness,
+    shutdown: CancellationToken,
+    work: impl Future<Output = ()>,
+) {
+    let started = async {
+        readiness.first_ready().await;
+        tokio::time::sleep(BACKGROUND_WAIT).await;
+    };
+    tokio::select! {
+        () = started => work.await,
+        () = shutdown.cancelled() => {}
     }
 }
 
