@@ -12,7 +12,8 @@ use crate::load::accounts::{FIRST, KEY_EVERY};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// Every account may open everything and has opened DCDN.
+/// Every account may open everything and has opened DCDN; one in ten has a lock, one in twenty a change
+/// that is pending as well.
 const LOAD: [(&str, &str); 4] = [
     (
         "accounts",
@@ -25,7 +26,7 @@ const LOAD: [(&str, &str); 4] = [
         "instances",
         "INSERT INTO instances
         SELECT id, 'dcdn', 'FP-a' || id, 'PayByTraffic', 'websockettraffic', '2020-01-01',
-            gen_random_uuid(), '2020-01-01'
+            gen_random_uuid(), '2020-01-01', (id - {first}) % 10 = 0
         FROM generate_series({first}, {last}) AS ids (id)",
     ),
     (

@@ -101,16 +101,14 @@ impl DcdnService for Textbook {
         request: Request<dcdn::DescribeDcdnServiceRequest>,
     ) -> Result<Response<dcdn::DescribeDcdnServiceResponse>, Status> {
         let account_id = self.account_id(request.metadata())?;
-        let rows = sqlx::query_as(AssertSqlSafe(Arc::clone(&self.describe_sql)))
+        let row = sqlx::query_as(AssertSqlSafe(Arc::clone(&self.describe_sql)))
             .bind(account_id)
             .bind("dcdn")
-            .fetch_all(&self.describing)
+            .fetch_optional(&self.describing)
             .await
             .map_err(database)?;
-        let Some(reply) = describe::reply(&rows, now()) else {
-            return Err(Status::not_found("DCDN has not been opened"));
-        };
-        Ok(Response::new(reply))
+        let row = row.ok_or_else(|| Status::not_found("DCDN has not been opened"))?;
+        Ok(Response::new(describe::reply(row, now())))
     }
 
     async fn open_dcdn_service(

@@ -61,6 +61,14 @@ const SCHEDULE_CHANGE: &str = with_event_and_record!(
         ON CONFLICT (account_id, product, kind)
             WHERE cancelled_at IS NULL AND in_force_event_at IS NULL DO NOTHING
         RETURNING account_id
+    ), marked AS (
+        UPDATE instances
+        SET has_history = true
+        FROM done
+        WHERE instances.account_id = $1
+            AND instances.account_id = done.account_id
+            AND instances.product = $14
+            AND NOT instances.has_history
     )"
 );
 

@@ -48,6 +48,14 @@ const LOCK: &str = with_event_and_record!(
         WHERE account_id = $1 AND product = $12
         ON CONFLICT (account_id, product, reason) WHERE lifted_at IS NULL DO NOTHING
         RETURNING account_id
+    ), marked AS (
+        UPDATE instances
+        SET has_history = true
+        FROM done
+        WHERE instances.account_id = $1
+            AND instances.account_id = done.account_id
+            AND instances.product = $12
+            AND NOT instances.has_history
     )"
 );
 

@@ -30,13 +30,13 @@ pub(super) const OPEN_INSTANCES: &str = "
     ), done AS (
         INSERT INTO instances (
             account_id, product, instance_id, internet_charge_type, websocket_charge_type,
-            opening_time, order_id, event_time)
+            opening_time, order_id, event_time, has_history)
         SELECT asked.account_id, product, instance_id, internet, websocket, opening_time, order_id,
-            event_time
+            event_time, false
         FROM asked
         JOIN account ON account.account_id = asked.account_id AND account.version = asked.version
         ORDER BY asked.account_id, product
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (account_id, product) DO NOTHING
         RETURNING order_id
     ), ordered AS (
         INSERT INTO orders (

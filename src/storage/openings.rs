@@ -38,9 +38,8 @@ pub struct Opening {
 }
 
 // The account row is shared, not updated: openings of one account do not wait for each other, and a
-// change of the account that commits first is seen. The conflict names no constraint: CDN's instance
-// id is the account's, so that a simultaneous opening can meet either of the two, and the one that
-// is not named would be an error.
+// change of the account that commits first is seen. Of simultaneous openings one writes, and
+// `instances_one_per_product` holds back the others.
 macro_rules! open_instance {
     ($intent:literal, $allowed:literal, $settled:literal) => {
         with_event!(concat!(
@@ -54,12 +53,12 @@ macro_rules! open_instance {
             "done AS (
                 INSERT INTO instances (
                     account_id, product, instance_id, internet_charge_type, websocket_charge_type,
-                    opening_time, order_id, event_time)
-                SELECT account_id, $8, $9, $10, $11, $12, $13, $4
+                    opening_time, order_id, event_time, has_history)
+                SELECT account_id, $8, $9, $10, $11, $12, $13, $4, false
                 FROM ",
             $allowed,
             "
-                ON CONFLICT DO NOTHING
+                ON CONFLICT (account_id, product) DO NOTHING
                 RETURNING account_id
             ), ordered AS (
                 INSERT INTO orders (

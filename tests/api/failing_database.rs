@@ -21,7 +21,7 @@ const WRITES_A_CHANGE: &str = "INSERT INTO charge_type_changes";
 const SETTLES_A_CHANGE: &str = "SET in_force_event_at";
 const USES_A_NONCE: &str = "INSERT INTO nonces_";
 const READS_A_KEY: &str = "FROM access_keys";
-const READS_FACTS: &str = "FROM accounts a";
+const READS_FACTS: &str = "LEFT JOIN instances";
 
 /// A service that reaches its database through a proxy, and the database itself.
 async fn behind_a_proxy() -> (Api, Proxy, Database) {

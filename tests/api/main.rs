@@ -26,6 +26,7 @@ mod grpc_errors;
 mod grpc_health;
 mod grpc_panics;
 mod grpc_reflection;
+mod histories;
 mod modify_cdn_service;
 mod modify_races;
 mod open_cdn_service;

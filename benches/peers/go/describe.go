@@ -1,23 +1,53 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"sort"
 	"time"
 
 	"github.com/golang/protobuf/ptypes/timestamp"
+	"github.com/jackc/pgx/v4"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
-// describeRow is a row of the statement: an instance, a change or a lock, as `row` says.
-type describeRow struct {
-	row, text1, text2 string
-	text3             *string
-	id                [16]byte
-	time1             time.Time
-	time2             *time.Time
+// instance is the row of the statement, with what a reply needs of it.
+type instance struct {
+	instanceID          string
+	internetChargeType  string
+	websocketChargeType *string
+	openingTime         time.Time
+	changes             []change
+	locks               []lock
+}
+
+// entry is what changes and locks have in common: an id, and when one was submitted or set.
+type entry struct {
+	id string
+	at time.Time
+}
+
+type change struct {
+	entry
+	kind, chargeType string
+	effectiveTime    time.Time
+}
+
+type lock struct {
+	entry
+	reason string
+}
+
+// UnmarshalJSON reads the beginning of the array that a change is, and leaves the rest: a reply needs nothing of it.
+func (c *change) UnmarshalJSON(data []byte) error {
+	return json.Unmarshal(data, &[...]interface{}{&c.id, &c.kind, &c.chargeType, &c.at, &c.effectiveTime})
+}
+
+// UnmarshalJSON does the same for a lock.
+func (l *lock) UnmarshalJSON(data []byte) error {
+	return json.Unmarshal(data, &[...]interface{}{&l.id, &l.reason, nil, &l.at})
 }
 
 func (s *server) describe(ctx context.Context) (*describeResponse, error) {
@@ -25,105 +55,85 @@ func (s *server) describe(ctx context.Context) (*describeResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.describing.Query(ctx, s.describeStatement, accountID, "dcdn")
+	var i instance
+	// In the order of the statement; nil where the reply needs nothing of a column.
+	err = s.describing.QueryRow(ctx, s.describeStatement, accountID, "dcdn").Scan(nil, &i.instanceID,
+		&i.internetChargeType, &i.websocketChargeType, &i.openingTime, nil, nil, &i.changes, &i.locks)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, status.Error(codes.NotFound, "DCDN has not been opened")
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer found.Close()
-	var rows []describeRow
-	for found.Next() {
-		var r describeRow
-		// In the order of the statement; nil where the reply needs nothing of a column.
-		err := found.Scan(&r.row, nil, nil, &r.id, &r.text1, &r.text2, &r.text3, &r.time1, &r.time2, nil, nil)
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, r)
-	}
-	if err := found.Err(); err != nil {
-		return nil, err
-	}
-	return reply(rows, time.Now())
+	return i.reply(time.Now()), nil
 }
 
-// reply says what the rows mean at an instant.
-func reply(rows []describeRow, now time.Time) (*describeResponse, error) {
-	var instance *describeRow
-	var internet, websocket, locks []*describeRow
-	for i := range rows {
-		switch row := &rows[i]; {
-		case row.row == "instance":
-			instance = row
-		case row.row == "lock":
-			locks = append(locks, row)
-		case row.text1 == "internet":
-			internet = append(internet, row)
-		default:
-			websocket = append(websocket, row)
-		}
+// reply says what the row means at an instant.
+func (i *instance) reply(now time.Time) *describeResponse {
+	sort.Slice(i.locks, func(a, b int) bool { return i.locks[b].after(&i.locks[a].entry) })
+	reasons := make([]*lockReason, len(i.locks))
+	for n, lock := range i.locks {
+		reasons[n] = &lockReason{LockReason: lock.reason}
 	}
-	if instance == nil {
-		return nil, status.Error(codes.NotFound, "DCDN has not been opened")
-	}
-	sort.Slice(locks, func(i, j int) bool { return locks[j].after(locks[i]) })
-	reasons := make([]*lockReason, len(locks))
-	for i, lock := range locks {
-		reasons[i] = &lockReason{LockReason: lock.text1}
-	}
+	current, changing := i.charged("internet", i.internetChargeType, now)
 	says := &describeResponse{
 		RequestID:          requestID(),
-		InstanceID:         instance.text1,
-		InternetChargeType: internetNumbers[inForce(instance.text2, internet, now)],
-		OpeningTime:        wireTime(instance.time1),
+		InstanceID:         i.instanceID,
+		InternetChargeType: internetNumbers[current],
+		OpeningTime:        wireTime(i.openingTime),
 		OperationLocks:     &operationLocks{LockReason: reasons},
 	}
-	if changing := submittedLast(internet); changing != nil {
-		says.ChangingChargeType = number(internetNumbers, changing.text2)
-		says.ChangingAffectTime = wireTime(*changing.time2)
+	if changing != nil {
+		says.ChangingChargeType = number(internetNumbers, changing.chargeType)
+		says.ChangingAffectTime = wireTime(changing.effectiveTime)
 	}
-	if instance.text3 != nil {
-		says.WebsocketType = number(websocketNumbers, inForce(*instance.text3, websocket, now))
-		if changing := submittedLast(websocket); changing != nil {
-			says.WebsocketChangingType = number(websocketNumbers, changing.text2)
-			says.WebsocketChangingTime = wireTime(*changing.time2)
+	if i.websocketChargeType != nil {
+		current, changing := i.charged("websocket", *i.websocketChargeType, now)
+		says.WebsocketType = number(websocketNumbers, current)
+		if changing != nil {
+			says.WebsocketChangingType = number(websocketNumbers, changing.chargeType)
+			says.WebsocketChangingTime = wireTime(changing.effectiveTime)
 		}
 	}
-	return says, nil
+	return says
 }
 
-// inForce returns the charge type of the last change that has taken effect, or that of the opening.
-func inForce(opening string, changes []*describeRow, now time.Time) string {
-	var last *describeRow
-	for _, change := range changes {
-		if change.time2.After(now) {
+// charged returns the charge type of the last change of a kind that has taken effect, or that of the opening; and the
+// change submitted last.
+func (i *instance) charged(kind, opening string, now time.Time) (current string, changing *change) {
+	var inForce *change
+	for n := range i.changes {
+		c := &i.changes[n]
+		if c.kind != kind {
 			continue
 		}
-		if last == nil || change.time2.After(*last.time2) || change.time2.Equal(*last.time2) && change.after(last) {
-			last = change
+		if changing == nil || c.after(&changing.entry) {
+			changing = c
+		}
+		if !c.effectiveTime.After(now) && (inForce == nil || c.inForceAfter(inForce)) {
+			inForce = c
 		}
 	}
-	if last == nil {
-		return opening
+	if inForce != nil {
+		return inForce.chargeType, changing
 	}
-	return last.text2
+	return opening, changing
 }
 
-func submittedLast(changes []*describeRow) *describeRow {
-	var last *describeRow
-	for _, change := range changes {
-		if last == nil || change.after(last) {
-			last = change
-		}
+// inForceAfter tells whether a change takes effect after another; of two at the same time, the one submitted later.
+func (c *change) inForceAfter(other *change) bool {
+	if c.effectiveTime.Equal(other.effectiveTime) {
+		return c.after(&other.entry)
 	}
-	return last
+	return c.effectiveTime.After(other.effectiveTime)
 }
 
 // after tells whether a change was submitted, or a lock was set, after another.
-func (r *describeRow) after(other *describeRow) bool {
-	if r.time1.Equal(other.time1) {
-		return bytes.Compare(r.id[:], other.id[:]) > 0
+func (e *entry) after(other *entry) bool {
+	if e.at.Equal(other.at) {
+		return e.id > other.id
 	}
-	return r.time1.After(other.time1)
+	return e.at.After(other.at)
 }
 
 func number(numbers map[string]int32, name string) *int32 {

@@ -4,7 +4,7 @@
 
 const pg = require('pg');
 
-// '2021-02-03 04:05:06.789+00', as a session in UTC writes it.
+// '2021-02-03 04:05:06.789+00', as a session in UTC writes it; in JSON, '2021-02-03T04:05:06.789+00:00'.
 function microseconds(text) {
   const part = (from, to) => Number(text.slice(from, to));
   const day = [part(0, 4), part(5, 7) - 1, part(8, 10)];
@@ -23,4 +23,4 @@ async function createPool(connectionString, connections) {
   return pool;
 }
 
-module.exports = { createPool };
+module.exports = { createPool, microseconds };

@@ -1,7 +1,8 @@
-// Describe: what the rows of the statement say now. The columns are those of the statement, see ../README.md.
+// Describe: what the row of the statement says now. Its columns are those of the statement, see ../README.md.
 'use strict';
 
 const { status } = require('@grpc/grpc-js');
+const { microseconds } = require('./database');
 const { Refused } = require('./refused');
 
 // The numbers of the enums by the spelling in storage.
@@ -18,48 +19,58 @@ const WEBSOCKET = { websockettraffic: 1, websocketbps: 2 };
 
 // The reply, without the id of the request.
 function describe(rows) {
-  const instance = rows.find((row) => row.fact === 'instance');
-  if (!instance) throw new Refused(status.NOT_FOUND, 'DCDN has not been opened');
+  if (rows.length === 0) throw new Refused(status.NOT_FOUND, 'DCDN has not been opened');
+  const instance = rows[0];
   const now = Date.now() * 1000;
-  const locks = rows.filter((row) => row.fact === 'lock').sort((a, b) => (after(a, b) ? 1 : -1));
-  const changes = (kind) => rows.filter((row) => row.fact === 'change' && row.text_1 === kind);
+  const changes = (instance.changes ?? []).map(change);
+  const locks = (instance.locks ?? []).map(lock).sort((a, b) => (after(a, b) ? 1 : -1));
   const reply = {
-    instance_id: instance.text_1,
-    opening_time: timestamp(instance.time_1),
-    operation_locks: { lock_reason: locks.map((lock) => ({ lock_reason: lock.text_1 })) },
+    instance_id: instance.instance_id,
+    opening_time: timestamp(instance.opening_time),
+    operation_locks: { lock_reason: locks.map(({ reason }) => ({ lock_reason: reason })) },
   };
-  const internet = charged(instance.text_2, changes('internet'), now);
+  const internet = charged('internet', instance.internet_charge_type, changes, now);
   reply.internet_charge_type = INTERNET[internet.current];
   if (internet.changing) {
-    reply.changing_charge_type = INTERNET[internet.changing.text_2];
-    reply.changing_affect_time = timestamp(internet.changing.time_2);
+    reply.changing_charge_type = INTERNET[internet.changing.chargeType];
+    reply.changing_affect_time = timestamp(internet.changing.effectiveTime);
   }
-  if (instance.text_3 !== null) {
-    const websocket = charged(instance.text_3, changes('websocket'), now);
+  if (instance.websocket_charge_type !== null) {
+    const websocket = charged('websocket', instance.websocket_charge_type, changes, now);
     reply.websocket_type = WEBSOCKET[websocket.current];
     if (websocket.changing) {
-      reply.websocket_changing_type = WEBSOCKET[websocket.changing.text_2];
-      reply.websocket_changing_time = timestamp(websocket.changing.time_2);
+      reply.websocket_changing_type = WEBSOCKET[websocket.changing.chargeType];
+      reply.websocket_changing_time = timestamp(websocket.changing.effectiveTime);
     }
   }
   return reply;
 }
 
-// The charge type in force, and the change submitted last.
-function charged(opening, changes, now) {
+// A change and a lock, of the beginnings of their arrays; `at` is when it was submitted, or locked.
+function change([id, kind, chargeType, submittedAt, effectiveTime]) {
+  return { id, kind, chargeType, at: microseconds(submittedAt), effectiveTime: microseconds(effectiveTime) };
+}
+
+function lock([id, reason, , lockedAt]) {
+  return { id, reason, at: microseconds(lockedAt) };
+}
+
+// The charge type of a kind in force, and the change submitted last.
+function charged(kind, opening, changes, now) {
   let inForce, changing;
   for (const change of changes) {
+    if (change.kind !== kind) continue;
     if (!changing || after(change, changing)) changing = change;
-    if (change.time_2 > now) continue;
-    const later = !inForce || change.time_2 > inForce.time_2;
-    if (later || (change.time_2 === inForce.time_2 && after(change, inForce))) inForce = change;
+    if (change.effectiveTime > now) continue;
+    const later = !inForce || change.effectiveTime > inForce.effectiveTime;
+    if (later || (change.effectiveTime === inForce.effectiveTime && after(change, inForce))) inForce = change;
   }
-  return { current: inForce ? inForce.text_2 : opening, changing };
+  return { current: inForce ? inForce.chargeType : opening, changing };
 }
 
 // Whether `a` was submitted, or locked, after `b`.
 function after(a, b) {
-  return a.time_1 === b.time_1 ? a.id > b.id : a.time_1 > b.time_1;
+  return a.at === b.at ? a.id > b.id : a.at > b.at;
 }
 
 function timestamp(microseconds) {

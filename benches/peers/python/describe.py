@@ -1,6 +1,8 @@
-"""Describe: what the rows of the statement say now. The columns are those of the statement, see ../README.md."""
+"""Describe: what the row of the statement says now. Its columns are those of the statement, see ../README.md."""
 
+import json
 from datetime import datetime, timezone
+from typing import NamedTuple
 
 from activation.billing.v1 import charge_pb2
 from activation.dcdn.v1 import dcdn_pb2
@@ -23,53 +25,71 @@ INTERNET = numbers(charge_pb2.ChargeType)
 WEBSOCKET = numbers(charge_pb2.WebsocketChargeType)
 
 
-def reply(rows, request_id: str) -> dcdn_pb2.DescribeDcdnServiceResponse:
-    instance, internet, websocket, locks = None, [], [], []
-    for row in rows:
-        match row["fact"], row["text_1"]:
-            case "instance", _:
-                instance = row
-            case "change", "internet":
-                internet.append(row)
-            case "change", _:
-                websocket.append(row)
-            case "lock", _:
-                locks.append(row)
+class Change(NamedTuple):
+    change_id: str
+    charge_type: str
+    submitted_at: datetime
+    effective_time: datetime
+
+
+def reply(instance, request_id: str) -> dcdn_pb2.DescribeDcdnServiceResponse:
     if instance is None:
         raise Refused(StatusCode.NOT_FOUND, "DCDN has not been opened")
     now = datetime.now(timezone.utc)
-    locks.sort(key=lambda lock: (lock["time_1"], lock["id"]))
+    internet, websocket = changes_of(instance["changes"])
     says = dcdn_pb2.DescribeDcdnServiceResponse(
         request_id=request_id,
-        instance_id=instance["text_1"],
-        internet_charge_type=INTERNET[in_force(instance["text_2"], internet, now)],
-        opening_time=timestamp(instance["time_1"]),
+        instance_id=instance["instance_id"],
+        internet_charge_type=INTERNET[in_force(instance["internet_charge_type"], internet, now)],
+        opening_time=timestamp(instance["opening_time"]),
         operation_locks=charge_pb2.OperationLocks(
-            lock_reason=[charge_pb2.LockReason(lock_reason=lock["text_1"]) for lock in locks]
+            lock_reason=[charge_pb2.LockReason(lock_reason=reason) for reason in reasons_of(instance["locks"])]
         ),
     )
     if internet:
         changing = submitted_last(internet)
-        says.changing_charge_type = INTERNET[changing["text_2"]]
-        says.changing_affect_time.CopyFrom(timestamp(changing["time_2"]))
-    if instance["text_3"] is not None:
-        says.websocket_type = WEBSOCKET[in_force(instance["text_3"], websocket, now)]
+        says.changing_charge_type = INTERNET[changing.charge_type]
+        says.changing_affect_time.CopyFrom(timestamp(changing.effective_time))
+    if instance["websocket_charge_type"] is not None:
+        says.websocket_type = WEBSOCKET[in_force(instance["websocket_charge_type"], websocket, now)]
         if websocket:
             changing = submitted_last(websocket)
-            says.websocket_changing_type = WEBSOCKET[changing["text_2"]]
-            says.websocket_changing_time.CopyFrom(timestamp(changing["time_2"]))
+            says.websocket_changing_type = WEBSOCKET[changing.charge_type]
+            says.websocket_changing_time.CopyFrom(timestamp(changing.effective_time))
     return says
 
 
-def in_force(opening: str, changes, now: datetime) -> str:
-    effective = [change for change in changes if change["time_2"] <= now]
+def changes_of(text: str | None) -> tuple[list[Change], list[Change]]:
+    """The changes of either kind in the JSON of a row; a reply needs nothing of the last items of each."""
+    internet, websocket = [], []
+    if text is not None:
+        for change_id, kind, charge_type, submitted_at, effective_time, *_ in json.loads(text):
+            times = datetime.fromisoformat(submitted_at), datetime.fromisoformat(effective_time)
+            (internet if kind == "internet" else websocket).append(Change(change_id, charge_type, *times))
+    return internet, websocket
+
+
+def reasons_of(text: str | None) -> list[str]:
+    """The reasons of the locks in the JSON of a row, of the oldest lock first."""
+    if text is None:
+        return []
+    locks = [
+        (datetime.fromisoformat(locked_at), lock_id, reason)
+        for lock_id, reason, _locked_by, locked_at, *_ in json.loads(text)
+    ]
+    return [reason for _, _, reason in sorted(locks)]
+
+
+def in_force(opening: str, changes: list[Change], now: datetime) -> str:
+    effective = [change for change in changes if change.effective_time <= now]
     if not effective:
         return opening
-    return max(effective, key=lambda change: (change["time_2"], change["time_1"], change["id"]))["text_2"]
+    last = max(effective, key=lambda change: (change.effective_time, change.submitted_at, change.change_id))
+    return last.charge_type
 
 
-def submitted_last(changes):
-    return max(changes, key=lambda change: (change["time_1"], change["id"]))
+def submitted_last(changes: list[Change]) -> Change:
+    return max(changes, key=lambda change: (change.submitted_at, change.change_id))
 
 
 def timestamp(time: datetime) -> Timestamp:

@@ -43,8 +43,8 @@ class Dcdn(dcdn_pb2_grpc.DcdnServiceServicer):
         try:
             account_id = self.callers.account_id(context)
             # asyncpg prepares the statement once per connection.
-            rows = await self.pool.fetch(self.statement, account_id, "dcdn")
-            return describe.reply(rows, request_id())
+            instance = await self.pool.fetchrow(self.statement, account_id, "dcdn")
+            return describe.reply(instance, request_id())
         except Refused as refused:
             await context.abort(refused.code, str(refused))
 

@@ -1,74 +1,98 @@
-//! Describe: what the rows of the statement say at an instant.
+//! Describe: what the row of the statement says at an instant.
 
 use cdn_activation::domain::{Charge, ChargeType, WebsocketChargeType};
 use cdn_activation::proto::billing::v1 as billing;
 use cdn_activation::proto::convert::timestamp;
 use cdn_activation::proto::dcdn::v1::DescribeDcdnServiceResponse;
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use sqlx::FromRow;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::super::request_id;
 
-/// One row of the statement of Describe: an instance, a change or a lock, as `fact` says.
+/// The row of the statement of Describe, of which there is none where nothing is opened.
 #[derive(FromRow)]
 pub(super) struct DescribeRow {
-    fact: String,
+    instance_id: String,
+    internet_charge_type: String,
+    websocket_charge_type: Option<String>,
+    opening_time: DateTime<Utc>,
+    changes: Option<Json<Vec<Change>>>,
+    locks: Option<Json<Vec<Lock>>>,
+}
+
+/// A change: an array in this order. A reply needs nothing of what begins with `_`.
+#[derive(Deserialize)]
+struct Change {
     id: Uuid,
-    text_1: String,
-    text_2: String,
-    text_3: Option<String>,
-    time_1: DateTime<Utc>,
-    time_2: Option<DateTime<Utc>>,
+    kind: String,
+    charge_type: String,
+    submitted_at: DateTime<Utc>,
+    effective_time: DateTime<Utc>,
+    _is_settled: IgnoredAny,
+    _is_cancelled: IgnoredAny,
+    _event_time: IgnoredAny,
+}
+
+/// A lock, likewise.
+#[derive(Deserialize)]
+struct Lock {
+    id: Uuid,
+    reason: String,
+    _locked_by: IgnoredAny,
+    locked_at: DateTime<Utc>,
+    _is_lifted: IgnoredAny,
+    _event_time: IgnoredAny,
 }
 
 /// The charge type of one kind of traffic in force, and the change submitted last.
 struct Charged<'a> {
     current: &'a str,
-    changing: Option<&'a DescribeRow>,
+    changing: Option<&'a Change>,
 }
 
-/// The reply; `None` where there is no instance.
-pub(super) fn reply(
-    rows: &[DescribeRow],
-    now: DateTime<Utc>,
-) -> Option<DescribeDcdnServiceResponse> {
-    let instance = rows.iter().find(|row| row.fact == "instance")?;
-    let mut locks: Vec<_> = rows.iter().filter(|row| row.fact == "lock").collect();
-    locks.sort_by_key(|lock| (lock.time_1, lock.id));
-    let reasons: Vec<_> = locks.iter().map(|lock| lock.text_1.as_str()).collect();
-    let internet = charged(rows, ChargeType::KIND.name(), &instance.text_2, now);
-    let websocket = instance.text_3.as_ref();
+/// The reply.
+pub(super) fn reply(row: DescribeRow, now: DateTime<Utc>) -> DescribeDcdnServiceResponse {
+    let changes = row.changes.unwrap_or_default().0;
+    let mut locks = row.locks.unwrap_or_default().0;
+    locks.sort_by_key(|lock| (lock.locked_at, lock.id));
+    let reasons: Vec<_> = locks.iter().map(|lock| lock.reason.as_str()).collect();
+    let internet = charged(&changes, ChargeType::KIND.name(), &row.internet_charge_type, now);
+    let websocket = row.websocket_charge_type.as_ref();
     let websocket =
-        websocket.map(|opening| charged(rows, WebsocketChargeType::KIND.name(), opening, now));
+        websocket.map(|opening| charged(&changes, WebsocketChargeType::KIND.name(), opening, now));
     let websocket_changing = websocket.as_ref().and_then(|websocket| websocket.changing);
-    Some(DescribeDcdnServiceResponse {
+    DescribeDcdnServiceResponse {
         request_id: request_id(),
-        instance_id: instance.text_1.clone(),
+        instance_id: row.instance_id,
         internet_charge_type: internet_number(internet.current),
-        opening_time: Some(timestamp(instance.time_1)),
-        changing_charge_type: internet.changing.map(|change| internet_number(&change.text_2)),
-        changing_affect_time: internet.changing.and_then(|change| change.time_2).map(timestamp),
+        opening_time: Some(timestamp(row.opening_time)),
+        changing_charge_type: internet.changing.map(|change| internet_number(&change.charge_type)),
+        changing_affect_time: internet.changing.map(|change| timestamp(change.effective_time)),
         operation_locks: Some(billing::OperationLocks::of(&reasons)),
         websocket_type: websocket.as_ref().map(|websocket| websocket_number(websocket.current)),
-        websocket_changing_type: websocket_changing.map(|change| websocket_number(&change.text_2)),
-        websocket_changing_time: websocket_changing.and_then(|change| change.time_2).map(timestamp),
-    })
+        websocket_changing_type: websocket_changing
+            .map(|change| websocket_number(&change.charge_type)),
+        websocket_changing_time: websocket_changing.map(|change| timestamp(change.effective_time)),
+    }
 }
 
 fn charged<'a>(
-    rows: &'a [DescribeRow],
+    changes: &'a [Change],
     kind: &str,
     opening: &'a str,
     now: DateTime<Utc>,
 ) -> Charged<'a> {
-    let changes = || rows.iter().filter(|row| row.fact == "change" && row.text_1 == kind);
+    let changes = || changes.iter().filter(|change| change.kind == kind);
     let in_force = changes()
-        .filter(|change| change.time_2.is_some_and(|effective_time| effective_time <= now))
-        .max_by_key(|change| (change.time_2, change.time_1, change.id));
+        .filter(|change| change.effective_time <= now)
+        .max_by_key(|change| (change.effective_time, change.submitted_at, change.id));
     Charged {
-        current: in_force.map_or(opening, |change| &change.text_2),
-        changing: changes().max_by_key(|change| (change.time_1, change.id)),
+        current: in_force.map_or(opening, |change| &change.charge_type),
+        changing: changes().max_by_key(|change| (change.submitted_at, change.id)),
     }
 }
 

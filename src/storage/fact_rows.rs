@@ -1,0 +1,210 @@
+//! What the statements of `facts.rs` read: one row for an account, and what it means. A row that the
+//! model does not know is a fault of its own account, and of no other that was read with it.
+
+use serde::Deserialize;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, Row};
+use uuid::Uuid;
+
+use super::accounts::AccountRow;
+use super::failure;
+use crate::domain::instance::OperationLock;
+use crate::domain::{
+    AccountId, Change, Charge, ChargeKind, ChargeType, Facts, Instance, Time, Timeline,
+    WebsocketChargeType,
+};
+use crate::error::Error;
+
+/// A row that is about one account.
+pub(super) trait OfAccount {
+    fn account_id(&self) -> i64;
+}
+
+/// An instance with its changes and locks.
+pub(super) struct InstanceRow {
+    account_id: i64,
+    instance_id: String,
+    internet: String,
+    websocket: Option<String>,
+    opening_time: Time,
+    order_id: Uuid,
+    event_time: Time,
+    changes: Vec<ChangeRow>,
+    locks: Vec<LockRow>,
+}
+
+/// An account, with its instance where it has one.
+pub(super) struct FactsRow {
+    account: AccountRow,
+    instance: Option<InstanceRow>,
+}
+
+/// A change as it stands in the JSON of an instance: an array, in this order.
+#[derive(Deserialize)]
+struct ChangeRow {
+    change_id: Uuid,
+    kind: String,
+    charge_type: String,
+    submitted_at: Time,
+    effective_time: Time,
+    settled: bool,
+    cancelled: bool,
+    event_time: Time,
+}
+
+/// A lock, likewise.
+#[derive(Deserialize)]
+struct LockRow {
+    lock_id: Uuid,
+    reason: String,
+    locked_by: String,
+    locked_at: Time,
+    lifted: bool,
+    event_time: Time,
+}
+
+impl OfAccount for InstanceRow {
+    fn account_id(&self) -> i64 {
+        self.account_id
+    }
+}
+
+impl OfAccount for FactsRow {
+    fn account_id(&self) -> i64 {
+        self.account.account_id
+    }
+}
+
+/// By position, here and below: names would be looked up for every column of every row, on the
+/// hottest path there is.
+impl FromRow<'_, PgRow> for InstanceRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Self::at(row, 0)
+    }
+}
+
+impl InstanceRow {
+    /// Whose first column is this one.
+    fn at(row: &PgRow, first: usize) -> Result<Self, sqlx::Error> {
+        let changes: Option<Json<Vec<ChangeRow>>> = row.try_get(first + 7)?;
+        let locks: Option<Json<Vec<LockRow>>> = row.try_get(first + 8)?;
+        Ok(Self {
+            account_id: row.try_get(first)?,
+            instance_id: row.try_get(first + 1)?,
+            internet: row.try_get(first + 2)?,
+            websocket: row.try_get(first + 3)?,
+            opening_time: row.try_get(first + 4)?,
+            order_id: row.try_get(first + 5)?,
+            event_time: row.try_get(first + 6)?,
+            changes: changes.map(|Json(changes)| changes).unwrap_or_default(),
+            locks: locks.map(|Json(locks)| locks).unwrap_or_default(),
+        })
+    }
+
+    /// What it says.
+    pub fn instance(&self) -> Result<Instance, Error> {
+        let internet = charge_type::<ChargeType>("instances", self.account_id, &self.internet)?;
+        let websocket = self.websocket.as_deref().map(|name| {
+            let opening = charge_type::<WebsocketChargeType>("instances", self.account_id, name)?;
+            Ok(Timeline::new(opening, self.changes()?))
+        });
+        let of_changes = self.changes.iter().map(|change| change.event_time);
+        let of_locks = self.locks.iter().map(|lock| lock.event_time);
+        Ok(Instance {
+            instance_id: self.instance_id.clone(),
+            opening_time: self.opening_time,
+            order_id: self.order_id,
+            internet: Timeline::new(internet, self.changes()?),
+            websocket: websocket.transpose()?,
+            locks: self.locks(),
+            event_time: of_changes.chain(of_locks).fold(self.event_time, Time::max),
+        })
+    }
+
+    /// The changes of one kind, but for cancelled ones.
+    fn changes<T: Charge>(&self) -> Result<Vec<Change<T>>, Error> {
+        let of_kind = |change: &&ChangeRow| !change.cancelled && change.kind == T::KIND.name();
+        let change = |change: &ChangeRow| {
+            let name = &change.charge_type;
+            Ok(Change {
+                change_id: change.change_id,
+                charge_type: charge_type("charge_type_changes", self.account_id, name)?,
+                submitted_at: change.submitted_at,
+                effective_time: change.effective_time,
+                settled: change.settled,
+            })
+        };
+        self.changes.iter().filter(of_kind).map(change).collect()
+    }
+
+    /// The locks that hold, oldest first.
+    fn locks(&self) -> Vec<OperationLock> {
+        let holding = self.locks.iter().filter(|lock| !lock.lifted);
+        let lock = |lock: &LockRow| OperationLock {
+            lock_id: lock.lock_id,
+            reason: lock.reason.clone(),
+            locked_by: lock.locked_by.clone(),
+            locked_at: lock.locked_at,
+        };
+        let mut locks: Vec<_> = holding.map(lock).collect();
+        locks.sort_by_key(|lock| (lock.locked_at, lock.lock_id));
+        locks
+    }
+}
+
+impl FromRow<'_, PgRow> for FactsRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let account = AccountRow {
+            account_id: row.try_get(0)?,
+            site: row.try_get(1)?,
+            intl_allowed: row.try_get(2)?,
+            bid_user: row.try_get(3)?,
+            real_name_verified: row.try_get(4)?,
+            profile_complete: row.try_get(5)?,
+            payment_method_valid: row.try_get(6)?,
+            balance: row.try_get(7)?,
+            orders_refused: row.try_get(8)?,
+            version: row.try_get(9)?,
+            created_at: row.try_get(10)?,
+            updated_at: row.try_get(11)?,
+            event_time: row.try_get(12)?,
+        };
+        let opened: Option<i64> = row.try_get(13)?;
+        let instance = opened.map(|_| InstanceRow::at(row, 13)).transpose()?;
+        Ok(Self { account, instance })
+    }
+}
+
+impl FactsRow {
+    /// What it says.
+    pub fn facts(&self) -> Result<Facts, Error> {
+        let instance = self.instance.as_ref().map(InstanceRow::instance);
+        Ok(Facts { account: self.account.clone().try_into()?, instance: instance.transpose()? })
+    }
+}
+
+fn charge_type<T: Charge>(table: &str, account_id: i64, name: &str) -> Result<T, Error> {
+    let column = match T::KIND {
+        ChargeKind::Internet => "internet charge type",
+        ChargeKind::Websocket => "websocket charge type",
+    };
+    T::from_name(name).ok_or_else(|| failure::contradiction(table, column, account_id, name))
+}
+
+/// Rows of accounts, at most one of each.
+pub(super) struct Rows<R>(Vec<R>);
+
+impl<R: OfAccount> Rows<R> {
+    /// Rows in any order.
+    pub fn new(mut rows: Vec<R>) -> Self {
+        rows.sort_unstable_by_key(OfAccount::account_id);
+        Self(rows)
+    }
+
+    /// The row of an account; `None` where there is none.
+    pub fn of(&self, account_id: AccountId) -> Option<&R> {
+        let found = self.0.binary_search_by_key(&account_id.get(), OfAccount::account_id);
+        found.ok().map(|index| &self.0[index])
+    }
+}
