@@ -52,6 +52,9 @@ impl Store {
                 // which is what the server does as long as the sets are small, costs twice what running
                 // it does.
                 ("plan_cache_mode", "force_generic_plan"),
+                // No statement here wants a whole table. Planned while a table is empty, as the outbox
+                // is most of the time, reading all of it looks free, and is not when it has filled.
+                ("enable_seqscan", "off"),
             ])
             .disable_statement_logging();
         let pool = PgPoolOptions::new()

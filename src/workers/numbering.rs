@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_millis(200);
 const GATHER: Duration = Duration::from_millis(5);
 /// The same while so many come at once that the transactions, one for each lane, cost more than what
 /// they move.
-const GATHER_MANY: (i64, Duration) = (64, Duration::from_millis(100));
+const GATHER_MANY: (i64, Duration) = (64, Duration::from_millis(200));
 
 /// Numbers events until shutdown.
 pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {

@@ -45,6 +45,7 @@ mod orders_broken;
 mod orders_killed;
 mod orders_placed;
 mod orders_reconciled;
+mod plans;
 mod rpc_format;
 mod seeds;
 mod support;
