@@ -157,9 +157,7 @@ impl Store {
     where
         R: OfAccount + for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        let mut numbers: Vec<i64> = account_ids.iter().map(|id| id.get()).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
+        let numbers = sorted_and_unique(account_ids);
         let rows = self.read_warm(|mut connection| {
             let read = sqlx::query_as::<_, R>(statement);
             let read = read.bind(numbers.clone()).bind(product.name());
@@ -170,5 +168,24 @@ impl Store {
             }
         });
         Ok(Rows::new(rows.await?))
+    }
+}
+
+/// The numbers of accounts as an index is gone through best: in its order, and none twice.
+fn sorted_and_unique(account_ids: &[AccountId]) -> Vec<i64> {
+    let mut numbers: Vec<i64> = account_ids.iter().map(|id| id.get()).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_are_read_in_order_and_each_once() {
+        let ids = [7, 3, 7, 1, 3].map(|number| AccountId::new(number).unwrap());
+        assert_eq!(sorted_and_unique(&ids), [1, 3, 7]);
     }
 }

@@ -1,0 +1,114 @@
+//! How the database goes about the statements: what they read, how often, and what they wait for.
+
+use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::context::Clock;
+use cdn_activation::proto::billing::v1::Product;
+use cdn_activation::proto::operator::v1::LockRequest;
+use sqlx::Connection;
+
+use crate::support::database::Database;
+use crate::support::{Api, eventually};
+
+/// What was written to tables and has reached the statistics: events moved out of the outbox.
+const NUMBERED: &str =
+    "SELECT coalesce(n_tup_del, 0) FROM pg_stat_user_tables WHERE relname = 'event_outbox'";
+
+const LOOKED_UP: &str = "SELECT coalesce(sum(idx_scan), 0)::bigint FROM pg_stat_user_tables
+     WHERE relname IN ('accounts', 'instances', 'access_keys', 'charge_type_changes')";
+
+const READ_AS_A_WHOLE: &str =
+    "SELECT relname::text, seq_scan FROM pg_stat_user_tables WHERE seq_scan > 0 ORDER BY relname";
+
+/// How often access keys were looked up.
+const KEYS_LOOKED_UP: &str =
+    "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'access_keys_pkey'";
+
+/// Notes for each written row whether its commit waits for the disk, in a database where commits do.
+const NOTE_WAITS: &str = "
+    DO 'BEGIN EXECUTE format(''ALTER DATABASE %I SET synchronous_commit = on'', current_database()); END';
+    CREATE TABLE waits (what text NOT NULL, waits boolean NOT NULL);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            INSERT INTO waits VALUES (TG_TABLE_NAME, current_setting('synchronous_commit') = 'on');
+            RETURN NULL;
+        END $$;
+    CREATE TRIGGER note AFTER INSERT ON instances FOR EACH ROW EXECUTE FUNCTION note();
+    CREATE TRIGGER note AFTER INSERT ON nonces_0 FOR EACH ROW EXECUTE FUNCTION note();
+    CREATE TRIGGER note AFTER INSERT ON nonces_1 FOR EACH ROW EXECUTE FUNCTION note();
+    CREATE TRIGGER note AFTER INSERT ON nonces_2 FOR EACH ROW EXECUTE FUNCTION note();
+    CREATE TRIGGER note AFTER INSERT ON nonces_3 FOR EACH ROW EXECUTE FUNCTION note()";
+
+// Planned on empty tables, as in a new deployment, reading a whole table looks cheapest; it is not
+// when the table has filled.
+#[tokio::test]
+async fn no_table_is_ever_read_as_a_whole() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    api.open_cdn(&key).await;
+    api.open_dcdn(&key).await;
+    let lock = LockRequest {
+        account_id: key.account_id,
+        product: Product::Dcdn.into(),
+        reason: "financial".to_owned(),
+        locked_by: "test".to_owned(),
+        ..Default::default()
+    };
+    api.operation_locks().await.lock(lock).await.expect("locks");
+    for action in [
+        "Action=DescribeCdnService",
+        "Action=DescribeDcdnService",
+        "Action=DescribeUserCdnStatus",
+        "Action=ModifyCdnService&InternetChargeType=PayByBandwidth",
+    ] {
+        api.get(&key, action).await.succeeded();
+    }
+    // Account, key, two openings, lock and change; each connection reports within seconds.
+    eventually("events are numbered", async || api.database.count(NUMBERED).await >= 6).await;
+    eventually("look-ups are reported", async || api.database.count(LOOKED_UP).await >= 20).await;
+    let mut connection = api.database.connect().await;
+    let found: Vec<(String, i64)> =
+        sqlx::query_as(READ_AS_A_WHOLE).fetch_all(&mut connection).await.expect("reads");
+    connection.close().await.expect("closed");
+    assert_eq!(found, [], "table, and how often it was read as a whole");
+}
+
+#[tokio::test]
+async fn a_key_is_looked_up_once_for_a_request() {
+    let api = Api::start_without_workers().await;
+    let key = api.account().await;
+    for _ in 0..7 {
+        api.get(&key, "Action=DescribeUserCdnStatus").await.succeeded();
+    }
+    eventually("reported", async || api.database.count(KEYS_LOOKED_UP).await > 0).await;
+    assert_eq!(api.database.count(KEYS_LOOKED_UP).await, 7);
+}
+
+#[tokio::test]
+async fn a_nonce_does_not_wait_for_the_disk_and_what_it_admits_does() {
+    let database = Database::fresh().await;
+    database.execute(NOTE_WAITS).await;
+    let sealing_key = SealingKey::generate().expect("random bytes");
+    let sealing_key = SealingKey::parse(&sealing_key).expect("a key");
+    let api = Api::start_on(database, sealing_key, Clock::system(), |_| {}).await;
+    let keys = [api.account().await, api.account().await];
+    api.get(&keys[0], "Action=OpenCdnService").await.succeeded();
+    // Two that meet are one statement, which is another than that of one alone.
+    let (one, other) = tokio::join!(
+        api.get(
+            &keys[0],
+            "Action=OpenDcdnService&BillType=PayByTraffic&WebsocketBillType=websocketbps"
+        ),
+        api.get(&keys[1], "Action=OpenCdnService"),
+    );
+    (one.succeeded(), other.succeeded());
+    let mut connection = api.database.connect().await;
+    let noted: Vec<(String, bool, i64)> = sqlx::query_as(
+        "SELECT CASE WHEN what LIKE 'nonces%' THEN 'nonce' ELSE what END, waits, count(*)
+         FROM waits GROUP BY 1, 2 ORDER BY 1",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .expect("reads");
+    connection.close().await.expect("closed");
+    assert_eq!(noted, [("instances".to_owned(), true, 3), ("nonce".to_owned(), false, 3)]);
+}
