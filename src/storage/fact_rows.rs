@@ -16,6 +16,9 @@ use crate::domain::{
 };
 use crate::error::Error;
 
+/// What a name stands for, or the name itself where the model does not know it.
+type Named<T> = Result<T, String>;
+
 /// A row that is about one account.
 pub(super) trait OfAccount {
     fn account_id(&self) -> i64;
@@ -25,8 +28,8 @@ pub(super) trait OfAccount {
 pub(super) struct InstanceRow {
     account_id: i64,
     instance_id: String,
-    internet: String,
-    websocket: Option<String>,
+    internet: Named<ChargeType>,
+    websocket: Option<Named<WebsocketChargeType>>,
     opening_time: Time,
     order_id: Uuid,
     event_time: Time,
@@ -89,11 +92,12 @@ impl InstanceRow {
     fn at(row: &PgRow, first: usize) -> Result<Self, sqlx::Error> {
         let changes: Option<Json<Vec<ChangeRow>>> = row.try_get(first + 7)?;
         let locks: Option<Json<Vec<LockRow>>> = row.try_get(first + 8)?;
+        let websocket: Option<&str> = row.try_get(first + 3)?;
         Ok(Self {
             account_id: row.try_get(first)?,
             instance_id: row.try_get(first + 1)?,
-            internet: row.try_get(first + 2)?,
-            websocket: row.try_get(first + 3)?,
+            internet: named(row.try_get(first + 2)?),
+            websocket: websocket.map(named),
             opening_time: row.try_get(first + 4)?,
             order_id: row.try_get(first + 5)?,
             event_time: row.try_get(first + 6)?,
@@ -104,10 +108,10 @@ impl InstanceRow {
 
     /// What it says.
     pub fn instance(&self) -> Result<Instance, Error> {
-        let internet = charge_type::<ChargeType>("instances", self.account_id, &self.internet)?;
-        let websocket = self.websocket.as_deref().map(|name| {
-            let opening = charge_type::<WebsocketChargeType>("instances", self.account_id, name)?;
-            Ok(Timeline::new(opening, self.changes()?))
+        let internet = self.known("instances", &self.internet)?;
+        let websocket = self.websocket.as_ref().map(|websocket| {
+            let websocket = self.known("instances", websocket)?;
+            Ok(Timeline::new(websocket, self.changes()?))
         });
         let of_changes = self.changes.iter().map(|change| change.event_time);
         let of_locks = self.locks.iter().map(|lock| lock.event_time);
@@ -126,16 +130,25 @@ impl InstanceRow {
     fn changes<T: Charge>(&self) -> Result<Vec<Change<T>>, Error> {
         let of_kind = |change: &&ChangeRow| !change.cancelled && change.kind == T::KIND.name();
         let change = |change: &ChangeRow| {
-            let name = &change.charge_type;
             Ok(Change {
                 change_id: change.change_id,
-                charge_type: charge_type("charge_type_changes", self.account_id, name)?,
+                charge_type: self.known("charge_type_changes", &named(&change.charge_type))?,
                 submitted_at: change.submitted_at,
                 effective_time: change.effective_time,
                 settled: change.settled,
             })
         };
         self.changes.iter().filter(of_kind).map(change).collect()
+    }
+
+    /// A charge type that a table has for this account, or what is wrong with it.
+    fn known<T: Charge>(&self, table: &str, charge_type: &Named<T>) -> Result<T, Error> {
+        let column = match T::KIND {
+            ChargeKind::Internet => "internet charge type",
+            ChargeKind::Websocket => "websocket charge type",
+        };
+        let unknown = |name: &String| failure::contradiction(table, column, self.account_id, name);
+        charge_type.as_ref().copied().map_err(unknown)
     }
 
     /// The locks that hold, oldest first.
@@ -184,12 +197,8 @@ impl FactsRow {
     }
 }
 
-fn charge_type<T: Charge>(table: &str, account_id: i64, name: &str) -> Result<T, Error> {
-    let column = match T::KIND {
-        ChargeKind::Internet => "internet charge type",
-        ChargeKind::Websocket => "websocket charge type",
-    };
-    T::from_name(name).ok_or_else(|| failure::contradiction(table, column, account_id, name))
+fn named<T: Charge>(name: &str) -> Named<T> {
+    T::from_name(name).ok_or_else(|| name.to_owned())
 }
 
 /// Rows of accounts, at most one of each.
