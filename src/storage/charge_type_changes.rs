@@ -2,6 +2,7 @@
 //! `charge_type_changes_one_pending`.
 
 use super::events::{EventRow, with_event, with_event_and_record};
+use super::instances::with_history;
 use super::{RequestRecord, Store};
 use crate::domain::event::{AnyChargeType, ChangeNotice, Event, Stamp};
 use crate::domain::{AccountId, Charge, ChargeKind, Time};
@@ -46,7 +47,7 @@ pub struct CancelledChange {
     pub stamp: Stamp,
 }
 
-const SCHEDULE_CHANGE: &str = with_event_and_record!(
+const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
     "account AS (
         SELECT account_id
         FROM accounts
@@ -61,16 +62,9 @@ const SCHEDULE_CHANGE: &str = with_event_and_record!(
         ON CONFLICT (account_id, product, kind)
             WHERE cancelled_at IS NULL AND in_force_event_at IS NULL DO NOTHING
         RETURNING account_id
-    ), marked AS (
-        UPDATE instances
-        SET has_history = true
-        FROM done
-        WHERE instances.account_id = $1
-            AND instances.account_id = done.account_id
-            AND instances.product = $14
-            AND NOT instances.has_history
-    )"
-);
+    ), ",
+    with_history!("$14")
+));
 
 // Compare-and-set: of all who find the change due, one writes its event.
 const SETTLE_CHANGE: &str = with_event!(

@@ -35,7 +35,7 @@ pub(super) use with_event;
 /// are the record's ([`EventRow::query_recorded`]), the statement's own parameters begin with
 /// `$12`.
 macro_rules! with_event_and_record {
-    ($ctes:literal) => {
+    ($ctes:expr) => {
         concat!(
             "WITH ",
             $ctes,

@@ -1,9 +1,30 @@
-//! Which instances there are. What one of them is, `facts.rs` reads; how they come to be, `openings.rs`
-//! writes.
+//! Which instances there are, and how one comes to have a history. What one of them is, `facts.rs`
+//! reads; how they come to be, `openings.rs` writes.
 
 use super::{Store, failure};
 use crate::domain::{AccountId, Product, Time};
 use crate::error::Error;
+
+/// The common table expression of a statement that writes a change or a lock: its instance, of the
+/// product `$product`, has a history from then on. Only the first one writes the row.
+macro_rules! with_history {
+    ($product:literal) => {
+        concat!(
+            "marked AS (
+                UPDATE instances
+                SET has_history = true
+                FROM done
+                WHERE instances.account_id = $1
+                    AND instances.account_id = done.account_id
+                    AND instances.product = ",
+            $product,
+            "
+                    AND NOT instances.has_history
+            )"
+        )
+    };
+}
+pub(super) use with_history;
 
 const LIST_INSTANCES: &str = "
     SELECT account_id, product

@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::events::{EventRow, with_event_and_record};
+use super::instances::with_history;
 use super::{RequestRecord, Store};
 use crate::domain::event::{Event, Stamp};
 use crate::domain::instance::OperationLock;
@@ -39,7 +40,7 @@ pub struct LiftedLock {
     pub stamp: Stamp,
 }
 
-const LOCK: &str = with_event_and_record!(
+const LOCK: &str = with_event_and_record!(concat!(
     "done AS (
         INSERT INTO operation_locks (
             account_id, lock_id, product, reason, locked_by, locked_at, event_time)
@@ -48,16 +49,9 @@ const LOCK: &str = with_event_and_record!(
         WHERE account_id = $1 AND product = $12
         ON CONFLICT (account_id, product, reason) WHERE lifted_at IS NULL DO NOTHING
         RETURNING account_id
-    ), marked AS (
-        UPDATE instances
-        SET has_history = true
-        FROM done
-        WHERE instances.account_id = $1
-            AND instances.account_id = done.account_id
-            AND instances.product = $12
-            AND NOT instances.has_history
-    )"
-);
+    ), ",
+    with_history!("$12")
+));
 
 const UNLOCK: &str = with_event_and_record!(
     "done AS (
