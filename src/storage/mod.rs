@@ -49,7 +49,7 @@ pub use event_log::{Lane, LogPage, LoggedEvent};
 pub use listen::Listener;
 pub use locks::{LiftedLock, NewLock, StoredLock};
 pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
-pub use numbering::NUMBERED_AT_ONCE;
+pub use numbering::Numbered;
 pub use openings::Opening;
 pub use order_intents::DueIntent;
 pub use requests::RequestRecord;

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::Told;
 use crate::context::Clock;
 use crate::error::Error;
-use crate::storage::{NUMBERED_AT_ONCE, Store};
+use crate::storage::{Numbered, Store};
 
 /// How often the outbox is read when this process writes nothing.
 const POLL: Duration = Duration::from_millis(200);
@@ -53,20 +53,28 @@ async fn number(
     let mut outcome = Ok(());
     let mut count = 0;
     while !lanes.is_empty() && !shutdown.is_cancelled() {
-        let mut longer = Vec::new();
-        for lane in lanes {
-            // A lane that fails does not hold up the others.
-            match store.number_events(lane, clock.wire_now(), notify).await {
-                Ok(moved) => {
-                    count += moved;
-                    if moved == NUMBERED_AT_ONCE {
-                        longer.push(lane);
-                    }
-                }
-                Err(error) => outcome = Err(error),
+        let together = store.number_events(lanes.clone(), clock.wire_now(), notify).await;
+        let Numbered { events, longer } = match together {
+            Ok(numbered) => numbered,
+            Err(error) => {
+                outcome = Err(error);
+                one_by_one(store, clock, notify, lanes).await
             }
-        }
+        };
+        count += events;
         lanes = longer;
     }
     outcome.map(|()| count)
+}
+
+/// A lane that fails does not hold up the others. What that lane's error is was told before.
+async fn one_by_one(store: &Store, clock: &Clock, notify: bool, lanes: Vec<i16>) -> Numbered {
+    let mut all = Numbered::default();
+    for lane in lanes {
+        if let Ok(numbered) = store.number_events(vec![lane], clock.wire_now(), notify).await {
+            all.events += numbered.events;
+            all.longer.extend(numbered.longer);
+        }
+    }
+    all
 }

@@ -18,6 +18,7 @@ mod due_changes;
 mod events_cursor;
 mod events_delivery;
 mod events_load;
+mod events_numbering;
 mod events_stream;
 mod failing_database;
 mod grpc_authentication;
