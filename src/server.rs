@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 use self::core::Shared;
-use self::ops::Readiness;
+use self::ops::{FirstCheck, Readiness};
 use crate::auth::secret::{SealingKey, ServiceToken};
 use crate::context::Clock;
 use crate::domain::opening::Limits;
@@ -116,6 +116,7 @@ pub struct Server {
     listeners: Addresses<TcpListener>,
     /// The background's own connections to the database: workers, the feed, readiness.
     store: Store,
+    first_check: FirstCheck,
     feed: Feed,
     metrics: Metrics,
     readiness: Readiness,
@@ -124,21 +125,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the listeners and builds the service. The database is not needed yet.
+    /// Binds the listeners and builds the service. The database is asked, and not waited for.
     pub async fn bind(settings: Settings) -> Result<Self, BindError> {
         let listeners = Addresses {
             grpc: bind(&settings.addresses.grpc).await?,
             rest: bind(&settings.addresses.rest).await?,
             ops: bind(&settings.addresses.ops).await?,
         };
+        let store = Store::connect_lazily(settings.share_of_background());
+        let first_check = FirstCheck::begin(store.clone()).await;
         let metrics = Metrics::new(method_paths());
         let readiness = Readiness::new(HealthReporter::new(), service_names()).await;
         let shutdown = CancellationToken::new();
-        let store = Store::connect_lazily(settings.share_of_background());
         let counted = store.clone();
         metrics.add_pool(move || counted.connections());
         let feed = Feed::new(store.clone(), shutdown.clone());
-        Ok(Self { settings, listeners, store, feed, metrics, readiness, shutdown })
+        Ok(Self { settings, listeners, store, first_check, feed, metrics, readiness, shutdown })
     }
 
     /// The addresses that were bound.
@@ -163,7 +165,8 @@ impl Server {
         stop: impl Future<Output = ()>,
         announce: impl FnOnce(),
     ) -> std::io::Result<()> {
-        let Self { settings, listeners, store, feed, metrics, readiness, shutdown } = self;
+        let Self { settings, listeners, store, first_check, feed, metrics, readiness, shutdown } =
+            self;
         let shared = Shared::new(&settings, &store, &feed, &metrics, &readiness, &shutdown);
         let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..settings.cores() {
@@ -182,7 +185,7 @@ impl Server {
             tokio::spawn(hand_out(listeners.rest, rest, shutdown.clone())),
             tokio::spawn(hand_out(listeners.ops, vec![to_ops], shutdown.clone())),
             tokio::spawn(serve_ops(ops, readiness.clone(), metrics, shutdown.clone())),
-            tokio::spawn(readiness.clone().follow(store.clone(), shutdown.clone())),
+            tokio::spawn(readiness.clone().follow(first_check, store.clone(), shutdown.clone())),
             tokio::spawn(after_the_start(readiness.clone(), shutdown.clone(), feed.run())),
             tokio::spawn(after_the_start(
                 readiness.clone(),

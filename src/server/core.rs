@@ -2,14 +2,14 @@
 //! shim. Built on the runtime that uses it; nothing of it crosses to another.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::Layer;
 
-use super::ops::Readiness;
+use super::ops::{Readiness, on_its_way};
 use super::{Settings, grpc, http, streaming_paths};
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
@@ -29,11 +29,25 @@ pub(super) struct Shared {
     /// The background's store: its workers are woken by what cores write.
     background: Store,
     feed: Feed,
-    infrastructure: Routes,
+    readiness: Readiness,
     metrics: Metrics,
     guard: Guard,
-    dispatch: Arc<Dispatch>,
+    described: Arc<OnceLock<Described>>,
     shutdown: CancellationToken,
+}
+
+/// What is read off the descriptors, which takes longer than everything else that is built.
+struct Described {
+    infrastructure: Routes,
+    dispatch: Arc<Dispatch>,
+}
+
+impl Described {
+    fn new(readiness: &Readiness) -> Self {
+        let dispatch = Dispatch::new().expect("a test reads the descriptors that the build made");
+        let infrastructure = grpc::infrastructure(readiness.service());
+        Self { infrastructure, dispatch: Arc::new(dispatch) }
+    }
 }
 
 impl Shared {
@@ -45,15 +59,14 @@ impl Shared {
         readiness: &Readiness,
         shutdown: &CancellationToken,
     ) -> Self {
-        let dispatch = Dispatch::new().expect("a test reads the descriptors that the build made");
         Self {
             settings: settings.clone(),
             background: background.clone(),
             feed: feed.clone(),
-            infrastructure: grpc::infrastructure(readiness.service()),
+            readiness: readiness.clone(),
             metrics: metrics.clone(),
             guard: Guard::new(metrics.clone(), streaming_paths()),
-            dispatch: Arc::new(dispatch),
+            described: Arc::default(),
             shutdown: shutdown.clone(),
         }
     }
@@ -64,6 +77,7 @@ impl Shared {
         let counted = store.clone();
         self.metrics.add_pool(move || counted.connections());
         tokio::spawn(store.clone().connect_ahead());
+        on_its_way().await;
         let routes = self.routes(&store);
         let shim = self.shim(&store, self.guard.layer(routes.clone()));
         let guard = self.guard.clone();
@@ -88,6 +102,11 @@ impl Shared {
         store.close().await;
     }
 
+    /// Made by the core that comes first; the others wait for it.
+    fn described(&self) -> &Described {
+        self.described.get_or_init(|| Described::new(&self.readiness))
+    }
+
     fn routes(&self, store: &Store) -> Routes {
         let settings = &self.settings;
         let orders = Orders::new(settings.orders.clone());
@@ -96,14 +115,14 @@ impl Shared {
         let actions = Actions::new(store.clone(), orders, limits, grace, sealing_key);
         let feed = self.feed.reading(store.clone());
         let events = Events::new(feed, CursorKey::new(&settings.sealing_key));
-        grpc::routes(self.infrastructure.clone(), &actions, events)
+        grpc::routes(self.described().infrastructure.clone(), &actions, events)
     }
 
     fn shim(&self, store: &Store, routes: Hold<Routes>) -> Shim {
         let Settings { sealing_key, timestamp_window, clock, .. } = &self.settings;
         let authenticator =
             Authenticator::new(store.clone(), sealing_key.clone(), *timestamp_window);
-        Shim::new(Arc::clone(&self.dispatch), authenticator, routes, clock.clone())
+        Shim::new(Arc::clone(&self.described().dispatch), authenticator, routes, clock.clone())
     }
 }
 

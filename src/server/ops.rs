@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
@@ -22,6 +23,27 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How many times in a row it may fail to answer before the service calls itself unready.
 const TOLERATED_FAILURES: u32 = 3;
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The database is being asked for the first time.
+pub struct FirstCheck(JoinHandle<Result<(), String>>);
+
+impl FirstCheck {
+    /// Asks. When this returns, the database is at it: what it does to answer for the first time takes
+    /// most of a start, and goes on while the service builds itself.
+    pub async fn begin(store: Store) -> Self {
+        let check = Self(tokio::spawn(async move { store.check_ready().await }));
+        on_its_way().await;
+        check
+    }
+}
+
+/// Lets what was spawned before send what it has to say to the database.
+pub async fn on_its_way() {
+    // To connect, and to greet.
+    for _ in 0..2 {
+        tokio::task::yield_now().await;
+    }
+}
 
 /// Whether the service wants traffic. Clones share it.
 #[derive(Clone)]
@@ -68,12 +90,14 @@ impl Readiness {
         self.report(false).await;
     }
 
-    /// Asks the database again and again; logs when the answer changes.
-    pub async fn follow(self, store: Store, shutdown: CancellationToken) {
+    /// Takes the first answer of the database, and asks it again and again; logs when the answer
+    /// changes.
+    pub async fn follow(self, first: FirstCheck, store: Store, shutdown: CancellationToken) {
         let mut failures = 0;
         let mut said = String::new();
+        let mut checked = first.0.await.unwrap_or_else(|error| Err(error.to_string()));
         loop {
-            match store.check_ready().await {
+            match checked {
                 Ok(()) => {
                     failures = 0;
                     if !said.is_empty() {
@@ -97,6 +121,7 @@ impl Readiness {
                 () = tokio::time::sleep(CHECK_INTERVAL) => {}
                 () = shutdown.cancelled() => return,
             }
+            checked = store.check_ready().await;
         }
     }
 

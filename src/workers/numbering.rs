@@ -1,4 +1,4 @@
-//! Gives events their positions. Every replica does it, a lane at a time: whoever finds a lane taken
+//! Gives events their positions. Every replica does it, all lanes at once: whoever finds a lane taken
 //! leaves it to the other. Woken by this process's own writes, and by a timer for everybody else's.
 
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::storage::{Numbered, Store};
 const POLL: Duration = Duration::from_millis(200);
 /// A pause after a write for those that come with it: they are numbered together.
 const GATHER: Duration = Duration::from_millis(5);
-/// The same while so many come at once that the transactions, one for each lane, cost more than what
-/// they move.
-const GATHER_MANY: (i64, Duration) = (64, Duration::from_millis(200));
+/// The same while so many come at once that the statements, one for each lane, would cost more than
+/// what they move.
+const GATHER_MANY: (i64, Duration) = (64, Duration::from_millis(100));
 
 /// Numbers events until shutdown.
 pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
