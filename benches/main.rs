@@ -17,6 +17,7 @@ mod servers;
 mod signature;
 mod statements;
 mod subjects;
+mod train;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,9 @@ struct Run {
     /// Directory of the `PostgreSQL` server binaries. Default: the newest installed.
     #[arg(long, env = "PG_BIN", global = true)]
     pg_bin: Option<PathBuf>,
+    /// Where a service that was built to take notes for the compiler writes them.
+    #[arg(long, hide = true, global = true)]
+    notes: Option<PathBuf>,
 }
 
 /// What to do instead of measuring all rows.
@@ -73,6 +77,9 @@ enum Verb {
     Check,
     /// Shows what the time of a call is spent for, as the system's profiler sees it.
     Profile,
+    /// Puts the service under load for the compiler to learn from.
+    #[command(hide = true)]
+    Train,
     /// Checks the parts of the bench that need no database.
     Selftest,
     #[command(hide = true)]
@@ -115,6 +122,7 @@ impl Run {
             pg_bin: self.pg_bin.clone(),
             accounts,
             window: Duration::from_secs_f64(self.seconds),
+            notes: self.notes.clone(),
         }
     }
 }
@@ -132,6 +140,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Verb::Selftest) => selftest(),
         Some(Verb::Check) => return grouped(|| check::run(&cli.run)),
         Some(Verb::Profile) => grouped(|| profile::run(&cli.run))?,
+        Some(Verb::Train) => grouped(|| train::run(&cli.run))?,
         Some(Verb::Growth { accounts_10m }) => grouped(|| growth::run(&cli.run, accounts_10m))?,
         None => grouped(|| full::run(&cli.run))?,
     }

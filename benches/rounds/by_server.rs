@@ -43,7 +43,8 @@ impl Stage {
     pub fn start_once(&mut self) -> anyhow::Result<Duration> {
         let logs = self.setting.work_dir.join("logs/start");
         std::fs::create_dir_all(&logs)?;
-        let surroundings = Surroundings { url: self.database.run_url()?, keys: &self.keys, logs };
+        let (url, notes) = (self.database.run_url()?, self.setting.notes.as_deref());
+        let surroundings = Surroundings { url, keys: &self.keys, logs, notes };
         let server = Server::ours(&surroundings)?;
         let row = Row::grpc(Action::Describe, Subject::Ours, 1);
         let target = self.target_of(row, &server)?;
@@ -54,7 +55,11 @@ impl Stage {
         let outcome = load::run(&target, load, source, &mut Unwatched)?;
         let wrong = outcome.first_failure.unwrap_or_default();
         ensure!(outcome.answered == 1 && outcome.failed == 0, "no answer after the start: {wrong}");
-        Ok(server.started().elapsed())
+        let took = server.started().elapsed();
+        if self.setting.notes.is_some() {
+            server.end()?;
+        }
+        Ok(took)
     }
 
     fn target_of(&self, row: Row, server: &Server) -> anyhow::Result<Target> {

@@ -31,6 +31,8 @@ pub struct Setting {
     pub accounts: u64,
     /// How long the window of a row is.
     pub window: Duration,
+    /// Where our service writes what it notes for the compiler, if it does.
+    pub notes: Option<PathBuf>,
 }
 
 /// The stage.
@@ -63,7 +65,8 @@ impl Stage {
         let url = database.run_url()?;
         let pgbench =
             Program { path: database.program("pgbench")?, scripts: logs.clone(), url: url.clone() };
-        let surroundings = Surroundings { url, keys: &keys, logs };
+        let notes = setting.notes.as_deref();
+        let surroundings = Surroundings { url, keys: &keys, logs, notes };
         let ours = Server::ours(&surroundings)?;
         let others = start_others(rows, &surroundings)?;
         let walk = Walk::over(setting.accounts);
@@ -85,7 +88,8 @@ impl Stage {
         let url = self.database.run_url()?;
         let logs = self.setting.work_dir.join("logs");
         self.pgbench.url.clone_from(&url);
-        let surroundings = Surroundings { url, keys: &self.keys, logs };
+        let notes = self.setting.notes.as_deref();
+        let surroundings = Surroundings { url, keys: &self.keys, logs, notes };
         self.ours = Server::ours(&surroundings)?;
         self.others = start_others(rows, &surroundings)?;
         Ok(forgotten)
@@ -95,6 +99,14 @@ impl Stage {
     pub fn tear_down(self) -> anyhow::Result<()> {
         let Self { ours, others, database, .. } = self;
         drop((ours, others));
+        database.drop_run()
+    }
+
+    /// The same, but lets our service come to its own end.
+    pub fn retire(self) -> anyhow::Result<()> {
+        let Self { ours, others, database, .. } = self;
+        ours.end()?;
+        drop(others);
         database.drop_run()
     }
 

@@ -5,7 +5,7 @@ pub mod pgbench;
 mod process;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,8 @@ pub struct Surroundings<'a> {
     pub keys: &'a Keys,
     /// Where they write their logs.
     pub logs: PathBuf,
+    /// Where our service writes what it notes for the compiler, if it does.
+    pub notes: Option<&'a Path>,
 }
 
 impl Server {
@@ -52,6 +54,9 @@ impl Server {
         }
         for variable in OUR_SETTINGS {
             command.env_remove(variable);
+        }
+        if let Some(notes) = surroundings.notes {
+            command.env("LLVM_PROFILE_FILE", notes.join("%p.profraw"));
         }
         let process = Process::start(command, &surroundings.logs.join("ours.log"))?;
         let address = |name: &str| {
@@ -90,6 +95,11 @@ impl Server {
         let address = address.and_then(|text| text.parse().ok());
         let address = address.with_context(|| format!("{name} says {:?}", process.ready))?;
         Ok(Self { grpc: address, rest: None, process })
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn end(self) -> anyhow::Result<()> {
+        self.process.end()
     }
 
     /// The number of its process.

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use super::READY_WITHIN;
 
@@ -45,6 +45,15 @@ impl Process {
             sleep(LOOK_EVERY);
         }
         bail!("not ready after {READY_WITHIN:?}: see {}", log.display())
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn end(mut self) -> anyhow::Result<()> {
+        let asked = Command::new("kill").arg(self.pid().to_string()).status()?;
+        ensure!(asked.success(), "kill: {asked}");
+        let status = self.child.wait()?;
+        ensure!(status.success(), "ended with {status}");
+        Ok(())
     }
 
     /// Its number.
