@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test clients lint fmt bench bench-growth bench-growth-10m bench-check bench-profile rust
+.PHONY: help run test clients lint fmt bench bench-growth bench-growth-10m bench-check bench-profile bench-trial release train rust
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -33,23 +33,35 @@ fmt: rust ## Format Rust and proto files
 
 bench: rust ## What the service can do, as ratios to what else can be had; ARGS="--rounds 1 --only Describe" and the like
 	@.ci/install-postgresql
-	cargo bench --locked -- $(ARGS)
+	deploy/pgo/cargo bench --locked -- $(ARGS)
 
 bench-growth: rust ## The same of a few rows at 10,000 and 1,000,000 accounts, warm and cold
 	@.ci/install-postgresql
-	cargo bench --locked -- growth $(ARGS)
+	deploy/pgo/cargo bench --locked -- growth $(ARGS)
 
 bench-growth-10m: rust ## And at 10,000,000 accounts: slow, 6 GB
 	@.ci/install-postgresql
-	cargo bench --locked -- growth --accounts-10m $(ARGS)
+	deploy/pgo/cargo bench --locked -- growth --accounts-10m $(ARGS)
 
 bench-check: rust ## Fails when a Describe costs more CPU time than it may; a minute after the build
 	@.ci/install-postgresql
-	cargo bench --locked -- check
+	deploy/pgo/cargo bench --locked -- check
 
 bench-profile: rust ## Where the time of a call goes, by perf; as root
 	@.ci/install-postgresql
-	cargo bench --locked --profile profiling -- profile $(ARGS)
+	RUSTFLAGS=-Cstrip=none deploy/pgo/cargo bench --locked -- profile $(ARGS)
+
+bench-trial: rust ## What a setting of the build does, beside the program as it is shipped; BUILD="CARGO_PROFILE_RELEASE_LTO=thin"
+	@.ci/install-postgresql
+	env $(BUILD) cargo build --locked --release --bin cdn-activation --target-dir target/trial
+	deploy/pgo/cargo bench --locked -- trial target/trial/release/cdn-activation $(ARGS)
+
+release: rust ## The program as it is shipped: target/HOST/release/cdn-activation
+	deploy/pgo/cargo build --locked --release --bin cdn-activation
+
+train: rust ## What the compiler knows for a release, anew: for a new compiler, or changed hot paths; a quarter of an hour
+	@.ci/install-postgresql
+	deploy/pgo/train
 
 rust:
 	@. .ci/lib.sh; need_command cargo 'Install Rust 1.95 or newer with rustup.'; \

@@ -18,6 +18,7 @@ mod signature;
 mod statements;
 mod subjects;
 mod train;
+mod trial;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -77,6 +78,11 @@ enum Verb {
     Check,
     /// Shows what the time of a call is spent for, as the system's profiler sees it.
     Profile,
+    /// Measures another build of the service beside this one.
+    Trial {
+        /// The other program.
+        program: PathBuf,
+    },
     /// Puts the service under load for the compiler to learn from.
     #[command(hide = true)]
     Train,
@@ -123,6 +129,7 @@ impl Run {
             accounts,
             window: Duration::from_secs_f64(self.seconds),
             notes: self.notes.clone(),
+            trial: None,
         }
     }
 }
@@ -140,6 +147,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Verb::Selftest) => selftest(),
         Some(Verb::Check) => return grouped(|| check::run(&cli.run)),
         Some(Verb::Profile) => grouped(|| profile::run(&cli.run))?,
+        Some(Verb::Trial { program }) => grouped(|| trial::run(&cli.run, &program))?,
         Some(Verb::Train) => grouped(|| train::run(&cli.run))?,
         Some(Verb::Growth { accounts_10m }) => grouped(|| growth::run(&cli.run, accounts_10m))?,
         None => grouped(|| full::run(&cli.run))?,

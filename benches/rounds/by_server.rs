@@ -44,7 +44,7 @@ impl Stage {
         let logs = self.setting.work_dir.join("logs/start");
         std::fs::create_dir_all(&logs)?;
         let (url, notes) = (self.database.run_url()?, self.setting.notes.as_deref());
-        let surroundings = Surroundings { url, keys: &self.keys, logs, notes };
+        let surroundings = Surroundings { url, keys: &self.keys, logs, notes, trial: None };
         let server = Server::ours(&surroundings)?;
         let row = Row::grpc(Action::Describe, Subject::Ours, 1);
         let target = self.target_of(row, &server)?;

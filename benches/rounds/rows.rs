@@ -9,6 +9,8 @@ use crate::subjects::Peer;
 pub enum Subject {
     /// The service.
     Ours,
+    /// Another build of it.
+    Trial,
     /// gRPC and nothing else, in the same language.
     Echo,
     /// One query per request, in the same language.
@@ -111,6 +113,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Ours => "ours",
+            Self::Trial => "trial",
             Self::Echo => "echo",
             Self::Textbook => "textbook",
             Self::Pgbench => "pgbench",

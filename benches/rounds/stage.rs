@@ -33,6 +33,8 @@ pub struct Setting {
     pub window: Duration,
     /// Where our service writes what it notes for the compiler, if it does.
     pub notes: Option<PathBuf>,
+    /// Another build of our service, where one is measured.
+    pub trial: Option<PathBuf>,
 }
 
 /// The stage.
@@ -66,7 +68,8 @@ impl Stage {
         let pgbench =
             Program { path: database.program("pgbench")?, scripts: logs.clone(), url: url.clone() };
         let notes = setting.notes.as_deref();
-        let surroundings = Surroundings { url, keys: &keys, logs, notes };
+        let trial = setting.trial.as_deref();
+        let surroundings = Surroundings { url, keys: &keys, logs, notes, trial };
         let ours = Server::ours(&surroundings)?;
         let others = start_others(rows, &surroundings)?;
         let walk = Walk::over(setting.accounts);
@@ -89,7 +92,8 @@ impl Stage {
         let logs = self.setting.work_dir.join("logs");
         self.pgbench.url.clone_from(&url);
         let notes = self.setting.notes.as_deref();
-        let surroundings = Surroundings { url, keys: &self.keys, logs, notes };
+        let trial = self.setting.trial.as_deref();
+        let surroundings = Surroundings { url, keys: &self.keys, logs, notes, trial };
         self.ours = Server::ours(&surroundings)?;
         self.others = start_others(rows, &surroundings)?;
         Ok(forgotten)
@@ -188,6 +192,7 @@ fn start_others(
             subject if others.iter().any(|(other, _)| *other == subject) => continue,
             Subject::Echo => Server::own("serve-echo", surroundings)?,
             Subject::Textbook => Server::own("serve-textbook", surroundings)?,
+            Subject::Trial => Server::trial(surroundings)?,
             Subject::Peer(peer) => Server::peer(peer, surroundings)?,
         };
         others.push((row.subject, server));

@@ -38,14 +38,31 @@ pub struct Surroundings<'a> {
     pub logs: PathBuf,
     /// Where our service writes what it notes for the compiler, if it does.
     pub notes: Option<&'a Path>,
+    /// Another build of our service, where one is measured.
+    pub trial: Option<&'a Path>,
 }
 
 impl Server {
     /// Our service: the program, its defaults, with authentication.
     pub fn ours(surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cdn-activation"));
+        let mut program = Command::new(env!("CARGO_BIN_EXE_cdn-activation"));
+        program.arg("serve");
+        Self::service(program, "ours", surroundings)
+    }
+
+    /// Another build of it. The numbering of events is left to ours, as of everybody's.
+    pub fn trial(surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
+        let mut program = Command::new(surroundings.trial.context("no program to try is given")?);
+        program.args(["serve", "--workers", "false"]);
+        Self::service(program, "trial", surroundings)
+    }
+
+    fn service(
+        mut command: Command,
+        name: &str,
+        surroundings: &Surroundings<'_>,
+    ) -> anyhow::Result<Self> {
         command
-            .arg("serve")
             .env("DATABASE_URL", &surroundings.url)
             .env("SEALING_KEY_FILE", &surroundings.keys.sealing_key_file)
             .env("SERVICE_TOKEN_FILE", &surroundings.keys.service_token_file);
@@ -58,7 +75,7 @@ impl Server {
         if let Some(notes) = surroundings.notes {
             command.env("LLVM_PROFILE_FILE", notes.join("%p.profraw"));
         }
-        let process = Process::start(command, &surroundings.logs.join("ours.log"))?;
+        let process = Process::start(command, &surroundings.logs.join(format!("{name}.log")))?;
         let address = |name: &str| {
             let word = process.ready.split(' ').find_map(|word| word.strip_prefix(name));
             word.and_then(|text| text.parse().ok()).context("our service names no address")
