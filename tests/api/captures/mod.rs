@@ -1,6 +1,7 @@
 //! Captured requests of official SDKs: their signatures are computed as the SDKs computed them, and
 //! the requests are answered byte for byte as they were sent.
 
+mod allocations;
 mod replayed;
 mod vectors;
 
