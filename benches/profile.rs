@@ -1,6 +1,6 @@
 //! Where the time goes: the system's profiler (`perf`, as root) watches a few rows, and what it saw
 //! is told as CPU time per call, by what it was spent for. The program must have its symbols, which
-//! the profile `profiling` keeps.
+//! `make bench-profile` leaves in.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
