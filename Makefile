@@ -4,6 +4,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help run test clients lint fmt bench bench-growth bench-growth-10m bench-check bench-profile bench-trial release train rust
 
+# The program as it is shipped.
+SHIPPED = target/$(shell rustc -vV | sed -n 's/^host: //p')/release/cdn-activation
+
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
@@ -31,30 +34,31 @@ fmt: rust ## Format Rust and proto files
 	cargo fmt
 	.ci/check-proto --write
 
-bench: rust ## What the service can do, as ratios to what else can be had; ARGS="--rounds 1 --only Describe" and the like
+bench: release ## What the service can do, as ratios to what else can be had; ARGS="--rounds 1 --only Describe" and the like
 	@.ci/install-postgresql
-	deploy/pgo/cargo bench --locked -- $(ARGS)
+	cargo bench --locked -- --service $(SHIPPED) $(ARGS)
 
-bench-growth: rust ## The same of a few rows at 10,000 and 1,000,000 accounts, warm and cold
+bench-growth: release ## The same of a few rows at 10,000 and 1,000,000 accounts, warm and cold
 	@.ci/install-postgresql
-	deploy/pgo/cargo bench --locked -- growth $(ARGS)
+	cargo bench --locked -- growth --service $(SHIPPED) $(ARGS)
 
-bench-growth-10m: rust ## And at 10,000,000 accounts: slow, 6 GB
+bench-growth-10m: release ## And at 10,000,000 accounts: slow, 6 GB
 	@.ci/install-postgresql
-	deploy/pgo/cargo bench --locked -- growth --accounts-10m $(ARGS)
+	cargo bench --locked -- growth --accounts-10m --service $(SHIPPED) $(ARGS)
 
-bench-check: rust ## Fails when a Describe costs more CPU time than it may; a minute after the build
+bench-check: release ## Fails when a Describe costs more CPU time than it may; a minute after the build
 	@.ci/install-postgresql
-	deploy/pgo/cargo bench --locked -- check
+	cargo bench --locked -- check --service $(SHIPPED)
 
 bench-profile: rust ## Where the time of a call goes, by perf; as root
 	@.ci/install-postgresql
-	RUSTFLAGS=-Cstrip=none deploy/pgo/cargo bench --locked -- profile $(ARGS)
+	RUSTFLAGS=-Cstrip=none deploy/pgo/cargo build --locked --release --bin cdn-activation --target-dir target/profiling
+	cargo bench --locked -- profile --service $(subst target/,target/profiling/,$(SHIPPED)) $(ARGS)
 
-bench-trial: rust ## What a setting of the build does, beside the program as it is shipped; BUILD="CARGO_PROFILE_RELEASE_LTO=thin"
+bench-trial: release ## What a setting of the build does, beside the program as it is shipped; BUILD="CARGO_PROFILE_RELEASE_LTO=thin", or none
 	@.ci/install-postgresql
-	env $(BUILD) cargo build --locked --release --bin cdn-activation --target-dir target/trial
-	deploy/pgo/cargo bench --locked -- trial target/trial/release/cdn-activation $(ARGS)
+	$(if $(BUILD),env $(BUILD) cargo build --locked --release --bin cdn-activation --target-dir target/trial)
+	cargo bench --locked -- trial --service $(SHIPPED) $(if $(BUILD),target/trial/release/cdn-activation) $(ARGS)
 
 release: rust ## The program as it is shipped: target/HOST/release/cdn-activation
 	deploy/pgo/cargo build --locked --release --bin cdn-activation

@@ -1,6 +1,7 @@
 //! The full run: every row, five rounds, two tables, a file of figures and a picture.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::ensure;
 
@@ -15,6 +16,8 @@ use crate::subjects::Peer;
 
 /// How often the start of the service is timed.
 const STARTS: usize = 10;
+/// How long nothing happens before.
+const CALM: Duration = Duration::from_secs(3);
 /// How often the check of a signature is.
 const SIGNATURE_ROUNDS: usize = 5;
 
@@ -28,8 +31,8 @@ pub fn run(run: &Run) -> anyhow::Result<()> {
     let mut stage = Stage::set_up(run.setting(run.accounts), &mut rows)?;
     let machine = Machine::this(&stage.database.version()?);
     println!("{}\n{} accounts, {} rounds", machine.caption(), run.accounts, run.rounds);
-    let extras = extras(&mut stage)?;
     let results = rounds::run(&mut stage, &rows, run.rounds);
+    let extras = extras(run, &mut stage)?;
     print_rows(&results);
     print_ratios(&ratios::lines(&results, &extras));
     println!(
@@ -44,14 +47,16 @@ pub fn run(run: &Run) -> anyhow::Result<()> {
     stage.tear_down()
 }
 
-fn extras(stage: &mut Stage) -> anyhow::Result<Extras> {
+fn extras(run: &Run, stage: &mut Stage) -> anyhow::Result<Extras> {
     println!("timing {STARTS} starts");
+    // The database is still busy with what was written last.
+    std::thread::sleep(CALM);
     let mut starts = Vec::with_capacity(STARTS);
     for _ in 0..STARTS {
         starts.push(stage.start_once()?.as_secs_f64() * 1e3);
     }
     #[expect(clippy::cast_precision_loss, reason = "some millions")]
-    let bytes = fs::metadata(env!("CARGO_BIN_EXE_cdn-activation"))?.len() as f64;
+    let bytes = fs::metadata(&run.service)?.len() as f64;
     Ok(Extras {
         start_ms: Spread::of(starts),
         binary_mb: Some(bytes / 1e6),

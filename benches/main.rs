@@ -60,6 +60,9 @@ struct Run {
     /// Directory of the `PostgreSQL` server binaries. Default: the newest installed.
     #[arg(long, env = "PG_BIN", global = true)]
     pg_bin: Option<PathBuf>,
+    /// The service. Without it: what cargo builds along with the bench, which is not what is shipped.
+    #[arg(long, global = true, default_value = env!("CARGO_BIN_EXE_cdn-activation"))]
+    service: PathBuf,
     /// Where a service that was built to take notes for the compiler writes them.
     #[arg(long, hide = true, global = true)]
     notes: Option<PathBuf>,
@@ -80,7 +83,8 @@ enum Verb {
     Profile,
     /// Measures another build of the service beside this one.
     Trial {
-        /// The other program.
+        /// The other program. Default: what cargo builds along with the bench.
+        #[arg(default_value = env!("CARGO_BIN_EXE_cdn-activation"))]
         program: PathBuf,
     },
     /// Puts the service under load for the compiler to learn from.
@@ -128,6 +132,7 @@ impl Run {
             pg_bin: self.pg_bin.clone(),
             accounts,
             window: Duration::from_secs_f64(self.seconds),
+            service: self.service.clone(),
             notes: self.notes.clone(),
             trial: None,
         }

@@ -44,9 +44,8 @@ pub fn run(run: &Run, program: &Path) -> anyhow::Result<()> {
             }
         }
     }
-    let bytes = |path: &str| Ok::<_, anyhow::Error>(fs::metadata(path)?.len());
-    let (shipped, trial) = (env!("CARGO_BIN_EXE_cdn-activation"), &program.to_string_lossy());
-    println!("bytes of the program: shipped {}, trial {}", bytes(shipped)?, bytes(trial)?);
+    let (shipped, trial) = (fs::metadata(&run.service)?.len(), fs::metadata(program)?.len());
+    println!("bytes of the program: shipped {shipped}, trial {trial}");
     Ok(())
 }
 

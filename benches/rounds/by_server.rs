@@ -43,8 +43,8 @@ impl Stage {
     pub fn start_once(&mut self) -> anyhow::Result<Duration> {
         let logs = self.setting.work_dir.join("logs/start");
         std::fs::create_dir_all(&logs)?;
-        let (url, notes) = (self.database.run_url()?, self.setting.notes.as_deref());
-        let surroundings = Surroundings { url, keys: &self.keys, logs, notes, trial: None };
+        let surroundings = self.setting.surroundings(self.database.run_url()?, &self.keys);
+        let surroundings = Surroundings { logs, ..surroundings };
         let server = Server::ours(&surroundings)?;
         let row = Row::grpc(Action::Describe, Subject::Ours, 1);
         let target = self.target_of(row, &server)?;

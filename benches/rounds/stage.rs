@@ -31,10 +31,21 @@ pub struct Setting {
     pub accounts: u64,
     /// How long the window of a row is.
     pub window: Duration,
-    /// Where our service writes what it notes for the compiler, if it does.
+    /// The program of our service.
+    pub service: PathBuf,
+    /// Where it writes what it notes for the compiler, if it does.
     pub notes: Option<PathBuf>,
     /// Another build of our service, where one is measured.
     pub trial: Option<PathBuf>,
+}
+
+impl Setting {
+    /// What servers are told.
+    pub(super) fn surroundings<'a>(&'a self, url: String, keys: &'a Keys) -> Surroundings<'a> {
+        let Self { service, notes, trial, .. } = self;
+        let logs = self.work_dir.join("logs");
+        Surroundings { url, keys, logs, service, notes: notes.as_deref(), trial: trial.as_deref() }
+    }
 }
 
 /// The stage.
@@ -67,9 +78,7 @@ impl Stage {
         let url = database.run_url()?;
         let pgbench =
             Program { path: database.program("pgbench")?, scripts: logs.clone(), url: url.clone() };
-        let notes = setting.notes.as_deref();
-        let trial = setting.trial.as_deref();
-        let surroundings = Surroundings { url, keys: &keys, logs, notes, trial };
+        let surroundings = setting.surroundings(url, &keys);
         let ours = Server::ours(&surroundings)?;
         let others = start_others(rows, &surroundings)?;
         let walk = Walk::over(setting.accounts);
@@ -89,11 +98,8 @@ impl Stage {
             forgotten = synced && std::fs::write("/proc/sys/vm/drop_caches", "3").is_ok();
         })?;
         let url = self.database.run_url()?;
-        let logs = self.setting.work_dir.join("logs");
         self.pgbench.url.clone_from(&url);
-        let notes = self.setting.notes.as_deref();
-        let trial = self.setting.trial.as_deref();
-        let surroundings = Surroundings { url, keys: &self.keys, logs, notes, trial };
+        let surroundings = self.setting.surroundings(url, &self.keys);
         self.ours = Server::ours(&surroundings)?;
         self.others = start_others(rows, &surroundings)?;
         Ok(forgotten)

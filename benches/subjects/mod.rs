@@ -36,7 +36,9 @@ pub struct Surroundings<'a> {
     pub keys: &'a Keys,
     /// Where they write their logs.
     pub logs: PathBuf,
-    /// Where our service writes what it notes for the compiler, if it does.
+    /// The program of our service.
+    pub service: &'a Path,
+    /// Where it writes what it notes for the compiler, if it does.
     pub notes: Option<&'a Path>,
     /// Another build of our service, where one is measured.
     pub trial: Option<&'a Path>,
@@ -45,7 +47,7 @@ pub struct Surroundings<'a> {
 impl Server {
     /// Our service: the program, its defaults, with authentication.
     pub fn ours(surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_cdn-activation"));
+        let mut program = Command::new(surroundings.service);
         program.arg("serve");
         Self::service(program, "ours", surroundings)
     }
