@@ -10,8 +10,6 @@ use crate::rounds::{self, Action, Measured, Result, Row, Spread, Stage, Subject,
 
 const SIZES: [u64; 2] = [10_000, 1_000_000];
 const LARGEST: u64 = 10_000_000;
-/// Each cold round needs a restart, so that there are fewer.
-const COLD_ROUNDS: usize = 3;
 
 const ROWS: [Row; 4] = [
     Row::grpc(Action::Describe, Subject::Ours, 64),
@@ -39,7 +37,7 @@ pub fn run(run: &Run, accounts_10m: bool) -> anyhow::Result<()> {
             machine = Some(Machine::this(&stage.database.version()?));
         }
         let warm = rounds::run(&mut stage, &rows, run.rounds);
-        let cold = cold(&mut stage, &rows)?;
+        let cold = cold(&mut stage, &rows, run.rounds)?;
         stage.tear_down()?;
         sizes.push(Size { accounts, warm, cold });
     }
@@ -59,12 +57,12 @@ pub fn run(run: &Run, accounts_10m: bool) -> anyhow::Result<()> {
 }
 
 /// Each row after a restart of its own.
-fn cold(stage: &mut Stage, rows: &[Row]) -> anyhow::Result<Vec<Result>> {
+fn cold(stage: &mut Stage, rows: &[Row], rounds: usize) -> anyhow::Result<Vec<Result>> {
     let mut results: Vec<_> =
         rows.iter().map(|row| Result { row: *row, rounds: Vec::new() }).collect();
-    println!("cold: {COLD_ROUNDS} rounds, each row after a restart");
+    println!("cold: {rounds} rounds, each row after a restart");
     let mut forgotten = true;
-    for _ in 0..COLD_ROUNDS {
+    for _ in 0..rounds {
         for result in &mut results {
             forgotten &= stage.go_cold(rows)?;
             let measured = rounds::run(stage, &[result.row], 1);

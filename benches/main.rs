@@ -1,7 +1,8 @@
 //! The bench: what the service can do, as ratios to what else can be had on the same machine in the
 //! same minutes. How it measures, and how to read it: `benches/README.md`.
 //!
-//! `cargo bench --locked` runs all of it, `cargo bench --locked -- VERB` something else.
+//! The targets of the Makefile run it with the program as it is shipped; `cargo bench --locked -- VERB`
+//! runs it with the one that cargo builds along.
 
 mod check;
 mod clock;
