@@ -38,13 +38,16 @@ fn settings(
     service_token: Option<ServiceToken>,
     clock: Clock,
 ) -> anyhow::Result<Settings> {
+    let cores = shared.cores.unwrap_or_else(all_cores);
+    let connections =
+        shared.db_connections.unwrap_or_else(|| CONNECTIONS_PER_CORE * u32::from(cores));
     Ok(Settings {
         addresses: Addresses {
             grpc: shared.grpc_addr.clone(),
             rest: shared.rest_addr.clone(),
             ops: shared.ops_addr.clone(),
         },
-        database: storage::Options { url: database, connections: shared.db_connections },
+        database: storage::Options { url: database, connections },
         orders: orders(shared)?,
         sealing_key,
         service_token,
@@ -53,7 +56,7 @@ fn settings(
         overdue_grace: chrono::Duration::from_std(shared.overdue_grace)?,
         event_retention: chrono::Duration::from_std(shared.event_retention)?,
         workers: shared.workers,
-        cores: shared.cores.map_or_else(all_cores, usize::from),
+        cores: cores.into(),
         drain_delay: shared.drain_delay,
         drain_timeout: shared.drain_timeout,
         clock,
@@ -61,10 +64,14 @@ fn settings(
 }
 
 /// More cores than this are of no use beside a database.
-const MOST_CORES: usize = 4;
+const MOST_CORES: u16 = 4;
+/// With the background's quarter taken off, three or four are left to a core: its statements do not wait for
+/// each other where one waits for the disk or a lock.
+const CONNECTIONS_PER_CORE: u32 = 5;
 
-fn all_cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(MOST_CORES)
+fn all_cores() -> u16 {
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    u16::try_from(all).map_or(MOST_CORES, |all| all.min(MOST_CORES))
 }
 
 /// The commerce system, where there is one.
