@@ -13,10 +13,10 @@ const ACCOUNTS: u64 = 10_000;
 /// How often each row is measured.
 const ROUNDS: usize = 7;
 /// CPU time per call of the service alone must not be more than so many times the echo's. Medians of
-/// 0.6 to 0.8 were measured; 0.9 to 1.2 of a plain build, and 6 of a statement for each call on a shared
+/// 0.7 were measured; 0.9 to 1.2 of a plain build, and 6 of a statement for each call on a shared
 /// runtime.
 const SERVICE_BOUND: f64 = 1.1;
-/// The same of service and PostgreSQL together: 1.2 to 1.6 were measured, 2.0 to 2.5, and 20.
+/// The same of service and PostgreSQL together: 1.1 were measured, 2.0 to 2.5, and 20.
 const TOTAL_BOUND: f64 = 2.3;
 
 const OURS: Row = Row::grpc(Action::Describe, Subject::Ours, 64);

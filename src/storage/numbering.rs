@@ -11,7 +11,7 @@ use crate::domain::Time;
 use crate::error::Error;
 
 /// How many events of a lane one transaction numbers; a few more where they have the same time.
-pub const NUMBERED_AT_ONCE: i64 = 256;
+const NUMBERED_AT_ONCE: i64 = 256;
 
 // No account is named here or below: a lane has the events of many.
 const WAITING_LANES: &str = "SELECT DISTINCT lane FROM event_outbox";
@@ -92,7 +92,7 @@ impl Store {
         self.read(|pool| async move { sqlx::query_scalar(HAS_NOTIFY).fetch_one(&pool).await }).await
     }
 
-    /// Numbers events of some lanes, about [`NUMBERED_AT_ONCE`] of each; none of a lane where another
+    /// Numbers events of some lanes, some hundreds of each at the most; none of a lane where another
     /// replica is at it. All of them or, with an error, none. `notify` wakes those who listen.
     pub async fn number_events(
         &self,
