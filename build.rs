@@ -24,17 +24,24 @@ const ASKED: [&str; 1] = ["activation/order/v1/order.proto"];
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=migrations"); // sqlx::migrate! embeds them
-    let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler.include_imports(true).include_source_info(true).open_files(SERVED)?;
-
+    let mut compiler = served(true)?;
     #[expect(clippy::disallowed_methods, reason = "cargo tells a build script where to write so")]
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     // The encoded form keeps custom options; prost's typed set would lose them.
-    fs::write(out_dir.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
+    fs::write(out_dir.join("commented.bin"), compiler.encode_file_descriptor_set())?;
+    fs::write(out_dir.join("descriptors.bin"), served(false)?.encode_file_descriptor_set())?;
 
     compiler.open_files(ASKED)?;
     tonic_prost_build::configure()
         .include_file("activation.rs")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
+}
+
+/// What is served, with the comments of the files or without: they are more than half of the bytes, and
+/// only reflection shows them.
+fn served(with_comments: bool) -> Result<protox::Compiler, protox::Error> {
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(with_comments).open_files(SERVED)?;
+    Ok(compiler)
 }

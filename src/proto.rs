@@ -24,5 +24,8 @@ pub static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(DESCRIPTORS).expect("the descriptors are those that the build made")
 });
 
-/// The encoded descriptors of what is served of `proto/`, with the API's own options and comments.
+/// The encoded descriptors of what is served of `proto/`, with the API's own options.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The same with the comments of the files, for reflection.
+pub const COMMENTED_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/commented.bin"));

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::Layer;
 
-use super::ops::{Readiness, on_its_way};
+use super::ops::Readiness;
 use super::{Settings, grpc, http, streaming_paths};
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::orders::Orders;
 use crate::rest::{Dispatch, Shim};
 use crate::runtime::Connections;
-use crate::storage::Store;
+use crate::storage::{Store, on_its_way};
 
 /// What all cores share: settings, and what holds no connection. Cheap to clone.
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use crate::auth::service::ServiceAuthLayer;
 use crate::grpc::Actions;
 use crate::grpc::layers::Guard;
 use crate::grpc::operator::Events;
-use crate::proto::DESCRIPTORS;
+use crate::proto::COMMENTED_DESCRIPTORS;
 use crate::proto::cdn::v1::cdn_service_server::CdnServiceServer;
 use crate::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
 use crate::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
@@ -62,7 +62,7 @@ pub(super) fn routes(mut routes: Routes, actions: &Actions, events: Events) -> R
 /// Reflection shows the API and the types of error details: a client can decode both without files.
 fn reflection() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(COMMENTED_DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }

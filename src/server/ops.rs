@@ -16,7 +16,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::metrics::Metrics;
-use crate::storage::Store;
+use crate::storage::{Store, on_its_way};
 
 /// How often the database is asked whether it answers.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -34,14 +34,6 @@ impl FirstCheck {
         let check = Self(tokio::spawn(async move { store.check_ready().await }));
         on_its_way().await;
         check
-    }
-}
-
-/// Lets what was spawned before send what it has to say to the database.
-pub async fn on_its_way() {
-    // To connect, and to greet.
-    for _ in 0..2 {
-        tokio::task::yield_now().await;
     }
 }
 

@@ -8,6 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, Row};
 
 use super::{MIGRATIONS, Store, failure};
+use crate::domain::{AccountId, Product};
 
 /// How many connections, and where to.
 #[derive(Clone, Debug)]
@@ -85,12 +86,23 @@ impl Store {
 }
 
 impl Store {
-    /// Makes the first connection before anybody asks for it: the first request is as quick as the
-    /// next ones. Should there be no database yet, requests will connect.
+    /// Makes the first connection before anybody asks for it, and asks what is asked most: the first
+    /// request is as quick as the next ones. Should there be no database yet, requests will connect.
     pub async fn connect_ahead(self) {
-        if let Ok(connection) = self.kept.take().await {
-            connection.keep();
-        }
+        let Ok(connection) = self.kept.take().await else { return };
+        connection.keep();
+        // A session reads the catalogs and plans a statement when it runs it for the first time. Whoever
+        // asks meanwhile waits for that as for any statement, and not for a connection more.
+        let hardly_anybody = AccountId::new(i64::MAX).expect("a positive number");
+        self.instance(hardly_anybody, Product::Dcdn).await.ok();
+    }
+}
+
+/// Lets what was spawned before send what it has to say to the database.
+pub async fn on_its_way() {
+    // To connect, and to greet.
+    for _ in 0..2 {
+        tokio::task::yield_now().await;
     }
 }
 
