@@ -10,7 +10,7 @@ use tonic::service::Routes;
 use tower::Layer;
 
 use super::ops::Readiness;
-use super::{Settings, grpc, http, streaming_paths};
+use super::{Settings, after_the_start, grpc, http, streaming_paths};
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
 use crate::grpc::Actions;
@@ -78,6 +78,11 @@ impl Shared {
         self.metrics.add_pool(move || counted.connections());
         tokio::spawn(store.clone().connect_ahead());
         on_its_way().await;
+        tokio::spawn(after_the_start(
+            self.readiness.clone(),
+            self.shutdown.clone(),
+            store.clone().plan_ahead(),
+        ));
         let routes = self.routes(&store);
         let shim = self.shim(&store, self.guard.layer(routes.clone()));
         let guard = self.guard.clone();

@@ -26,9 +26,6 @@ const MOST_AT_ONCE: usize = 4;
 /// A statement that runs for twice the usual time is late. Bounds of that: below the first it is
 /// noise, and above the second it waits for a disk or a lock, be that usual or not.
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(20));
-/// What is usual before anything is known, in microseconds. The first statements are planned, on new
-/// connections: one more of these would make none of them quicker.
-const USUAL_AT_FIRST: u64 = 10_000;
 
 /// One question, and whoever waits for its answer.
 pub(super) struct Asked<Q, A> {
@@ -75,7 +72,7 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
     /// Asks at most so many questions at once.
     pub fn new(most: usize) -> Self {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), driver: Driver::Absent });
-        let (called, usual) = (Notify::new(), AtomicU64::new(USUAL_AT_FIRST));
+        let (called, usual) = (Notify::new(), AtomicU64::new(0));
         Self(Arc::new(Shared { queue, called, most, usual }))
     }
 

@@ -86,13 +86,17 @@ impl Store {
 }
 
 impl Store {
-    /// Makes the first connection before anybody asks for it, and asks what is asked most: the first
-    /// request is as quick as the next ones. Should there be no database yet, requests will connect.
+    /// Makes the first connection before anybody asks for it. Should there be no database yet, requests
+    /// will connect.
     pub async fn connect_ahead(self) {
-        let Ok(connection) = self.kept.take().await else { return };
-        connection.keep();
-        // A session reads the catalogs and plans a statement when it runs it for the first time. Whoever
-        // asks meanwhile waits for that as for any statement, and not for a connection more.
+        if let Ok(connection) = self.kept.take().await {
+            connection.keep();
+        }
+    }
+
+    /// Asks what is asked most, for nobody. A session reads the catalogs and plans a statement when it
+    /// runs it for the first time; no caller has to wait for that.
+    pub async fn plan_ahead(self) {
         let hardly_anybody = AccountId::new(i64::MAX).expect("a positive number");
         self.instance(hardly_anybody, Product::Dcdn).await.ok();
     }
