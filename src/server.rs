@@ -217,6 +217,14 @@ impl Server {
     }
 }
 
+/// Lets what was spawned before send what it has to say to the database.
+async fn on_its_way() {
+    // To connect, and to greet.
+    for _ in 0..2 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Does what no first request needs, a little after the service is ready: a connection costs
 /// PostgreSQL more than anything else of a start does.
 async fn after_the_start(

@@ -10,7 +10,7 @@ use tonic::service::Routes;
 use tower::Layer;
 
 use super::ops::Readiness;
-use super::{Settings, after_the_start, grpc, http, streaming_paths};
+use super::{Settings, after_the_start, grpc, http, on_its_way, streaming_paths};
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
 use crate::grpc::Actions;
@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::orders::Orders;
 use crate::rest::{Dispatch, Shim};
 use crate::runtime::Connections;
-use crate::storage::{Store, on_its_way};
+use crate::storage::Store;
 
 /// What all cores share: settings, and what holds no connection. Cheap to clone.
 #[derive(Clone)]

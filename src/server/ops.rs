@@ -15,8 +15,9 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
+use super::on_its_way;
 use crate::metrics::Metrics;
-use crate::storage::{Store, on_its_way};
+use crate::storage::Store;
 
 /// How often the database is asked whether it answers.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);

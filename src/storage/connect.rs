@@ -102,14 +102,6 @@ impl Store {
     }
 }
 
-/// Lets what was spawned before send what it has to say to the database.
-pub async fn on_its_way() {
-    // To connect, and to greet.
-    for _ in 0..2 {
-        tokio::task::yield_now().await;
-    }
-}
-
 /// A standby answers reads and refuses writes: a connection to one would fail every write for as
 /// long as it lives.
 async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error> {

@@ -44,7 +44,7 @@ pub use access_keys::{NewAccessKey, StoredAccessKey};
 pub use accounts::AccountUpdate;
 pub use change_history::{DueChange, StoredChange};
 pub use charge_type_changes::{CancelledChange, ScheduledChange, SettledChange};
-pub use connect::{Options, create_database, migrate, on_its_way};
+pub use connect::{Options, create_database, migrate};
 pub use event_log::{Lane, LogPage, LoggedEvent};
 pub use listen::Listener;
 pub use locks::{LiftedLock, NewLock, StoredLock};
