@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use sqlx::migrate::Migrator;
 
 use super::{Database, Keys};
-use crate::load::accounts::{FIRST, KEY_EVERY};
+use crate::load::accounts::{FIRST, KEY_EVERY, has_key};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -94,7 +94,7 @@ impl Database {
         self.with("loading", async |connection| {
             for account in (FIRST..=last).step_by(10_000) {
                 let batch = account..(account + 10_000).min(last + 1);
-                keys.insert(connection, batch.filter(|id| id.is_multiple_of(KEY_EVERY))).await?;
+                keys.insert(connection, batch.filter(|id| has_key(*id))).await?;
             }
             Ok(())
         })?;
@@ -113,6 +113,7 @@ fn fingerprint(keys: &Keys) -> String {
     for (_, statement) in LOAD {
         digest.update(statement);
     }
+    digest.update(KEY_EVERY.to_be_bytes());
     digest.update(keys.fingerprint());
     let digest = digest.finalize();
     digest[..6].iter().fold(String::new(), |mut text, byte| {

@@ -2,10 +2,16 @@
 
 /// The first account; all have eight digits, so that requests and replies have one length each.
 pub const FIRST: u64 = 10_000_000;
-/// Every so manieth account has an access key.
-pub const KEY_EVERY: u64 = 4;
+/// Every so manieth account has an access key. It has no divisor in common with how often there are
+/// locks and changes: as many of the accounts with keys have them as of all.
+pub const KEY_EVERY: u64 = 3;
 /// How many keys the signed requests use.
 const ACTIVE_KEYS: u64 = 10_000;
+
+/// Whether an account has an access key.
+pub const fn has_key(account: u64) -> bool {
+    (account - FIRST).is_multiple_of(KEY_EVERY)
+}
 
 /// The DCDN instance of an account, as the data has it; as long as a real one.
 pub fn instance_id(account: u64) -> String {
@@ -21,7 +27,7 @@ pub fn access_key_id(account: u64) -> String {
 pub enum Source<'a> {
     /// Any account of `count`, each `step` apart.
     Random { seed: u64, count: u64, step: u64 },
-    /// The next of the walk whose number is a multiple of `step`.
+    /// The next of the walk, each `step` apart.
     Next { walk: &'a mut Walk, step: u64 },
 }
 
@@ -84,7 +90,7 @@ impl Walk {
     }
 
     fn take(&mut self, step: u64) -> Option<u64> {
-        let account = self.next.next_multiple_of(step);
+        let account = FIRST + (self.next - FIRST).next_multiple_of(step);
         if account >= self.end {
             return None;
         }
@@ -98,7 +104,7 @@ pub fn selftest() {
     let mut random = Source::any_with_key(1_000_000, 1);
     for _ in 0..1000 {
         let account = random.next().expect("there is always one");
-        assert!((FIRST..FIRST + 1_000_000).contains(&account) && account.is_multiple_of(KEY_EVERY));
+        assert!((FIRST..FIRST + 1_000_000).contains(&account) && has_key(account));
     }
     let mut walk = Walk::over(10);
     assert_eq!(walk.take(1), Some(FIRST));
