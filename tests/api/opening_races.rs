@@ -2,7 +2,7 @@
 //! reading and writing is decided again, and a client that hangs up leaves nothing half done. The
 //! interleavings are made with rows that a transaction of the test holds.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cdn_activation::proto::cdn::v1::{DescribeUserCdnStatusRequest, OpenCdnServiceRequest};
 use futures_util::future::join_all;
@@ -26,6 +26,9 @@ const OPEN_DCDN: &str =
 /// A change of an account that decides nothing; others see it when it is committed.
 const TOUCH: &str =
     "UPDATE accounts SET balance = balance + 1, version = version + 1 WHERE account_id = $1";
+
+/// How long a write waits for its turn before it is refused.
+const A_WRITE_WAITS: Duration = Duration::from_secs(2);
 
 /// Asks all of this at once; how many succeeded, and the codes of the others.
 async fn all_at_once(asked: &[(&Api, Wire, &str)], key: &Key) -> (usize, Vec<String>) {
@@ -97,6 +100,7 @@ async fn openings_that_are_written_at_the_same_moment_are_one_success_and_no_fau
         let held = api.database.hold(key.account_id, LOCK_THE_ACCOUNT).await;
         let mut calls = JoinSet::new();
         let clients = [api.cdn(&key).await, other.cdn(&key).await];
+        let asked = Instant::now();
         for mut client in clients.iter().cycle().take(16).cloned() {
             calls.spawn(async move {
                 let reply = client.open_cdn_service(OpenCdnServiceRequest::default()).await;
@@ -107,9 +111,12 @@ async fn openings_that_are_written_at_the_same_moment_are_one_success_and_no_fau
         held.commit().await;
         let (opened, refused): (Vec<_>, Vec<_>) =
             calls.join_all().await.into_iter().partition(Result::is_ok);
+        let may_give_up = asked.elapsed() >= A_WRITE_WAITS; // on a busy machine
         assert_eq!(opened.len(), 1);
         for outcome in refused {
-            assert_eq!(outcome.expect_err("refused"), CDN_HAS_OPENED.code);
+            let code = outcome.expect_err("refused");
+            let gave_up = may_give_up && code == UNAVAILABLE.code;
+            assert!(gave_up || code == CDN_HAS_OPENED.code, "{code}");
         }
         assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
     }
