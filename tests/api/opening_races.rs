@@ -27,9 +27,7 @@ const OPEN_DCDN: &str =
 const TOUCH: &str =
     "UPDATE accounts SET balance = balance + 1, version = version + 1 WHERE account_id = $1";
 
-/// How long a write waits for its turn before it is refused.
 const A_WRITE_WAITS: Duration = Duration::from_secs(2);
-
 /// Asks all of this at once; how many succeeded, and the codes of the others.
 async fn all_at_once(asked: &[(&Api, Wire, &str)], key: &Key) -> (usize, Vec<String>) {
     let asking = asked.iter().map(|(api, wire, given)| api.ask(*wire, key, given));
@@ -95,7 +93,8 @@ async fn of_sixteen_simultaneous_openings_of_each_product_exactly_one_succeeds()
 async fn openings_that_are_written_at_the_same_moment_are_one_success_and_no_fault() {
     let api = Api::start().await;
     let other = api.replica().await;
-    for _ in 0..20 {
+    let mut rounds = 0;
+    for _ in 0..24 {
         let key = api.account().await;
         let held = api.database.hold(key.account_id, LOCK_THE_ACCOUNT).await;
         let mut calls = JoinSet::new();
@@ -111,15 +110,16 @@ async fn openings_that_are_written_at_the_same_moment_are_one_success_and_no_fau
         held.commit().await;
         let (opened, refused): (Vec<_>, Vec<_>) =
             calls.join_all().await.into_iter().partition(Result::is_ok);
-        let may_give_up = asked.elapsed() >= A_WRITE_WAITS; // on a busy machine
         assert_eq!(opened.len(), 1);
-        for outcome in refused {
-            let code = outcome.expect_err("refused");
-            let gave_up = may_give_up && code == UNAVAILABLE.code;
-            assert!(gave_up || code == CDN_HAS_OPENED.code, "{code}");
-        }
         assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
+        if asked.elapsed() < A_WRITE_WAITS {
+            rounds += 1; // another does not count: held up for so long, some are right to give up
+            for outcome in refused {
+                assert_eq!(outcome.expect_err("refused"), CDN_HAS_OPENED.code);
+            }
+        }
     }
+    assert!(rounds >= 20, "{rounds} rounds were quick enough");
 }
 
 #[tokio::test(flavor = "multi_thread")]
