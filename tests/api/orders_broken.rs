@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use cdn_activation::proto::cdn::v1::OpenCdnServiceRequest;
 use tonic::Code;
 
-use crate::support::Api;
-use crate::support::commerce::{CommerceSystem, Mode, eventually, settings};
+use crate::support::commerce::{CommerceSystem, Mode, settings};
 use crate::support::grpc::refusal;
 use crate::support::proxy::Proxy;
 use crate::support::rest::Key;
+use crate::support::{Api, eventually};
 
 const TIMEOUT: Duration = Duration::from_millis(400);
 const SOON: Duration = Duration::from_millis(500);

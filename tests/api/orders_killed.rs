@@ -5,10 +5,10 @@
 use cdn_activation::proto::cdn::v1::OpenCdnServiceRequest;
 use sqlx::PgConnection;
 
-use crate::support::Api;
-use crate::support::commerce::{CommerceSystem, Mode, eventually};
+use crate::support::commerce::{CommerceSystem, Mode};
 use crate::support::proxy::Proxy;
 use crate::support::serve_process::Process;
+use crate::support::{Api, eventually};
 
 /// A commerce system, accounts, and the program as a process; nothing else reconciles.
 struct Scene {

@@ -7,10 +7,10 @@ use cdn_activation::proto::cdn::v1::OpenCdnServiceRequest;
 use cdn_activation::proto::operator::v1 as operator;
 use tonic::Code;
 
-use crate::support::Api;
-use crate::support::commerce::{CommerceSystem, Mode, eventually};
+use crate::support::commerce::{CommerceSystem, Mode};
 use crate::support::grpc::refusal;
 use crate::support::rest::Key;
+use crate::support::{Api, eventually};
 
 /// What sets an account apart from one that may open.
 type Difference = fn(&mut operator::Account);

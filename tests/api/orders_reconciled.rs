@@ -7,11 +7,11 @@ use cdn_activation::proto::cdn::v1::OpenCdnServiceRequest;
 use prost_reflect::DescriptorPool;
 use tonic::Code;
 
-use crate::support::Api;
-use crate::support::commerce::{CommerceSystem, Mode, eventually};
+use crate::support::commerce::{CommerceSystem, Mode};
 use crate::support::grpc::refusal;
 use crate::support::scratch::Scratch;
 use crate::support::serve_process::Process;
+use crate::support::{Api, eventually};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 const NOT_SOON: Duration = Duration::from_mins(5);

@@ -20,6 +20,7 @@ use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
 
 use super::database::Database;
+use super::eventually;
 use super::scratch::Scratch;
 
 /// How `openssl` makes the certificate of a commerce system with TLS.
@@ -231,15 +232,4 @@ impl OrderService for CommerceSystem {
 /// Settings that lead to an address.
 pub fn settings(address: SocketAddr, timeout: Duration, reconcile_after: Duration) -> Settings {
     Settings::new(&format!("http://{address}"), timeout, reconcile_after).expect("an endpoint")
-}
-
-/// Waits until something holds; panics where it does not within twenty seconds.
-pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let waiting = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
-    assert!(waited.is_ok(), "still not so after 20 s: {what}");
 }
