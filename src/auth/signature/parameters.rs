@@ -68,14 +68,15 @@ impl<'a> Parameter<'a> {
     #[must_use]
     pub fn new(name: Text<'a>, value: Text<'a>, in_form: bool, place: usize) -> Self {
         let bytes = name.as_str().as_bytes();
-        let beginning = bytes.first_chunk().copied().unwrap_or_else(|| {
-            let mut padded = [0; 8];
-            padded[..bytes.len()].copy_from_slice(bytes);
-            padded
-        });
+        let beginning = match bytes.first_chunk() {
+            Some(beginning) => u64::from_be_bytes(*beginning),
+            None => (0..8).fold(0, |number, at| {
+                number << 8 | u64::from(bytes.get(at).copied().unwrap_or_default())
+            }),
+        };
         // More than this many do not fit into a request.
         let place = u32::try_from(place).unwrap_or(u32::MAX);
-        Self { name, value, beginning: u64::from_be_bytes(beginning), place, in_form }
+        Self { name, value, beginning, place, in_form }
     }
 
     fn by_name(&self, other: &Self) -> Ordering {

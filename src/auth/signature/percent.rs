@@ -27,10 +27,10 @@ impl<'a> Text<'a> {
         Self { text, unreserved }
     }
 
-    /// Takes a text in of which the caller has seen that every byte [`is_unreserved`].
+    /// Takes a text in of which the caller has seen whether every byte [`is_unreserved`].
     #[must_use]
-    pub const fn unreserved(text: &'a str) -> Self {
-        Self { text: Cow::Borrowed(text), unreserved: true }
+    pub const fn borrowed(text: &'a str, unreserved: bool) -> Self {
+        Self { text: Cow::Borrowed(text), unreserved }
     }
 
     /// The text itself.
