@@ -10,16 +10,14 @@ use crate::meters::machine::Machine;
 use crate::report::plot::{self, Group};
 use crate::report::{Extras, csv, print_ratios, print_rows, ratios, results_file};
 use crate::rounds::rows::{self, Action, Row, Subject};
-use crate::rounds::{self, Result, Spread, Stage};
+use crate::rounds::{Result, Rounds, Spread, Stage};
 use crate::signature;
 use crate::subjects::Peer;
 
-/// How often the start of the service is timed.
-const STARTS: usize = 10;
+/// How often the start of the service is timed after each round.
+const STARTS: usize = 2;
 /// How long nothing happens before.
 const CALM: Duration = Duration::from_secs(3);
-/// How often the check of a signature is.
-const SIGNATURE_ROUNDS: usize = 5;
 
 /// Runs it.
 pub fn run(run: &Run) -> anyhow::Result<()> {
@@ -31,10 +29,16 @@ pub fn run(run: &Run) -> anyhow::Result<()> {
     let mut stage = Stage::set_up(run.setting(run.accounts), &mut rows)?;
     let machine = Machine::this(&stage.database.version()?);
     println!("{}\n{} accounts, {} rounds", machine.caption(), run.accounts, run.rounds);
-    let results = rounds::run(&mut stage, &rows, run.rounds);
-    let extras = extras(run, &mut stage)?;
+    let mut rounds = Rounds::new(&rows, run.rounds);
+    let mut between = Between::default();
+    for _ in 0..run.rounds {
+        rounds.next(&mut stage);
+        between.measure(&mut stage)?;
+    }
+    let results = rounds.results;
+    between.print_signatures();
     print_rows(&results);
-    print_ratios(&ratios::lines(&results, &extras));
+    print_ratios(&ratios::lines(&results, &between.extras(run)?));
     println!(
         "\n{}; {} accounts; signed REST uses 10,000 keys, spread over all",
         machine.caption(),
@@ -47,37 +51,54 @@ pub fn run(run: &Run) -> anyhow::Result<()> {
     stage.tear_down()
 }
 
-fn extras(run: &Run, stage: &mut Stage) -> anyhow::Result<Extras> {
-    println!("timing {STARTS} starts");
-    // The database is still busy with what was written last.
-    std::thread::sleep(CALM);
-    let mut starts = Vec::with_capacity(STARTS);
-    for _ in 0..STARTS {
-        starts.push(stage.start_once()?.as_secs_f64() * 1e3);
-    }
-    #[expect(clippy::cast_precision_loss, reason = "some millions")]
-    let bytes = fs::metadata(&run.service)?.len() as f64;
-    Ok(Extras {
-        start_ms: Spread::of(starts),
-        binary_mb: Some(bytes / 1e6),
-        signature_us: signature(),
-    })
+/// What is measured after each round, of the service alone.
+#[derive(Default)]
+struct Between {
+    /// From the start of the program to its first answer, in milliseconds.
+    starts: Vec<f64>,
+    /// What the operations of a check of a signature take, in nanoseconds, round by round.
+    signatures: Vec<Vec<(&'static str, f64)>>,
 }
 
-/// What it costs to check a signature, from the query off the wire on, in microseconds.
-fn signature() -> Option<Spread> {
-    let mut whole = Vec::new();
-    for round in 0..SIGNATURE_ROUNDS {
-        for (what, nanoseconds) in signature::measure() {
-            if round == 0 {
-                println!("  {what}: {nanoseconds:.0} ns");
-            }
-            if what == signature::WHOLE_CHECK {
-                whole.push(nanoseconds / 1e3);
+impl Between {
+    fn measure(&mut self, stage: &mut Stage) -> anyhow::Result<()> {
+        println!("timing {STARTS} starts, and signatures");
+        // The database is still busy with what was written last.
+        std::thread::sleep(CALM);
+        for _ in 0..STARTS {
+            self.starts.push(stage.start_once()?.as_secs_f64() * 1e3);
+        }
+        self.signatures.push(signature::measure());
+        Ok(())
+    }
+
+    fn print_signatures(&self) {
+        for (operation, _) in self.signatures.first().into_iter().flatten() {
+            if let Some(Spread { min, median, max }) = self.signature(operation) {
+                println!("  {operation}, ns: {min:.0} / {median:.0} / {max:.0}");
             }
         }
     }
-    Spread::of(whole)
+
+    fn signature(&self, operation: &str) -> Option<Spread> {
+        let all = self.signatures.iter().flatten();
+        Spread::of(all.filter(|(name, _)| *name == operation).map(|(_, taken)| *taken))
+    }
+
+    fn extras(&self, run: &Run) -> anyhow::Result<Extras> {
+        #[expect(clippy::cast_precision_loss, reason = "some millions")]
+        let bytes = fs::metadata(&run.service)?.len() as f64;
+        let in_us = |Spread { min, median, max }| Spread {
+            min: min / 1e3,
+            median: median / 1e3,
+            max: max / 1e3,
+        };
+        Ok(Extras {
+            start_ms: Spread::of(self.starts.iter().copied()),
+            binary_mb: Some(bytes / 1e6),
+            signature_us: self.signature(signature::WHOLE_CHECK).map(in_us),
+        })
+    }
 }
 
 /// The bars of the picture.

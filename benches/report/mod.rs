@@ -13,7 +13,7 @@ use crate::work_dir;
 
 pub use tables::{print_ratios, print_rows};
 
-/// What is measured once and not by rounds.
+/// What is measured of the service alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extras {
     /// From the start of the program to its first answer.

@@ -26,25 +26,46 @@ pub struct Result {
 }
 
 /// Measures rows, interleaved.
-pub fn run(stage: &mut Stage, rows: &[Row], rounds: usize) -> Vec<Result> {
-    let mut results: Vec<_> =
-        rows.iter().map(|row| Result { row: *row, rounds: Vec::with_capacity(rounds) }).collect();
-    let start = Instant::now();
-    let total = rounds * rows.len();
-    for round in 0..rounds {
-        for (index, result) in results.iter_mut().enumerate() {
+pub fn run(stage: &mut Stage, rows: &[Row], number: usize) -> Vec<Result> {
+    let mut rounds = Rounds::new(rows, number);
+    for _ in 0..number {
+        rounds.next(stage);
+    }
+    rounds.results
+}
+
+/// Rounds that leave room for something between them.
+pub struct Rounds {
+    /// What was measured until now.
+    pub results: Vec<Result>,
+    number: usize,
+    done: usize,
+    start: Instant,
+}
+
+impl Rounds {
+    /// A number of rounds of some rows, of which none has been yet.
+    pub fn new(rows: &[Row], number: usize) -> Self {
+        let result = |row: &Row| Result { row: *row, rounds: Vec::with_capacity(number) };
+        let results = rows.iter().map(result).collect();
+        Self { results, number, done: 0, start: Instant::now() }
+    }
+
+    /// The next round: every row once.
+    pub fn next(&mut self, stage: &mut Stage) {
+        let total = self.number * self.results.len();
+        for result in &mut self.results {
             let measured = stage.measure(result.row).unwrap_or_else(|error| Measured {
                 failed: 1,
                 first_failure: Some(format!("{error:#}")),
                 ..Measured::default()
             });
-            let done = round * rows.len() + index + 1;
-            let left = start.elapsed().mul_f64(ratio(total - done, done));
-            tell(round + 1, result.row, &measured, left);
+            self.done += 1;
+            let left = self.start.elapsed().mul_f64(ratio(total - self.done, self.done));
+            tell(result.rounds.len() + 1, result.row, &measured, left);
             result.rounds.push(measured);
         }
     }
-    results
 }
 
 fn tell(round: usize, row: Row, measured: &Measured, left: Duration) {
