@@ -27,7 +27,6 @@ const OPEN_DCDN: &str =
 const TOUCH: &str =
     "UPDATE accounts SET balance = balance + 1, version = version + 1 WHERE account_id = $1";
 
-const A_WRITE_WAITS: Duration = Duration::from_secs(2);
 /// Asks all of this at once; how many succeeded, and the codes of the others.
 async fn all_at_once(asked: &[(&Api, Wire, &str)], key: &Key) -> (usize, Vec<String>) {
     let asking = asked.iter().map(|(api, wire, given)| api.ask(*wire, key, given));
@@ -93,7 +92,7 @@ async fn of_sixteen_simultaneous_openings_of_each_product_exactly_one_succeeds()
 async fn openings_that_are_written_at_the_same_moment_are_one_success_and_no_fault() {
     let api = Api::start().await;
     let other = api.replica().await;
-    let mut rounds = 0;
+    let mut quick_rounds = 0;
     for _ in 0..24 {
         let key = api.account().await;
         let held = api.database.hold(key.account_id, LOCK_THE_ACCOUNT).await;
@@ -112,14 +111,15 @@ async fn openings_that_are_written_at_the_same_moment_are_one_success_and_no_fau
             calls.join_all().await.into_iter().partition(Result::is_ok);
         assert_eq!(opened.len(), 1);
         assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
-        if asked.elapsed() < A_WRITE_WAITS {
-            rounds += 1; // another does not count: held up for so long, some are right to give up
-            for outcome in refused {
-                assert_eq!(outcome.expect_err("refused"), CDN_HAS_OPENED.code);
-            }
+        let was_quick = asked.elapsed() < Duration::from_secs(2); // so long does a write wait its turn
+        quick_rounds += usize::from(was_quick);
+        for outcome in refused {
+            let code = outcome.expect_err("refused");
+            let gave_up = !was_quick && code == UNAVAILABLE.code; // rightly, if held up for so long
+            assert!(gave_up || code == CDN_HAS_OPENED.code, "{code}");
         }
     }
-    assert!(rounds >= 20, "{rounds} rounds were quick enough");
+    assert!(quick_rounds >= 20, "{quick_rounds}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
