@@ -89,8 +89,8 @@ pub async fn hand_out(listener: TcpListener, cores: Vec<Handover>, shutdown: Can
             Ok(stream) => {
                 // Without it a reply can wait 40 ms for the client's delayed acknowledgement.
                 stream.set_nodelay(true).ok();
-                turn += 1;
                 hand_over(stream, &cores, turn);
+                turn += 1;
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -126,11 +126,13 @@ mod tests {
         drop(of_ended);
         let shutdown = CancellationToken::new();
         let handing = tokio::spawn(hand_out(listener, vec![first, ended, last], shutdown.clone()));
-        let mut clients = Vec::new();
-        for _ in 0..6 {
+        // The first core is the one that has met the database when the service is ready.
+        let mut clients = vec![TcpStream::connect(address).await.unwrap()];
+        of_first.next().await.unwrap().unwrap();
+        for _ in 1..6 {
             clients.push(TcpStream::connect(address).await.unwrap());
         }
-        let mut count = (0, 0);
+        let mut count = (1, 0);
         while count.0 + count.1 < 6 {
             tokio::select! {
                 Some(Ok(_)) = of_first.next() => count.0 += 1,

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 use self::core::Shared;
-use self::ops::{FirstCheck, Readiness};
+use self::ops::Readiness;
 use crate::auth::secret::{SealingKey, ServiceToken};
 use crate::context::Clock;
 use crate::domain::opening::Limits;
@@ -25,7 +25,7 @@ use crate::events::Feed;
 use crate::metrics::Metrics;
 use crate::orders::{self, Orders};
 use crate::proto::POOL;
-use crate::runtime::{Connections, Core, hand_out};
+use crate::runtime::{Connections, hand_out};
 use crate::storage::{self, Store};
 use crate::workers;
 
@@ -116,16 +116,10 @@ pub struct Server {
     listeners: Addresses<TcpListener>,
     /// The background's own connections to the database: workers, the feed, readiness.
     store: Store,
-    first_check: FirstCheck,
-    feed: Feed,
-    metrics: Metrics,
-    readiness: Readiness,
-    /// Cancelled when the listeners close.
-    shutdown: CancellationToken,
 }
 
 impl Server {
-    /// Binds the listeners and builds the service. The database is asked, and not waited for.
+    /// Binds the listeners. The database is not asked yet.
     pub async fn bind(settings: Settings) -> Result<Self, BindError> {
         let listeners = Addresses {
             grpc: bind(&settings.addresses.grpc).await?,
@@ -133,14 +127,7 @@ impl Server {
             ops: bind(&settings.addresses.ops).await?,
         };
         let store = Store::connect_lazily(settings.share_of_background());
-        let first_check = FirstCheck::begin(store.clone()).await;
-        let metrics = Metrics::new(method_paths());
-        let readiness = Readiness::new(HealthReporter::new(), service_names()).await;
-        let shutdown = CancellationToken::new();
-        let counted = store.clone();
-        metrics.add_pool(move || counted.connections());
-        let feed = Feed::new(store.clone(), shutdown.clone());
-        Ok(Self { settings, listeners, store, first_check, feed, metrics, readiness, shutdown })
+        Ok(Self { settings, listeners, store })
     }
 
     /// The addresses that were bound.
@@ -165,17 +152,22 @@ impl Server {
         stop: impl Future<Output = ()>,
         announce: impl FnOnce(),
     ) -> std::io::Result<()> {
-        let Self { settings, listeners, store, first_check, feed, metrics, readiness, shutdown } =
-            self;
-        let shared = Shared::new(&settings, &store, &feed, &metrics, &readiness, &shutdown);
+        let Self { settings, listeners, store } = self;
+        // First of all: what the database does for its first answer takes most of a start, and goes on
+        // while the service is built.
+        let (first_check, waiting) = core::start(&settings, &store)?;
+        let shutdown = CancellationToken::new(); // cancelled when the listeners close
+        let metrics = Metrics::new(method_paths());
+        let readiness = Readiness::new(HealthReporter::new(), service_names()).await;
+        let counted = store.clone();
+        metrics.add_pool(move || counted.connections());
+        let feed = Feed::new(store.clone(), shutdown.clone());
+        let shared = Shared::new(&settings, &feed, &metrics, &readiness, &shutdown);
         let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
-        for index in 0..settings.cores() {
+        for core in waiting {
             let (to_grpc, grpc_connections) = Connections::handed_over();
             let (to_rest, rest_connections) = Connections::handed_over();
-            let shared = shared.clone();
-            cores.push(Core::start(format!("core-{index}"), move || {
-                shared.serve(grpc_connections, rest_connections)
-            })?);
+            cores.push(core.serve(shared.clone(), grpc_connections, rest_connections));
             grpc.push(to_grpc);
             rest.push(to_rest);
         }
@@ -214,14 +206,6 @@ impl Server {
         }
         store.close().await;
         Ok(())
-    }
-}
-
-/// Lets what was spawned before send what it has to say to the database.
-async fn on_its_way() {
-    // To connect, and to greet.
-    for _ in 0..2 {
-        tokio::task::yield_now().await;
     }
 }
 

@@ -1,16 +1,18 @@
 //! What a core has for itself, and how it serves: the store with its connections, the routes, the
 //! shim. Built on the runtime that uses it; nothing of it crosses to another.
 
+use std::io;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::Layer;
 
-use super::ops::Readiness;
-use super::{Settings, after_the_start, grpc, http, on_its_way, streaming_paths};
+use super::ops::{FirstCheck, Readiness};
+use super::{Settings, after_the_start, grpc, http, streaming_paths};
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
 use crate::grpc::Actions;
@@ -19,20 +21,64 @@ use crate::grpc::operator::Events;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
 use crate::rest::{Dispatch, Shim};
-use crate::runtime::Connections;
+use crate::runtime::{Connections, Core};
 use crate::storage::Store;
+
+/// Starts the cores. The first one asks the database whether all is ready, on the connection that its
+/// first request will use; the others connect a little after the start, or when they are asked. Each is
+/// a store beside the background's, whose workers are woken by what cores write.
+pub(super) fn start(
+    settings: &Settings,
+    background: &Store,
+) -> io::Result<(FirstCheck, Vec<Waiting>)> {
+    let (asks, first_check) = FirstCheck::new();
+    let mut asks = Some(asks);
+    let start_one = |index| {
+        let (background, share, asks) = (background.clone(), settings.share_of_core(), asks.take());
+        let (told, what) = oneshot::channel::<Told>();
+        let core = Core::start(format!("core-{index}"), move || async move {
+            let store = background.beside(share);
+            if let Some(asks) = asks {
+                tokio::spawn(asks.ask(store.clone()));
+            }
+            // Never told: the start has failed elsewhere.
+            if let Ok((shared, grpc, rest)) = what.await {
+                shared.serve(store, grpc, rest).await;
+            }
+        });
+        Ok(Waiting { core: core?, told })
+    };
+    let waiting = (0..settings.cores()).map(start_one).collect::<io::Result<_>>()?;
+    Ok((first_check, waiting))
+}
+
+/// What a core is told to serve: gRPC, and the signed query format.
+type Told = (Shared, Connections, Connections);
+
+/// A core that waits for what it shall serve.
+pub(super) struct Waiting {
+    core: Core,
+    told: oneshot::Sender<Told>,
+}
+
+impl Waiting {
+    /// Tells it.
+    pub fn serve(self, shared: Shared, grpc: Connections, rest: Connections) -> Core {
+        // Whoever waits for the core learns that it has ended.
+        self.told.send((shared, grpc, rest)).ok();
+        self.core
+    }
+}
 
 /// What all cores share: settings, and what holds no connection. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Shared {
     settings: Settings,
-    /// The background's store: its workers are woken by what cores write.
-    background: Store,
     feed: Feed,
     readiness: Readiness,
     metrics: Metrics,
     guard: Guard,
-    described: Arc<OnceLock<Described>>,
+    described: Arc<Described>,
     shutdown: CancellationToken,
 }
 
@@ -53,7 +99,6 @@ impl Described {
 impl Shared {
     pub fn new(
         settings: &Settings,
-        background: &Store,
         feed: &Feed,
         metrics: &Metrics,
         readiness: &Readiness,
@@ -61,23 +106,19 @@ impl Shared {
     ) -> Self {
         Self {
             settings: settings.clone(),
-            background: background.clone(),
             feed: feed.clone(),
             readiness: readiness.clone(),
             metrics: metrics.clone(),
             guard: Guard::new(metrics.clone(), streaming_paths()),
-            described: Arc::default(),
+            described: Arc::new(Described::new(readiness)),
             shutdown: shutdown.clone(),
         }
     }
 
     /// Serves the connections of one core until shutdown, finishes what runs, and closes its store.
-    pub async fn serve(self, grpc: Connections, rest: Connections) {
-        let store = self.background.beside(self.settings.share_of_core());
+    async fn serve(self, store: Store, grpc: Connections, rest: Connections) {
         let counted = store.clone();
         self.metrics.add_pool(move || counted.connections());
-        tokio::spawn(store.clone().connect_ahead());
-        on_its_way().await;
         tokio::spawn(after_the_start(
             self.readiness.clone(),
             self.shutdown.clone(),
@@ -107,11 +148,6 @@ impl Shared {
         store.close().await;
     }
 
-    /// Made by the core that comes first; the others wait for it.
-    fn described(&self) -> &Described {
-        self.described.get_or_init(|| Described::new(&self.readiness))
-    }
-
     fn routes(&self, store: &Store) -> Routes {
         let settings = &self.settings;
         let orders = Orders::new(settings.orders.clone());
@@ -120,14 +156,14 @@ impl Shared {
         let actions = Actions::new(store.clone(), orders, limits, grace, sealing_key);
         let feed = self.feed.reading(store.clone());
         let events = Events::new(feed, CursorKey::new(&settings.sealing_key));
-        grpc::routes(self.described().infrastructure.clone(), &actions, events)
+        grpc::routes(self.described.infrastructure.clone(), &actions, events)
     }
 
     fn shim(&self, store: &Store, routes: Hold<Routes>) -> Shim {
         let Settings { sealing_key, timestamp_window, clock, .. } = &self.settings;
         let authenticator =
             Authenticator::new(store.clone(), sealing_key.clone(), *timestamp_window);
-        Shim::new(Arc::clone(&self.described().dispatch), authenticator, routes, clock.clone())
+        Shim::new(Arc::clone(&self.described.dispatch), authenticator, routes, clock.clone())
     }
 }
 

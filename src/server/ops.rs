@@ -8,14 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use super::on_its_way;
 use crate::metrics::Metrics;
 use crate::storage::Store;
 
@@ -25,16 +23,24 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const TOLERATED_FAILURES: u32 = 3;
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The database is being asked for the first time.
-pub struct FirstCheck(JoinHandle<Result<(), String>>);
+/// The database is being asked for the first time, on another thread.
+pub struct FirstCheck(oneshot::Receiver<Result<(), String>>);
+
+/// Who asks it.
+pub struct Asks(oneshot::Sender<Result<(), String>>);
 
 impl FirstCheck {
-    /// Asks. When this returns, the database is at it: what it does to answer for the first time takes
-    /// most of a start, and goes on while the service builds itself.
-    pub async fn begin(store: Store) -> Self {
-        let check = Self(tokio::spawn(async move { store.check_ready().await }));
-        on_its_way().await;
-        check
+    /// The two ends.
+    pub fn new() -> (Asks, Self) {
+        let (asks, answer) = oneshot::channel();
+        (Asks(asks), Self(answer))
+    }
+}
+
+impl Asks {
+    /// Asks.
+    pub async fn ask(self, store: Store) {
+        self.0.send(store.check_ready().await).ok(); // a service that has ended needs no answer
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, PgConnection, Row};
 
 use super::{MIGRATIONS, Store, failure};
@@ -40,8 +40,7 @@ impl Store {
     /// there or not.
     #[must_use]
     pub fn connect_lazily(options: Options) -> Self {
-        let session = options
-            .url
+        let session = session(options.url)
             .application_name("cdn-activation")
             .options([
                 // A dropped query goes on in the server: this is its only brake.
@@ -86,20 +85,19 @@ impl Store {
 }
 
 impl Store {
-    /// Makes the first connection before anybody asks for it. Should there be no database yet, requests
-    /// will connect.
-    pub async fn connect_ahead(self) {
-        if let Ok(connection) = self.kept.take().await {
-            connection.keep();
-        }
-    }
-
     /// Asks what is asked most, for nobody. A session reads the catalogs and plans a statement when it
     /// runs it for the first time; no caller has to wait for that.
     pub async fn plan_ahead(self) {
         let hardly_anybody = AccountId::new(i64::MAX).expect("a positive number");
         self.instance(hardly_anybody, Product::Dcdn).await.ok();
     }
+}
+
+/// How a session begins. Nobody listens on the way to a socket in the file system: TLS is not asked
+/// for there, as in libpq, which saves a round trip.
+fn session(url: PgConnectOptions) -> PgConnectOptions {
+    let is_local = url.get_socket().is_some() || url.get_host().starts_with('/');
+    if is_local { url.ssl_mode(PgSslMode::Disable) } else { url }
 }
 
 /// A standby answers reads and refuses writes: a connection to one would fail every write for as
@@ -132,8 +130,9 @@ pub async fn create_database(admin: &PgConnectOptions, name: &str) -> Result<(),
 /// Brings the schema up to date. Two at once are no harm: the second waits and finds nothing to do.
 pub async fn migrate(url: &PgConnectOptions) -> Result<(), sqlx::Error> {
     // A migration that waits for a lock would make everybody else wait behind it.
-    let session =
-        url.clone().application_name("cdn-activation migrate").options([("lock_timeout", "3s")]);
+    let session = session(url.clone())
+        .application_name("cdn-activation migrate")
+        .options([("lock_timeout", "3s")]);
     let mut attempt = 1;
     loop {
         let mut connection = session.connect().await?;
@@ -155,5 +154,22 @@ fn lost_to_another(error: &MigrateError) -> bool {
             failure::write_may_be_repeated(error)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_is_asked_for_on_networks_only() {
+        let mode = |url: &str| session(url.parse().unwrap()).get_ssl_mode();
+        assert!(matches!(mode("postgres://db.example/cdn"), PgSslMode::Prefer));
+        let required = "postgres://db.example/cdn?sslmode=verify-full";
+        assert!(matches!(mode(required), PgSslMode::VerifyFull));
+        for local in ["postgres:///cdn?host=/run/db", "postgres://%2Frun%2Fdb/cdn?sslmode=require"]
+        {
+            assert!(matches!(mode(local), PgSslMode::Disable), "{local}");
+        }
     }
 }

@@ -34,8 +34,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
+use sqlx::{PgPool, Row};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -185,12 +185,8 @@ impl Store {
     /// Whether the database answers and holds the schema that this program needs; the error says
     /// what is missing.
     pub async fn check_ready(&self) -> Result<(), String> {
-        // The version of the schema stands in the migrator's own table: no account is named.
-        let applied = sqlx::query_scalar::<_, i64>(
-            "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success",
-        );
         let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-        match applied.fetch_one(&self.pool).await {
+        match self.schema_version().await {
             Ok(version) if version >= needed => Ok(()),
             Ok(version) => {
                 Err(format!("the schema is at version {version}, needed is {needed}: run migrate"))
@@ -200,6 +196,17 @@ impl Store {
             }
             Err(error) => Err(format!("the database does not answer: {error}")),
         }
+    }
+
+    async fn schema_version(&self) -> Result<i64, sqlx::Error> {
+        // The version of the schema stands in the migrator's own table: no account is named. Not
+        // prepared: a start has to wait for it, and this is one round trip.
+        let applied =
+            sqlx::raw_sql("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success");
+        let mut connection = self.kept.take().await?;
+        let version = applied.fetch_one(&mut *connection).await?.try_get(0)?;
+        connection.keep();
+        Ok(version)
     }
 
     /// How many connections are open, and how many of them are idle.
