@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
-use self::core::Shared;
+use self::core::{Shared, Waiting};
 use self::ops::Readiness;
 use crate::auth::secret::{SealingKey, ServiceToken};
 use crate::context::Clock;
@@ -155,7 +155,7 @@ impl Server {
         let Self { settings, listeners, store } = self;
         // First of all: what the database does for its first answer takes most of a start, and goes on
         // while the service is built.
-        let (first_check, waiting) = core::start(&settings, &store)?;
+        let (first_check, first) = Waiting::first(&settings, &store)?;
         let shutdown = CancellationToken::new(); // cancelled when the listeners close
         let metrics = Metrics::new(method_paths());
         let readiness = Readiness::new(HealthReporter::new(), service_names()).await;
@@ -164,10 +164,11 @@ impl Server {
         let feed = Feed::new(store.clone(), shutdown.clone());
         let shared = Shared::new(&settings, &feed, &metrics, &readiness, &shutdown);
         let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
-        for core in waiting {
+        let others = (1..settings.cores()).map(|index| Waiting::another(index, &settings, &store));
+        for core in std::iter::once(Ok(first)).chain(others) {
             let (to_grpc, grpc_connections) = Connections::handed_over();
             let (to_rest, rest_connections) = Connections::handed_over();
-            cores.push(core.serve(shared.clone(), grpc_connections, rest_connections));
+            cores.push(core?.serve(shared.clone(), grpc_connections, rest_connections));
             grpc.push(to_grpc);
             rest.push(to_rest);
         }

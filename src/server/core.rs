@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::Layer;
 
-use super::ops::{FirstCheck, Readiness};
+use super::ops::{Asks, FirstCheck, Readiness};
 use super::{Settings, after_the_start, grpc, http, streaming_paths};
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
@@ -24,17 +24,36 @@ use crate::rest::{Dispatch, Shim};
 use crate::runtime::{Connections, Core};
 use crate::storage::Store;
 
-/// Starts the cores. The first one asks the database whether all is ready, on the connection that its
-/// first request will use; the others connect a little after the start, or when they are asked. Each is
-/// a store beside the background's, whose workers are woken by what cores write.
-pub(super) fn start(
-    settings: &Settings,
-    background: &Store,
-) -> io::Result<(FirstCheck, Vec<Waiting>)> {
-    let (asks, first_check) = FirstCheck::new();
-    let mut asks = Some(asks);
-    let start_one = |index| {
-        let (background, share, asks) = (background.clone(), settings.share_of_core(), asks.take());
+/// What a core is told to serve: gRPC, and the signed query format.
+type Told = (Shared, Connections, Connections);
+
+/// A core that has a store, beside the background's, whose workers are woken by what cores write; and
+/// waits for what it shall serve.
+pub(super) struct Waiting {
+    core: Core,
+    told: oneshot::Sender<Told>,
+}
+
+impl Waiting {
+    /// Starts the first core, which asks the database whether all is ready, on the connection that its
+    /// first request will use. The others connect a little after the start, or when they are asked.
+    pub fn first(settings: &Settings, background: &Store) -> io::Result<(FirstCheck, Self)> {
+        let (asks, first_check) = FirstCheck::new();
+        Ok((first_check, Self::start(0, settings, background, Some(asks))?))
+    }
+
+    /// Starts another one.
+    pub fn another(index: usize, settings: &Settings, background: &Store) -> io::Result<Self> {
+        Self::start(index, settings, background, None)
+    }
+
+    fn start(
+        index: usize,
+        settings: &Settings,
+        background: &Store,
+        asks: Option<Asks>,
+    ) -> io::Result<Self> {
+        let (background, share) = (background.clone(), settings.share_of_core());
         let (told, what) = oneshot::channel::<Told>();
         let core = Core::start(format!("core-{index}"), move || async move {
             let store = background.beside(share);
@@ -45,26 +64,13 @@ pub(super) fn start(
             if let Ok((shared, grpc, rest)) = what.await {
                 shared.serve(store, grpc, rest).await;
             }
-        });
-        Ok(Waiting { core: core?, told })
-    };
-    let waiting = (0..settings.cores()).map(start_one).collect::<io::Result<_>>()?;
-    Ok((first_check, waiting))
-}
+        })?;
+        Ok(Self { core, told })
+    }
 
-/// What a core is told to serve: gRPC, and the signed query format.
-type Told = (Shared, Connections, Connections);
-
-/// A core that waits for what it shall serve.
-pub(super) struct Waiting {
-    core: Core,
-    told: oneshot::Sender<Told>,
-}
-
-impl Waiting {
-    /// Tells it.
+    /// Tells it what to serve.
     pub fn serve(self, shared: Shared, grpc: Connections, rest: Connections) -> Core {
-        // Whoever waits for the core learns that it has ended.
+        // Should it have ended, whoever waits for the core learns of it.
         self.told.send((shared, grpc, rest)).ok();
         self.core
     }

@@ -38,9 +38,14 @@ impl FirstCheck {
 }
 
 impl Asks {
-    /// Asks.
+    /// Asks; and has the statement planned that is asked most, while the first caller is on his way.
     pub async fn ask(self, store: Store) {
-        self.0.send(store.check_ready().await).ok(); // a service that has ended needs no answer
+        let answer = store.check_ready().await;
+        let is_ready = answer.is_ok();
+        self.0.send(answer).ok(); // a service that has ended needs no answer
+        if is_ready {
+            store.plan_ahead().await;
+        }
     }
 }
 
