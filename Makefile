@@ -50,7 +50,7 @@ bench-check: release ## Fails when a Describe costs more CPU time than it may; a
 	@.ci/install-postgresql
 	cargo bench --locked -- check --service $(SHIPPED)
 
-bench-profile: rust ## Where the time of a call goes, by perf; as root
+bench-profile: rust ## Where the time of a call and of a start goes, and the bytes; by perf, as root
 	@.ci/install-postgresql
 	RUSTFLAGS=-Cstrip=none deploy/pgo/cargo build --locked --release --bin cdn-activation --target-dir target/profiling
 	cargo bench --locked -- profile --service $(subst target/,target/profiling/,$(SHIPPED)) $(ARGS)
