@@ -74,7 +74,7 @@ struct Run {
 enum Verb {
     /// Measures a few rows at 10,000 and at 1,000,000 accounts, warm and cold.
     Growth {
-        /// At 10,000,000, too: that takes about ten minutes to load and 6 GB.
+        /// At 10,000,000, too: that takes some minutes to load and 6 GB.
         #[arg(long)]
         accounts_10m: bool,
     },
