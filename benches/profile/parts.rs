@@ -13,9 +13,9 @@ pub const PARTS: [(&str, &[&str]); 8] = [
 ];
 /// How symbols begin that allocate, free and copy.
 const MEMORY: [&str; 3] = ["mi_", "_mi_", "__mem"];
-/// Of a symbol that none of the others has.
+/// Of a symbol that allocates, frees or copies.
 pub const MEMORY_PART: &str = "memory";
-/// Of a symbol that none of the others has.
+/// Of all other symbols.
 pub const OTHER_PART: &str = "other";
 
 /// The part by the first of its crates in a symbol: what is generic belongs to what it is made for.

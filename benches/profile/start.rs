@@ -154,7 +154,7 @@ fn start(seen: &[Seen<'_>], executed: usize, took: f64) -> anyhow::Result<Start>
         |kernel| of_it().filter(move |seen| seen.is_sample() && seen.is_kernel() == kernel);
     let database = during.iter().filter(|seen| seen.is_sample() && seen.program == "postgres");
     Ok([
-        at(Some(&seen[executed]), "")?,
+        seen[executed].at - begin,
         at(of("syscalls:sys_enter_bind").next(), "it does not listen")?,
         at(of("syscalls:sys_enter_connect").next(), "it does not connect")?,
         at(of("syscalls:sys_enter_sendto").nth(1), "it says nothing to PostgreSQL")?,

@@ -121,11 +121,19 @@ fn absolute(results: &[Result], extras: &Extras) -> Vec<Line> {
         less_is_better: true,
         value,
     };
-    let memory = rounds_of(results, describe(Ours, 256));
-    let memory = memory.and_then(|rounds| Spread::of(rounds.iter().filter_map(|m| m.rss_mib)));
+    let memory = |row| {
+        let rounds = rounds_of(results, row)?;
+        Spread::of(rounds.iter().filter_map(|measured| measured.rss_mib))
+    };
     vec![
         line("signature and canonical form, µs", 1.0, 0.6, extras.signature_us),
-        line("peak memory, Describe gRPC 256, MiB", 24.0, 16.0, memory),
+        line("peak memory, Describe gRPC 256, MiB", 24.0, 16.0, memory(describe(Ours, 256))),
+        line(
+            "peak memory, Describe signed REST 256, MiB",
+            24.0,
+            16.0,
+            memory(Row::rest(Describe, 256)),
+        ),
         line("start to first answer, ms", 25.0, 10.0, extras.start_ms),
         line("binary, MB", 8.0, 4.0, Spread::of(extras.binary_mb)),
     ]

@@ -103,7 +103,7 @@ pub fn all() -> Vec<Row> {
             rows.push(Row::grpc(Open, subject, callers));
         }
     }
-    rows.push(Row::rest(Open, 64));
+    rows.extend([1, 64, 256].map(|callers| Row::rest(Open, callers)));
     rows.extend(PGBENCH_OPEN.map(|clients| Row::pgbench(Open, clients)));
     rows.extend(Peer::ALL.map(|peer| Row::grpc(Open, Subject::Peer(peer), 64)));
     rows
