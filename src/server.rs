@@ -29,7 +29,8 @@ use crate::runtime::{Connections, hand_out};
 use crate::storage::{self, Store};
 use crate::workers;
 
-/// How long after the service is ready the background begins.
+/// How long after the service is ready everything connects that no first request needs: a connection
+/// costs PostgreSQL more than anything else of a start does.
 const BACKGROUND_WAIT: Duration = Duration::from_millis(100);
 
 /// Everything that a deployment decides.
@@ -179,10 +180,16 @@ impl Server {
             tokio::spawn(hand_out(listeners.ops, vec![to_ops], shutdown.clone())),
             tokio::spawn(serve_ops(ops, readiness.clone(), metrics, shutdown.clone())),
             tokio::spawn(readiness.clone().follow(first_check, store.clone(), shutdown.clone())),
-            tokio::spawn(after_the_start(readiness.clone(), shutdown.clone(), feed.run())),
             tokio::spawn(after_the_start(
                 readiness.clone(),
                 shutdown.clone(),
+                BACKGROUND_WAIT,
+                feed.run(),
+            )),
+            tokio::spawn(after_the_start(
+                readiness.clone(),
+                shutdown.clone(),
+                BACKGROUND_WAIT,
                 work(settings.clone(), store.clone(), shutdown.clone()),
             )),
         ];
@@ -210,16 +217,18 @@ impl Server {
     }
 }
 
-/// Does what no first request needs, a little after the service is ready: a connection costs
-/// PostgreSQL more than anything else of a start does.
+/// Does what the service can be ready without, so long after it is.
 async fn after_the_start(
     readiness: Readiness,
     shutdown: CancellationToken,
+    wait: Duration,
     work: impl Future<Output = ()>,
 ) {
     let started = async {
         readiness.first_ready().await;
-        tokio::time::sleep(BACKGROUND_WAIT).await;
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await; // even of nothing it takes up to a millisecond
+        }
     };
     tokio::select! {
         () = started => work.await,

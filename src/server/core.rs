@@ -4,6 +4,7 @@
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
@@ -12,7 +13,7 @@ use tonic::service::Routes;
 use tower::Layer;
 
 use super::ops::{Asks, FirstCheck, Readiness};
-use super::{Settings, after_the_start, grpc, http, streaming_paths};
+use super::{BACKGROUND_WAIT, Settings, after_the_start, grpc, http, streaming_paths};
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
 use crate::grpc::Actions;
@@ -57,11 +58,15 @@ impl Waiting {
         let (told, what) = oneshot::channel::<Told>();
         let core = Core::start(format!("core-{index}"), move || async move {
             let store = background.beside(share);
+            // The first core plans while the first caller is on his way, on the connection that it has.
+            let mut plan_after = BACKGROUND_WAIT;
             if let Some(asks) = asks {
+                plan_after = Duration::ZERO;
                 tokio::spawn(asks.ask(store.clone()));
             }
             // Never told: the start has failed elsewhere.
             if let Ok((shared, grpc, rest)) = what.await {
+                shared.plan_ahead(plan_after, &store);
                 shared.serve(store, grpc, rest).await;
             }
         })?;
@@ -121,15 +126,16 @@ impl Shared {
         }
     }
 
+    /// Has what is asked most planned on this core, so long after the service is ready.
+    fn plan_ahead(&self, wait: Duration, store: &Store) {
+        let (readiness, shutdown) = (self.readiness.clone(), self.shutdown.clone());
+        tokio::spawn(after_the_start(readiness, shutdown, wait, store.clone().plan_ahead()));
+    }
+
     /// Serves the connections of one core until shutdown, finishes what runs, and closes its store.
     async fn serve(self, store: Store, grpc: Connections, rest: Connections) {
         let counted = store.clone();
         self.metrics.add_pool(move || counted.connections());
-        tokio::spawn(after_the_start(
-            self.readiness.clone(),
-            self.shutdown.clone(),
-            store.clone().plan_ahead(),
-        ));
         let routes = self.routes(&store);
         let shim = self.shim(&store, self.guard.layer(routes.clone()));
         let guard = self.guard.clone();

@@ -38,14 +38,9 @@ impl FirstCheck {
 }
 
 impl Asks {
-    /// Asks; and has the statement planned that is asked most, while the first caller is on his way.
+    /// Asks.
     pub async fn ask(self, store: Store) {
-        let answer = store.check_ready().await;
-        let is_ready = answer.is_ok();
-        self.0.send(answer).ok(); // a service that has ended needs no answer
-        if is_ready {
-            store.plan_ahead().await;
-        }
+        self.0.send(store.check_ready().await).ok(); // a service that has ended needs no answer
     }
 }
 

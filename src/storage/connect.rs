@@ -73,18 +73,14 @@ impl Store {
             .connect_lazy_with(session);
         Self::new(pool)
     }
-}
 
-impl Store {
     /// Another store for another core. Whoever waits for events that were written hears of those of
     /// either.
     #[must_use]
     pub fn beside(&self, options: Options) -> Self {
         Self { written: Arc::clone(&self.written), ..Self::connect_lazily(options) }
     }
-}
 
-impl Store {
     /// Asks what is asked most, for nobody. A session reads the catalogs and plans a statement when it
     /// runs it for the first time; no caller has to wait for that.
     pub async fn plan_ahead(self) {
