@@ -19,12 +19,13 @@ use tonic::service::Routes;
 
 pub use decode::decode;
 pub use dispatch::Dispatch;
+use dispatch::Rpc;
 use encode::Body;
 use parameters::{Format, Raw, Received};
 
 use crate::auth::service::request_id;
 use crate::auth::{Authenticator, CommonParameters};
-use crate::context::{Caller, Clock, RequestId, Wire};
+use crate::context::{Caller, Clock, Context, RequestId, Wire};
 use crate::error::Error;
 use crate::grpc::layers::Hold;
 use crate::grpc::{log_refused_at_the_gateway, status};
@@ -40,16 +41,11 @@ pub struct Shim {
     clock: Clock,
 }
 
-/// How a request ends: a reply, an error of ours before the call, or the call's status.
-enum Refused {
-    ByUs(Error),
-    ByTheAction(Status),
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Self::ByUs(error)
-    }
+/// A call that its caller may make.
+struct Admitted<'s> {
+    rpc: &'s Rpc,
+    message: Vec<u8>,
+    context: Context,
 }
 
 impl Shim {
@@ -66,26 +62,26 @@ impl Shim {
 
     /// Answers one request: read, authenticate, find, call, write. There is an answer to
     /// everything.
-    pub async fn answer<B>(&self, request: http::Request<B>) -> Response<Full<Bytes>>
+    pub async fn answer<B>(self: Arc<Self>, request: http::Request<B>) -> Response<Full<Bytes>>
     where
         B: hyper::body::Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let request_id = request_id(request.headers());
-        let mut raw = Raw::read(request).await;
-        let mut received = raw.received();
-        let problem = received.problem.take();
-        let body = match self.reply(&received, problem, &request_id).await {
-            Ok(body) => body,
-            Err(refused) => {
-                let status = match refused {
-                    Refused::ByTheAction(status) => status,
-                    Refused::ByUs(error) => self.refuse(&received, &error, &request_id),
-                };
-                encode::refusal(&status, &request_id, received.host_id, received.format)
-            }
+        let (admitted, format, host_id) = {
+            let mut raw = Raw::read(request).await;
+            let received = raw.received();
+            let admitted = self.admit(&received, &request_id).await;
+            let admitted = admitted.map_err(|error| self.refuse(&received, &error, &request_id));
+            // The rest is let go: hundreds of callers wait for their calls at the same time.
+            (admitted, received.format, received.host_id.to_owned())
         };
-        response(body, received.format, &request_id)
+        let body = match admitted {
+            Ok(admitted) => self.call(admitted, format).await,
+            Err(status) => Err(status),
+        };
+        let refusal = |status| encode::refusal(&status, &request_id, &host_id, format);
+        response(body.unwrap_or_else(refusal), format, &request_id)
     }
 
     /// The answer where answering panicked: what was asked for is lost, so XML, as for what cannot
@@ -99,15 +95,12 @@ impl Shim {
         response(encode::refusal(&status, &request_id, "", Format::Xml), Format::Xml, &request_id)
     }
 
-    async fn reply(
+    async fn admit(
         &self,
         received: &Received<'_>,
-        problem: Option<Error>,
         request_id: &RequestId,
-    ) -> Result<Body, Refused> {
-        if let Some(problem) = problem {
-            return Err(problem.into());
-        }
+    ) -> Result<Admitted<'_>, Error> {
+        received.problem.clone().map_or(Ok(()), Err)?;
         let request = received.signed();
         let common = CommonParameters::read(&request);
         let (action, version) = common.action()?;
@@ -122,9 +115,13 @@ impl Shim {
         let mut context = self.clock.context(request_id.clone(), caller, Wire::Rest);
         context.wire_now = wire_now;
         context.api_version = Some(Arc::clone(version));
-        let reply =
-            rpc.call(self.routes.clone(), message, context).await.map_err(Refused::ByTheAction)?;
-        encode::reply(&rpc.reply, &reply, received.format).map_err(Refused::ByTheAction)
+        Ok(Admitted { rpc, message, context })
+    }
+
+    async fn call(&self, admitted: Admitted<'_>, format: Format) -> Result<Body, Status> {
+        let Admitted { rpc, message, context } = admitted;
+        let reply = rpc.call(self.routes.clone(), message, context).await?;
+        encode::reply(&rpc.reply, &reply, format)
     }
 
     /// The status and the log line of an error before the call; the called action writes its own

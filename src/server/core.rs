@@ -182,12 +182,9 @@ impl Shared {
 async fn serve_rest(connections: Connections, shim: Shim, shutdown: CancellationToken) {
     let shim = Arc::new(shim);
     let handler = move |request| {
-        let shim = Arc::clone(&shim);
-        async move {
-            // A panic in the shim itself still ends in an answer.
-            let answer = AssertUnwindSafe(shim.answer(request)).catch_unwind().await;
-            answer.unwrap_or_else(|_| Shim::answer_to_a_panic())
-        }
+        // A panic in the shim itself still ends in an answer.
+        let answer = AssertUnwindSafe(Arc::clone(&shim).answer(request)).catch_unwind();
+        answer.map(|answer| answer.unwrap_or_else(|_| Shim::answer_to_a_panic()))
     };
     http::serve(connections, handler, shutdown).await;
 }

@@ -5,8 +5,9 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use http::{Request, Response};
+use futures_util::{FutureExt, StreamExt};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -48,10 +49,9 @@ where
     H: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let service = service_fn(move |request| {
-        let response = handler(request);
-        async move { Ok::<_, Infallible>(response.await) }
-    });
+    // Not in an async block, which would hold what it waits for twice, for each connection.
+    let service =
+        service_fn(move |request| handler(let_go_of_the_buffer(request)).map(Ok::<_, Infallible>));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
@@ -62,4 +62,56 @@ where
             tracing::debug!(%error, "a connection ended"); // the client's doing: broken off, or no HTTP
         }
     });
+}
+
+/// Copies what was read of a request's head. Hyper's are slices of the 8 KiB that it reads into, and as
+/// long as there is one it takes another 8 KiB to see whether the client hangs up meanwhile.
+fn let_go_of_the_buffer<B>(mut request: Request<B>) -> Request<B> {
+    let path_and_query = request.uri().path_and_query();
+    let copy = path_and_query.and_then(|path| path.as_str().parse::<PathAndQuery>().ok());
+    // What has an authority is for a proxy, and stays as it is.
+    if let (None, Some(copy)) = (request.uri().authority(), copy) {
+        *request.uri_mut() = copy.into();
+    }
+    for value in request.headers_mut().values_mut() {
+        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            *value = copy;
+        }
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Uri;
+
+    use super::*;
+
+    const VALUE: &[u8] = b"v\xe4lue";
+
+    /// A request as hyper makes it: of slices of this.
+    fn read(uri: &str) -> (Bytes, Request<()>) {
+        let read = Bytes::from([uri.as_bytes(), VALUE].concat());
+        let value = HeaderValue::from_maybe_shared(read.slice(uri.len()..)).unwrap();
+        let uri = Uri::from_maybe_shared(read.slice(..uri.len())).unwrap();
+        (read, Request::get(uri).header("x-acs-name", value).body(()).unwrap())
+    }
+
+    #[test]
+    fn nothing_of_a_request_holds_the_buffer_that_it_was_read_into() {
+        let uri = "/?Action=DescribeDcdnService&Nonce=%20";
+        let (read, request) = read(uri);
+        assert!(!read.is_unique());
+        let request = let_go_of_the_buffer(request);
+        assert!(read.is_unique());
+        assert_eq!(request.uri(), uri);
+        assert_eq!(request.headers()["x-acs-name"], VALUE);
+    }
+
+    #[test]
+    fn a_request_for_a_proxy_stays_as_it_is() {
+        for uri in ["http://cdn.example/?Action=A", "cdn.example:443", "*"] {
+            assert_eq!(let_go_of_the_buffer(read(uri).1).uri(), uri);
+        }
+    }
 }
