@@ -21,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 /// A pause when no connection can be accepted, for want of file descriptors, say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Before any deadline of a call that sets none itself, and too seldom to cost anything.
+const SOON: Duration = Duration::from_secs(1);
+
 /// A core that runs. It ends when what it was started with ends.
 #[derive(Debug)]
 pub struct Core(oneshot::Receiver<()>);
@@ -34,6 +37,7 @@ impl Core {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (ended, core) = oneshot::channel();
         std::thread::Builder::new().name(name).spawn(move || {
+            runtime.spawn(have_a_timer());
             // Built within the runtime: sockets and timers belong to the one that makes them.
             runtime.block_on(async { work().await });
             // A look-up of a name that hangs in the system must not hold the end of the process.
@@ -48,6 +52,16 @@ impl Core {
         if self.0.await.is_err() {
             tracing::error!("a core ended by a panic");
         }
+    }
+}
+
+/// Sees to it that there always is a timer which is due soon. For one that is due before all that it
+/// knows of, tokio's driver wakes itself by a system call, also where it is awake; and where it knows of
+/// none, for every one. A call sets a timer, for its deadline.
+async fn have_a_timer() {
+    let mut soon = tokio::time::interval(SOON);
+    loop {
+        soon.tick().await;
     }
 }
 
@@ -159,5 +173,31 @@ mod tests {
         let (there, name) = told.await.unwrap();
         assert_ne!(there, here);
         assert_eq!(name.as_deref(), Some("core-0"));
+    }
+
+    /// What this thread has asked the kernel to write, in calls.
+    #[cfg(target_os = "linux")]
+    fn writes() -> u64 {
+        let counts = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        let writes = counts.lines().find_map(|line| line.strip_prefix("syscw: "));
+        writes.unwrap().parse().unwrap()
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn a_deadline_costs_no_system_call() {
+        let (tell, told) = oneshot::channel();
+        let core = Core::start("core-0".to_owned(), move || async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let before = writes();
+            for _ in 0..100 {
+                let deadline = tokio::time::sleep(Duration::from_secs(10));
+                futures_util::future::select(Box::pin(deadline), Box::pin(async {})).await;
+            }
+            tell.send(writes() - before).unwrap();
+        });
+        core.unwrap().ended().await;
+        let written = told.await.unwrap();
+        assert!(written < 10, "{written}");
     }
 }
