@@ -1,8 +1,8 @@
 //! How a connection meets a core. Each core is a thread with a runtime of its own and everything that
-//! a request needs built on it: its own connections to the database, its own queues, its own copy of
-//! the routes. A connection is accepted once, handed to the next core in turn, and stays there: no
-//! answer ever waits for another thread. In the trials before this design that was worth more than
-//! anything else: twice the calls of a runtime that shares its tasks among threads.
+//! a request needs built on it: its own connections to the database, its own queues, its own services.
+//! A connection is accepted once, handed to the next core in turn, and stays there: no answer ever
+//! waits for another thread. In the trials before this design that was worth more than anything else:
+//! twice the calls of a runtime that shares its tasks among threads.
 //!
 //! The rest of the code does not know of this: it is written for one runtime, and what crosses cores
 //! (clock, metrics, readiness, the ring of events) is plain shared memory.

@@ -1,5 +1,5 @@
 //! What every call passes on both wires, around the handlers: metrics, the deadline, panics, and
-//! errors that tonic made itself. One layer around the routes, of the listener as of the shim's
+//! errors that tonic made itself. One layer around the services, of the listener as of the shim's
 //! in-process calls; within them it would cost a box more for each call.
 
 use std::any::Any;

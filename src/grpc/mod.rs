@@ -6,6 +6,7 @@ mod dcdn;
 pub mod layers;
 mod opening;
 pub mod operator;
+pub mod services;
 mod shared;
 pub mod status;
 mod streams;

@@ -11,12 +11,12 @@ use http::uri::PathAndQuery;
 use prost_reflect::{DynamicMessage, ExtensionDescriptor, MethodDescriptor};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::service::Routes;
 
 use super::plan::{ReplyPlan, RequestPlan};
 use crate::context::Context;
 use crate::error::Error;
 use crate::grpc::layers::Hold;
+use crate::grpc::services::Services;
 use crate::proto::POOL;
 use crate::proto::codec::buffers;
 
@@ -111,12 +111,12 @@ impl Rpc {
     /// listener.
     pub async fn call(
         &self,
-        routes: Hold<Routes>,
+        services: Hold<Services>,
         message: Vec<u8>,
         context: Context,
     ) -> Result<Bytes, Status> {
-        let mut client = tonic::client::Grpc::new(routes);
-        let Ok(()) = client.ready().await; // routes are always ready
+        let mut client = tonic::client::Grpc::new(services);
+        let Ok(()) = client.ready().await; // services are always ready
         let mut request = tonic::Request::new(message);
         request.extensions_mut().insert(context);
         Ok(client.unary(request, self.path.clone(), Encoded).await?.into_inner())

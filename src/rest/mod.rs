@@ -15,7 +15,6 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tonic::Status;
-use tonic::service::Routes;
 
 pub use decode::decode;
 pub use dispatch::Dispatch;
@@ -28,6 +27,7 @@ use crate::auth::{Authenticator, CommonParameters};
 use crate::context::{Caller, Clock, Context, RequestId, Wire};
 use crate::error::Error;
 use crate::grpc::layers::Hold;
+use crate::grpc::services::Services;
 use crate::grpc::{log_refused_at_the_gateway, status};
 
 /// The header that repeats the request id of the body.
@@ -37,7 +37,7 @@ const REQUEST_ID: &str = "x-acs-request-id";
 pub struct Shim {
     dispatch: Arc<Dispatch>,
     authenticator: Authenticator,
-    routes: Hold<Routes>,
+    services: Hold<Services>,
     clock: Clock,
 }
 
@@ -49,15 +49,15 @@ struct Admitted<'s> {
 }
 
 impl Shim {
-    /// A shim in front of these routes; the layers of both wires are around them already.
+    /// A shim in front of these services; the layers of both wires are around them already.
     #[must_use]
     pub fn new(
         dispatch: Arc<Dispatch>,
         authenticator: Authenticator,
-        routes: Hold<Routes>,
+        services: Hold<Services>,
         clock: Clock,
     ) -> Self {
-        Self { dispatch, authenticator, routes, clock }
+        Self { dispatch, authenticator, services, clock }
     }
 
     /// Answers one request: read, authenticate, find, call, write. There is an answer to
@@ -120,7 +120,7 @@ impl Shim {
 
     async fn call(&self, admitted: Admitted<'_>, format: Format) -> Result<Body, Status> {
         let Admitted { rpc, message, context } = admitted;
-        let reply = rpc.call(self.routes.clone(), message, context).await?;
+        let reply = rpc.call(self.services.clone(), message, context).await?;
         encode::reply(&rpc.reply, &reply, format)
     }
 

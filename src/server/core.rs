@@ -1,5 +1,5 @@
-//! What a core has for itself, and how it serves: the store with its connections, the routes, the
-//! shim. Built on the runtime that uses it; nothing of it crosses to another.
+//! What a core has for itself, and how it serves: the store with its connections, the services,
+//! the shim. Built on the runtime that uses it; nothing of it crosses to another.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -9,7 +9,6 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 use tower::Layer;
 
 use super::ops::{Asks, FirstCheck, Readiness};
@@ -19,6 +18,7 @@ use crate::events::{CursorKey, Feed};
 use crate::grpc::Actions;
 use crate::grpc::layers::{Guard, Hold};
 use crate::grpc::operator::Events;
+use crate::grpc::services::Services;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
 use crate::rest::{Dispatch, Shim};
@@ -95,7 +95,7 @@ pub(super) struct Shared {
 
 /// What is read off the descriptors, which takes longer than everything else that is built.
 struct Described {
-    infrastructure: Routes,
+    infrastructure: Services,
     dispatch: Arc<Dispatch>,
 }
 
@@ -136,13 +136,13 @@ impl Shared {
     async fn serve(self, store: Store, grpc: Connections, rest: Connections) {
         let counted = store.clone();
         self.metrics.add_pool(move || counted.connections());
-        let routes = self.routes(&store);
-        let shim = self.shim(&store, self.guard.layer(routes.clone()));
+        let services = self.services(&store);
+        let shim = self.shim(&store, self.guard.layer(services.clone()));
         let guard = self.guard.clone();
         let (settings, shutdown) = (&self.settings, &self.shutdown);
         let serving = async {
             tokio::join!(
-                grpc::serve(grpc, routes, guard, settings, shutdown.clone()),
+                grpc::serve(grpc, services, guard, settings, shutdown.clone()),
                 serve_rest(rest, shim, shutdown.clone()),
             )
         };
@@ -160,7 +160,7 @@ impl Shared {
         store.close().await;
     }
 
-    fn routes(&self, store: &Store) -> Routes {
+    fn services(&self, store: &Store) -> Services {
         let settings = &self.settings;
         let orders = Orders::new(settings.orders.clone());
         let (limits, grace) = (settings.limits, settings.overdue_grace);
@@ -168,14 +168,14 @@ impl Shared {
         let actions = Actions::new(store.clone(), orders, limits, grace, sealing_key);
         let feed = self.feed.reading(store.clone());
         let events = Events::new(feed, CursorKey::new(&settings.sealing_key));
-        grpc::routes(self.described.infrastructure.clone(), &actions, events)
+        grpc::services(self.described.infrastructure.clone(), &actions, events)
     }
 
-    fn shim(&self, store: &Store, routes: Hold<Routes>) -> Shim {
+    fn shim(&self, store: &Store, services: Hold<Services>) -> Shim {
         let Settings { sealing_key, timestamp_window, clock, .. } = &self.settings;
         let authenticator =
             Authenticator::new(store.clone(), sealing_key.clone(), *timestamp_window);
-        Shim::new(Arc::clone(&self.described.dispatch), authenticator, routes, clock.clone())
+        Shim::new(Arc::clone(&self.described.dispatch), authenticator, services, clock.clone())
     }
 }
 

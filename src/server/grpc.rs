@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
@@ -12,6 +11,7 @@ use crate::auth::service::ServiceAuthLayer;
 use crate::grpc::Actions;
 use crate::grpc::layers::Guard;
 use crate::grpc::operator::Events;
+use crate::grpc::services::Services;
 use crate::proto::COMMENTED_DESCRIPTORS;
 use crate::proto::cdn::v1::cdn_service_server::CdnServiceServer;
 use crate::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
@@ -36,18 +36,19 @@ const MOST_PENDING_RESETS: usize = 200;
 
 /// The services that need no store: health and reflection. Built once; reading the descriptors takes
 /// longer than everything else at a start.
-pub(super) fn infrastructure(health: HealthServer<impl Health>) -> Routes {
+pub(super) fn infrastructure(health: HealthServer<impl Health>) -> Services {
     let reflects = "the descriptors are those that the build made";
-    Routes::new(health)
-        .add_service(reflection().build_v1().expect(reflects))
-        .add_service(reflection().build_v1alpha().expect(reflects))
+    Services::default()
+        .with(health)
+        .with(reflection().build_v1().expect(reflects))
+        .with(reflection().build_v1alpha().expect(reflects))
 }
 
 /// Every service.
-pub(super) fn routes(mut routes: Routes, actions: &Actions, events: Events) -> Routes {
+pub(super) fn services(mut services: Services, actions: &Actions, events: Events) -> Services {
     macro_rules! serve {
         ($($server:ident),*) => {
-            $(routes = routes.add_service(
+            $(services = services.with(
                 $server::new(actions.clone()).max_decoding_message_size(LARGEST_MESSAGE),
             );)*
         };
@@ -56,7 +57,7 @@ pub(super) fn routes(mut routes: Routes, actions: &Actions, events: Events) -> R
     serve!(AccountServiceServer, AccessKeyServiceServer, InstanceServiceServer);
     serve!(ChargeTypeChangeServiceServer, OperationLockServiceServer);
     let events = EventServiceServer::new(events).max_decoding_message_size(LARGEST_MESSAGE);
-    routes.add_service(events).prepare()
+    services.with(events)
 }
 
 /// Reflection shows the API and the types of error details: a client can decode both without files.
@@ -70,7 +71,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 /// Serves until `shutdown`, then finishes what runs.
 pub(super) fn serve(
     connections: Connections,
-    routes: Routes,
+    services: Services,
     guard: Guard,
     settings: &Settings,
     shutdown: CancellationToken,
@@ -88,8 +89,7 @@ pub(super) fn serve(
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(MOST_STREAMS)
         .http2_max_pending_accept_reset_streams(Some(MOST_PENDING_RESETS))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(connections, shutdown.cancelled_owned());
+        .serve_with_incoming_shutdown(services, connections, shutdown.cancelled_owned());
     async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the gRPC listener ended");

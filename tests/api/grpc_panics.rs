@@ -11,6 +11,7 @@ use cdn_activation::events::{CursorKey, Feed};
 use cdn_activation::grpc::Actions;
 use cdn_activation::grpc::layers::Guard;
 use cdn_activation::grpc::operator::Events;
+use cdn_activation::grpc::services::Services;
 use cdn_activation::metrics::Metrics;
 use cdn_activation::orders::Orders;
 use cdn_activation::proto::cdn::v1 as cdn;
@@ -24,7 +25,6 @@ use cdn_activation::proto::operator::v1::instance_service_server::InstanceServic
 use cdn_activation::proto::operator::v1::operation_lock_service_server::OperationLockServiceServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status};
 
@@ -82,8 +82,8 @@ impl CdnService for Misbehaving {
     }
 }
 
-/// Serves routes in the product's layers.
-async fn serve(routes: Routes, authenticate: bool) -> SocketAddr {
+/// Serves services in the product's layers.
+async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     let metrics = Metrics::new([OPEN.to_owned()].into());
     let guard = Guard::new(metrics, HashSet::new());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -93,11 +93,9 @@ async fn serve(routes: Routes, authenticate: bool) -> SocketAddr {
     if authenticate {
         let token = ServiceToken::new(TOKEN).expect("a token");
         let layer = ServiceAuthLayer::new(Clock::system(), Some(token));
-        tokio::spawn(
-            server.layer(layer).layer(guard).add_routes(routes).serve_with_incoming(incoming),
-        );
+        tokio::spawn(server.layer(layer).layer(guard).serve_with_incoming(services, incoming));
     } else {
-        tokio::spawn(server.layer(guard).add_routes(routes).serve_with_incoming(incoming));
+        tokio::spawn(server.layer(guard).serve_with_incoming(services, incoming));
     }
     address
 }
@@ -115,7 +113,7 @@ fn fault(reply: &RawReply) -> GrpcRefusal {
 
 #[tokio::test]
 async fn a_panic_is_an_internal_error_and_the_connection_goes_on() {
-    let address = serve(Routes::new(CdnServiceServer::new(Misbehaving)), true).await;
+    let address = serve(Services::default().with(CdnServiceServer::new(Misbehaving)), true).await;
     let grpc = RawGrpc::connect(address).await;
     for path in [OPEN, DESCRIBE, MODIFY, OPEN] {
         let reply = grpc.call(path, &[], &[]).await;
@@ -133,7 +131,7 @@ async fn a_panic_is_an_internal_error_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn a_panic_has_the_request_id_of_its_request() {
-    let address = serve(Routes::new(CdnServiceServer::new(Misbehaving)), true).await;
+    let address = serve(Services::default().with(CdnServiceServer::new(Misbehaving)), true).await;
     let grpc = RawGrpc::connect(address).await;
     let id = "6B29FC40-CA47-1067-B31D-00DD010662DA";
     let reply = grpc.call(OPEN, &[("x-request-id", id)], &[]).await;
@@ -142,7 +140,7 @@ async fn a_panic_has_the_request_id_of_its_request() {
 
 #[tokio::test]
 async fn a_status_that_is_not_of_the_error_table_is_a_fault() {
-    let address = serve(Routes::new(CdnServiceServer::new(Misbehaving)), true).await;
+    let address = serve(Services::default().with(CdnServiceServer::new(Misbehaving)), true).await;
     let reply = RawGrpc::connect(address).await.call(BILL_TYPE, &[], &[]).await;
     assert_eq!(refusal(&reply.status()), fault(&reply));
 }
@@ -157,15 +155,16 @@ async fn a_handler_that_is_reached_past_the_authentication_refuses() {
     let actions = Actions::new(store, Orders::Embedded, limits, grace, api.sealing_key.clone());
     let feed = Feed::new(api.store(), CancellationToken::new());
     let events = Events::new(feed, CursorKey::new(&api.sealing_key));
-    let routes = Routes::new(CdnServiceServer::new(actions.clone()))
-        .add_service(DcdnServiceServer::new(actions.clone()))
-        .add_service(AccountServiceServer::new(actions.clone()))
-        .add_service(AccessKeyServiceServer::new(actions.clone()))
-        .add_service(InstanceServiceServer::new(actions.clone()))
-        .add_service(ChargeTypeChangeServiceServer::new(actions.clone()))
-        .add_service(OperationLockServiceServer::new(actions))
-        .add_service(EventServiceServer::new(events));
-    let grpc = RawGrpc::connect(serve(routes, false).await).await;
+    let services = Services::default()
+        .with(CdnServiceServer::new(actions.clone()))
+        .with(DcdnServiceServer::new(actions.clone()))
+        .with(AccountServiceServer::new(actions.clone()))
+        .with(AccessKeyServiceServer::new(actions.clone()))
+        .with(InstanceServiceServer::new(actions.clone()))
+        .with(ChargeTypeChangeServiceServer::new(actions.clone()))
+        .with(OperationLockServiceServer::new(actions))
+        .with(EventServiceServer::new(events));
+    let grpc = RawGrpc::connect(serve(services, false).await).await;
     let account_id = key.account_id.to_string();
     for path in every_method() {
         let status = grpc.call(&path, &[("x-account-id", &account_id)], &[]).await.status();

@@ -1,0 +1,85 @@
+//! Every service by its name, and how a call finds its own. Behind the listener as behind the shim.
+//!
+//! Not tonic's `Routes`: those are a web framework's, which takes an address apart that a gRPC call
+//! does not have, and puts the body of request and reply into a box of its own once more, for each
+//! call. What a service is here is what tonic generates.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::ready;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use http::{Request, Response};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::BoxFuture;
+use tonic::server::NamedService;
+use tower::Service;
+
+/// What a generated service answers.
+type Answer = BoxFuture<Response<Body>, Infallible>;
+
+/// A generated service: always ready, and cheap to clone.
+trait Answers: Send + Sync {
+    fn answer(&self, request: Request<Body>) -> Answer;
+}
+
+impl<S> Answers for S
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer>
+        + Clone
+        + Send
+        + Sync,
+{
+    fn answer(&self, request: Request<Body>) -> Answer {
+        self.clone().call(request)
+    }
+}
+
+/// The services of a listener. Clones share them.
+#[derive(Clone, Default)]
+pub struct Services(Arc<HashMap<&'static str, Arc<dyn Answers>>>);
+
+impl Services {
+    /// These and another one, which a call finds by the name that its proto file gives it.
+    #[must_use]
+    pub fn with<S>(mut self, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        Arc::make_mut(&mut self.0).insert(S::NAME, Arc::new(service));
+        self
+    }
+}
+
+impl Service<Request<Body>> for Services {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answer {
+        let path = request.uri().path();
+        let named = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+        match named.and_then(|(service, _)| self.0.get(service)) {
+            Some(service) => service.answer(request),
+            None => Box::pin(ready(Ok(Status::unimplemented("").into_http()))),
+        }
+    }
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
