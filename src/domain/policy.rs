@@ -4,18 +4,24 @@
 //! denied. Elements that the evaluator does not know are refused when a document is read: ignoring
 //! a condition would allow too much.
 
+use std::sync::{Arc, LazyLock};
+
 use serde_json::Value;
 
 /// The policy of a key that was created without one.
 pub const EVERYTHING: &str = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*"}]}"#;
 
+/// The same, read once: nearly every key has it, and not all keys in use are kept ready.
+static EVERYTHING_READ: LazyLock<Policy> =
+    LazyLock::new(|| Policy::read(EVERYTHING).expect("a test reads it"));
+
 /// The longest policy document, in bytes.
 const LONGEST: usize = 6 * 1024;
 
-/// A policy document, read.
+/// A policy document, read. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    statements: Vec<Statement>,
+    statements: Arc<[Statement]>,
 }
 
 #[derive(Clone, Debug)]
@@ -27,6 +33,10 @@ struct Statement {
 impl Policy {
     /// Reads a document; the error is a sentence that says what is wrong with it.
     pub fn parse(document: &str) -> Result<Self, String> {
+        if document == EVERYTHING { Ok(EVERYTHING_READ.clone()) } else { Self::read(document) }
+    }
+
+    fn read(document: &str) -> Result<Self, String> {
         if document.len() > LONGEST {
             return Err(format!("the policy is longer than {LONGEST} bytes"));
         }
@@ -45,7 +55,7 @@ impl Policy {
             Some(Value::Array(statements)) => {
                 statements.iter().map(statement).collect::<Result<_, _>>()?
             }
-            Some(single) => vec![statement(single)?],
+            Some(single) => [statement(single)?].into(),
             None => return Err("the policy has no Statement".to_owned()),
         };
         Ok(Self { statements })
