@@ -4,8 +4,9 @@
 
 use std::array::from_fn;
 
+use uuid::Uuid;
+
 use super::batch::Batcher;
-use super::nonces::UsedNonce;
 use super::{Opening, StoredAccessKey};
 use crate::domain::{AccountId, Facts, Instance};
 
@@ -22,8 +23,8 @@ pub(super) struct Batches {
     /// By product.
     pub instances: [Batcher<AccountId, Option<Instance>>; 2],
     pub access_keys: Batcher<String, Option<StoredAccessKey>>,
-    /// By slot of the ring.
-    pub nonces: [Batcher<UsedNonce, bool>; 4],
+    /// Digests, by slot of the ring.
+    pub nonces: [Batcher<Uuid, bool>; 4],
     pub openings: Batcher<Opening, bool>,
 }
 

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::Store;
 use super::batch::Asked;
@@ -26,31 +27,35 @@ macro_rules! use_nonces {
         concat!(
             "INSERT INTO ",
             $table,
-            " (access_key_id, nonce_digest)
-            SELECT access_key_id, nonce_digest
-            FROM unnest($1::text[], $2::bytea[]) AS used (access_key_id, nonce_digest),
+            " (digest)
+            SELECT digest
+            FROM unnest($1::uuid[]) AS used (digest),
                 (SELECT set_config('synchronous_commit', 'off', true)) AS unsynced
-            ORDER BY access_key_id, nonce_digest
+            ORDER BY digest
             ON CONFLICT DO NOTHING
-            RETURNING access_key_id, nonce_digest"
+            RETURNING digest"
         )
     };
 }
 
 const USE_NONCES: [&str; 4] = [
-    use_nonces!("nonces_0"),
-    use_nonces!("nonces_1"),
-    use_nonces!("nonces_2"),
-    use_nonces!("nonces_3"),
+    use_nonces!("used_nonces_0"),
+    use_nonces!("used_nonces_1"),
+    use_nonces!("used_nonces_2"),
+    use_nonces!("used_nonces_3"),
 ];
 const IS_EMPTY: [&str; 4] = [
-    "SELECT NOT EXISTS (SELECT 1 FROM nonces_0)",
-    "SELECT NOT EXISTS (SELECT 1 FROM nonces_1)",
-    "SELECT NOT EXISTS (SELECT 1 FROM nonces_2)",
-    "SELECT NOT EXISTS (SELECT 1 FROM nonces_3)",
+    "SELECT NOT EXISTS (SELECT 1 FROM used_nonces_0)",
+    "SELECT NOT EXISTS (SELECT 1 FROM used_nonces_1)",
+    "SELECT NOT EXISTS (SELECT 1 FROM used_nonces_2)",
+    "SELECT NOT EXISTS (SELECT 1 FROM used_nonces_3)",
 ];
-const TRUNCATE: [&str; 4] =
-    ["TRUNCATE nonces_0", "TRUNCATE nonces_1", "TRUNCATE nonces_2", "TRUNCATE nonces_3"];
+const TRUNCATE: [&str; 4] = [
+    "TRUNCATE used_nonces_0",
+    "TRUNCATE used_nonces_1",
+    "TRUNCATE used_nonces_2",
+    "TRUNCATE used_nonces_3",
+];
 
 /// The use of a nonce by a request whose signature holds.
 #[derive(Clone, Copy, Debug)]
@@ -61,14 +66,6 @@ pub struct NonceUse<'a> {
     pub nonce: &'a str,
     /// The signed timestamp.
     pub timestamp: Time,
-}
-
-/// A nonce as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct UsedNonce {
-    access_key_id: String,
-    /// The first 16 bytes of SHA-256.
-    digest: [u8; 16],
 }
 
 /// The slot of the ring that a timestamp belongs to.
@@ -86,45 +83,45 @@ pub fn idle_slot(now: Time) -> Option<usize> {
     (third..2 * third).contains(&within).then(|| (slot(now) + 2) % 4)
 }
 
+impl NonceUse<'_> {
+    /// What is stored of it: 16 bytes, whatever was sent. A key's id has no zero byte, which the
+    /// database would refuse: no two pairs of id and nonce are the same text.
+    fn digest(&self) -> Uuid {
+        let digest = Sha256::new().chain_update(self.access_key_id).chain_update([0]);
+        let digest = digest.chain_update(self.nonce).finalize();
+        Uuid::from_bytes(*digest.first_chunk().expect("SHA-256 has 32 bytes"))
+    }
+}
+
 impl Store {
     /// Uses a nonce up; false where it was used before.
     pub async fn use_nonce(&self, nonce: NonceUse<'_>) -> Result<bool, Error> {
-        let digest = Sha256::digest(nonce.nonce);
-        let digest = *digest.first_chunk().expect("SHA-256 has 32 bytes"); // any nonce fits an index row
-        let used = UsedNonce { access_key_id: nonce.access_key_id.to_owned(), digest };
         let slot = slot(nonce.timestamp);
         let nonces = &self.batches.nonces[slot];
-        nonces.ask(used, self, move |store, asked| store.answer_nonces(slot, asked)).await
+        nonces.ask(nonce.digest(), self, move |store, asked| store.answer_nonces(slot, asked)).await
     }
 
     /// Uses up the nonces of everybody who asks. Of two that are the same the first is answered that
     /// it is new, where it is.
-    async fn answer_nonces(self, slot: usize, asked: Vec<Asked<UsedNonce, bool>>) {
-        let mut used: Vec<_> = asked.iter().map(|asked| asked.question.clone()).collect();
-        used.sort_unstable();
-        used.dedup();
-        let (access_key_ids, digests): (Vec<_>, Vec<_>) =
-            used.into_iter().map(|used| (used.access_key_id, used.digest.to_vec())).unzip();
+    async fn answer_nonces(self, slot: usize, asked: Vec<Asked<Uuid, bool>>) {
+        // The statement takes one twice as it takes one that is there.
+        let digests: Vec<_> = asked.iter().map(|asked| asked.question).collect();
         let kept = self.kept.clone();
         let written = self.write_no_event(move |_| {
-            let insert = sqlx::query_as::<_, (String, Vec<u8>)>(USE_NONCES[slot]);
-            let insert = insert.bind(access_key_ids.clone()).bind(digests.clone());
+            let insert = sqlx::query_scalar::<_, Uuid>(USE_NONCES[slot]).bind(digests.clone());
             let kept = kept.clone();
             async move {
                 let mut connection = kept.take().await?;
-                let rows = insert.fetch_all(&mut *connection).await?;
+                let written = insert.fetch_all(&mut *connection).await?;
                 connection.keep();
-                Ok(rows)
+                Ok(written)
             }
         });
         let mut written: Result<HashSet<_>, _> =
-            written.await.map(|rows| rows.into_iter().collect());
+            written.await.map(|written| written.into_iter().collect());
         for asked in asked {
             let answer = match &mut written {
-                Ok(rows) => {
-                    let UsedNonce { access_key_id, digest } = &asked.question;
-                    Ok(rows.remove(&(access_key_id.clone(), digest.to_vec())))
-                }
+                Ok(written) => Ok(written.remove(&asked.question)),
                 Err(error) => Err(error.clone()),
             };
             asked.answer(answer);
@@ -150,6 +147,20 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_digest_is_of_key_and_nonce_and_of_where_one_ends() {
+        let digest = |access_key_id, nonce| {
+            NonceUse { access_key_id, nonce, timestamp: Time::UNIX_EPOCH }.digest()
+        };
+        let digests =
+            [("id", "nonce"), ("idn", "once"), ("i", "dnonce"), ("id", ""), ("id", "Nonce")];
+        let different: HashSet<_> = digests.map(|(id, nonce)| digest(id, nonce)).into();
+        assert_eq!(different.len(), digests.len());
+        // By sha256sum, of the text as the migration says it.
+        let expected = "105930b3a1d857271ff7cf47ead45d00";
+        assert_eq!(digest("testid", "nonce").simple().to_string(), expected);
+    }
 
     #[test]
     fn no_acceptable_timestamp_belongs_to_the_idle_slot() {

@@ -19,7 +19,7 @@ const MODIFY: &str = "Action=ModifyCdnService&InternetChargeType=PayByBandwidth"
 const WRITES_AN_OPENING: &str = "INSERT INTO instances";
 const WRITES_A_CHANGE: &str = "INSERT INTO charge_type_changes";
 const SETTLES_A_CHANGE: &str = "SET in_force_event_at";
-const USES_A_NONCE: &str = "INSERT INTO nonces_";
+const USES_A_NONCE: &str = "INSERT INTO used_nonces_";
 const READS_A_KEY: &str = "FROM access_keys";
 const READS_FACTS: &str = "LEFT JOIN instances";
 

@@ -33,10 +33,10 @@ const NOTE_WAITS: &str = "
             RETURN NULL;
         END $$;
     CREATE TRIGGER note AFTER INSERT ON instances FOR EACH ROW EXECUTE FUNCTION note();
-    CREATE TRIGGER note AFTER INSERT ON nonces_0 FOR EACH ROW EXECUTE FUNCTION note();
-    CREATE TRIGGER note AFTER INSERT ON nonces_1 FOR EACH ROW EXECUTE FUNCTION note();
-    CREATE TRIGGER note AFTER INSERT ON nonces_2 FOR EACH ROW EXECUTE FUNCTION note();
-    CREATE TRIGGER note AFTER INSERT ON nonces_3 FOR EACH ROW EXECUTE FUNCTION note()";
+    CREATE TRIGGER note AFTER INSERT ON used_nonces_0 FOR EACH ROW EXECUTE FUNCTION note();
+    CREATE TRIGGER note AFTER INSERT ON used_nonces_1 FOR EACH ROW EXECUTE FUNCTION note();
+    CREATE TRIGGER note AFTER INSERT ON used_nonces_2 FOR EACH ROW EXECUTE FUNCTION note();
+    CREATE TRIGGER note AFTER INSERT ON used_nonces_3 FOR EACH ROW EXECUTE FUNCTION note()";
 
 // Planned on empty tables, as in a new deployment, reading a whole table looks cheapest; it is not
 // when the table has filled.
@@ -105,7 +105,7 @@ async fn a_nonce_does_not_wait_for_the_disk_and_what_it_admits_does() {
     other.succeeded();
     let mut connection = api.database.connect().await;
     let noted: Vec<(String, bool, i64)> = sqlx::query_as(
-        "SELECT CASE WHEN what LIKE 'nonces%' THEN 'nonce' ELSE what END, waits, count(*)
+        "SELECT CASE WHEN what LIKE 'used_nonces%' THEN 'nonce' ELSE what END, waits, count(*)
          FROM waits GROUP BY 1, 2 ORDER BY 1",
     )
     .fetch_all(&mut connection)

@@ -45,10 +45,10 @@ impl Ring {
     async fn fill(&self) {
         self.database
             .execute(
-                "INSERT INTO public.nonces_0 VALUES ('testid', 'digest') ON CONFLICT DO NOTHING;
-                 INSERT INTO public.nonces_1 VALUES ('testid', 'digest') ON CONFLICT DO NOTHING;
-                 INSERT INTO public.nonces_2 VALUES ('testid', 'digest') ON CONFLICT DO NOTHING;
-                 INSERT INTO public.nonces_3 VALUES ('testid', 'digest') ON CONFLICT DO NOTHING;",
+                "INSERT INTO public.used_nonces_0 VALUES (md5('')::uuid) ON CONFLICT DO NOTHING;
+                 INSERT INTO public.used_nonces_1 VALUES (md5('')::uuid) ON CONFLICT DO NOTHING;
+                 INSERT INTO public.used_nonces_2 VALUES (md5('')::uuid) ON CONFLICT DO NOTHING;
+                 INSERT INTO public.used_nonces_3 VALUES (md5('')::uuid) ON CONFLICT DO NOTHING;",
             )
             .await;
     }
@@ -66,10 +66,10 @@ impl Ring {
     /// How many nonces each slot holds.
     async fn held(&self) -> [i64; 4] {
         [
-            self.database.count("SELECT count(*) FROM nonces_0").await,
-            self.database.count("SELECT count(*) FROM nonces_1").await,
-            self.database.count("SELECT count(*) FROM nonces_2").await,
-            self.database.count("SELECT count(*) FROM nonces_3").await,
+            self.database.count("SELECT count(*) FROM used_nonces_0").await,
+            self.database.count("SELECT count(*) FROM used_nonces_1").await,
+            self.database.count("SELECT count(*) FROM used_nonces_2").await,
+            self.database.count("SELECT count(*) FROM used_nonces_3").await,
         ]
     }
 }
