@@ -155,9 +155,10 @@ impl Default for Hand {
 }
 
 impl Hand {
-    fn read(&self) -> Time {
+    /// What it shows when the system's clock shows `system` microseconds.
+    fn read(&self, system: i64) -> Time {
         let micros = match self.stands_at.load(Ordering::Relaxed) {
-            RUNS => system_micros() + self.ahead.load(Ordering::Relaxed),
+            RUNS => system + self.ahead.load(Ordering::Relaxed),
             stands_at => stands_at,
         };
         DateTime::from_timestamp_micros(micros)
@@ -185,13 +186,17 @@ impl Clock {
     /// wires.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.business.read().trunc_subsecs(0)
+        self.now_at(system_micros())
+    }
+
+    fn now_at(&self, system: i64) -> Time {
+        self.business.read(system).trunc_subsecs(0)
     }
 
     /// The instant on the wire.
     #[must_use]
     pub fn wire_now(&self) -> Time {
-        self.wire.read()
+        self.wire.read(system_micros())
     }
 
     /// Lets the business clock stand still at an instant.
@@ -207,7 +212,8 @@ impl Clock {
     /// The context of a request that comes in now.
     #[must_use]
     pub fn context(&self, request_id: RequestId, caller: Caller, wire: Wire) -> Context {
-        let (now, wire_now) = (self.now(), self.wire_now());
+        let system = system_micros();
+        let (now, wire_now) = (self.now_at(system), self.wire.read(system));
         let arrived = Instant::now();
         Context { request_id, caller, wire, api_version: None, now, wire_now, arrived }
     }

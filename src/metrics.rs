@@ -150,12 +150,12 @@ impl Metrics {
         }))
     }
 
-    /// Counts a call that begins.
+    /// Counts a call that began at an instant.
     #[must_use]
-    pub fn call_started(&self, path: &str) -> Call {
+    pub fn call_started(&self, path: &str, started: Instant) -> Call {
         let method = Arc::clone(self.0.methods.get(path).unwrap_or(&self.0.other));
         method.started.inc();
-        Call { method, started: Instant::now(), is_counted: false }
+        Call { method, started, is_counted: false }
     }
 
     /// Shows the connections of a pool among those to the database.

@@ -86,12 +86,12 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
-        let call = self.guard.metrics.call_started(path);
-        let is_stream = self.guard.streams.contains(path);
         let context = request.extensions().get::<Context>();
         let request_id =
             context.map_or_else(RequestId::random, |context| context.request_id.clone());
         let arrived = context.map_or_else(Instant::now, |context| context.arrived);
+        let call = self.guard.metrics.call_started(path, arrived);
+        let is_stream = self.guard.streams.contains(path);
         let deadline = deadline(request.headers());
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {

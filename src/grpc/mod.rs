@@ -91,7 +91,6 @@ async fn run<M, T, F>(
 where
     F: Future<Output = Result<T, Error>>,
 {
-    let started = Instant::now();
     let (_, mut extensions, message) = request.into_parts();
     let Some(context) = extensions.remove::<Context>() else {
         return Err(status::of(&Error::ServiceUnauthenticated, &RequestId::random(), None));
@@ -102,10 +101,10 @@ where
         wire: context.wire.name(),
         account_id: context.account().ok().map(crate::domain::AccountId::get),
     };
-    let api_version = context.api_version.clone();
+    let (arrived, api_version) = (context.arrived, context.api_version.clone());
     let outcome = decide(context, message).await;
     if outcome.is_err() || success_is_logged() {
-        line.write(outcome.as_ref().err(), started);
+        line.write(outcome.as_ref().err(), arrived);
     }
     outcome
         .map(Response::new)
@@ -121,9 +120,9 @@ struct LogLine {
 }
 
 impl LogLine {
-    fn write(&self, error: Option<&Error>, started: Instant) {
+    fn write(&self, error: Option<&Error>, arrived: Instant) {
         let Self { action, request_id, wire, account_id } = self;
-        let milliseconds = started.elapsed().as_secs_f64() * 1e3;
+        let milliseconds = arrived.elapsed().as_secs_f64() * 1e3;
         match error {
             None => {
                 tracing::info!(action, %request_id, wire, account_id, milliseconds, code = "OK");
