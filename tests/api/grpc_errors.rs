@@ -147,7 +147,7 @@ async fn a_request_id_that_is_a_uuid_is_taken_in_upper_case() {
         let reply = grpc.call(DESCRIBE, &metadata, &[]).await;
         let message = reply.message::<cdn::v1::DescribeUserCdnStatusResponse>();
         assert_eq!((reply.request_id(), message.request_id.as_str()), (taken, taken));
-        // A refusal by the action, by the routes, of the message, and at the door.
+        // A refusal by the action, by the service, of the message, and at the door.
         for (path, metadata, message) in [
             ("/activation.cdn.v1.CdnService/DescribeCdnService", &metadata[..], &[][..]),
             ("/activation.cdn.v1.CdnService/NoMethod", &metadata[1..], &[]),
