@@ -1,8 +1,7 @@
 //! Every service by its name, and how a call finds its own. Behind the listener as behind the shim.
 //!
-//! Not tonic's `Routes`: those are a web framework's, which takes an address apart that a gRPC call
-//! does not have, and puts the body of request and reply into a box of its own once more, for each
-//! call. What a service is here is what tonic generates.
+//! Not tonic's `Routes`: those are a web framework's router, which for each call notes the parameters
+//! of a path that has none, and boxes the bodies of request and reply once more.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
