@@ -18,19 +18,18 @@ use tonic::server::NamedService;
 use tower::Service;
 
 /// What a generated service answers.
-type Answer = BoxFuture<Response<Body>, Infallible>;
+pub type Answer = BoxFuture<Response<Body>, Infallible>;
 
 /// A generated service: always ready, and cheap to clone.
-trait Answers: Send + Sync {
+pub trait Answers: Send + Sync {
+    /// Answers one call.
     fn answer(&self, request: Request<Body>) -> Answer;
 }
 
 impl<S> Answers for S
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer>
-        + Clone
-        + Send
-        + Sync,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer>,
+    S: Clone + Send + Sync,
 {
     fn answer(&self, request: Request<Body>) -> Answer {
         self.clone().call(request)
@@ -44,15 +43,7 @@ pub struct Services(Arc<HashMap<&'static str, Arc<dyn Answers>>>);
 impl Services {
     /// These and another one, which a call finds by the name that its proto file gives it.
     #[must_use]
-    pub fn with<S>(mut self, service: S) -> Self
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-    {
+    pub fn with<S: Answers + NamedService + 'static>(mut self, service: S) -> Self {
         Arc::make_mut(&mut self.0).insert(S::NAME, Arc::new(service));
         self
     }
