@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use cdn_activation::storage;
+use cdn_activation::storage::{self, hot_statements};
 use sha2::{Digest, Sha256};
 use sqlx::migrate::Migrator;
 
@@ -13,7 +13,7 @@ use crate::load::accounts::{FIRST, KEY_EVERY, has_key};
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Every account may open everything and has opened DCDN; one in ten has a lock, one in twenty a change
-/// that is pending as well.
+/// that is pending as well. Instances carry them, as the service's worker leaves them.
 const LOAD: [(&str, &str); 4] = [
     (
         "accounts",
@@ -82,7 +82,7 @@ impl Database {
 
     fn load(&self, accounts: u64, keys: &Keys) -> anyhow::Result<()> {
         let last = FIRST + accounts - 1;
-        for (what, statement) in LOAD {
+        for (what, statement) in LOAD.iter().copied().chain([("histories", carry_all().as_str())]) {
             println!("  {what}");
             let statement = statement.replace("{first}", &FIRST.to_string());
             let statement = statement.replace("{last}", &last.to_string());
@@ -104,6 +104,11 @@ impl Database {
     }
 }
 
+/// What the service does to one instance with a history, for all of them.
+fn carry_all() -> String {
+    hot_statements().carry.replace("account_id = $1 AND product = $2", "has_history")
+}
+
 /// Of all that the data is made of: migrations, statements, keys.
 fn fingerprint(keys: &Keys) -> String {
     use std::fmt::Write;
@@ -113,6 +118,7 @@ fn fingerprint(keys: &Keys) -> String {
     for (_, statement) in LOAD {
         digest.update(statement);
     }
+    digest.update(carry_all());
     digest.update(KEY_EVERY.to_be_bytes());
     digest.update(keys.fingerprint());
     let digest = digest.finalize();

@@ -18,6 +18,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
+use self::describe::DescribeRow;
 use super::{not_compared, request_id, serve_until_killed};
 
 /// Connections for Describe: more and fewer were slower on two cores.
@@ -101,13 +102,17 @@ impl DcdnService for Textbook {
         request: Request<dcdn::DescribeDcdnServiceRequest>,
     ) -> Result<Response<dcdn::DescribeDcdnServiceResponse>, Status> {
         let account_id = self.account_id(request.metadata())?;
-        let row = sqlx::query_as(AssertSqlSafe(Arc::clone(&self.describe_sql)))
-            .bind(account_id)
-            .bind("dcdn")
-            .fetch_optional(&self.describing)
-            .await
-            .map_err(database)?;
+        let row: Option<DescribeRow> =
+            sqlx::query_as(AssertSqlSafe(Arc::clone(&self.describe_sql)))
+                .bind(account_id)
+                .bind("dcdn")
+                .fetch_optional(&self.describing)
+                .await
+                .map_err(database)?;
         let row = row.ok_or_else(|| Status::not_found("DCDN has not been opened"))?;
+        if row.is_uncarried {
+            return Err(Status::unimplemented("the history would have to be looked up"));
+        }
         Ok(Response::new(describe::reply(row, now())))
     }
 

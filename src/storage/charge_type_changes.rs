@@ -2,7 +2,7 @@
 //! `charge_type_changes_one_pending`.
 
 use super::events::{EventRow, with_event, with_event_and_record};
-use super::instances::with_history;
+use super::histories::history_written;
 use super::{RequestRecord, Store};
 use crate::domain::event::{AnyChargeType, ChangeNotice, Event, Stamp};
 use crate::domain::{AccountId, Charge, ChargeKind, Time};
@@ -61,32 +61,34 @@ const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
         FROM account
         ON CONFLICT (account_id, product, kind)
             WHERE cancelled_at IS NULL AND in_force_event_at IS NULL DO NOTHING
-        RETURNING account_id
+        RETURNING account_id, product
     ), ",
-    with_history!("$14")
+    history_written!()
 ));
 
 // Compare-and-set: of all who find the change due, one writes its event.
-const SETTLE_CHANGE: &str = with_event!(
+const SETTLE_CHANGE: &str = with_event!(concat!(
     "done AS (
         UPDATE charge_type_changes
         SET in_force_event_at = $4, event_time = $4
         WHERE account_id = $1 AND change_id = $7
             AND cancelled_at IS NULL AND in_force_event_at IS NULL
-        RETURNING account_id
-    )"
-);
+        RETURNING account_id, product
+    ), ",
+    history_written!()
+));
 
 // Only what has not taken effect can be taken back.
-const CANCEL_CHANGE: &str = with_event_and_record!(
+const CANCEL_CHANGE: &str = with_event_and_record!(concat!(
     "done AS (
         UPDATE charge_type_changes
         SET cancelled_at = $13, event_time = $4
         WHERE account_id = $1 AND change_id = $12 AND effective_time > $13
             AND cancelled_at IS NULL AND in_force_event_at IS NULL
-        RETURNING account_id
-    )"
-);
+        RETURNING account_id, product
+    ), ",
+    history_written!()
+));
 
 impl AnyChargeType {
     fn kind(self) -> ChargeKind {

@@ -35,6 +35,8 @@ pub(super) struct InstanceRow {
     event_time: Time,
     changes: Vec<ChangeRow>,
     locks: Vec<LockRow>,
+    /// There are changes or locks that it says nothing of.
+    is_incomplete: bool,
 }
 
 /// An account, with its instance where it has one.
@@ -83,12 +85,12 @@ impl OfAccount for FactsRow {
 /// hottest path there is.
 impl FromRow<'_, PgRow> for InstanceRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Self::at(row, 0)
+        Ok(Self { is_incomplete: row.try_get(9)?, ..Self::at(row, 0)? })
     }
 }
 
 impl InstanceRow {
-    /// Whose first column is this one.
+    /// A complete one whose first column is this one.
     fn at(row: &PgRow, first: usize) -> Result<Self, sqlx::Error> {
         let changes: Option<Json<Vec<ChangeRow>>> = row.try_get(first + 7)?;
         let locks: Option<Json<Vec<LockRow>>> = row.try_get(first + 8)?;
@@ -103,6 +105,7 @@ impl InstanceRow {
             event_time: row.try_get(first + 6)?,
             changes: changes.map(|Json(changes)| changes).unwrap_or_default(),
             locks: locks.map(|Json(locks)| locks).unwrap_or_default(),
+            is_incomplete: false,
         })
     }
 
@@ -215,5 +218,19 @@ impl<R: OfAccount> Rows<R> {
     pub fn of(&self, account_id: AccountId) -> Option<&R> {
         let found = self.0.binary_search_by_key(&account_id.get(), OfAccount::account_id);
         found.ok().map(|index| &self.0[index])
+    }
+}
+
+impl Rows<InstanceRow> {
+    /// Takes out the rows that do not say all; of which accounts they are.
+    pub fn take_incomplete(&mut self) -> Vec<AccountId> {
+        let incomplete = self.0.extract_if(.., |row| row.is_incomplete);
+        incomplete.filter_map(|row| AccountId::new(row.account_id)).collect()
+    }
+
+    /// Adds rows of other accounts.
+    pub fn add(&mut self, others: Self) {
+        self.0.extend(others.0);
+        self.0.sort_unstable_by_key(OfAccount::account_id);
     }
 }

@@ -8,13 +8,13 @@ use sqlx::postgres::PgRow;
 use super::Store;
 use super::batch::Asked;
 use super::fact_rows::{FactsRow, InstanceRow, OfAccount, Rows};
+use super::histories::{changes, locks, shown_changes, shown_locks};
 use crate::domain::{AccountId, Facts, Instance, Product};
 use crate::error::Error;
 
-/// The columns of an [`InstanceRow`]. Most instances have no history, and nobody looks for one
-/// there. `$changes_that` and `$locks_that` say what of a history is wanted.
+/// The columns of an [`InstanceRow`], with its changes and its locks.
 macro_rules! instance_columns {
-    ($changes_that:literal, $locks_that:literal) => {
+    ($changes:expr, $locks:expr) => {
         concat!(
             "instances.account_id,
             instances.instance_id,
@@ -23,38 +23,39 @@ macro_rules! instance_columns {
             instances.opening_time,
             instances.order_id,
             instances.event_time,
-            CASE WHEN instances.has_history THEN (
-                SELECT json_agg(json_build_array(
-                    change_id, kind, charge_type, submitted_at, effective_time,
-                    in_force_event_at IS NOT NULL, cancelled_at IS NOT NULL, event_time))
-                FROM charge_type_changes
-                WHERE charge_type_changes.account_id = instances.account_id
-                    AND charge_type_changes.product = instances.product",
-            $changes_that,
-            ") END AS changes,
-            CASE WHEN instances.has_history THEN (
-                SELECT json_agg(json_build_array(
-                    lock_id, reason, locked_by, locked_at, lifted_at IS NOT NULL, event_time))
-                FROM operation_locks
-                WHERE operation_locks.account_id = instances.account_id
-                    AND operation_locks.product = instances.product",
-            $locks_that,
-            ") END AS locks"
+            ",
+            $changes,
+            " AS changes,
+            ",
+            $locks,
+            " AS locks"
         )
     };
 }
 
-/// What a Describe reads: instances as they are, whatever the account.
+/// What a Describe reads: instances as they are, whatever the account. Rows of which the last column
+/// is true say nothing of a history that there is.
 pub(super) const READ_INSTANCES: &str = concat!(
     "SELECT ",
-    instance_columns!(" AND cancelled_at IS NULL", " AND lifted_at IS NULL"),
-    "
+    instance_columns!("instances.carried_changes", "instances.carried_locks"),
+    ",
+        instances.has_history AND instances.carried_locks IS NULL AS is_uncarried
+    FROM instances
+    WHERE instances.account_id = ANY($1) AND instances.product = $2"
+);
+
+/// The same of instances that do not carry their history.
+const LOOK_UP_INSTANCES: &str = concat!(
+    "SELECT ",
+    instance_columns!(shown_changes!(), shown_locks!()),
+    ",
+        false AS is_uncarried
     FROM instances
     WHERE instances.account_id = ANY($1) AND instances.product = $2"
 );
 
 /// What a decision reads. Lifted locks and cancelled changes are read, too: an event that follows
-/// must sort after theirs.
+/// must sort after theirs. Most instances have no history, and nobody looks for one there.
 pub(super) const READ_FACTS: &str = concat!(
     "SELECT
         accounts.account_id,
@@ -71,7 +72,10 @@ pub(super) const READ_FACTS: &str = concat!(
         accounts.updated_at,
         accounts.event_time,
         ",
-    instance_columns!("", ""),
+    instance_columns!(
+        concat!("CASE WHEN instances.has_history THEN ", changes!(""), " END"),
+        concat!("CASE WHEN instances.has_history THEN ", locks!(""), " END")
+    ),
     "
     FROM accounts
     LEFT JOIN instances
@@ -115,7 +119,8 @@ impl Store {
 
     /// Answers everybody who asks for facts.
     async fn answer_facts(self, product: Product, asked: Vec<Asked<AccountId, Option<Facts>>>) {
-        self.answer_each(READ_FACTS, product, asked, FactsRow::facts).await;
+        let rows = self.rows(READ_FACTS, &accounts_of(&asked), product).await;
+        answer_each(&rows, asked, FactsRow::facts);
     }
 
     /// Answers everybody who asks for an instance.
@@ -124,27 +129,21 @@ impl Store {
         product: Product,
         asked: Vec<Asked<AccountId, Option<Instance>>>,
     ) {
-        self.answer_each(READ_INSTANCES, product, asked, InstanceRow::instance).await;
+        let rows = self.instance_rows(&accounts_of(&asked), product).await;
+        answer_each(&rows, asked, InstanceRow::instance);
     }
 
-    async fn answer_each<R, T>(
+    async fn instance_rows(
         &self,
-        statement: &'static str,
+        account_ids: &[AccountId],
         product: Product,
-        asked: Vec<Asked<AccountId, Option<T>>>,
-        says: impl Fn(&R) -> Result<T, Error>,
-    ) where
-        R: OfAccount + for<'r> FromRow<'r, PgRow> + Send + Unpin,
-    {
-        let account_ids: Vec<_> = asked.iter().map(|asked| asked.question).collect();
-        let rows = self.rows(statement, &account_ids, product).await;
-        for asked in asked {
-            let account_id = asked.question;
-            asked.answer(match &rows {
-                Ok(rows) => rows.of(account_id).map(&says).transpose(),
-                Err(error) => Err(error.clone()),
-            });
+    ) -> Result<Rows<InstanceRow>, Error> {
+        let mut rows = self.rows(READ_INSTANCES, account_ids, product).await?;
+        let incomplete = rows.take_incomplete();
+        if !incomplete.is_empty() {
+            rows.add(self.rows(LOOK_UP_INSTANCES, &incomplete, product).await?);
         }
+        Ok(rows)
     }
 
     /// Runs one of the statements above for accounts in any order, also for some more than once.
@@ -168,6 +167,25 @@ impl Store {
             }
         });
         Ok(Rows::new(rows.await?))
+    }
+}
+
+fn accounts_of<T>(asked: &[Asked<AccountId, T>]) -> Vec<AccountId> {
+    asked.iter().map(|asked| asked.question).collect()
+}
+
+/// Answers everybody by what the row of his account says.
+fn answer_each<R: OfAccount, T>(
+    rows: &Result<Rows<R>, Error>,
+    asked: Vec<Asked<AccountId, Option<T>>>,
+    says: impl Fn(&R) -> Result<T, Error>,
+) {
+    for asked in asked {
+        let account_id = asked.question;
+        asked.answer(match rows {
+            Ok(rows) => rows.of(account_id).map(&says).transpose(),
+            Err(error) => Err(error.clone()),
+        });
     }
 }
 

@@ -1,30 +1,9 @@
-//! Which instances there are, and how one comes to have a history. What one of them is, `facts.rs`
-//! reads; how they come to be, `openings.rs` writes.
+//! Which instances there are. What one of them is, `facts.rs` reads; how they come to be,
+//! `openings.rs` writes.
 
-use super::{Store, failure};
+use super::{Store, histories};
 use crate::domain::{AccountId, Product, Time};
 use crate::error::Error;
-
-/// The common table expression of a statement that writes a change or a lock: its instance, of the
-/// product `$product`, has a history from then on. Only the first one writes the row.
-macro_rules! with_history {
-    ($product:literal) => {
-        concat!(
-            "marked AS (
-                UPDATE instances
-                SET has_history = true
-                FROM done
-                WHERE instances.account_id = $1
-                    AND instances.account_id = done.account_id
-                    AND instances.product = ",
-            $product,
-            "
-                    AND NOT instances.has_history
-            )"
-        )
-    };
-}
-pub(super) use with_history;
 
 const LIST_INSTANCES: &str = "
     SELECT account_id, product
@@ -62,11 +41,7 @@ impl Store {
                 async move { list.fetch_all(&pool).await }
             })
             .await?;
-        let key = |(account_id, product): (i64, String)| {
-            let key = AccountId::new(account_id).zip(Product::from_name(&product));
-            key.ok_or_else(|| failure::contradiction("instances", "key", account_id, &product))
-        };
-        rows.into_iter().map(key).collect()
+        rows.into_iter().map(|(account_id, product)| histories::key(account_id, &product)).collect()
     }
 
     /// When anything was opened or submitted last, of all accounts.

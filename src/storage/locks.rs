@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::events::{EventRow, with_event_and_record};
-use super::instances::with_history;
+use super::histories::history_written;
 use super::{RequestRecord, Store};
 use crate::domain::event::{Event, Stamp};
 use crate::domain::instance::OperationLock;
@@ -48,19 +48,20 @@ const LOCK: &str = with_event_and_record!(concat!(
         FROM instances
         WHERE account_id = $1 AND product = $12
         ON CONFLICT (account_id, product, reason) WHERE lifted_at IS NULL DO NOTHING
-        RETURNING account_id
+        RETURNING account_id, product
     ), ",
-    with_history!("$12")
+    history_written!()
 ));
 
-const UNLOCK: &str = with_event_and_record!(
+const UNLOCK: &str = with_event_and_record!(concat!(
     "done AS (
         UPDATE operation_locks
         SET lifted_at = $14, event_time = $4
         WHERE account_id = $1 AND product = $12 AND reason = $13 AND lifted_at IS NULL
-        RETURNING account_id
-    )"
-);
+        RETURNING account_id, product
+    ), ",
+    history_written!()
+));
 
 /// A lock as it is stored.
 #[derive(Clone, Debug, FromRow)]

@@ -2,6 +2,7 @@
 //! the same work done otherwise, must run the very same one.
 
 use super::facts::{READ_FACTS, READ_INSTANCES};
+use super::histories::CARRY;
 use super::openings::OPEN_INSTANCE;
 
 /// What a Describe and an Open run.
@@ -15,10 +16,13 @@ pub struct HotStatements {
     /// `$5` event type, `$6` event data, `$7` account version, `$8` product, `$9` instance id, `$10`
     /// and `$11` charge types, `$12` opening time, `$13` order id, `$14` time of the order.
     pub open: &'static str,
+    /// What copies the history of an instance into its row: `$1` account, `$2` product. Not hot
+    /// itself: data that is loaded has to look as if the service had written it.
+    pub carry: &'static str,
 }
 
 /// The statements that this program runs.
 #[must_use]
 pub fn hot_statements() -> HotStatements {
-    HotStatements { describe: READ_INSTANCES, facts: READ_FACTS, open: OPEN_INSTANCE }
+    HotStatements { describe: READ_INSTANCES, facts: READ_FACTS, open: OPEN_INSTANCE, carry: CARRY }
 }

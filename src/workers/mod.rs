@@ -1,7 +1,8 @@
-//! What no request does: events get their numbers, due changes become events, orders that were left
-//! over are cancelled, and what has expired is forgotten. Replicas share the work by
+//! What no request does: events get their numbers, due changes become events, histories are copied to
+//! where they are read, orders that were left over are cancelled, and what has expired is forgotten. Replicas share the work by
 //! compare-and-set, by leases or by locks of rows; none of it is needed for an answer to be right.
 
+mod carrying;
 mod due_changes;
 mod forgetting;
 pub mod numbering;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use carrying::carry_histories;
 pub use due_changes::settle_due_changes;
 pub use forgetting::{forget_nonces, forget_requests};
 
@@ -32,6 +34,7 @@ pub async fn run(
         numbering::run(store.clone(), clock.clone(), shutdown.clone()),
         reconciler::run(store.clone(), orders, clock.clone(), shutdown.clone()),
         due_changes::run(&store, &clock, &shutdown),
+        carrying::run(&store, &shutdown),
         forgetting::run(&store, &clock, event_retention, &shutdown),
     );
 }

@@ -21,6 +21,7 @@ type instance struct {
 	openingTime         time.Time
 	changes             []change
 	locks               []lock
+	isUncarried         bool
 }
 
 // entry is what changes and locks have in common: an id, and when one was submitted or set.
@@ -58,12 +59,16 @@ func (s *server) describe(ctx context.Context) (*describeResponse, error) {
 	var i instance
 	// In the order of the statement; nil where the reply needs nothing of a column.
 	err = s.describing.QueryRow(ctx, s.describeStatement, accountID, "dcdn").Scan(nil, &i.instanceID,
-		&i.internetChargeType, &i.websocketChargeType, &i.openingTime, nil, nil, &i.changes, &i.locks)
+		&i.internetChargeType, &i.websocketChargeType, &i.openingTime, nil, nil, &i.changes, &i.locks,
+		&i.isUncarried)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, status.Error(codes.NotFound, "DCDN has not been opened")
 	}
 	if err != nil {
 		return nil, err
+	}
+	if i.isUncarried {
+		return nil, status.Error(codes.Unimplemented, "the history would have to be looked up")
 	}
 	return i.reply(time.Now()), nil
 }

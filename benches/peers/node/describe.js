@@ -21,6 +21,7 @@ const WEBSOCKET = { websockettraffic: 1, websocketbps: 2 };
 function describe(rows) {
   if (rows.length === 0) throw new Refused(status.NOT_FOUND, 'DCDN has not been opened');
   const instance = rows[0];
+  if (instance.is_uncarried) throw new Refused(status.UNIMPLEMENTED, 'the history would have to be looked up');
   const now = Date.now() * 1000;
   const changes = (instance.changes ?? []).map(change);
   const locks = (instance.locks ?? []).map(lock).sort((a, b) => (after(a, b) ? 1 : -1));

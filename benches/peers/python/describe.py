@@ -35,6 +35,8 @@ class Change(NamedTuple):
 def reply(instance, request_id: str) -> dcdn_pb2.DescribeDcdnServiceResponse:
     if instance is None:
         raise Refused(StatusCode.NOT_FOUND, "DCDN has not been opened")
+    if instance["is_uncarried"]:
+        raise Refused(StatusCode.UNIMPLEMENTED, "the history would have to be looked up")
     now = datetime.now(timezone.utc)
     internet, websocket = changes_of(instance["changes"])
     says = dcdn_pb2.DescribeDcdnServiceResponse(

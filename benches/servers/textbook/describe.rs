@@ -22,6 +22,7 @@ pub(super) struct DescribeRow {
     opening_time: DateTime<Utc>,
     changes: Option<Json<Vec<Change>>>,
     locks: Option<Json<Vec<Lock>>>,
+    pub is_uncarried: bool,
 }
 
 /// A change: an array in this order. A reply needs nothing of what begins with `_`.

@@ -1,0 +1,154 @@
+//! The history of an instance: its changes and locks. An instance's row carries a copy of what a
+//! Describe shows of them, so that nobody has to look for it in two more tables. Whoever writes a
+//! change or a lock drops the copy in the same statement ([`history_written`]); a worker makes it
+//! anew ([`Store::carry_history`]).
+
+use sqlx::PgPool;
+
+use super::{Store, failure};
+use crate::domain::{AccountId, Product};
+use crate::error::Error;
+
+/// The changes of the instance of an outer statement, as a JSON array; NULL where there are none.
+/// `$that` says which of them.
+macro_rules! changes {
+    ($that:literal) => {
+        concat!(
+            "(
+                SELECT json_agg(json_build_array(
+                    change_id, kind, charge_type, submitted_at, effective_time,
+                    in_force_event_at IS NOT NULL, cancelled_at IS NOT NULL, event_time))
+                FROM charge_type_changes
+                WHERE charge_type_changes.account_id = instances.account_id
+                    AND charge_type_changes.product = instances.product",
+            $that,
+            ")"
+        )
+    };
+}
+pub(super) use changes;
+
+/// Its locks, likewise.
+macro_rules! locks {
+    ($that:literal) => {
+        concat!(
+            "(
+                SELECT json_agg(json_build_array(
+                    lock_id, reason, locked_by, locked_at, lifted_at IS NOT NULL, event_time))
+                FROM operation_locks
+                WHERE operation_locks.account_id = instances.account_id
+                    AND operation_locks.product = instances.product",
+            $that,
+            ")"
+        )
+    };
+}
+pub(super) use locks;
+
+/// What a Describe shows of them.
+macro_rules! shown_changes {
+    () => {
+        changes!(" AND cancelled_at IS NULL")
+    };
+}
+pub(super) use shown_changes;
+
+/// Likewise.
+macro_rules! shown_locks {
+    () => {
+        locks!(" AND lifted_at IS NULL")
+    };
+}
+pub(super) use shown_locks;
+
+/// The common table expression of a statement that writes a change or a lock, whose `done` returns
+/// account and product: the instance has a history from then on, and does not carry it.
+///
+/// Without a condition on what is in the row: of a copy that is being made meanwhile a condition would
+/// see nothing, and the write, which waits for it, would not be made.
+macro_rules! history_written {
+    () => {
+        "marked AS (
+            UPDATE instances
+            SET has_history = true, carried_changes = NULL, carried_locks = NULL
+            FROM done
+            WHERE instances.account_id = $1
+                AND instances.account_id = done.account_id
+                AND instances.product = done.product
+        )"
+    };
+}
+pub(super) use history_written;
+
+const UNCARRIED: &str = "
+    SELECT account_id, product
+    FROM instances
+    WHERE has_history AND carried_locks IS NULL
+    ORDER BY account_id, product
+    LIMIT $1";
+
+// Whoever is writing to the history has the row, or will wait for it. Skipped, it is found next time.
+const TAKE_UNCARRIED: &str = "
+    SELECT account_id
+    FROM instances
+    WHERE account_id = $1 AND product = $2 AND has_history AND carried_locks IS NULL
+    FOR NO KEY UPDATE SKIP LOCKED";
+
+pub(super) const CARRY: &str = concat!(
+    "UPDATE instances
+    SET carried_changes = coalesce(",
+    shown_changes!(),
+    ", '[]'),
+        carried_locks = coalesce(",
+    shown_locks!(),
+    ", '[]')
+    WHERE account_id = $1 AND product = $2"
+);
+
+impl Store {
+    /// Instances that have a history and do not carry it.
+    pub async fn uncarried(&self, at_most: i64) -> Result<Vec<(AccountId, Product)>, Error> {
+        let rows: Vec<(i64, String)> =
+            self.read(|pool| async move {
+                sqlx::query_as(UNCARRIED).bind(at_most).fetch_all(&pool).await
+            })
+            .await?;
+        rows.into_iter().map(|(account_id, product)| key(account_id, &product)).collect()
+    }
+
+    /// Copies the history of an instance into its row; false where that is done, or somebody is
+    /// writing to it.
+    pub async fn carry_history(
+        &self,
+        account_id: AccountId,
+        product: Product,
+    ) -> Result<bool, Error> {
+        let pool = self.pool.clone();
+        let task = self.writes.spawn(async move { carry(&pool, account_id, product).await });
+        task.await.map_err(Error::internal)?.map_err(failure::of_write)
+    }
+}
+
+/// The snapshot of the copy is taken under the lock of the row: it shows everything that was written
+/// by whoever had the row before.
+async fn carry(
+    pool: &PgPool,
+    account_id: AccountId,
+    product: Product,
+) -> Result<bool, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    let taken = sqlx::query(TAKE_UNCARRIED).bind(account_id.get()).bind(product.name());
+    let is_taken = taken.fetch_optional(&mut *transaction).await?.is_some();
+    if is_taken {
+        let carry = sqlx::query(CARRY).bind(account_id.get()).bind(product.name());
+        carry.execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(is_taken)
+}
+
+/// An instance by the columns that name it.
+pub(super) fn key(account_id: i64, product: &str) -> Result<(AccountId, Product), Error> {
+    let key = AccountId::new(account_id).zip(Product::from_name(product));
+    key.ok_or_else(|| failure::contradiction("instances", "key", account_id, product))
+}
