@@ -56,6 +56,8 @@ pub struct Settings {
     pub event_retention: chrono::Duration,
     /// Whether the workers run in this process, too.
     pub workers: bool,
+    /// How long after the start histories are first copied into the rows of their instances.
+    pub carry_after: Duration,
     /// How many cores answer requests; see [`crate::runtime`].
     pub cores: usize,
     /// How long to go on serving, unready, before the listeners close.
@@ -239,8 +241,9 @@ async fn after_the_start(
 /// What a clock causes, where this process does that.
 async fn work(settings: Settings, store: Store, shutdown: CancellationToken) {
     if settings.workers {
-        let (clock, retention) = (settings.clock, settings.event_retention);
-        workers::run(store, Orders::new(settings.orders), clock, retention, shutdown).await;
+        let Settings { clock, event_retention, carry_after, orders, .. } = settings;
+        let orders = Orders::new(orders);
+        workers::run(store, orders, clock, event_retention, carry_after, shutdown).await;
     }
 }
 

@@ -56,6 +56,7 @@ fn settings(
         overdue_grace: chrono::Duration::from_std(shared.overdue_grace)?,
         event_retention: chrono::Duration::from_std(shared.event_retention)?,
         workers: shared.workers,
+        carry_after: shared.carry_after,
         cores: cores.into(),
         drain_delay: shared.drain_delay,
         drain_timeout: shared.drain_timeout,

@@ -9,18 +9,16 @@ use super::{Told, next_turn};
 use crate::error::Error;
 use crate::storage::Store;
 
-/// How long after a start nothing is copied: programs that do not know of copies, and would leave
-/// them as they are when they write, are gone by then.
-const WAIT: Duration = Duration::from_hours(1);
 /// How often each replica looks.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// How many are looked for at once.
 const BATCH: i64 = 500;
 
-/// Runs until `shutdown`.
-pub(super) async fn run(store: &Store, shutdown: &CancellationToken) {
+/// Runs until `shutdown`. Nothing is copied before `after`: until then there may be programs that do
+/// not know of copies, and leave them as they are when they write.
+pub(super) async fn run(store: &Store, after: Duration, shutdown: &CancellationToken) {
     let mut told = Told::new("histories are not copied into the rows of their instances");
-    if !next_turn(WAIT, shutdown).await {
+    if !next_turn(after, shutdown).await {
         return;
     }
     while next_turn(INTERVAL, shutdown).await {

@@ -22,19 +22,21 @@ use crate::error::Error;
 use crate::orders::Orders;
 use crate::storage::Store;
 
-/// Runs the workers until `shutdown`. Events are kept for `event_retention`.
+/// Runs the workers until `shutdown`. Events are kept for `event_retention`; histories are not copied
+/// before `carry_after`.
 pub async fn run(
     store: Store,
     orders: Orders,
     clock: Clock,
     event_retention: chrono::Duration,
+    carry_after: Duration,
     shutdown: CancellationToken,
 ) {
     tokio::join!(
         numbering::run(store.clone(), clock.clone(), shutdown.clone()),
         reconciler::run(store.clone(), orders, clock.clone(), shutdown.clone()),
         due_changes::run(&store, &clock, &shutdown),
-        carrying::run(&store, &shutdown),
+        carrying::run(&store, carry_after, &shutdown),
         forgetting::run(&store, &clock, event_retention, &shutdown),
     );
 }

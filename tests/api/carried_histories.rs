@@ -1,16 +1,18 @@
 //! The row of an instance carries its history: what is shown is the same with the copy and without,
 //! and nobody writes to a history and leaves the copy as it was.
 
+use std::time::Duration;
+
 use cdn_activation::proto::billing::v1::{ChargeType, Product};
 use cdn_activation::proto::operator::v1::{ChargeTypeChange, LockRequest};
 use cdn_activation::storage::{self, Store};
 use cdn_activation::workers::{carry_histories, settle_due_changes};
 use serde_json::Value;
 
-use crate::support::Api;
 use crate::support::database::Database;
 use crate::support::operators::schedule;
 use crate::support::rest::Key;
+use crate::support::{Api, eventually};
 
 /// How many instances of an account carry their history.
 const CARRIED: &str = "SELECT count(*) FROM instances
@@ -195,6 +197,15 @@ async fn what_somebody_is_writing_to_is_left_for_the_next_time() {
     assert!(!is_carried(&api, &key).await);
     carry(&api).await;
     assert!(is_carried(&api, &key).await);
+}
+
+#[tokio::test]
+async fn a_worker_copies_as_soon_as_it_may() {
+    let api = Api::start_with(|settings| settings.carry_after = Duration::ZERO).await;
+    let key = opened(&api).await;
+    api.lock(&key, Product::Dcdn, "financial").await;
+    eventually("the history is carried", async || is_carried(&api, &key).await).await;
+    assert_eq!(shown(&api, &key).await, (1, None));
 }
 
 #[tokio::test]
