@@ -31,6 +31,9 @@ use clap::{Args, Parser, Subcommand};
 use meters::cgroup::Group;
 use rounds::Setting;
 
+/// What cargo builds along with the bench.
+const BUILT_ALONG: &str = env!("CARGO_BIN_EXE_cdn-activation");
+
 /// Measures the service against the database alone, and against other services.
 #[derive(Parser)]
 struct Cli {
@@ -62,7 +65,7 @@ struct Run {
     #[arg(long, env = "PG_BIN", global = true)]
     pg_bin: Option<PathBuf>,
     /// The service. Without it: what cargo builds along with the bench, which is not what is shipped.
-    #[arg(long, global = true, default_value = env!("CARGO_BIN_EXE_cdn-activation"))]
+    #[arg(long, global = true, default_value = BUILT_ALONG)]
     service: PathBuf,
     /// Where a service that was built to take notes for the compiler writes them.
     #[arg(long, hide = true, global = true)]
@@ -85,7 +88,7 @@ enum Verb {
     /// Measures another build of the service beside this one.
     Trial {
         /// The other program. Default: what cargo builds along with the bench.
-        #[arg(default_value = env!("CARGO_BIN_EXE_cdn-activation"))]
+        #[arg(default_value = BUILT_ALONG)]
         program: PathBuf,
     },
     /// Puts the service under load for the compiler to learn from.
