@@ -133,6 +133,7 @@ impl Store {
         answer_each(&rows, asked, InstanceRow::instance);
     }
 
+    /// Rows of instances, each with its whole history: looked up where the row does not carry it.
     async fn instance_rows(
         &self,
         account_ids: &[AccountId],
