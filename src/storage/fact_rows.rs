@@ -36,7 +36,7 @@ pub(super) struct InstanceRow {
     changes: Vec<ChangeRow>,
     locks: Vec<LockRow>,
     /// There are changes or locks that it says nothing of.
-    is_incomplete: bool,
+    is_uncarried: bool,
 }
 
 /// An account, with its instance where it has one.
@@ -85,7 +85,7 @@ impl OfAccount for FactsRow {
 /// hottest path there is.
 impl FromRow<'_, PgRow> for InstanceRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Ok(Self { is_incomplete: row.try_get(9)?, ..Self::at(row, 0)? })
+        Ok(Self { is_uncarried: row.try_get(9)?, ..Self::at(row, 0)? })
     }
 }
 
@@ -105,7 +105,7 @@ impl InstanceRow {
             event_time: row.try_get(first + 6)?,
             changes: changes.map(|Json(changes)| changes).unwrap_or_default(),
             locks: locks.map(|Json(locks)| locks).unwrap_or_default(),
-            is_incomplete: false,
+            is_uncarried: false,
         })
     }
 
@@ -223,9 +223,9 @@ impl<R: OfAccount> Rows<R> {
 
 impl Rows<InstanceRow> {
     /// Takes out the rows that do not say all; of which accounts they are.
-    pub fn take_incomplete(&mut self) -> Vec<AccountId> {
-        let incomplete = self.0.extract_if(.., |row| row.is_incomplete);
-        incomplete.filter_map(|row| AccountId::new(row.account_id)).collect()
+    pub fn take_uncarried(&mut self) -> Vec<AccountId> {
+        let uncarried = self.0.extract_if(.., |row| row.is_uncarried);
+        uncarried.filter_map(|row| AccountId::new(row.account_id)).collect()
     }
 
     /// Adds rows of other accounts.

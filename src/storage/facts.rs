@@ -140,9 +140,9 @@ impl Store {
         product: Product,
     ) -> Result<Rows<InstanceRow>, Error> {
         let mut rows = self.rows(READ_INSTANCES, account_ids, product).await?;
-        let incomplete = rows.take_incomplete();
-        if !incomplete.is_empty() {
-            rows.add(self.rows(LOOK_UP_INSTANCES, &incomplete, product).await?);
+        let uncarried = rows.take_uncarried();
+        if !uncarried.is_empty() {
+            rows.add(self.rows(LOOK_UP_INSTANCES, &uncarried, product).await?);
         }
         Ok(rows)
     }
