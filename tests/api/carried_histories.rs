@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cdn_activation::proto::billing::v1::{ChargeType, Product};
-use cdn_activation::proto::operator::v1::{ChargeTypeChange, LockRequest};
+use cdn_activation::proto::operator::v1::ChargeTypeChange;
 use cdn_activation::storage::{self, Store};
 use cdn_activation::workers::{carry_histories, settle_due_changes};
 use serde_json::Value;
@@ -23,18 +23,8 @@ const COPY_OF_NOTHING: &str = "UPDATE instances
     SET carried_changes = '[]', carried_locks = '[]'
     WHERE account_id = $1 AND has_history AND carried_locks IS NULL";
 
-/// More accounts with a lock than are looked for at once.
-const MANY: &str = "
-    INSERT INTO accounts (account_id, site, intl_allowed, bid_user, real_name_verified,
-        profile_complete, payment_method_valid, balance, orders_refused, version,
-        created_at, updated_at, event_time)
-    SELECT id, 'domestic', false, false, true, true, true, 0, false, 1, day, day, day
-    FROM generate_series(1, 1201) AS id, (VALUES (timestamptz '2018-03-19')) AS days (day);
-    INSERT INTO instances (account_id, product, instance_id, internet_charge_type,
-        opening_time, order_id, event_time)
-    SELECT account_id, 'cdn', account_id::text, 'PayByTraffic', created_at, gen_random_uuid(),
-        created_at
-    FROM accounts;
+/// A lock of each.
+const LOCKED: &str = "
     INSERT INTO operation_locks (account_id, lock_id, product, reason, locked_by, locked_at,
         event_time)
     SELECT account_id, gen_random_uuid(), product, 'financial', 'test', opening_time, event_time
@@ -166,18 +156,10 @@ async fn a_lock_that_waits_for_a_copy_drops_it() {
     let key = opened(&api).await;
     api.lock(&key, Product::Dcdn, "security").await;
     let copying = api.database.hold(key.account_id, COPY_OF_NOTHING).await;
-    let mut locks = api.operation_locks().await;
-    let lock = LockRequest {
-        account_id: key.account_id,
-        product: Product::Dcdn.into(),
-        reason: "financial".to_owned(),
-        locked_by: "test".to_owned(),
-        ..Default::default()
-    };
-    let waiting = tokio::spawn(async move { locks.lock(lock).await.map(drop) });
-    api.database.wait_until_blocked(1).await;
-    copying.commit().await;
-    waiting.await.expect("no panic").expect("locks");
+    tokio::join!(api.lock(&key, Product::Dcdn, "financial"), async {
+        api.database.wait_until_blocked(1).await;
+        copying.commit().await;
+    });
     assert!(!is_carried(&api, &key).await);
     assert_eq!(shown(&api, &key).await, (2, None));
 }
@@ -211,7 +193,8 @@ async fn a_worker_copies_as_soon_as_it_may() {
 #[tokio::test]
 async fn however_many_histories_there_are_each_is_copied() {
     let database = Database::fresh().await;
-    database.execute(MANY).await;
+    database.open_many(1201).await; // more than are looked for at once
+    database.execute(LOCKED).await;
     let url = database.url.parse().expect("a URL");
     let store = Store::connect_lazily(storage::Options { url, connections: 2 });
     carry_histories(&store).await.expect("carried");

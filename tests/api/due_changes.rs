@@ -3,18 +3,8 @@
 use crate::support::serve_process::Process;
 use crate::support::{Api, eventually};
 
-/// Accounts with a change that took effect long ago and whose event nobody has written.
+/// A change of each that took effect long ago and whose event nobody has written.
 const DUE: &str = "
-    INSERT INTO accounts (account_id, site, intl_allowed, bid_user, real_name_verified,
-        profile_complete, payment_method_valid, balance, orders_refused, version,
-        created_at, updated_at, event_time)
-    SELECT id, 'domestic', false, false, true, true, true, 0, false, 1, day, day, day
-    FROM generate_series(1, 6000) AS id, (VALUES (timestamptz '2018-03-19')) AS days (day);
-    INSERT INTO instances (account_id, product, instance_id, internet_charge_type,
-        opening_time, order_id, event_time)
-    SELECT account_id, 'cdn', account_id::text, 'PayByTraffic', created_at, gen_random_uuid(),
-        created_at
-    FROM accounts;
     INSERT INTO charge_type_changes (account_id, change_id, product, kind, charge_type,
         submitted_at, effective_time, event_time)
     SELECT account_id, gen_random_uuid(), product, 'internet', 'PayByBandwidth', opening_time,
@@ -30,6 +20,7 @@ const UNSETTLED: &str = "SELECT count(*) FROM charge_type_changes WHERE in_force
 #[tokio::test]
 async fn three_replicas_of_which_one_is_killed_in_the_middle_write_each_event_once() {
     let api = Api::start_without_workers().await;
+    api.database.open_many(6000).await;
     api.database.execute(DUE).await;
     let url = &api.database.url;
     let mut killed = Process::start(url, &[]).await;

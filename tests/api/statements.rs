@@ -3,7 +3,6 @@
 use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::context::Clock;
 use cdn_activation::proto::billing::v1::Product;
-use cdn_activation::proto::operator::v1::LockRequest;
 use cdn_activation::workers::carry_histories;
 use sqlx::Connection;
 
@@ -47,14 +46,7 @@ async fn no_table_is_ever_read_as_a_whole() {
     let key = api.account().await;
     api.open_cdn(&key).await;
     api.open_dcdn(&key).await;
-    let lock = LockRequest {
-        account_id: key.account_id,
-        product: Product::Dcdn.into(),
-        reason: "financial".to_owned(),
-        locked_by: "test".to_owned(),
-        ..Default::default()
-    };
-    api.operation_locks().await.lock(lock).await.expect("locks");
+    api.lock(&key, Product::Dcdn, "financial").await;
     for action in [
         "Action=DescribeCdnService",
         "Action=DescribeDcdnService",

@@ -25,6 +25,22 @@ pub const OPENED_BY_ANOTHER: &str = "
     FROM accounts
     WHERE account_id = $1";
 
+/// Makes so many accounts (`$1`), numbered from 1, and opens CDN for each, likewise.
+const MANY_OPENED: &str = "
+    WITH made AS (
+        INSERT INTO accounts (account_id, site, intl_allowed, bid_user, real_name_verified,
+            profile_complete, payment_method_valid, balance, orders_refused, version, created_at,
+            updated_at, event_time)
+        SELECT id, 'domestic', false, false, true, true, true, 0, false, 1, day, day, day
+        FROM generate_series(1, $1) AS id, (VALUES (timestamptz '2018-03-19')) AS days (day)
+        RETURNING account_id, created_at
+    )
+    INSERT INTO instances (account_id, product, instance_id, internet_charge_type, opening_time,
+        order_id, event_time)
+    SELECT account_id, 'cdn', account_id::text, 'PayByTraffic', created_at, gen_random_uuid(),
+        created_at
+    FROM made";
+
 /// An event as it is stored.
 #[derive(Debug, FromRow)]
 pub struct StoredEvent {
@@ -91,6 +107,13 @@ impl Database {
         let mut connection = self.connect().await;
         let done = sqlx::query(statement).bind(account_id).execute(&mut connection).await;
         assert!(done.expect("runs").rows_affected() > 0, "it changed something: {statement}");
+    }
+
+    /// Makes so many accounts, numbered from 1, that have opened CDN.
+    pub async fn open_many(&self, accounts: i64) {
+        let mut connection = self.connect().await;
+        sqlx::query(MANY_OPENED).bind(accounts).execute(&mut connection).await.expect("opened");
+        connection.close().await.expect("closed");
     }
 
     /// Begins a transaction of somebody else and runs a statement about one account (`$1`) in it:
