@@ -77,13 +77,13 @@ fn nanoseconds<T>(mut operation: impl FnMut() -> T) -> f64 {
     rounds[ROUNDS / 2]
 }
 
-fn parse() -> Parameters<'static> {
+fn parse() -> Parameters {
     let (parameters, wrong) = decode(black_box(QUERY).as_bytes(), b"");
     assert!(wrong.is_none() && parameters.repeated().is_none());
     parameters
 }
 
-fn check(key: &v1::Key, parameters: &Parameters<'_>) -> bool {
+fn check(key: &v1::Key, parameters: &Parameters) -> bool {
     let signature = parameters.get(v1::SIGNATURE).unwrap_or_default();
     key.verify(&v1::string_to_sign("GET", parameters), signature)
 }

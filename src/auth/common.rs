@@ -14,7 +14,7 @@ pub struct SignedRequest<'a> {
     /// The HTTP method in capitals.
     pub method: &'a str,
     /// The parameters of query and form.
-    pub parameters: &'a Parameters<'a>,
+    pub parameters: &'a Parameters,
     /// The headers.
     pub headers: &'a HeaderMap,
     /// The body, byte for byte.
@@ -128,7 +128,7 @@ impl<'a> CommonParameters<'a> {
     }
 
     /// One pass over all of them is less than a look for each.
-    fn of_parameters(parameters: &'a Parameters<'a>) -> Self {
+    fn of_parameters(parameters: &'a Parameters) -> Self {
         let mut common = Self::none(Scheme::V1);
         for (name, value) in parameters.iter().filter(|(_, value)| !value.is_empty()) {
             let slot = match name {

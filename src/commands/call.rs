@@ -130,7 +130,7 @@ pub(super) fn signed_url(
 }
 
 fn sign_v3(settings: &CallSettings, version: &str, key: &AccessKey) -> anyhow::Result<Signed> {
-    let parameters: Parameters<'_> = settings.parameters.iter().collect();
+    let parameters: Parameters = settings.parameters.iter().collect();
     let uri = endpoint_uri(&settings.endpoint, &canonical_query(&parameters))?;
     let authority = uri.authority().context("the endpoint has no host")?.as_str().to_owned();
     let payload_hash = v3::hash(b"");

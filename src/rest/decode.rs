@@ -1,10 +1,9 @@
 //! Form-decoding of a query and of a form body: `+` is a blank, `%XX` a byte, the result UTF-8
-//! without control characters, which no XML can carry. What needs no decoding is not copied.
+//! without control characters, which no XML can carry. Names and values stay where they came, in one
+//! copy of it all; what needs decoding is put behind.
 
-use std::borrow::Cow;
-
-use crate::auth::signature::percent::{Text, is_unreserved};
-use crate::auth::signature::{Parameter, Parameters};
+use crate::auth::signature::percent::is_unreserved;
+use crate::auth::signature::{Parameter, Parameters, Place};
 
 /// How many parameters there is room for at first; typical requests have fewer.
 const TYPICAL_NUMBER: usize = 16;
@@ -13,39 +12,47 @@ const TYPICAL_NUMBER: usize = 16;
 const CLASSES: [u8; 256] = classes();
 /// Encoding it for a signature changes it.
 const RESERVED: u8 = 1;
-/// It stands for something else, or must not be there at all, or is not ASCII.
+/// As it came it stands for something else, or is one of [`DOUBTFUL`].
 const DECODE: u8 = 2;
+/// Decoded it is a control character, or not ASCII.
+const DOUBTFUL: u8 = 16;
 /// It ends a name.
 const ENDS_NAME: u8 = 4;
 /// It ends a parameter.
 const ENDS_PARAMETER: u8 = 8;
 
+/// The value of each hex digit; of every other byte, more than a digit has.
+const DIGITS: [u8; 256] = digits();
+
 /// The parameters of a query and of a form body, decoded; and, where one cannot be used, what can be
 /// shown of the name of the first.
 #[must_use]
-pub fn decode<'a>(query: &'a [u8], form: &'a [u8]) -> (Parameters<'a>, Option<String>) {
+pub fn decode(query: &[u8], form: &[u8]) -> (Parameters, Option<String>) {
+    let mut text = Decoded::with_room_for(query.len() + form.len());
     let mut parameters = Vec::with_capacity(TYPICAL_NUMBER);
     let mut wrong = None;
     for (raw, in_form) in [(query, false), (form, true)] {
-        let mut raw = Raw::new(raw);
+        let mut raw = Raw { bytes: raw, copied_to: text.put_raw(raw), at: 0 };
         while let Some((name, value)) = raw.next_parameter() {
-            // Nearly all of them: no copy, and no result to take apart.
+            // Nearly all of them: no result to take apart.
             if let (Some(name), Some(value)) = (raw.as_it_came(name), raw.as_it_came(value)) {
-                parameters.push(Parameter::new(name, value, in_form, parameters.len()));
+                parameters.push(Parameter { name, value, in_form });
                 continue;
             }
-            let decoded = raw.push_decoded(name, value, in_form, &mut parameters);
-            wrong = wrong.or(decoded.err());
+            match text.put_both(&raw, name, value) {
+                Ok((name, value)) => parameters.push(Parameter { name, value, in_form }),
+                Err(name) => wrong = wrong.or(Some(name)),
+            }
         }
     }
-    (Parameters::new(parameters), wrong)
+    (Parameters::new(text.into_string(), parameters), wrong)
 }
 
 /// Parameters as they came, read up to a place.
 struct Raw<'a> {
     bytes: &'a [u8],
-    /// All of them, where they are UTF-8: looked at once and not for each name and value.
-    text: Option<&'a str>,
+    /// Where the copy of it is.
+    copied_to: Option<usize>,
     at: usize,
 }
 
@@ -57,11 +64,7 @@ struct Side {
     seen: u8,
 }
 
-impl<'a> Raw<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, text: std::str::from_utf8(bytes).ok(), at: 0 }
-    }
-
+impl Raw<'_> {
     /// The next name and value; parts without either are passed over, as between `&&`.
     fn next_parameter(&mut self) -> Option<(Side, Side)> {
         while self.at < self.bytes.len() {
@@ -79,6 +82,13 @@ impl<'a> Raw<'a> {
             }
         }
         None
+    }
+
+    /// The place of a text that needs no decoding.
+    fn as_it_came(&self, side: Side) -> Option<Place> {
+        let at = self.copied_to.filter(|_| side.seen & DECODE == 0)?;
+        let unreserved = side.seen & RESERVED == 0;
+        Some(Place { start: at + side.start, end: at + side.end, unreserved })
     }
 
     fn next_side(&mut self, until: u8) -> Side {
@@ -104,32 +114,78 @@ impl<'a> Raw<'a> {
         self.at = self.bytes.len() - rest.len();
         Side { start, end: self.at, seen }
     }
+}
 
-    /// The text, where it needs no decoding.
-    fn as_it_came(&self, Side { start, end, seen }: Side) -> Option<Text<'a>> {
-        let text = self.text.filter(|_| seen & DECODE == 0)?.get(start..end)?;
-        Some(Text::borrowed(text, seen & RESERVED == 0))
+/// The text that parameters have their places in. Every part of it is UTF-8.
+struct Decoded(Vec<u8>);
+
+impl Decoded {
+    /// No text is longer decoded than as it came.
+    fn with_room_for(length: usize) -> Self {
+        Self(Vec::with_capacity(2 * length))
     }
 
-    /// Adds a parameter of which something needs decoding; where it cannot be used, what can be shown
-    /// of its name.
-    fn push_decoded(
-        &self,
+    /// Puts in all that came, where it is ASCII, and says where it is.
+    fn put_raw(&mut self, raw: &[u8]) -> Option<usize> {
+        let at = self.0.len();
+        raw.is_ascii().then(|| {
+            self.0.extend_from_slice(raw);
+            at
+        })
+    }
+
+    /// The places of a name and a value, or, where they cannot be used, what can be shown of the name.
+    fn put_both(
+        &mut self,
+        raw: &Raw<'_>,
         name: Side,
         value: Side,
-        in_form: bool,
-        parameters: &mut Vec<Parameter<'a>>,
-    ) -> Result<(), String> {
-        let name = self.decode(name)?;
-        let Ok(value) = self.decode(value) else { return Err(name.as_str().to_owned()) };
-        parameters.push(Parameter::new(name, value, in_form, parameters.len()));
-        Ok(())
+    ) -> Result<(Place, Place), String> {
+        let name = self.put(raw, name)?;
+        match self.put(raw, value) {
+            Ok(value) => Ok((name, value)),
+            Err(_) => Err(String::from_utf8_lossy(&self.0[name.start..name.end]).into_owned()),
+        }
     }
 
-    /// The text, or, where it cannot be used, what of it can be shown.
-    fn decode(&self, side: Side) -> Result<Text<'a>, String> {
-        let decoded = || decode_text(&self.bytes[side.start..side.end]).map(Text::new);
-        self.as_it_came(side).map_or_else(decoded, Ok)
+    /// The place of a text, or, where it cannot be used, what can be shown of it.
+    fn put(&mut self, raw: &Raw<'_>, side: Side) -> Result<Place, String> {
+        if let Some(place) = raw.as_it_came(side) {
+            return Ok(place);
+        }
+        let start = self.0.len();
+        let seen = self.put_decoded(&raw.bytes[side.start..side.end]);
+        if seen & DOUBTFUL != 0
+            && let Err(shown) = check(&self.0[start..])
+        {
+            self.0.truncate(start);
+            return Err(shown);
+        }
+        Ok(Place { start, end: self.0.len(), unreserved: seen == 0 })
+    }
+
+    /// Decodes, and says of what classes the bytes are. A `%` that no two hex digits follow stands for
+    /// itself.
+    fn put_decoded(&mut self, raw: &[u8]) -> u8 {
+        let (mut rest, mut seen) = (raw, 0);
+        while let [byte, after @ ..] = rest {
+            rest = after;
+            let byte = match (byte, after) {
+                (b'+', _) => b' ',
+                (b'%', [high, low, after @ ..]) if (digit(*high) | digit(*low)) < 16 => {
+                    rest = after;
+                    digit(*high) << 4 | digit(*low)
+                }
+                _ => *byte,
+            };
+            seen |= class(byte);
+            self.0.push(byte);
+        }
+        seen
+    }
+
+    fn into_string(self) -> String {
+        String::from_utf8(self.0).expect("each part was looked at when it was put in")
     }
 }
 
@@ -137,43 +193,19 @@ const fn class(byte: u8) -> u8 {
     CLASSES[byte as usize]
 }
 
-fn decode_text(raw: &[u8]) -> Result<Cow<'_, str>, String> {
-    match String::from_utf8(decode_bytes(raw)) {
-        Ok(text) if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) => Ok(Cow::Owned(text)),
-        Ok(text) if text.chars().all(may_be_in_xml) => Ok(Cow::Owned(text)),
-        Ok(text) => Err(text.chars().filter(|c| may_be_in_xml(*c)).collect()),
-        Err(error) => {
-            let shown = String::from_utf8_lossy(error.as_bytes());
-            Err(shown.chars().filter(|c| may_be_in_xml(*c)).collect())
+/// Whether a decoded text can be used; where not, what of it can be shown.
+fn check(decoded: &[u8]) -> Result<(), String> {
+    match std::str::from_utf8(decoded) {
+        Ok(text) if text.chars().all(may_be_in_xml) => Ok(()),
+        _ => {
+            let text = String::from_utf8_lossy(decoded);
+            Err(text.chars().filter(|c| may_be_in_xml(*c)).collect())
         }
     }
 }
 
-/// A `%` that no two hex digits follow stands for itself.
-fn decode_bytes(raw: &[u8]) -> Vec<u8> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    };
-    let mut decoded = Vec::with_capacity(raw.len());
-    let mut rest = raw;
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        decoded.push(match (byte, after) {
-            (b'+', _) => b' ',
-            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
-                    rest = after;
-                    high << 4 | low
-                }
-                _ => b'%',
-            },
-            _ => *byte,
-        });
-    }
-    decoded
+const fn digit(byte: u8) -> u8 {
+    DIGITS[byte as usize]
 }
 
 fn may_be_in_xml(character: char) -> bool {
@@ -181,7 +213,7 @@ fn may_be_in_xml(character: char) -> bool {
 }
 
 const fn classes() -> [u8; 256] {
-    let mut classes = [DECODE; 256];
+    let mut classes = [DECODE | DOUBTFUL; 256];
     let mut byte = b' ';
     while byte <= b'~' {
         classes[byte as usize] = match byte {
@@ -196,88 +228,16 @@ const fn classes() -> [u8; 256] {
     classes
 }
 
-#[cfg(test)]
-mod tests {
-    use percent_encoding::percent_decode;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::auth::signature::{Pair, canonical_query};
-
-    fn pairs(raw: &[u8]) -> Vec<Pair> {
-        let (parameters, _) = decode(raw, b"");
-        parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+const fn digits() -> [u8; 256] {
+    let mut digits = [u8::MAX; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value as usize] as usize] = value;
+        digits[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        value += 1;
     }
-
-    fn pair(name: &str, value: &str) -> Pair {
-        (name.to_owned(), value.to_owned())
-    }
-
-    #[test]
-    fn what_cannot_be_used_names_its_parameter() {
-        assert_eq!(pairs(b"&a=1&b=%20+x&&c").len(), 3);
-        assert_eq!(pairs(b"a=%20+x"), [pair("a", "  x")]);
-        for (raw, name) in [
-            ("a=%00", "a"),
-            ("b=x%0Ay", "b"),
-            ("c=%FF", "c"),
-            ("d%01e=1", "de"),
-            ("f=%EF%BF%BF", "f"),
-            ("g=1&h=\u{7f}&i=\u{1}", "h"),
-        ] {
-            assert_eq!(decode(raw.as_bytes(), b"").1.as_deref(), Some(name), "{raw}");
-            assert_eq!(decode(b"", raw.as_bytes()).1.as_deref(), Some(name), "{raw}");
-        }
-    }
-
-    #[test]
-    fn signs_that_stand_for_themselves_stay() {
-        assert_eq!(
-            pairs(b"a=b=c%&%4=%zz&=x&=&d="),
-            [pair("", "x"), pair("", ""), pair("%4", "%zz"), pair("a", "b=c%"), pair("d", ""),]
-        );
-        assert_eq!(pairs("é=\u{1f600}".as_bytes()), [pair("é", "\u{1f600}")]);
-    }
-
-    /// As it is written in one line, with copies of everything.
-    fn decode_plainly(raw: &[u8]) -> Result<String, std::string::FromUtf8Error> {
-        let blanks: Vec<u8> = raw.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
-        String::from_utf8(percent_decode(&blanks).collect())
-    }
-
-    proptest! {
-        #[test]
-        fn encoded_parameters_decode_as_themselves(
-            mut pairs in prop::collection::vec(("[A-Za-z.0-9]{1,8}", "[^\\p{Cc}\u{fffe}\u{ffff}]{0,8}"), 0..6),
-        ) {
-            let raw = canonical_query(&pairs.iter().collect());
-            pairs.sort();
-            prop_assert_eq!(decode(raw.as_bytes(), b"").1, None);
-            prop_assert_eq!(super::tests::pairs(raw.as_bytes()), pairs);
-        }
-
-        #[test]
-        fn a_decoded_value_is_signed_as_one_that_never_was_encoded(raw in "[a-zA-Z0-9%+=*~_./ é]{0,12}") {
-            let (parameters, wrong) = decode(raw.as_bytes(), b"");
-            prop_assume!(wrong.is_none());
-            let pairs = pairs(raw.as_bytes());
-            prop_assert_eq!(canonical_query(&parameters), canonical_query(&pairs.iter().collect()));
-        }
-
-        #[test]
-        fn values_decode_as_with_a_decoder_that_copies_everything(raw in "[ -%'-~é]{0,12}") {
-            let decoded = pairs(format!("a={raw}").as_bytes());
-            if let Some((_, value)) = decoded.first() {
-                prop_assert_eq!(Ok(value.clone()), decode_plainly(raw.as_bytes()));
-            }
-        }
-
-        #[test]
-        fn any_bytes_decode_to_something_that_xml_can_carry(raw in prop::collection::vec(any::<u8>(), 0..64)) {
-            let (parameters, wrong) = decode(&raw, &raw);
-            let texts = parameters.iter().flat_map(|(name, value)| [name, value]);
-            let mut texts = texts.chain(wrong.as_deref());
-            prop_assert!(texts.all(|text| text.chars().all(may_be_in_xml)));
-        }
-    }
+    digits
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,7 +50,7 @@ pub struct Received<'a> {
     method: &'a Method,
     headers: &'a HeaderMap,
     body: &'a [u8],
-    parameters: Parameters<'a>,
+    parameters: Parameters,
     /// The format to answer in.
     pub format: Format,
     /// The host that the client addressed, without the port.

@@ -1,34 +1,73 @@
 //! The parameters of a request, decoded, in the order in which they are signed. The order is made
 //! once: it finds names that occur twice, and is that of either canonical form.
 
-use std::cmp::Ordering;
-
 use super::Pair;
-use super::percent::Text;
+use super::percent::{Text, is_unreserved};
+
+/// How many bytes of a name its rank has; the other four are enough for the parameters of a request.
+const BEGINNING: usize = 12;
+const FIRST_BYTES: [u128; BEGINNING + 1] = first_bytes();
 
 /// Decoded parameters in the order of their names (byte order); equal names as they came.
 #[derive(Clone, Debug, Default)]
-pub struct Parameters<'a> {
-    sorted: Vec<Parameter<'a>>,
+pub struct Parameters {
+    /// Holds all names and values.
+    text: String,
+    as_they_came: Vec<Parameter>,
+    order: Vec<Rank>,
 }
 
 /// A decoded parameter, and where it came from.
-#[derive(Clone, Debug)]
-pub struct Parameter<'a> {
-    pub(super) name: Text<'a>,
-    pub(super) value: Text<'a>,
-    /// The first bytes of the name as one number: where two differ, it is in the order of the names.
-    beginning: u64,
-    place: u32,
-    in_form: bool,
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: Place,
+    /// Its value.
+    pub value: Place,
+    /// Of a form body, not of the query.
+    pub in_form: bool,
 }
 
-impl<'a> Parameters<'a> {
-    /// Sorts parameters that are given as they came.
+/// The place of a name or a value within the text of all.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Where it begins.
+    pub start: usize,
+    /// Where it has ended.
+    pub end: usize,
+    /// Every byte of it [`is_unreserved`].
+    pub unreserved: bool,
+}
+
+/// What a parameter is sorted by: the first bytes of its name and, below them, how many parameters
+/// came before it. Unless two names begin alike, this is their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank(u128);
+
+impl Parameters {
+    /// Sorts parameters that are given as they came, by their places in a text.
+    ///
+    /// # Panics
+    ///
+    /// Where a place is not within the text.
     #[must_use]
-    pub fn new(mut parameters: Vec<Parameter<'a>>) -> Self {
-        parameters.sort_by(Parameter::by_name);
-        Self { sorted: parameters }
+    pub fn new(text: String, as_they_came: Vec<Parameter>) -> Self {
+        let ranks = as_they_came.iter().enumerate().map(|(at, parameter)| {
+            Rank::new(&text.as_bytes()[parameter.name.start..], parameter.name.len(), at)
+        });
+        let order = ranks.collect();
+        let mut parameters = Self { text, as_they_came, order };
+        parameters.sort();
+        parameters
+    }
+
+    fn sort(&mut self) {
+        self.order.sort_unstable();
+        if self.order.windows(2).any(|pair| pair[0].begins_like(pair[1])) {
+            let mut order = std::mem::take(&mut self.order);
+            order.sort_by(|one, other| self.name(*one).cmp(self.name(*other)));
+            self.order = order;
+        }
     }
 
     /// The value of a name; the first where it occurs twice.
@@ -39,61 +78,108 @@ impl<'a> Parameters<'a> {
 
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.sorted.iter().map(|parameter| (parameter.name.as_str(), parameter.value.as_str()))
+        self.sorted().map(|parameter| (self.str(parameter.name), self.str(parameter.value)))
     }
 
     /// The name that is the first to occur again.
     #[must_use]
     pub fn repeated(&self) -> Option<&str> {
-        let again = self.sorted.windows(2).filter_map(|pair| match pair {
-            [one, next] if one.name.as_str() == next.name.as_str() => Some(next),
-            _ => None,
+        let again = self.order.windows(2).filter_map(|pair| {
+            let is_same = pair[0].begins_like(pair[1]) && self.name(pair[0]) == self.name(pair[1]);
+            is_same.then_some(pair[1])
         });
-        again.min_by_key(|parameter| parameter.place).map(|parameter| parameter.name.as_str())
+        again.min_by_key(|rank| rank.at()).map(|rank| self.name(rank))
     }
 
-    /// As they are signed, all of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Parameter<'a>> {
-        self.sorted.iter()
+    /// Names and values as they are signed, all of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Text<'_>, Text<'_>)> {
+        self.texts(|_| true)
     }
 
-    /// As they are signed, those of the query.
-    pub(super) fn of_query(&self) -> impl Iterator<Item = &Parameter<'a>> {
-        self.sorted.iter().filter(|parameter| !parameter.in_form)
+    /// Names and values as they are signed, those of the query.
+    pub(super) fn of_query(&self) -> impl Iterator<Item = (Text<'_>, Text<'_>)> {
+        self.texts(|parameter| !parameter.in_form)
+    }
+
+    fn texts(
+        &self,
+        which: impl Fn(&Parameter) -> bool,
+    ) -> impl Iterator<Item = (Text<'_>, Text<'_>)> {
+        let chosen = self.sorted().filter(move |parameter| which(parameter));
+        chosen.map(|parameter| (self.text(parameter.name), self.text(parameter.value)))
+    }
+
+    fn sorted(&self) -> impl Iterator<Item = &Parameter> {
+        self.order.iter().map(|rank| &self.as_they_came[rank.at()])
+    }
+
+    fn name(&self, rank: Rank) -> &str {
+        self.str(self.as_they_came[rank.at()].name)
+    }
+
+    fn str(&self, place: Place) -> &str {
+        &self.text[place.start..place.end]
+    }
+
+    fn text(&self, place: Place) -> Text<'_> {
+        Text::new(&self.text.as_bytes()[place.start..], place.len(), place.unreserved)
     }
 }
 
-impl<'a> Parameter<'a> {
-    /// A parameter of a form body or of the query; `place` says how many came before it.
-    #[must_use]
-    pub fn new(name: Text<'a>, value: Text<'a>, in_form: bool, place: usize) -> Self {
-        let bytes = name.as_str().as_bytes();
-        let beginning = match bytes.first_chunk() {
-            Some(beginning) => u64::from_be_bytes(*beginning),
-            None => (0..8).fold(0, |number, at| {
-                number << 8 | u64::from(bytes.get(at).copied().unwrap_or_default())
-            }),
+impl Place {
+    const fn len(self) -> usize {
+        self.end - self.start
+    }
+}
+
+impl Rank {
+    /// Of a name of a length, given with what follows it.
+    fn new(from: &[u8], length: usize, at: usize) -> Self {
+        let bytes = match from.first_chunk() {
+            Some(bytes) => *bytes,
+            None => std::array::from_fn(|at| from.get(at).copied().unwrap_or_default()),
         };
-        // More than this many do not fit into a request.
-        let place = u32::try_from(place).unwrap_or(u32::MAX);
-        Self { name, value, beginning, place, in_form }
+        let beginning = u128::from_be_bytes(bytes) & FIRST_BYTES[length.min(BEGINNING)];
+        Self(beginning | at as u128)
     }
 
-    fn by_name(&self, other: &Self) -> Ordering {
-        let by_beginning = self.beginning.cmp(&other.beginning);
-        by_beginning.then_with(|| self.name.as_str().cmp(other.name.as_str()))
+    const fn begins_like(self, other: Self) -> bool {
+        (self.0 ^ other.0) & FIRST_BYTES[BEGINNING] == 0
     }
+
+    const fn at(self) -> usize {
+        let [one, two, three, four, ..] = self.0.to_le_bytes();
+        u32::from_le_bytes([one, two, three, four]) as usize
+    }
+}
+
+/// The masks of no bytes, of the first, of the first two…
+const fn first_bytes() -> [u128; BEGINNING + 1] {
+    let mut masks = [0; BEGINNING + 1];
+    let mut length = 1;
+    while length <= BEGINNING {
+        masks[length] = !(u128::MAX >> (8 * length));
+        length += 1;
+    }
+    masks
 }
 
 /// Parameters to sign. Of equal names the lesser value goes first.
-impl<'a> FromIterator<&'a Pair> for Parameters<'a> {
+impl<'a> FromIterator<&'a Pair> for Parameters {
     fn from_iter<I: IntoIterator<Item = &'a Pair>>(pairs: I) -> Self {
         let mut pairs: Vec<_> = pairs.into_iter().collect();
         pairs.sort();
-        let parameters = pairs.into_iter().enumerate().map(|(place, (name, value))| {
-            Parameter::new(Text::new(name), Text::new(value), false, place)
-        });
-        Self { sorted: parameters.collect() }
+        let mut text = String::new();
+        let mut put = |side: &str| {
+            let start = text.len();
+            text.push_str(side);
+            Place { start, end: text.len(), unreserved: side.bytes().all(is_unreserved) }
+        };
+        let parameters = pairs
+            .into_iter()
+            .map(|(name, value)| Parameter { name: put(name), value: put(value), in_form: false })
+            .collect();
+        Self::new(text, parameters)
     }
 }
 
@@ -103,11 +189,19 @@ mod tests {
 
     use super::*;
 
-    fn named<'a>(names: &[&'a str]) -> Parameters<'a> {
+    /// Parameters whose values say how many came before.
+    fn named(names: &[&str]) -> Parameters {
+        let mut text = String::new();
+        let mut put = |side: &str| {
+            text.push_str(side);
+            Place { start: text.len() - side.len(), end: text.len(), unreserved: false }
+        };
         let parameters = names.iter().enumerate().map(|(place, name)| {
-            Parameter::new(Text::new(*name), Text::new(place.to_string()), false, place)
+            let (name, value) = (put(name), put(&place.to_string()));
+            Parameter { name, value, in_form: false }
         });
-        Parameters::new(parameters.collect())
+        let parameters = parameters.collect();
+        Parameters::new(text, parameters)
     }
 
     #[test]
@@ -118,12 +212,16 @@ mod tests {
         assert_eq!(named(&["b", "a", "b", "b", "a"]).repeated(), Some("b"));
         assert_eq!(named(&["b", "a", "b"]).get("b"), Some("0"));
         assert_eq!(named(&["b", "a", "b"]).get("c"), None);
+        let names = ["SignatureMethods", "SignatureMet", "SignatureMethod", "SignatureMethods"];
+        assert_eq!(named(&names[..3]).repeated(), None, "beginnings that are alike");
+        assert_eq!(named(&names).repeated(), Some("SignatureMethods"));
+        assert_eq!(named(&names).get("SignatureMethods"), Some("0"));
     }
 
     proptest! {
         #[test]
         fn the_order_is_that_of_the_bytes_of_names(
-            mut names in prop::collection::vec("[a\u{0}é]{0,10}", 0..9),
+            mut names in prop::collection::vec("[ab\u{0}é]{0,3}|Signature(Nonce|Met)?(hod|s)?[12]?", 0..9),
         ) {
             let given: Vec<_> = names.iter().map(String::as_str).collect();
             let sorted: Vec<_> = named(&given).iter().map(|(name, _)| name.to_owned()).collect();

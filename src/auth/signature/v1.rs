@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-use super::{Parameter, Parameters, TYPICAL_LENGTH};
+use super::{Parameters, TYPICAL_LENGTH, encoded_text};
 use crate::auth::secret::Secret;
 
 /// The value of `SignatureMethod`.
@@ -23,22 +23,22 @@ const DECODED_BYTES: usize = 33;
 /// What is signed: method, path and the canonical query of all parameters but the signature,
 /// encoded once more.
 #[must_use]
-pub fn string_to_sign(method: &str, parameters: &Parameters<'_>) -> String {
-    let mut signed = String::with_capacity(TYPICAL_LENGTH);
-    signed.push_str(method);
-    signed.push_str("&%2F&");
-    let mut separator = "";
-    for Parameter { name, value, .. } in parameters.all() {
-        if name.as_str() == SIGNATURE {
+pub fn string_to_sign(method: &str, parameters: &Parameters) -> String {
+    let mut signed = Vec::with_capacity(TYPICAL_LENGTH);
+    signed.extend_from_slice(method.as_bytes());
+    signed.extend_from_slice(b"&%2F&");
+    let mut separator: &[u8] = b"";
+    for (name, value) in parameters.all() {
+        if name.is(SIGNATURE) {
             continue;
         }
-        signed.push_str(separator);
-        separator = "%26"; // `&`, encoded; below `=`
+        signed.extend_from_slice(separator);
+        separator = b"%26"; // `&`, encoded; below `=`
         name.encode_twice(&mut signed);
-        signed.push_str("%3D");
+        signed.extend_from_slice(b"%3D");
         value.encode_twice(&mut signed);
     }
-    signed
+    encoded_text(signed)
 }
 
 /// A secret made ready to sign with: its half of the work is done once.

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
 
-use super::{Parameters, TYPICAL_LENGTH, write_query};
+use super::{Parameters, TYPICAL_LENGTH, query};
 use crate::auth::secret::Secret;
 
 /// The scheme of the `Authorization` header.
@@ -62,17 +62,15 @@ impl<'a> Authorization<'a> {
 #[must_use]
 pub fn canonical_request(
     method: &str,
-    parameters: &Parameters<'_>,
+    parameters: &Parameters,
     headers: &HeaderMap,
     signed_headers: &str,
     payload_hash: &str,
 ) -> String {
     let mut request = String::with_capacity(2 * TYPICAL_LENGTH);
-    for part in [method, "\n/\n"] {
+    for part in [method, "\n/\n", &query(parameters.of_query()), "\n"] {
         request.push_str(part);
     }
-    write_query(parameters.of_query(), &mut request);
-    request.push('\n');
     for name in signed_headers.split(';') {
         request.push_str(name);
         request.push(':');
