@@ -5,12 +5,11 @@
 //!
 //! A statement begins after everything that it answers was asked: nothing stale is ever served. A
 //! slow one does not hold the next ones up: when it takes longer than usual, another one starts
-//! beside it. Who hangs up before his turn costs nothing; whose statement runs is not missed by it.
+//! beside it; and where reads wait for a disk, questions are spread over several that wait side by
+//! side. Who hangs up before his turn costs nothing; whose statement runs is not missed by it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{Notify, oneshot};
@@ -19,14 +18,14 @@ use tokio::time::{Instant, timeout_at};
 use super::Store;
 use crate::error::Error;
 
+mod pace;
+
+use pace::Pace;
+
 /// The most callers that wait; who comes then is refused at once, and may try again.
 const MOST_WAITING: usize = 8192;
 /// The most statements of one batcher that run at once.
 const MOST_AT_ONCE: usize = 4;
-/// A statement that runs for twice the usual time is late. Bounds of that: below the first it is
-/// noise, and above the second it waits for a disk or a lock, be that usual or not.
-const PATIENCE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(20));
-
 /// One question, and whoever waits for its answer.
 pub(super) struct Asked<Q, A> {
     pub question: Q,
@@ -49,8 +48,11 @@ struct Shared<Q, A> {
     called: Notify,
     /// The most questions of one statement.
     most: usize,
-    /// What a statement takes as a rule, in microseconds.
-    usual: AtomicU64,
+    /// Whether several statements at once are faster than one where they wait for a disk: reads are;
+    /// writes share a commit.
+    may_spread: bool,
+    /// Of the driver, who is one at a time.
+    pace: Mutex<Pace>,
 }
 
 struct Queue<Q, A> {
@@ -69,11 +71,20 @@ enum Driver {
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
-    /// Asks at most so many questions at once.
-    pub fn new(most: usize) -> Self {
+    /// Reads at most so many rows at once.
+    pub fn reading(most: usize) -> Self {
+        Self::new(most, true)
+    }
+
+    /// Writes at most so many rows at once.
+    pub fn writing(most: usize) -> Self {
+        Self::new(most, false)
+    }
+
+    fn new(most: usize, may_spread: bool) -> Self {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), driver: Driver::Absent });
-        let (called, usual) = (Notify::new(), AtomicU64::new(0));
-        Self(Arc::new(Shared { queue, called, most, usual }))
+        let (called, pace) = (Notify::new(), Mutex::default());
+        Self(Arc::new(Shared { queue, called, most, may_spread, pace }))
     }
 
     /// Asks, and waits for the answer. `statement` runs one statement for all that it gets and
@@ -101,6 +112,14 @@ impl<Q, A> Shared<Q, A> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spreads(&self) -> bool {
+        self.may_spread && self.pace().waits_for_disk()
+    }
+
     /// Puts a question into the queue; what the driver did, who is busy from now on.
     fn enqueue(&self, asked: Asked<Q, A>) -> Result<Driver, Error> {
         let mut queue = self.queue();
@@ -123,12 +142,16 @@ impl<Q, A> Shared<Q, A> {
         }
     }
 
-    /// The next questions, oldest first, without those that nobody waits for any more. Where there
-    /// are none, `otherwise` is what the driver does from now on.
-    fn take(&self, otherwise: Driver) -> Vec<Asked<Q, A>> {
+    /// The next questions, oldest first, without those that nobody waits for any more: of so many
+    /// parts of what waits the first. Where there are none, `otherwise` is what the driver does from
+    /// now on.
+    fn take(&self, parts: usize, otherwise: Driver) -> Vec<Asked<Q, A>> {
         let mut queue = self.queue();
-        let mut taken = Vec::with_capacity(queue.waiting.len().min(self.most));
-        while taken.len() < self.most {
+        let waiting = queue.waiting.len();
+        let parts = (waiting / pace::FEWEST).clamp(1, parts);
+        let most = waiting.div_ceil(parts).min(self.most);
+        let mut taken = Vec::with_capacity(most);
+        while taken.len() < most {
             let Some(asked) = queue.waiting.pop_front() else { break };
             if !asked.reply.is_closed() {
                 taken.push(asked);
@@ -136,18 +159,6 @@ impl<Q, A> Shared<Q, A> {
         }
         queue.driver = if taken.is_empty() { otherwise } else { Driver::Busy };
         taken
-    }
-
-    fn patience(&self) -> Duration {
-        let twice = Duration::from_micros(2 * self.usual.load(Ordering::Relaxed));
-        twice.clamp(PATIENCE.0, PATIENCE.1)
-    }
-
-    /// Takes note of how long a statement took; the last eight or so count.
-    fn took(&self, time: Duration) {
-        let (usual, time) = (self.usual.load(Ordering::Relaxed), time.as_micros());
-        let time = u64::try_from(time).unwrap_or(u64::MAX / 8);
-        self.usual.store((usual * 7 + time) / 8, Ordering::Relaxed);
     }
 }
 
@@ -165,6 +176,12 @@ impl<Q, A> Drop for Place<Q, A> {
     }
 }
 
+/// A statement that has ended.
+struct Ended {
+    started: Instant,
+    questions: usize,
+}
+
 /// Runs statements until nobody waits.
 async fn drive<Q, A, S, F>(shared: Arc<Shared<Q, A>>, store: Store, statement: S)
 where
@@ -174,24 +191,30 @@ where
     let place = Place(shared);
     let shared = &*place.0;
     let mut running = FuturesUnordered::new();
-    // The newest statement: since when it runs and when it is late. None where it is late already.
+    // The newest statement: since when it runs and when it is late. None where it is late already, or
+    // holds nobody up.
     let mut newest: Option<(Instant, Instant)> = None;
     loop {
         shared.gather().await;
         let mut listens = false;
         if newest.is_none() && running.len() < MOST_AT_ONCE {
+            let spreads = shared.spreads();
+            let parts = if spreads { MOST_AT_ONCE - running.len() } else { 1 };
             let idle = if running.is_empty() { Driver::Absent } else { Driver::Listens };
-            let taken = shared.take(idle);
+            let taken = shared.take(parts, idle);
             if taken.is_empty() && running.is_empty() {
                 return;
             }
             listens = taken.is_empty();
             if !listens {
-                let started = Instant::now();
+                let (started, questions) = (Instant::now(), taken.len());
                 // Boxed, because it is moved.
                 let statement = Box::pin(statement(store.clone(), taken));
-                running.push(timed(statement, started));
-                newest = Some((started, started + shared.patience()));
+                running.push(timed(statement, started, questions));
+                if spreads {
+                    continue;
+                }
+                newest = Some((started, started + shared.pace().patience()));
             }
         }
         let ended = match newest {
@@ -203,20 +226,21 @@ where
             },
             None => running.next().await,
         };
-        if let Some(started) = ended {
-            shared.took(started.elapsed());
+        if let Some(Ended { started, questions }) = &ended {
+            shared.pace().took(started.elapsed(), *questions);
         }
         // What has ended, or is late, makes room; what ended late has done so before.
-        if ended.is_none() || newest.is_some_and(|(newest, _)| Some(newest) == ended) {
+        let started = ended.map(|ended| ended.started);
+        if started.is_none() || newest.is_some_and(|(newest, _)| Some(newest) == started) {
             newest = None;
         }
     }
 }
 
-/// A statement, and when it was started.
-async fn timed(statement: impl Future<Output = ()>, started: Instant) -> Instant {
+/// A statement, and what there is to know of it when it has ended.
+async fn timed(statement: impl Future<Output = ()>, started: Instant, questions: usize) -> Ended {
     statement.await;
-    started
+    Ended { started, questions }
 }
 
 #[cfg(test)]

@@ -31,11 +31,11 @@ pub(super) struct Batches {
 impl Default for Batches {
     fn default() -> Self {
         Self {
-            facts: from_fn(|_| Batcher::new(MOST_READ)),
-            instances: from_fn(|_| Batcher::new(MOST_READ)),
-            access_keys: Batcher::new(MOST_READ),
-            nonces: from_fn(|_| Batcher::new(MOST_WRITTEN)),
-            openings: Batcher::new(MOST_WRITTEN),
+            facts: from_fn(|_| Batcher::reading(MOST_READ)),
+            instances: from_fn(|_| Batcher::reading(MOST_READ)),
+            access_keys: Batcher::reading(MOST_READ),
+            nonces: from_fn(|_| Batcher::writing(MOST_WRITTEN)),
+            openings: Batcher::writing(MOST_WRITTEN),
         }
     }
 }
