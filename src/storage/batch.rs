@@ -48,8 +48,8 @@ struct Shared<Q, A> {
     called: Notify,
     /// The most questions of one statement.
     most: usize,
-    /// Whether several statements at once are faster than one where they wait for a disk: reads are;
-    /// writes share a commit.
+    /// Whether several statements are faster than one where they wait for a disk. Each reads its rows
+    /// one after the other: reads are. Writes share a commit.
     may_spread: bool,
     /// Of the driver, who is one at a time.
     pace: Mutex<Pace>,

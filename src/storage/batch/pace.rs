@@ -10,8 +10,8 @@ const WINDOW: u32 = 16;
 /// Statements with fewer questions are not judged: what they asked for may all have been read just
 /// before. Nor do fewer make a statement of their own.
 pub(super) const FEWEST: usize = 4;
-/// What a question takes at least that waits for a disk; with one that is fast, twice that. With rows
-/// in memory it is a third, and where processors are short, two thirds in the fastest of a window.
+/// A question that waits for a disk takes longer than this: with a fast one, 50 to 130 µs in the fastest
+/// statement of a window. With rows in memory that is 10, and 25 where processors are short.
 const FROM_DISK: Duration = Duration::from_micros(35);
 
 /// What is known of the statements that have ended.
@@ -46,8 +46,8 @@ impl Pace {
         (2 * self.usual).clamp(PATIENCE.0, PATIENCE.1)
     }
 
-    /// Whether even the fastest of the last statements waited for a disk. A statement reads rows one
-    /// after the other; several read side by side.
+    /// Whether even the fastest of the last statements waited for a disk. On the average a question
+    /// takes as long where processors are short, and more statements would make them shorter.
     pub fn waits_for_disk(&self) -> bool {
         self.waits_for_disk
     }
