@@ -7,6 +7,9 @@ use std::time::Duration;
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(20));
 /// How many statements are judged together.
 const WINDOW: u32 = 16;
+/// The way to the database may become longer, or have seemed short when a statement failed: for each
+/// second of statements it is taken to be ten microseconds longer than it was.
+const FORGETTING: u32 = 100_000;
 /// Statements with fewer questions are not judged: what they asked for may all have been read just
 /// before. Nor do fewer make a statement of their own.
 pub(super) const FEWEST: usize = 4;
@@ -19,7 +22,7 @@ const FROM_DISK: Duration = Duration::from_micros(35);
 pub(super) struct Pace {
     /// What a statement takes as a rule.
     usual: Duration,
-    /// What statements of few questions took lately, at the least: the way to the database and back.
+    /// The least that a statement took: the way to the database and back.
     way: Duration,
     /// The least that each question took beyond that, in the statements of this window.
     least_each: Duration,
@@ -56,8 +59,8 @@ impl Pace {
     pub fn took(&mut self, time: Duration, questions: usize) {
         // The last eight or so count.
         self.usual = (7 * self.usual + time) / 8;
+        self.way = time.min(self.way.saturating_add(time / FORGETTING));
         if questions < FEWEST {
-            self.way = time.min(self.way.saturating_add(self.way / 8));
             return;
         }
         let each = time.saturating_sub(self.way) / u32::try_from(questions).unwrap_or(u32::MAX);
@@ -108,12 +111,12 @@ mod tests {
     }
 
     #[test]
-    fn a_way_that_has_become_longer_is_known_after_some_short_statements() {
+    fn a_way_that_has_become_longer_is_known_after_a_minute_or_two() {
         let mut pace = Pace::default();
         pace.took(micros(20), 1); // it failed at once
-        assert!(after(&mut pace, 2 * WINDOW, 10, 1_000));
-        (0..50).for_each(|_| pace.took(micros(1_000), 1));
-        assert!(!after(&mut pace, 2 * WINDOW, 10, 1_000), "{pace:?}");
+        let way = 1_000;
+        assert!(after(&mut pace, 20_000, 10, way), "20 s");
+        assert!(!after(&mut pace, 100_000, 10, way), "100 s more: {pace:?}");
     }
 
     #[test]
