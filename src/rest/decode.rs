@@ -14,12 +14,12 @@ const CLASSES: [u8; 256] = classes();
 const RESERVED: u8 = 1;
 /// As it came it stands for something else, or is one of [`DOUBTFUL`].
 const DECODE: u8 = 2;
-/// Decoded it is a control character, or not ASCII.
-const DOUBTFUL: u8 = 16;
 /// It ends a name.
 const ENDS_NAME: u8 = 4;
 /// It ends a parameter.
 const ENDS_PARAMETER: u8 = 8;
+/// Decoded it is a control character, or not ASCII.
+const DOUBTFUL: u8 = 16;
 
 /// The value of each hex digit; of every other byte, more than a digit has.
 const DIGITS: [u8; 256] = digits();

@@ -142,13 +142,13 @@ impl<Q, A> Shared<Q, A> {
         }
     }
 
-    /// The next questions, oldest first, without those that nobody waits for any more: of so many
-    /// parts of what waits the first. Where there are none, `otherwise` is what the driver does from
+    /// The next questions, oldest first, without those that nobody waits for any more: the first of
+    /// the parts of what waits, so many of them at the most. Where there are none, `otherwise` is what the driver does from
     /// now on.
-    fn take(&self, parts: usize, otherwise: Driver) -> Vec<Asked<Q, A>> {
+    fn take(&self, most_parts: usize, otherwise: Driver) -> Vec<Asked<Q, A>> {
         let mut queue = self.queue();
         let waiting = queue.waiting.len();
-        let parts = (waiting / pace::FEWEST).clamp(1, parts);
+        let parts = (waiting / pace::FEWEST).clamp(1, most_parts);
         let most = waiting.div_ceil(parts).min(self.most);
         let mut taken = Vec::with_capacity(most);
         while taken.len() < most {

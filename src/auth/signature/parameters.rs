@@ -137,7 +137,7 @@ impl Rank {
     fn new(from: &[u8], length: usize, at: usize) -> Self {
         let bytes = match from.first_chunk() {
             Some(bytes) => *bytes,
-            None => std::array::from_fn(|at| from.get(at).copied().unwrap_or_default()),
+            None => std::array::from_fn(|index| from.get(index).copied().unwrap_or_default()),
         };
         let beginning = u128::from_be_bytes(bytes) & FIRST_BYTES[length.min(BEGINNING)];
         Self(beginning | at as u128)

@@ -1,5 +1,5 @@
 //! What the check of a signature takes from the allocator: the text of all parameters, the list of
-//! them, their order, and the string to sign. Nothing for any of them, and nothing for the key, which
+//! them, their order, and the string to sign. Nothing for each of them, and nothing for the key, which
 //! was made ready before.
 
 use cdn_activation::auth::secret::Secret;
