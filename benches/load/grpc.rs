@@ -10,8 +10,9 @@ use mio::Registry;
 use super::buffers::Connection;
 use super::frames::{
     FIRST_WINDOW, FRAME_HEADER, Frame, Template, flag, kind, put, put_digits, put_preface,
-    put_window_update, says_ok,
+    put_window_update,
 };
+use super::hpack::Table;
 use super::{Caller, Work};
 
 /// What an answer must be.
@@ -32,6 +33,9 @@ const MESSAGE_HEADER: usize = 5;
 /// The window is enlarged when so much was received.
 const WINDOW_STEP: usize = 1 << 24;
 
+/// The stream of a connection's first call.
+const FIRST_STREAM: u32 = 1;
+
 /// The callers of one connection.
 pub struct GrpcCaller {
     connection: Connection,
@@ -39,6 +43,7 @@ pub struct GrpcCaller {
     expected: Expected,
     /// Streams by caller; 0 where a caller rests.
     streams: Vec<u32>,
+    table: Table,
     calls: Vec<Call>,
     next_stream: u32,
     may_send: i64,
@@ -69,8 +74,9 @@ impl GrpcCaller {
             template: template.clone(),
             expected,
             streams: vec![0; callers],
+            table: Table::default(),
             calls: (0..callers).map(|_| resting()).collect(),
-            next_stream: 1,
+            next_stream: FIRST_STREAM,
             may_send: FIRST_WINDOW,
             received: 0,
         })
@@ -84,7 +90,8 @@ impl GrpcCaller {
             // Never seen: a server enlarges the window long before. The caller rests from now on.
             return work.record.wrong(1, || "the server does not enlarge its window".to_owned());
         }
-        self.template.put(&mut self.connection.out, self.next_stream, account);
+        let is_first = self.next_stream == FIRST_STREAM;
+        self.template.put(&mut self.connection.out, is_first, self.next_stream, account);
         self.streams[caller] = self.next_stream;
         self.next_stream += 2;
         let call = &mut self.calls[caller];
@@ -108,11 +115,12 @@ impl GrpcCaller {
                         }
                     }
                 }
-                kind::HEADERS if frame.has(flag::END_STREAM) => {
-                    if let Some(caller) = position(&self.streams, frame.stream) {
+                kind::HEADERS => {
+                    let is_ok = self.table.says_ok(frame.content());
+                    let caller = position(&self.streams, frame.stream);
+                    if let Some(caller) = caller.filter(|_| frame.has(flag::END_STREAM)) {
                         let refusal = || format!("refused: {}", frame.content().escape_ascii());
-                        let wrong = (!says_ok(frame.content())).then(refusal);
-                        ended.push((caller, wrong));
+                        ended.push((caller, (!is_ok).then(refusal)));
                     }
                 }
                 kind::RST_STREAM => {

@@ -9,6 +9,7 @@ mod buffers;
 mod frames;
 mod grpc;
 mod histogram;
+mod hpack;
 mod record;
 mod rest;
 
@@ -182,5 +183,6 @@ pub fn selftest() {
     frames::selftest();
     grpc::selftest();
     histogram::selftest();
+    hpack::selftest();
     rest::selftest();
 }
