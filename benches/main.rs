@@ -64,6 +64,9 @@ struct Run {
     /// Directory of the `PostgreSQL` server binaries. Default: the newest installed.
     #[arg(long, env = "PG_BIN", global = true)]
     pg_bin: Option<PathBuf>,
+    /// Leave PostgreSQL's memory in pages of the usual size.
+    #[arg(long, global = true)]
+    small_pages: bool,
     /// The service. Without it: what cargo builds along with the bench, which is not what is shipped.
     #[arg(long, global = true, default_value = BUILT_ALONG)]
     service: PathBuf,
@@ -135,6 +138,7 @@ impl Run {
             work_dir: work_dir(),
             pg_bin: self.pg_bin.clone(),
             accounts,
+            small_pages: self.small_pages,
             window: Duration::from_secs_f64(self.seconds),
             service: self.service.clone(),
             notes: self.notes.clone(),

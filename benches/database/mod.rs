@@ -2,6 +2,7 @@
 //! production, with settings for its size.
 
 mod base;
+mod huge_pages;
 mod keys;
 mod run;
 
@@ -15,6 +16,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tokio::runtime::Runtime;
 
+use huge_pages::HugePages;
 pub use keys::Keys;
 
 /// Where the data is when the server's user cannot reach the build directory: as for `dev`.
@@ -27,13 +29,20 @@ const MANY_ACCOUNTS: u64 = 5_000_000;
 /// The server.
 pub struct Database {
     server: Option<PrivatePostgres>,
+    // Given back after the server has ended.
+    huge_pages: Option<HugePages>,
     options: Options,
     runtime: Runtime,
 }
 
 impl Database {
     /// Starts the server with settings for data of so many accounts.
-    pub fn start(work_dir: &Path, pg_bin: Option<PathBuf>, accounts: u64) -> anyhow::Result<Self> {
+    pub fn start(
+        work_dir: &Path,
+        pg_bin: Option<PathBuf>,
+        accounts: u64,
+        small_pages: bool,
+    ) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut options =
             Options { data_dir: work_dir.join("data"), durability: Durability::Durable, pg_bin };
@@ -47,9 +56,34 @@ impl Database {
             }
             started => started?,
         };
-        let mut database = Self { server: Some(server), options, runtime };
+        let mut database = Self { server: Some(server), huge_pages: None, options, runtime };
         database.set(accounts)?;
+        if !small_pages && let Err(why) = database.move_to_huge_pages() {
+            println!("PostgreSQL's memory stays in small pages: {why}");
+            database.huge_pages = None;
+        }
         Ok(database)
+    }
+
+    /// Has the shared memory in huge pages, if there can be so many; the server takes them by itself.
+    fn move_to_huge_pages(&mut self) -> anyhow::Result<()> {
+        let query =
+            "SELECT coalesce(current_setting('shared_memory_size_in_huge_pages', true), '')";
+        let wanted: String = self.value("postgres", query)?;
+        let wanted =
+            wanted.parse().context("only PostgreSQL 15 and newer say how many they take")?;
+        if self.is_on_huge_pages()? {
+            return Ok(());
+        }
+        self.huge_pages = HugePages::set_aside(wanted)?;
+        self.restart(|| ())?;
+        anyhow::ensure!(self.is_on_huge_pages()?, "it did not take the {wanted} that are free");
+        println!("PostgreSQL's memory is in {wanted} huge pages, set aside for it");
+        Ok(())
+    }
+
+    fn is_on_huge_pages(&self) -> anyhow::Result<bool> {
+        Ok(HugePages::are_used_by(self.pid()?))
     }
 
     /// Settings that want a restart; `max_connections` is the private server's own.
@@ -107,9 +141,12 @@ impl Database {
         Ok(program)
     }
 
-    /// What the server says of its version.
+    /// The server's version, and whether its memory is in huge pages.
     pub fn version(&self) -> anyhow::Result<String> {
-        self.value("postgres", "SHOW server_version")
+        let version: String = self.value("postgres", "SHOW server_version")?;
+        let version = version.split(' ').next().unwrap_or_default();
+        let pages = if self.is_on_huge_pages()? { " on huge pages" } else { "" };
+        Ok(format!("{version}{pages}"))
     }
 
     fn url(&self, database: &str) -> anyhow::Result<String> {

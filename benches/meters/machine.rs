@@ -18,7 +18,7 @@ pub struct Machine {
     pub memory_gib: u64,
     /// The kernel's release.
     pub kernel: String,
-    /// The version of PostgreSQL.
+    /// The version of PostgreSQL, and whether it is on huge pages.
     pub postgresql: String,
     /// The version of the compiler.
     pub rustc: String,
@@ -41,7 +41,7 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_gib: kibibytes.unwrap_or(0).div_ceil(1 << 20),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            postgresql: postgresql.split(' ').next().unwrap_or_default().to_owned(),
+            postgresql: postgresql.to_owned(),
             rustc: rustc().unwrap_or_else(|| "unknown".to_owned()),
         }
     }

@@ -29,6 +29,8 @@ pub struct Setting {
     pub pg_bin: Option<PathBuf>,
     /// How many accounts there are.
     pub accounts: u64,
+    /// Whether PostgreSQL's memory is left in pages of the usual size.
+    pub small_pages: bool,
     /// How long the window of a row is.
     pub window: Duration,
     /// The program of our service.
@@ -70,8 +72,12 @@ impl Stage {
         let missing = without_missing_peers(rows);
         let logs = setting.work_dir.join("logs");
         std::fs::create_dir_all(&logs)?;
-        let database =
-            Database::start(&setting.work_dir, setting.pg_bin.clone(), setting.accounts)?;
+        let database = Database::start(
+            &setting.work_dir,
+            setting.pg_bin.clone(),
+            setting.accounts,
+            setting.small_pages,
+        )?;
         let keys = Keys::in_dir(database.data_dir())?;
         let base = database.base(setting.accounts, &keys)?;
         database.copy(&base)?;
