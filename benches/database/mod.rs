@@ -57,7 +57,7 @@ impl Database {
             started => started?,
         };
         let mut database = Self { server: Some(server), huge_pages: None, options, runtime };
-        database.set(accounts)?;
+        database.set(accounts, small_pages)?;
         if !small_pages && let Err(why) = database.move_to_huge_pages() {
             println!("PostgreSQL's memory stays in small pages: {why}");
             database.huge_pages = None;
@@ -87,22 +87,22 @@ impl Database {
     }
 
     /// Settings that want a restart; `max_connections` is the private server's own.
-    fn set(&mut self, accounts: u64) -> anyhow::Result<()> {
-        let shared_buffers = if accounts >= MANY_ACCOUNTS { "2GB" } else { "1GB" };
-        let now: String = self.value("postgres", "SHOW shared_buffers")?;
-        let wal: String = self.value("postgres", "SHOW max_wal_size")?;
-        if now == shared_buffers && wal == "16GB" {
-            return Ok(());
-        }
-        for (name, value) in [
-            ("shared_buffers", shared_buffers),
+    fn set(&mut self, accounts: u64, small_pages: bool) -> anyhow::Result<()> {
+        let settings = [
+            ("shared_buffers", if accounts >= MANY_ACCOUNTS { "2GB" } else { "1GB" }),
+            ("huge_pages", if small_pages { "off" } else { "try" }),
             // A checkpoint in the middle of a row would be counted as that row's.
             ("max_wal_size", "16GB"),
             ("checkpoint_timeout", "1h"),
-        ] {
-            self.execute("postgres", &format!("ALTER SYSTEM SET {name} = '{value}'"))?;
+        ];
+        let mut changed = false;
+        for (name, value) in settings {
+            if self.value::<String>("postgres", &format!("SHOW {name}"))? != value {
+                self.execute("postgres", &format!("ALTER SYSTEM SET {name} = '{value}'"))?;
+                changed = true;
+            }
         }
-        self.restart(|| ())
+        if changed { self.restart(|| ()) } else { Ok(()) }
     }
 
     /// Stops the server, does something, and starts it again.
