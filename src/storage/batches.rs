@@ -7,6 +7,7 @@ use std::array::from_fn;
 use uuid::Uuid;
 
 use super::batch::Batcher;
+use super::nonces::Replays;
 use super::{Opening, StoredAccessKey};
 use crate::domain::{AccountId, Facts, Instance};
 
@@ -25,6 +26,8 @@ pub(super) struct Batches {
     pub access_keys: Batcher<String, Option<StoredAccessKey>>,
     /// Digests, by slot of the ring.
     pub nonces: [Batcher<Uuid, bool>; 4],
+    /// What became of them lately.
+    pub replays: Replays,
     pub openings: Batcher<Opening, bool>,
 }
 
@@ -35,6 +38,7 @@ impl Default for Batches {
             instances: from_fn(|_| Batcher::reading(MOST_READ)),
             access_keys: Batcher::reading(MOST_READ),
             nonces: from_fn(|_| Batcher::writing(MOST_WRITTEN)),
+            replays: Replays::default(),
             openings: Batcher::writing(MOST_WRITTEN),
         }
     }
