@@ -207,6 +207,8 @@ pub fn selftest() {
     assert_eq!((data.content(), template.window), (&b"\0\0\0\0\x02\x08\x01"[..], 7));
     assert_eq!(length + rest, out.len());
     assert_eq!(Frame::first(&out[..length - 1]), None);
+    let padded = Frame { kind: kind::DATA, flags: flag::PADDED, stream: 1, payload: b"\x02ab\0\0" };
+    assert_eq!(padded.content(), b"ab");
     out.clear();
     template.put(&mut out, false, 3, 12_345_679);
     let (headers, _) = Frame::first(&out).expect("a whole frame");

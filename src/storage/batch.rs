@@ -143,8 +143,8 @@ impl<Q, A> Shared<Q, A> {
     }
 
     /// The next questions, oldest first, without those that nobody waits for any more: the first of
-    /// the parts of what waits, so many of them at the most. Where there are none, `otherwise` is what the driver does from
-    /// now on.
+    /// the parts of what waits, so many of them at the most. Where there are none, `otherwise` is what
+    /// the driver does from now on.
     fn take(&self, most_parts: usize, otherwise: Driver) -> Vec<Asked<Q, A>> {
         let mut queue = self.queue();
         let waiting = queue.waiting.len();

@@ -147,41 +147,35 @@ impl Store {
     async fn use_all(&self, slot: usize, digests: HashSet<Uuid>) -> Result<HashSet<Uuid>, Error> {
         let all: Vec<_> = digests.iter().copied().collect();
         if self.batches.replays.are_unlikely() {
-            if self.use_new(slot, all.clone()).await? {
+            if self.insert(USE_NEW[slot], all.clone()).await?.is_some() {
                 return Ok(digests);
             }
             self.batches.replays.expect_more();
         }
-        let kept = self.kept.clone();
-        let written = self.write_no_event(move |_| {
-            let insert = sqlx::query_scalar(USE_ANY[slot]).bind(all.clone());
-            let kept = kept.clone();
-            async move {
-                let mut connection = kept.take().await?;
-                let written = insert.fetch_all(&mut *connection).await?;
-                connection.keep();
-                Ok(written)
-            }
-        });
-        Ok(written.await?.into_iter().collect())
+        let written = self.insert(USE_ANY[slot], all).await?;
+        Ok(written.into_iter().flatten().collect())
     }
 
-    /// Uses up all of them; false where one was used before, and none is used up.
-    async fn use_new(&self, slot: usize, digests: Vec<Uuid>) -> Result<bool, Error> {
+    /// Writes digests; what the statement returns of them, or `None` where it wrote none because of
+    /// one that is there.
+    async fn insert(
+        &self,
+        statement: &'static str,
+        digests: Vec<Uuid>,
+    ) -> Result<Option<Vec<Uuid>>, Error> {
         let kept = self.kept.clone();
         let written = self.write_no_event(move |_| {
-            let insert = sqlx::query(USE_NEW[slot]).bind(digests.clone());
+            let insert = sqlx::query_scalar(statement).bind(digests.clone());
             let kept = kept.clone();
             async move {
                 let mut connection = kept.take().await?;
-                let written = insert.execute(&mut *connection).await;
-                let was_new = match written {
-                    Ok(_) => true,
-                    Err(error) if failure::is_unique_violation(&error) => false,
+                let written = match insert.fetch_all(&mut *connection).await {
+                    Ok(written) => Some(written),
+                    Err(error) if failure::is_unique_violation(&error) => None,
                     Err(error) => return Err(error),
                 };
                 connection.keep();
-                Ok(was_new)
+                Ok(written)
             }
         });
         written.await
