@@ -140,7 +140,7 @@ pub struct SharedSettings {
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
     /// Most connections of this process to the database: a quarter for the background, the rest shared by
-    /// the cores. One more listens for events. Default: 5 for each core.
+    /// the cores. One more listens for events. Default: 8 for each core.
     #[arg(long, env = "DB_CONNECTIONS", value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub db_connections: Option<u32>,
     /// Whether this process does the work of the background, too: numbering events, settling due changes,

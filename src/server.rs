@@ -207,14 +207,17 @@ impl Server {
         readiness.drain().await;
         tokio::time::sleep(settings.drain_delay).await;
         shutdown.cancel();
-        for core in cores {
-            core.ended().await; // each drains for `drain_timeout` at the most
+        let ended = async {
+            for core in cores {
+                core.ended().await; // each drains for `drain_timeout` at the most
+            }
+            futures_util::future::join_all(background).await;
+            store.close().await;
+        };
+        let limit = settings.drain_timeout + core::CLOSING + BACKGROUND_WAIT;
+        if tokio::time::timeout(limit, ended).await.is_err() {
+            tracing::warn!(?limit, "the background was cut off");
         }
-        let drained = futures_util::future::join_all(background);
-        if tokio::time::timeout(settings.drain_timeout, drained).await.is_err() {
-            tracing::warn!(timeout = ?settings.drain_timeout, "the background was cut off");
-        }
-        store.close().await;
         Ok(())
     }
 }

@@ -91,7 +91,9 @@ fn only_the_storage_says_sql() {
         "src/storage/leases.rs",
         "src/storage/batch.rs",
         "src/storage/batch",
-        "src/storage/warm.rs",
+        "src/storage/connections.rs",
+        "src/storage/mod.rs",
+        "src/storage/writing.rs",
     ];
     forbid("src/storage", &["now()"], &allowed, "every time is bound");
 }

@@ -66,9 +66,9 @@ fn settings(
 
 /// More cores than this are of no use beside a database.
 const MOST_CORES: u16 = 4;
-/// With the background's quarter taken off, three or four are left to a core: its statements do not wait for
-/// each other where one waits for the disk or a lock.
-const CONNECTIONS_PER_CORE: u32 = 5;
+/// With the background's quarter taken off, six are left to a core: two for nonces, two for other writes, one for
+/// writes that wait for a held row, and one that is always left to reads.
+const CONNECTIONS_PER_CORE: u32 = 8;
 
 fn all_cores() -> u16 {
     let all = std::thread::available_parallelism().map_or(1, usize::from);

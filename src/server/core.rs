@@ -25,6 +25,10 @@ use crate::rest::{Dispatch, Shim};
 use crate::runtime::{Connections, Core};
 use crate::storage::Store;
 
+/// How much longer than the drain the writes may take to end, and the connections to the database to be
+/// closed.
+pub(super) const CLOSING: Duration = Duration::from_millis(500);
+
 /// What a core is told to serve: gRPC, and the signed query format.
 type Told = (Shared, Connections, Connections);
 
@@ -146,18 +150,23 @@ impl Shared {
                 serve_rest(rest, shim, shutdown.clone()),
             )
         };
-        let too_late = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(settings.drain_timeout).await;
-        };
+        let too_late = drain_ends(shutdown.clone(), settings.drain_timeout);
         // A connection that never said anything, or a health watch, would hold the drain for ever.
         tokio::select! {
             _ = serving => {}
-            () = too_late => {
+            () = too_late.cancelled() => {
                 tracing::warn!(timeout = ?settings.drain_timeout, "some connections were cut off");
             }
         }
-        store.close().await;
+        // And so would a database that is silent.
+        let cut_off = async {
+            too_late.cancelled().await;
+            tokio::time::sleep(CLOSING).await;
+        };
+        tokio::select! {
+            () = store.close() => {}
+            () = cut_off => tracing::warn!("some writes were cut off"),
+        }
     }
 
     fn services(&self, store: &Store) -> Services {
@@ -177,6 +186,18 @@ impl Shared {
             Authenticator::new(store.clone(), sealing_key.clone(), *timestamp_window);
         Shim::new(Arc::clone(&self.described.dispatch), authenticator, services, clock.clone())
     }
+}
+
+/// Is cancelled so long after `shutdown`.
+fn drain_ends(shutdown: CancellationToken, drain_timeout: Duration) -> CancellationToken {
+    let ended = CancellationToken::new();
+    let ends = ended.clone();
+    tokio::spawn(async move {
+        shutdown.cancelled().await;
+        tokio::time::sleep(drain_timeout).await;
+        ends.cancel();
+    });
+    ended
 }
 
 async fn serve_rest(connections: Connections, shim: Shim, shutdown: CancellationToken) {

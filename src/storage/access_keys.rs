@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::FromRow;
 
 use super::batch::Asked;
+use super::connections::limited;
 use super::events::{EventRow, with_event_and_record};
 use super::{RequestRecord, Store, failure};
 use crate::domain::event::{Event, Stamp};
@@ -150,9 +151,8 @@ impl Store {
         let rows = self.read_warm(|mut connection| {
             let read = sqlx::query_as::<_, AccessKeyRow>(READ_ACCESS_KEYS).bind(ids.clone());
             async move {
-                let rows = read.fetch_all(&mut *connection).await?;
-                connection.keep();
-                Ok(rows)
+                let rows = limited(read.fetch_all(&mut *connection)).await;
+                connection.answered(rows)
             }
         });
         let rows = rows.await.map(|rows| {
@@ -196,7 +196,7 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = key_event(&key.access_key_id, key.disabled, false);
         let event = EventRow::new(key.account_id, key.stamp, &event);
-        let created = self.write(move |pool| {
+        let created = self.write(key.account_id, move |pool| {
             let create = event
                 .query_recorded(CREATE_ACCESS_KEY, record.as_ref())
                 .bind(key.access_key_id.clone())
@@ -221,7 +221,7 @@ impl Store {
         let (access_key_id, version) = (key.access_key_id.clone(), key.version);
         let event = key_event(&access_key_id, disabled, false);
         let event = EventRow::new(key.account_id, stamp, &event);
-        let changed = self.write(move |pool| {
+        let changed = self.write(key.account_id, move |pool| {
             let change = event
                 .query_recorded(SET_DISABLED, record.as_ref())
                 .bind(access_key_id.clone())
@@ -243,7 +243,7 @@ impl Store {
         let (access_key_id, version) = (key.access_key_id.clone(), key.version);
         let event = key_event(&access_key_id, key.disabled, true);
         let event = EventRow::new(key.account_id, stamp, &event);
-        let deleted = self.write(move |pool| {
+        let deleted = self.write(key.account_id, move |pool| {
             let delete = event
                 .query_recorded(DELETE_ACCESS_KEY, record.as_ref())
                 .bind(access_key_id.clone())

@@ -173,7 +173,7 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = Event::AccountChanged { version: account.version };
         let event = EventRow::new(account.account_id, stamp, &event);
-        let created = self.write(move |pool| {
+        let created = self.write(account.account_id, move |pool| {
             let create = bind_profile(
                 event.query_recorded(CREATE_ACCOUNT, record.as_ref()),
                 &account.profile,
@@ -193,7 +193,7 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = Event::AccountChanged { version: update.read_version + 1 };
         let event = EventRow::new(update.account_id, update.stamp, &event);
-        let updated = self.write(move |pool| {
+        let updated = self.write(update.account_id, move |pool| {
             let change = bind_profile(
                 event.query_recorded(UPDATE_ACCOUNT, record.as_ref()),
                 &update.profile,

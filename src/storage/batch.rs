@@ -33,6 +33,11 @@ pub(super) struct Asked<Q, A> {
 }
 
 impl<Q, A> Asked<Q, A> {
+    /// Waits until nobody waits for the answer any more.
+    pub async fn gone(&mut self) {
+        self.reply.closed().await;
+    }
+
     /// Answers. Whoever asked may have hung up.
     pub fn answer(self, answer: Result<A, Error>) {
         self.reply.send(answer).ok();

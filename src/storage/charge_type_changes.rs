@@ -116,7 +116,7 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeScheduled(change.notice);
         let event = EventRow::new(change.account_id, change.stamp, &event);
-        let scheduled = self.write(move |pool| {
+        let scheduled = self.write(change.account_id, move |pool| {
             let schedule = event
                 .query_recorded(SCHEDULE_CHANGE, record.as_ref())
                 .bind(change.account_version)
@@ -136,7 +136,7 @@ impl Store {
     pub async fn settle_change(&self, change: SettledChange) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeInForce(change.notice);
         let event = EventRow::new(change.account_id, change.stamp, &event);
-        let settled = self.write(move |pool| {
+        let settled = self.write(change.account_id, move |pool| {
             let settle = event.query(SETTLE_CHANGE).bind(change.notice.change_id);
             async move { settle.fetch_one(&pool).await }
         });
@@ -151,7 +151,7 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeCancelled(change.notice);
         let event = EventRow::new(change.account_id, change.stamp, &event);
-        let cancelled = self.write(move |pool| {
+        let cancelled = self.write(change.account_id, move |pool| {
             let cancel = event
                 .query_recorded(CANCEL_CHANGE, record.as_ref())
                 .bind(change.notice.change_id)

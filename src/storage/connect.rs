@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{ConnectOptions, Connection, PgConnection, Row};
+use sqlx::{ConnectOptions, Connection as _, PgConnection, Row};
 
+use super::connections::Distrust;
 use super::{MIGRATIONS, Store, failure};
 use crate::domain::{AccountId, Product};
 
@@ -27,11 +28,14 @@ impl Options {
     }
 }
 
-/// A request waits this long for a connection; it is below any deadline.
+/// A request waits this long for a connection, and that for the server; it is below any deadline.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// A connection that was idle this long is asked whether it lives: the server may have gone in
-/// between.
-pub(super) const IDLE_UNTIL_ASKED: Duration = Duration::from_secs(1);
+/// How long the server works at a statement. A dropped query goes on there: this is its only brake.
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a statement waits for a row or a table that another transaction holds, before it is
+/// tried again on whatever connection is free. Longer than a commit takes as a rule, and short,
+/// because the connection serves nobody else meanwhile.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(25);
 /// How often a migration is tried that could not get its locks in time.
 const MIGRATION_ATTEMPTS: u32 = 10;
 
@@ -40,14 +44,22 @@ impl Store {
     /// there or not.
     #[must_use]
     pub fn connect_lazily(options: Options) -> Self {
+        Self::connect_trusting(options, Distrust::default())
+    }
+
+    fn connect_trusting(options: Options, distrust: Distrust) -> Self {
+        let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
         let session = session(options.url)
             .application_name("cdn-activation")
             .options([
-                // A dropped query goes on in the server: this is its only brake.
-                ("statement_timeout", "5s"),
-                ("lock_timeout", "3s"),
+                ("statement_timeout", milliseconds(STATEMENT_TIMEOUT).as_str()),
+                ("lock_timeout", milliseconds(LOCK_TIMEOUT).as_str()),
                 ("idle_in_transaction_session_timeout", "10s"),
                 ("default_transaction_isolation", "read committed"),
+                // The server, too, must find out that we are gone without a word.
+                ("tcp_keepalives_idle", "30"),
+                ("tcp_keepalives_interval", "10"),
+                ("tcp_keepalives_count", "3"),
                 // A statement is prepared for any number of accounts. Planning it anew for each set,
                 // which is what the server does as long as the sets are small, costs twice what running
                 // it does.
@@ -60,25 +72,18 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(options.connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for < IDLE_UNTIL_ASKED {
-                        return Ok(true);
-                    }
-                    Ok(connection.ping().await.is_ok())
-                })
-            })
+            .test_before_acquire(false) // no connection is ever given back to it
             .after_connect(|connection, _| Box::pin(refuse_standby(connection)))
             .connect_lazy_with(session);
-        Self::new(pool)
+        Self::new(pool, distrust)
     }
 
-    /// Another store for another core. Whoever waits for events that were written hears of those of
-    /// either.
+    /// Another store for another core. Those that wait for events that were written hear of the
+    /// events of either, and when the path to the database is silent both know.
     #[must_use]
     pub fn beside(&self, options: Options) -> Self {
-        Self { written: Arc::clone(&self.written), ..Self::connect_lazily(options) }
+        let store = Self::connect_trusting(options, self.connections.distrust());
+        Self { written: Arc::clone(&self.written), ..store }
     }
 
     /// Asks what is asked most, for nobody. A session reads the catalogs and plans a statement when it

@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 
 use super::Store;
 use super::batch::Asked;
+use super::connections::limited;
 use super::fact_rows::{FactsRow, InstanceRow, OfAccount, Rows};
 use super::histories::{changes, locks, shown_changes, shown_locks};
 use crate::domain::{AccountId, Facts, Instance, Product};
@@ -162,9 +163,8 @@ impl Store {
             let read = sqlx::query_as::<_, R>(statement);
             let read = read.bind(numbers.clone()).bind(product.name());
             async move {
-                let rows = read.fetch_all(&mut *connection).await?;
-                connection.keep();
-                Ok(rows)
+                let rows = limited(read.fetch_all(&mut *connection)).await;
+                connection.answered(rows)
             }
         });
         Ok(Rows::new(rows.await?))

@@ -8,15 +8,20 @@ use sqlx::Error as SqlxError;
 use super::requests::ONE_PER_ID;
 use crate::error::Error;
 
+/// A lock was not to be had in time: another transaction holds the row, or the table.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// SQLSTATEs after which a statement was rolled back for another's sake and may run again at once:
 /// serialisation failure, deadlock, lock not available.
-const LOST_TO_ANOTHER: [&str; 3] = ["40001", "40P01", "55P03"];
+const LOST_TO_ANOTHER: [&str; 3] = ["40001", "40P01", LOCK_NOT_AVAILABLE];
 /// The server goes away or cannot take a connection: shutdown, crash, starting up, too many
 /// connections, a standby.
 const SERVER_GONE: [&str; 7] = ["57P01", "57P02", "57P03", "53300", "08006", "08003", "25006"];
 /// Cancelled, here by the statement's own time limit.
 const QUERY_CANCELED: &str = "57014";
 const UNDEFINED_TABLE: &str = "42P01";
+/// The statement as this connection has prepared it does not fit the tables any more, or is not
+/// known to the server: another connection prepares it anew. Nothing was run.
+const STALE_PLAN: [&str; 2] = ["0A000", "26000"];
 
 fn sqlstate(error: &SqlxError) -> Option<String> {
     error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
@@ -34,6 +39,29 @@ fn was_never_sent(error: &SqlxError) -> bool {
     }
 }
 
+/// The database did not answer within our limit.
+pub(super) fn silence() -> SqlxError {
+    SqlxError::Io(std::io::Error::new(ErrorKind::TimedOut, "the database does not answer"))
+}
+
+pub(super) fn was_silent(error: &SqlxError) -> bool {
+    matches!(error, SqlxError::Io(cause) if cause.kind() == ErrorKind::TimedOut)
+}
+
+pub(super) fn is_stale_plan(error: &SqlxError) -> bool {
+    sqlstate_is_one_of(error, &STALE_PLAN)
+}
+
+pub(super) fn met_a_held_row(error: &SqlxError) -> bool {
+    sqlstate_is_one_of(error, &[LOCK_NOT_AVAILABLE])
+}
+
+/// The connection may be used again after this error: the server has answered, and stays.
+pub(super) fn leaves_connection(error: &SqlxError) -> bool {
+    matches!(error, SqlxError::RowNotFound)
+        || (error.as_database_error().is_some() && !sqlstate_is_one_of(error, &SERVER_GONE))
+}
+
 pub(super) fn is_undefined_table(error: &SqlxError) -> bool {
     sqlstate_is_one_of(error, &[UNDEFINED_TABLE])
 }
@@ -46,10 +74,11 @@ pub(super) fn read_may_be_repeated(error: &SqlxError) -> bool {
     matches!(error, SqlxError::Io(_))
         || sqlstate_is_one_of(error, &LOST_TO_ANOTHER)
         || sqlstate_is_one_of(error, &SERVER_GONE)
+        || is_stale_plan(error)
 }
 
 pub(super) fn write_may_be_repeated(error: &SqlxError) -> bool {
-    sqlstate_is_one_of(error, &LOST_TO_ANOTHER)
+    sqlstate_is_one_of(error, &LOST_TO_ANOTHER) || is_stale_plan(error)
 }
 
 /// The server said that it did not run the statement, and that this is not for another's sake: one

@@ -3,8 +3,9 @@
 //! change or a lock drops the copy in the same statement ([`history_written`]); a worker makes it
 //! anew ([`Store::carry_history`]).
 
-use sqlx::PgPool;
+use sqlx::{Connection as _, PgConnection};
 
+use super::connections::limited;
 use super::{Store, failure};
 use crate::domain::{AccountId, Product};
 use crate::error::Error;
@@ -123,8 +124,12 @@ impl Store {
         account_id: AccountId,
         product: Product,
     ) -> Result<bool, Error> {
-        let pool = self.pool.clone();
-        let task = self.writes.spawn(async move { carry(&pool, account_id, product).await });
+        let connections = self.connections.clone();
+        let task = self.writes.spawn(async move {
+            let mut connection = connections.take().await?;
+            let carried = carry(&mut connection, account_id, product).await?;
+            connection.answered(Ok(carried))
+        });
         task.await.map_err(Error::internal)?.map_err(failure::of_write)
     }
 }
@@ -132,18 +137,18 @@ impl Store {
 /// The snapshot of the copy is taken under the lock of the row: it shows everything that was written
 /// by whoever had the row before.
 async fn carry(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     account_id: AccountId,
     product: Product,
 ) -> Result<bool, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = limited(connection.begin()).await?;
     let taken = sqlx::query(TAKE_UNCARRIED).bind(account_id.get()).bind(product.name());
-    let is_taken = taken.fetch_optional(&mut *transaction).await?.is_some();
+    let is_taken = limited(taken.fetch_optional(&mut *transaction)).await?.is_some();
     if is_taken {
         let carry = sqlx::query(CARRY).bind(account_id.get()).bind(product.name());
-        carry.execute(&mut *transaction).await?;
+        limited(carry.execute(&mut *transaction)).await?;
     }
-    transaction.commit().await?;
+    limited(transaction.commit()).await?;
     Ok(is_taken)
 }
 

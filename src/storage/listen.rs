@@ -1,11 +1,18 @@
 //! The wake-up call after events were numbered, on a connection of its own. It is a hint: whoever
 //! hears nothing polls, and reads the same.
 
+use std::time::Duration;
+
 use sqlx::postgres::{PgListener, PgPoolOptions};
+use tokio::time::timeout;
 
 use super::connect::ACQUIRE_TIMEOUT;
+use super::connections::limited;
 use super::{Store, failure};
 use crate::error::Error;
+
+/// A connection on which nothing was heard for so long is asked whether it lives.
+const SILENT_UNTIL_ASKED: Duration = Duration::from_secs(15);
 
 /// The channel on which numbering calls.
 pub(super) const CHANNEL: &str = "cdn_activation_events";
@@ -19,7 +26,13 @@ pub struct Listener(PgListener);
 impl Store {
     /// Listens on a connection beside those of the store.
     pub async fn listen(&self) -> Result<Listener, Error> {
-        let options = self.pool.connect_options().as_ref().clone().application_name(APPLICATION);
+        let options = self
+            .connections
+            .pool()
+            .connect_options()
+            .as_ref()
+            .clone()
+            .application_name(APPLICATION);
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .max_lifetime(None)
@@ -32,13 +45,21 @@ impl Store {
             listener.listen(CHANNEL).await?;
             Ok(listener)
         };
-        listening.await.map(Listener).map_err(failure::of_read)
+        limited(listening).await.map(Listener).map_err(failure::of_read)
     }
 }
 
 impl Listener {
-    /// Waits for a call; false when the connection is gone.
+    /// Waits for a call; false when the connection is gone, or silent.
     pub async fn called(&mut self) -> bool {
-        matches!(self.0.try_recv().await, Ok(Some(_)))
+        loop {
+            match timeout(SILENT_UNTIL_ASKED, self.0.try_recv()).await {
+                Ok(heard) => return matches!(heard, Ok(Some(_))),
+                Err(_) if limited(sqlx::query("SELECT 1").execute(&mut self.0)).await.is_err() => {
+                    return false;
+                }
+                Err(_) => {}
+            }
+        }
     }
 }

@@ -140,7 +140,7 @@ impl Store {
             locked_by: new.lock.locked_by.clone(),
         };
         let event = EventRow::new(new.account_id, new.stamp, &event);
-        let locked = self.write(move |pool| {
+        let locked = self.write(new.account_id, move |pool| {
             let set = event
                 .query_recorded(LOCK, record.as_ref())
                 .bind(new.product.name())
@@ -161,7 +161,7 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = Event::OperationUnlocked { product: lock.product, reason: lock.reason.clone() };
         let event = EventRow::new(lock.account_id, lock.stamp, &event);
-        let lifted = self.write(move |pool| {
+        let lifted = self.write(lock.account_id, move |pool| {
             let lift = event
                 .query_recorded(UNLOCK, record.as_ref())
                 .bind(lock.product.name())

@@ -12,8 +12,10 @@ mod batches;
 mod change_history;
 mod charge_type_changes;
 mod connect;
+mod connections;
 mod event_log;
 mod events;
+mod executor;
 mod fact_rows;
 mod facts;
 mod failure;
@@ -29,15 +31,15 @@ mod openings;
 mod order_intents;
 mod requests;
 mod statements;
-mod warm;
+mod writing;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrator;
 use sqlx::{PgPool, Row};
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
@@ -57,7 +59,8 @@ pub use requests::RequestRecord;
 pub use statements::{HotStatements, hot_statements};
 
 use self::batches::Batches;
-use self::warm::{Kept, Warm};
+use self::connections::{Connection, Connections, Distrust, limited};
+use self::writing::Lanes;
 use crate::error::Error;
 
 /// The schema that this program brings up and needs.
@@ -65,113 +68,72 @@ pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How often a statement is tried that lost against another one or whose connection was gone.
 const ATTEMPTS: u32 = 5;
+/// The longest that a read waits for a table that is held.
+const LONGEST_READ: Duration = Duration::from_secs(10);
+/// The longest pause between two attempts, in milliseconds, before what is added by chance.
+const LONGEST_PAUSE: u64 = 200;
 
 /// The database. Clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: PgPool,
-    /// Writes run in tasks of their own, so that a caller who hangs up neither half-does one nor
-    /// poisons a connection.
+    connections: Connections,
+    /// Writes run in tasks of their own, so that a caller that hangs up neither half-does one nor
+    /// loses a connection.
     writes: TaskTracker,
     /// Set after writes that come with an event: there is something to number.
     written: Arc<Notify>,
-    /// All connections but one: writes that wait for somebody's locks must not keep reads waiting.
-    may_write: Arc<Semaphore>,
-    /// Connections of the hot paths.
-    kept: Kept,
+    /// Who may write.
+    lanes: Arc<Lanes>,
     /// What many callers ask at the same time.
     batches: Arc<Batches>,
 }
 
 impl Store {
-    fn new(pool: PgPool) -> Self {
-        let all = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
-        let may_write = Arc::new(Semaphore::new(all.saturating_sub(1).max(1)));
+    fn new(pool: PgPool, distrust: Distrust) -> Self {
+        let lanes = Arc::new(Lanes::new(pool.options().get_max_connections()));
         let (writes, written, batches) = (TaskTracker::new(), Arc::default(), Arc::default());
-        let kept = Kept::new(pool.clone());
-        Self { pool, writes, written, may_write, kept, batches }
+        let connections = Connections::new(pool, distrust);
+        Self { connections, writes, written, lanes, batches }
     }
 
-    /// Waits for a connection that writes may use.
-    async fn writer(&self) -> Result<SemaphorePermit<'_>, Error> {
-        let permit = tokio::time::timeout(connect::ACQUIRE_TIMEOUT, self.may_write.acquire()).await;
-        permit.map_err(Error::unavailable)?.map_err(Error::internal)
-    }
-
-    /// Runs a statement that changes nothing, again where its connection was lost.
-    async fn read<T, F>(&self, statement: impl Fn(PgPool) -> F + Send) -> Result<T, Error>
+    /// Runs a statement that changes nothing, again where its connection was lost or a table is
+    /// held.
+    async fn read<T, F>(&self, statement: impl Fn(Connections) -> F + Send) -> Result<T, Error>
     where
         F: Future<Output = Result<T, sqlx::Error>> + Send,
     {
-        let mut attempt = 1;
+        let (started, mut attempt) = (Instant::now(), 1);
         loop {
-            match statement(self.pool.clone()).await {
+            match statement(self.connections.clone()).await {
                 Ok(value) => return Ok(value),
-                Err(error) if attempt < ATTEMPTS && failure::read_may_be_repeated(&error) => {
-                    pause(attempt).await;
+                Err(error) if failure::met_a_held_row(&error) => {
+                    if started.elapsed() >= LONGEST_READ {
+                        return Err(failure::of_read(error));
+                    }
                 }
+                Err(error) if attempt < ATTEMPTS && failure::read_may_be_repeated(&error) => {}
                 Err(error) => return Err(failure::of_read(error)),
             }
+            pause(attempt).await;
             attempt += 1;
         }
     }
 
     /// Runs a statement of a hot path that changes nothing, in the same manner.
-    async fn read_warm<T, F>(&self, statement: impl Fn(Warm) -> F + Send + Sync) -> Result<T, Error>
+    async fn read_warm<T, F>(
+        &self,
+        statement: impl Fn(Connection) -> F + Send + Sync,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, sqlx::Error>> + Send,
     {
         let statement = &statement;
-        self.read(|_| async move { statement(self.kept.take().await?).await }).await
-    }
-
-    /// Runs a statement that writes an event with what it writes, in a task of its own, again where
-    /// it was rolled back for another's sake.
-    async fn write<T, F>(
-        &self,
-        statement: impl Fn(PgPool) -> F + Send + 'static,
-    ) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, sqlx::Error>> + Send,
-    {
-        let outcome = self.write_no_event(statement).await;
-        if outcome.is_ok() {
-            self.written.notify_one();
-        }
-        outcome
+        self.read(|connections| async move { statement(connections.take().await?).await }).await
     }
 
     /// Waits until this process has written an event since this was asked last.
     pub async fn written(&self) {
         self.written.notified().await;
-    }
-
-    /// Runs a statement that writes, and no event, in the same manner.
-    async fn write_no_event<T, F>(
-        &self,
-        statement: impl Fn(PgPool) -> F + Send + 'static,
-    ) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, sqlx::Error>> + Send,
-    {
-        let store = self.clone();
-        // Boxed: a task is copied as often as its state changes.
-        let task = self.writes.spawn(Box::pin(async move {
-            let _permit = store.writer().await?;
-            let mut attempt = 1;
-            loop {
-                match statement(store.pool.clone()).await {
-                    Err(error) if attempt < ATTEMPTS && failure::write_may_be_repeated(&error) => {
-                        pause(attempt).await;
-                    }
-                    outcome => return outcome.map_err(failure::of_write),
-                }
-                attempt += 1;
-            }
-        }));
-        task.await.map_err(Error::internal)?
     }
 
     /// Runs work of several steps that a caller who hangs up must not leave half done, in a task of
@@ -204,31 +166,28 @@ impl Store {
         // prepared: a start has to wait for it, and this is one round trip.
         let applied =
             sqlx::raw_sql("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success");
-        let mut connection = self.kept.take().await?;
-        let version = applied.fetch_one(&mut *connection).await?.try_get(0)?;
-        connection.keep();
-        Ok(version)
+        let mut connection = self.connections.take().await?;
+        let row = limited(applied.fetch_one(&mut *connection)).await;
+        connection.answered(row)?.try_get(0)
     }
 
     /// How many connections are open, and how many of them are idle.
     #[must_use]
     pub fn connections(&self) -> (u32, usize) {
-        (self.pool.size(), self.pool.num_idle() + self.kept.count())
+        self.connections.count()
     }
 
     /// Waits for the writes that run, then closes the connections.
     pub async fn close(&self) {
         self.writes.close();
         self.writes.wait().await;
-        let closed = self.pool.close();
-        self.kept.clear();
-        closed.await;
+        self.connections.close().await;
     }
 }
 
 /// A pause before the next attempt, longer each time and different for each caller.
 async fn pause(attempt: u32) {
     let random = u64::from(crate::context::new_id().as_bytes()[15]);
-    let milliseconds = (u64::from(attempt) * 5) + random % 20;
+    let milliseconds = (u64::from(attempt) * 5).min(LONGEST_PAUSE) + random % 20;
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::batch::Asked;
+use super::connections::limited;
+use super::writing::Lane;
 use super::{Store, failure};
 use crate::domain::Time;
 use crate::error::Error;
@@ -163,19 +165,16 @@ impl Store {
         statement: &'static str,
         digests: Vec<Uuid>,
     ) -> Result<Option<Vec<Uuid>>, Error> {
-        let kept = self.kept.clone();
-        let written = self.write_no_event(move |_| {
+        let written = self.write_in(Lane::Nonces, None, move |connections| {
             let insert = sqlx::query_scalar(statement).bind(digests.clone());
-            let kept = kept.clone();
             async move {
-                let mut connection = kept.take().await?;
-                let written = match insert.fetch_all(&mut *connection).await {
-                    Ok(written) => Some(written),
-                    Err(error) if failure::is_unique_violation(&error) => None,
-                    Err(error) => return Err(error),
-                };
-                connection.keep();
-                Ok(written)
+                let mut connection = connections.take().await?;
+                let written = limited(insert.fetch_all(&mut *connection)).await;
+                match connection.answered(written) {
+                    Ok(written) => Ok(Some(written)),
+                    Err(error) if failure::is_unique_violation(&error) => Ok(None),
+                    Err(error) => Err(error),
+                }
             }
         });
         written.await

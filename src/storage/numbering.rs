@@ -3,8 +3,9 @@
 //! "one function = one statement". It is one transaction, in a task of its own, so that nobody who
 //! goes away leaves a connection in the middle of it.
 
-use sqlx::{FromRow, PgConnection, PgPool};
+use sqlx::{Connection as _, FromRow, PgConnection};
 
+use super::connections::limited;
 use super::listen::CHANNEL;
 use super::{Store, failure};
 use crate::domain::Time;
@@ -100,22 +101,27 @@ impl Store {
         now: Time,
         notify: bool,
     ) -> Result<Numbered, Error> {
-        let pool = self.pool.clone();
-        let task = self.writes.spawn(async move { number(&pool, lanes, now, notify).await });
+        let connections = self.connections.clone();
+        let task = self.writes.spawn(async move {
+            let mut connection = connections.take().await?;
+            let numbered = number(&mut connection, lanes, now, notify).await?;
+            // Where it failed the connection is closed, and what it had locked is free at once.
+            connection.answered(Ok(numbered))
+        });
         task.await.map_err(Error::internal)?.map_err(failure::of_write)
     }
 }
 
 async fn number(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     lanes: Vec<i16>,
     now: Time,
     notify: bool,
 ) -> Result<Numbered, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = limited(connection.begin()).await?;
     let locked = sqlx::query_as::<_, LaneRow>(LOCK_LANES).bind(lanes);
     let mut numbered = Numbered::default();
-    for LaneRow { lane, last_position } in locked.fetch_all(&mut *transaction).await? {
+    for LaneRow { lane, last_position } in limited(locked.fetch_all(&mut *transaction)).await? {
         let moved = move_waiting(&mut transaction, lane, last_position, now).await?;
         numbered.events += moved;
         if moved >= NUMBERED_AT_ONCE {
@@ -123,13 +129,13 @@ async fn number(
         }
     }
     if numbered.events == 0 {
-        transaction.rollback().await?;
+        limited(transaction.rollback()).await?;
         return Ok(numbered);
     }
     if notify {
-        sqlx::query(NOTIFY).bind(CHANNEL).execute(&mut *transaction).await?;
+        limited(sqlx::query(NOTIFY).bind(CHANNEL).execute(&mut *transaction)).await?;
     }
-    transaction.commit().await?;
+    limited(transaction.commit()).await?;
     Ok(numbered)
 }
 
@@ -146,6 +152,6 @@ async fn move_waiting(
         .bind(NUMBERED_AT_ONCE)
         .bind(last_position)
         .bind(now);
-    let newest = moved.fetch_optional(connection).await?;
+    let newest = limited(moved.fetch_optional(connection)).await?;
     Ok(newest.map_or(0, |newest| newest - last_position))
 }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
+use super::connections::limited;
+use super::writing::Lane;
 use super::{Opening, Store, failure};
 use crate::domain::{Charge, Time};
 use crate::error::Error;
@@ -129,13 +131,12 @@ impl Store {
             .bind(group.event_times)
             .bind(group.data)
             .bind(group.event_type);
-        let permit = self.writer().await;
+        let permit = self.lanes.permit(Lane::Writes).await;
         let _permit = permit.map_err(|error| GroupFailure { was_refused: false, error })?;
         let written = async {
-            let mut connection = self.kept.take().await?;
-            let rows = open.fetch_all(&mut *connection).await?;
-            connection.keep();
-            Ok(rows)
+            let mut connection = self.connections.take().await?;
+            let rows = limited(open.fetch_all(&mut *connection)).await;
+            connection.answered(rows)
         };
         let rows = written.await.map_err(|error| GroupFailure {
             was_refused: failure::was_refused(&error),

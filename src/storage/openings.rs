@@ -2,16 +2,23 @@
 //! openings that are asked for at the same time a group is one statement and one commit; each is
 //! written, or not, on its own, and answered when it is durable.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::Store;
 use super::batch::Asked;
+use super::connections::limited;
 use super::events::{EventRow, with_event};
 use super::opening_groups::{GroupFailure, Outcome};
 use crate::domain::event::{Event, Stamp};
 use crate::domain::opening::Terms;
 use crate::domain::{AccountId, Charge, Time};
 use crate::error::Error;
+
+/// How long the next openings wait for one that was alone, to be a group with those that come
+/// meanwhile: longer than a commit takes.
+const ALONE: Duration = Duration::from_millis(50);
 
 /// An opening that has been decided on facts read before.
 #[derive(Clone, Debug)]
@@ -121,12 +128,14 @@ impl Store {
         self.batches.openings.ask(opening, self, Self::answer_openings).await
     }
 
-    /// Writes a group, and answers each. Who cannot be written in a group is written alone, beside
-    /// it: nobody waits for another's account, or fails for another's row.
+    /// Writes a group, and answers each. An opening that cannot be written in a group is written
+    /// alone, beside it: none waits for another's account, or fails for another's row.
     async fn answer_openings(self, mut asked: Vec<Asked<Opening, bool>>) {
         if let [_] = asked[..] {
-            let alone = asked.remove(0);
-            return self.answer_alone(alone).await;
+            let alone = self.writes.spawn(self.clone().answer_alone(asked.remove(0)));
+            // One that waits for its row goes on beside those that come after it.
+            tokio::time::timeout(ALONE, alone).await.ok();
+            return;
         }
         let outcomes = self.open_group(asked.iter().map(|asked| &asked.question)).await;
         for asked in asked {
@@ -145,16 +154,18 @@ impl Store {
         }
     }
 
-    async fn answer_alone(self, asked: Asked<Opening, bool>) {
-        let outcome = self.open_alone(asked.question.clone()).await;
-        asked.answer(outcome);
+    async fn answer_alone(self, mut asked: Asked<Opening, bool>) {
+        let opening = asked.question.clone();
+        tokio::select! {
+            outcome = self.open_alone(opening) => asked.answer(outcome),
+            () = asked.gone() => {}
+        }
     }
 
     async fn open_alone(&self, opening: Opening) -> Result<bool, Error> {
         let event = opening.event();
         let statement = if opening.has_intent { OPEN_INSTANCE_OF_INTENT } else { OPEN_INSTANCE };
-        let kept = self.kept.clone();
-        let opened = self.write(move |_| {
+        let opened = self.write(opening.account_id, move |connections| {
             let open = event
                 .query(statement)
                 .bind(opening.account_version)
@@ -165,12 +176,10 @@ impl Store {
                 .bind(opening.opening_time)
                 .bind(opening.order_id)
                 .bind(opening.ordered_at);
-            let kept = kept.clone();
             async move {
-                let mut connection = kept.take().await?;
-                let opened = open.fetch_one(&mut *connection).await?;
-                connection.keep();
-                Ok(opened)
+                let mut connection = connections.take().await?;
+                let opened = limited(open.fetch_one(&mut *connection)).await;
+                connection.answered(opened)
             }
         });
         Ok(opened.await? == 1)

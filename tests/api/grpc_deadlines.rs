@@ -116,11 +116,11 @@ async fn what_a_late_call_was_writing_is_written_all_the_same() {
     let api = Api::start().await;
     let key = api.account().await;
     let account_id = key.account_id.to_string();
-    let lock = hold(&api, Waiting::Writes).await;
+    let held = api.database.hold_inserts_into("instances").await;
     let metadata = [("x-account-id", account_id.as_str()), ("grpc-timeout", "500m")];
     assert_late(&api.raw_grpc().await.call(OPEN, &metadata, &[]).await);
     assert!(something_waits(&api).await, "the deadline was met while the statement ran");
-    release(lock).await;
+    held.commit().await;
     eventually("it is written", async || {
         api.database.count("SELECT count(*) FROM instances").await == 1
     })

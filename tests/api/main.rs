@@ -1,6 +1,7 @@
 //! The service as its users meet it: a real server on a fresh database of a real PostgreSQL, spoken
 //! to over sockets. The names of the tests are sentences of the documentation.
 
+mod altered_tables;
 mod batches;
 mod bill_type;
 mod both_wires;
@@ -28,6 +29,7 @@ mod grpc_errors;
 mod grpc_health;
 mod grpc_panics;
 mod grpc_reflection;
+mod held_rows;
 mod histories;
 mod modify_cdn_service;
 mod modify_races;
@@ -49,6 +51,7 @@ mod orders_placed;
 mod orders_reconciled;
 mod rpc_format;
 mod seeds;
+mod silent_database;
 mod statements;
 mod support;
 mod user_status;

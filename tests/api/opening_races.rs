@@ -105,7 +105,7 @@ async fn openings_that_are_written_at_the_same_moment_are_one_success_and_no_fau
                 reply.map_err(|status| refusal(&status).code)
             });
         }
-        api.database.wait_until_blocked(4).await; // that is all that may write, of a core of either
+        api.database.wait_until_blocked(1).await; // the others wait their turn
         held.commit().await;
         let (opened, refused): (Vec<_>, Vec<_>) =
             calls.join_all().await.into_iter().partition(Result::is_ok);
@@ -259,9 +259,10 @@ async fn an_opening_whose_client_hangs_up_happens_once_or_not_at_all() {
             }
             held.commit().await;
             api.database.wait_until_idle().await;
-            assert_eq!(api.database.openings(key.account_id).await, (opens, opens, opens));
+            let (opened, ordered, told) = api.database.openings(key.account_id).await;
+            assert!(opened <= opens && (ordered, told) == (opened, opened));
             let again = api.ask(Wire::V1Get, &key, OPEN).await;
-            assert_eq!(again.code(), if opens == 1 { CDN_HAS_OPENED.code } else { "OK" });
+            assert_eq!(again.code(), if opened == 1 { CDN_HAS_OPENED.code } else { "OK" });
             assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
         }
     }
@@ -281,16 +282,14 @@ async fn clients_that_hang_up_do_not_use_up_the_connections() {
         let request = OpenCdnServiceRequest::default();
         calls.spawn(async move { client.open_cdn_service(request).await });
     }
-    api.database.wait_until_blocked(4).await; // that is all that may write, of both cores
+    api.database.wait_until_blocked(1).await; // the others wait their turn
     calls.shutdown().await;
     held.roll_back().await;
     api.database.wait_until_idle().await;
-    // What had reached the database was written; whoever hung up while he waited for his turn was not
-    // opened, and may be now.
+    // A call that was given up while it waited for its turn opened nothing, and may now.
     let asking = keys.iter().map(|key| api.ask(Wire::Grpc, key, "Action=DescribeCdnService"));
     let asking = tokio::time::timeout(Duration::from_secs(5), join_all(asking));
     let answers = asking.await.expect("there are connections");
-    assert!(answers.iter().filter(|answer| answer.code() == "OK").count() >= 4);
     for (key, answer) in keys.iter().zip(answers) {
         assert!(["OK", "CdnServiceNotFound"].contains(&answer.code()), "{answer:?}");
         let opened = api.ask(Wire::Grpc, key, OPEN).await;

@@ -211,16 +211,12 @@ async fn open_and_lose_the_reply(orders: Option<CommerceSystem>) {
     .await;
     drop(system);
     let key = control.account().await;
-    let mut lock = control.database.connect().await;
-    // The opening waits for the account; from then on nothing that the database says comes through.
-    sqlx::raw_sql("BEGIN; SELECT 1 FROM accounts FOR UPDATE")
-        .execute(&mut lock)
-        .await
-        .expect("locked");
+    // The opening is held up; from then on nothing that the database says comes through.
+    let held = control.database.hold_inserts_into("instances").await;
     let lose = async {
         control.database.waits_for_a_lock("INSERT INTO instances").await;
         proxy.hold_replies(true);
-        sqlx::raw_sql("COMMIT").execute(&mut lock).await.expect("released");
+        held.commit().await;
         let opened = async || control.database.count("SELECT count(*) FROM instances").await == 1;
         eventually("it is written", opened).await;
         proxy.cut();

@@ -3,11 +3,11 @@
 //! outside, by locks in the database and by the commerce system.
 
 use cdn_activation::proto::cdn::v1::OpenCdnServiceRequest;
-use sqlx::PgConnection;
 
 use crate::support::commerce::{CommerceSystem, Mode};
 use crate::support::proxy::Proxy;
 use crate::support::serve_process::Process;
+use crate::support::stored::LOCK_THE_ACCOUNT;
 use crate::support::{Api, eventually};
 
 /// A commerce system, accounts, and the program as a process; nothing else reconciles.
@@ -56,12 +56,6 @@ impl Scene {
         assert_eq!(self.system.agrees_with(database).await.len(), 1);
         opened
     }
-
-    async fn lock(&self, statement: &'static str) -> PgConnection {
-        let mut lock = self.control.database.connect().await;
-        sqlx::raw_sql(statement).execute(&mut lock).await.expect("locked");
-        lock
-    }
 }
 
 /// `ORDER_TIMEOUT` and `ORDER_RECONCILE_AFTER` of who is killed, and of who cleans up.
@@ -78,10 +72,6 @@ async fn start(system: &CommerceSystem, url: &str, [timeout, after]: [&str; 2]) 
     Process::start(url, &variables).await
 }
 
-async fn release(mut lock: PgConnection) {
-    sqlx::raw_sql("COMMIT").execute(&mut lock).await.expect("released");
-}
-
 /// The intents of the killed process would be due in a minute.
 async fn make_due(scene: &Scene) {
     scene.control.database.execute("UPDATE order_intents SET due_at = created_at").await;
@@ -90,19 +80,10 @@ async fn make_due(scene: &Scene) {
 #[tokio::test]
 async fn killed_while_the_intent_is_written() {
     let mut scene = Scene::set(None).await;
-    // A lock of the table would hold the statement before it is executed.
-    let hold = "
-        CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            PERFORM pg_advisory_xact_lock(1);
-            RETURN NEW;
-        END $$;
-        CREATE TRIGGER hold BEFORE INSERT ON order_intents FOR EACH ROW EXECUTE FUNCTION hold()";
-    scene.control.database.execute(hold).await;
-    let lock = scene.lock("BEGIN; SELECT pg_advisory_xact_lock(1)").await;
+    let held = scene.control.database.hold_inserts_into("order_intents").await;
     let database = scene.control.database.clone();
     scene.kill_at(database.waits_for_a_lock("INSERT INTO order_intents")).await;
-    release(lock).await;
+    held.commit().await;
     let written = async || database.count("SELECT count(*) FROM order_intents").await == 1;
     eventually("the database writes what it was told", written).await;
     make_due(&scene).await;
@@ -137,10 +118,10 @@ async fn killed_before_the_answer_that_the_order_is_placed() {
 #[tokio::test]
 async fn killed_while_the_opening_is_written_which_then_is() {
     let mut scene = Scene::set(None).await;
-    let lock = scene.lock("BEGIN; SELECT 1 FROM accounts FOR UPDATE").await;
+    let held = scene.control.database.hold_inserts_into("instances").await;
     let database = scene.control.database.clone();
     scene.kill_at(database.waits_for_a_lock("INSERT INTO instances")).await;
-    release(lock).await;
+    held.commit().await;
     let written = async || database.count("SELECT count(*) FROM instances").await == 1;
     eventually("the database writes what it was told", written).await;
     assert_eq!(scene.recover().await, 1);
@@ -150,13 +131,13 @@ async fn killed_while_the_opening_is_written_which_then_is() {
 #[tokio::test]
 async fn killed_with_its_connection_while_the_opening_is_written() {
     let mut scene = Scene::set(None).await;
-    let lock = scene.lock("BEGIN; SELECT 1 FROM accounts FOR UPDATE").await;
+    let held = scene.control.database.hold_inserts_into("instances").await;
     let database = scene.control.database.clone();
     scene.kill_at(database.waits_for_a_lock("INSERT INTO instances")).await;
     let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock'";
     database.execute(statement).await;
-    release(lock).await;
+    held.commit().await;
     make_due(&scene).await;
     assert_eq!(scene.recover().await, 0);
 }
@@ -166,13 +147,13 @@ async fn killed_while_the_opening_is_written_that_the_reconciler_overtakes() {
     let mut scene = Scene::set(None).await;
     let database = scene.control.database.clone();
     let successor = start(&scene.system, &database.url, HASTY).await;
-    let lock = scene.lock("BEGIN; SELECT 1 FROM accounts FOR UPDATE").await;
+    let cancelled = scene.system.clone();
+    // The writer is between two turns when the order is cancelled under its feet.
+    let lock = database.hold(scene.account_id, LOCK_THE_ACCOUNT).await;
     scene.kill_at(database.waits_for_a_lock("INSERT INTO instances")).await;
-    // The writer still waits in the database; the order is cancelled under its feet.
     make_due(&scene).await;
-    scene.system.until("it is cancelled", |books| books.cancelled.len() == 1).await;
-    database.waits_for_a_lock("INSERT INTO instances").await;
-    release(lock).await;
+    cancelled.until("it is cancelled", |books| books.cancelled.len() == 1).await;
+    lock.commit().await;
     drop(successor);
     assert_eq!(scene.recover().await, 0);
 }
@@ -183,11 +164,11 @@ async fn killed_after_the_opening_is_written_before_it_knew() {
     let (proxy, url) = Proxy::before_database(&control.database).await;
     let mut scene = Scene::set_on(control, Some(&url)).await;
     let database = scene.control.database.clone();
-    let lock = scene.lock("BEGIN; SELECT 1 FROM accounts FOR UPDATE").await;
+    let held = scene.control.database.hold_inserts_into("instances").await;
     let written = async {
         database.waits_for_a_lock("INSERT INTO instances").await;
         proxy.hold_replies(true);
-        release(lock).await;
+        held.commit().await;
         let written = async || database.count("SELECT count(*) FROM instances").await == 1;
         eventually("it is written", written).await;
     };

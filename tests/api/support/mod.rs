@@ -161,7 +161,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
     let any = || "127.0.0.1:0".to_owned();
     Settings {
         addresses: Addresses { grpc: any(), rest: any(), ops: any() },
-        database: storage::Options { url: database.url.parse().expect("a URL"), connections: 8 },
+        database: storage::Options { url: database.url.parse().expect("a URL"), connections: 16 },
         orders: None,
         event_retention: chrono::Duration::days(7),
         sealing_key,

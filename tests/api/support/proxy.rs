@@ -35,6 +35,7 @@ struct Inner {
     connections: AtomicUsize,
     holds_replies: watch::Sender<bool>,
     cut: Mutex<CancellationToken>,
+    frozen: Mutex<CancellationToken>,
 }
 
 impl Proxy {
@@ -68,6 +69,7 @@ impl Proxy {
             connections: AtomicUsize::new(0),
             holds_replies: watch::Sender::new(false),
             cut: Mutex::default(),
+            frozen: Mutex::default(),
         });
         let accepting = Arc::clone(&inner);
         tokio::spawn(async move {
@@ -99,6 +101,14 @@ impl Proxy {
         *cut = CancellationToken::new();
     }
 
+    /// Lets no byte through any more on the connections that there are, and does not end them: to
+    /// either side the other is silent. New connections work.
+    pub fn freeze(&self) {
+        let mut frozen = self.inner.frozen.lock().expect("not poisoned");
+        frozen.cancel();
+        *frozen = CancellationToken::new();
+    }
+
     /// Holds back what the server says, or lets it go. Requests pass.
     pub fn hold_replies(&self, hold: bool) {
         self.inner.holds_replies.send_replace(hold);
@@ -108,6 +118,7 @@ impl Proxy {
 impl Inner {
     async fn serve(self: Arc<Self>, client: TcpStream) {
         let cut = self.cut.lock().expect("not poisoned").clone();
+        let frozen = self.frozen.lock().expect("not poisoned").clone();
         client.set_nodelay(true).ok();
         let (from_client, to_client) = client.into_split();
         let held = self.holds_replies.subscribe();
@@ -126,10 +137,12 @@ impl Inner {
                 }
             }
         };
+        let mut relaying = std::pin::pin!(relaying); // frozen, it is neither polled nor dropped
         tokio::select! {
             biased; // what is let go after the cut does not come through
             () = cut.cancelled() => {}
-            () = relaying => {}
+            () = frozen.cancelled() => cut.cancelled().await,
+            () = &mut relaying => {}
         }
     }
 }

@@ -1,0 +1,219 @@
+//! The connections of a store, and the one place through which its statements reach the database.
+//! Each wait for the database has a limit of ours: for a free connection, for a new one, for the
+//! answer to a statement. sqlx's pool makes the connections and counts them, and is never given one
+//! back: it would ask the connection whether it lives, without a limit, and where the network has
+//! swallowed the path to the database that connection's place would be lost for ever.
+//!
+//! A connection whose statement was answered is kept for the next one. Any other is closed: the
+//! caller was dropped in the middle of a statement, or the database was silent.
+
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, Error as SqlxError, PgConnection, PgPool, Postgres};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::connect::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT};
+use super::failure;
+
+/// The longest wait for the answer to a statement. The database gives up before: past it the path to
+/// the database is silent.
+const STATEMENT_LIMIT: Duration = STATEMENT_TIMEOUT.saturating_add(Duration::from_secs(2));
+/// The longest wait for the answer to a ping.
+const PING_LIMIT: Duration = Duration::from_secs(2);
+/// How long a connection may take to say goodbye.
+const CLOSE_LIMIT: Duration = Duration::from_millis(200);
+/// A connection that was idle this long is asked whether it lives: the server may have gone in
+/// between.
+const IDLE_UNTIL_ASKED: Duration = Duration::from_secs(1);
+/// A connection is replaced when it is this old.
+const LONGEST_KEPT: Duration = Duration::from_mins(5);
+
+/// The connections of a store. Clones share them.
+#[derive(Clone, Debug)]
+pub(super) struct Connections {
+    pool: PgPool,
+    /// One permit for each connection that may be in use.
+    free: Arc<Semaphore>,
+    /// Connections that nobody uses; the last one was used last.
+    idle: Arc<Mutex<Vec<Idle>>>,
+    distrust: Distrust,
+}
+
+/// The instant before which no connection is trusted any more: the path to the database was silent.
+/// Clones share it; so do all stores of a process, which have the same path.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Distrust(Arc<Mutex<Option<Instant>>>);
+
+#[derive(Debug)]
+struct Idle {
+    connection: PoolConnection<Postgres>,
+    made_at: Instant,
+    unused_since: Instant,
+}
+
+/// A connection in use. Dropped without [`Connection::answered`], it is closed.
+pub(super) struct Connection {
+    /// Gone when it was given back.
+    inner: Option<PoolConnection<Postgres>>,
+    made_at: Instant,
+    home: Connections,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Distrust {
+    fn begin(&self) {
+        *unpoisoned(&self.0) = Some(Instant::now());
+    }
+
+    fn covers(&self, made_at: Instant) -> bool {
+        unpoisoned(&self.0).is_some_and(|since| made_at <= since)
+    }
+}
+
+impl Connections {
+    pub fn new(pool: PgPool, distrust: Distrust) -> Self {
+        let most = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
+        let free = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+        Self { pool, free, idle: Arc::default(), distrust }
+    }
+
+    /// What other stores of the process share.
+    pub fn distrust(&self) -> Distrust {
+        self.distrust.clone()
+    }
+
+    /// The pool, which knows where the database is.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The connection that was used last, or a new one.
+    pub async fn take(&self) -> Result<Connection, SqlxError> {
+        let free = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.free).acquire_owned());
+        let permit = free.await.map_err(|_| SqlxError::PoolTimedOut)?;
+        let permit = permit.map_err(|_| SqlxError::PoolClosed)?;
+        let (connection, made_at) = match self.take_idle().await {
+            Some(idle) => (idle.connection, idle.made_at),
+            // Boxed: every future that takes a connection would have room for this rare one.
+            None => (Box::pin(self.connect()).await?, Instant::now()),
+        };
+        let home = self.clone();
+        Ok(Connection { inner: Some(connection), made_at, home, _permit: permit })
+    }
+
+    async fn connect(&self) -> Result<PoolConnection<Postgres>, SqlxError> {
+        let connecting = timeout(ACQUIRE_TIMEOUT, self.pool.acquire()).await;
+        connecting.unwrap_or(Err(SqlxError::PoolTimedOut))
+    }
+
+    /// The idle connection that was used last and may be used again.
+    async fn take_idle(&self) -> Option<Idle> {
+        loop {
+            let mut last = self.idle().pop()?;
+            if last.made_at.elapsed() >= LONGEST_KEPT {
+                last.close().await;
+            } else if self.distrust.covers(last.made_at) {
+                drop(last.connection.detach());
+            } else if last.unused_since.elapsed() < IDLE_UNTIL_ASKED {
+                return Some(last);
+            } else {
+                match timeout(PING_LIMIT, last.connection.ping()).await {
+                    Ok(Ok(())) => return Some(last),
+                    Ok(Err(_)) => drop(last.connection.detach()),
+                    Err(_) => {
+                        self.distrust.begin();
+                        drop(last.connection.detach());
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many connections are open, and how many of them are idle.
+    pub fn count(&self) -> (u32, usize) {
+        (self.pool.size(), self.idle().len())
+    }
+
+    /// Closes those that nobody uses, and waits for the others.
+    pub async fn close(&self) {
+        let closed = self.pool.close();
+        self.free.close();
+        let idle = std::mem::take(&mut *self.idle());
+        join_all(idle.into_iter().map(Idle::close)).await;
+        closed.await;
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        unpoisoned(&self.idle)
+    }
+}
+
+impl Idle {
+    /// Tells the server, which then need not find out.
+    async fn close(self) {
+        timeout(CLOSE_LIMIT, self.connection.detach().close()).await.ok();
+    }
+}
+
+impl Connection {
+    /// Ends the use of the connection, and hands on what its statement ended in. It is kept where
+    /// the server has answered, be it with an error.
+    pub fn answered<T>(mut self, outcome: Result<T, SqlxError>) -> Result<T, SqlxError> {
+        match &outcome {
+            Err(error) if failure::was_silent(error) || failure::is_stale_plan(error) => {
+                // What befell this one has befallen all that are as old.
+                self.home.distrust.begin();
+            }
+            Err(error) if !failure::leaves_connection(error) => {}
+            _ => self.keep(),
+        }
+        outcome
+    }
+
+    fn keep(&mut self) {
+        let is_open = !self.home.pool.is_closed() && !self.home.distrust.covers(self.made_at);
+        if let Some(connection) = self.inner.take_if(|_| is_open) {
+            let (made_at, unused_since) = (self.made_at, Instant::now());
+            self.home.idle().push(Idle { connection, made_at, unused_since });
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(connection) = self.inner.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
+impl Deref for Connection {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.inner.as_ref().expect("it is given back at its end")
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.inner.as_mut().expect("it is given back at its end")
+    }
+}
+
+/// Waits for the answer to a statement, a BEGIN or a COMMIT, within the limit.
+pub(super) async fn limited<T>(
+    statement: impl Future<Output = Result<T, SqlxError>>,
+) -> Result<T, SqlxError> {
+    timeout(STATEMENT_LIMIT, statement).await.unwrap_or_else(|_| Err(failure::silence()))
+}
+
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

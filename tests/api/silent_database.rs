@@ -1,0 +1,91 @@
+//! The path to the database goes silent: connections that are there carry nothing any more, in
+//! either direction, and nobody ends them. New ones work.
+
+use std::time::{Duration, Instant};
+
+use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::context::Clock;
+use futures_util::future::join_all;
+
+use crate::support::database::Database;
+use crate::support::proxy::Proxy;
+use crate::support::rest::Key;
+use crate::support::wires::Wire;
+use crate::support::{Api, eventually};
+
+/// After so long calls succeed again: the limit of a statement is 7 s.
+const RECOVERED: Duration = Duration::from_secs(10);
+/// How much more a busy machine may take.
+const SLACK: Duration = Duration::from_secs(4);
+
+const DESCRIBE: &str = "Action=DescribeUserCdnStatus";
+const OPEN: &str = "Action=OpenCdnService";
+
+/// A service behind a proxy, and the database itself.
+async fn behind_a_proxy() -> (Api, Proxy, Database) {
+    let database = Database::fresh().await;
+    let (proxy, url) = Proxy::before_database(&database).await;
+    let sealing_key = SealingKey::generate().expect("random bytes");
+    let sealing_key = SealingKey::parse(&sealing_key).expect("a key");
+    let through = Database { url };
+    let api = Api::start_on(through, sealing_key, Clock::system(), |_| {}).await;
+    (api, proxy, database)
+}
+
+/// Has every core connect several times.
+async fn connect(api: &Api, keys: &[Key]) {
+    let calls = |wire| keys.iter().map(move |key| api.ask(wire, key, DESCRIBE));
+    join_all(calls(Wire::V1Get)).await;
+    join_all(calls(Wire::Grpc)).await;
+}
+
+/// Asks until it is answered; after how long that was.
+async fn first_success(api: &Api, wire: Wire, key: &Key, given: &str) -> Duration {
+    let asked = Instant::now();
+    while api.ask(wire, key, given).await.code() != "OK" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    asked.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_succeed_again_soon_after_the_path_to_the_database_went_silent() {
+    let (api, proxy, database) = behind_a_proxy().await;
+    let keys = join_all((0..8).map(|_| api.account())).await;
+    connect(&api, &keys).await;
+    proxy.freeze();
+    let calls = [
+        first_success(&api, Wire::V1Get, &keys[0], DESCRIBE),
+        first_success(&api, Wire::Grpc, &keys[1], DESCRIBE),
+        first_success(&api, Wire::V1Get, &keys[2], OPEN),
+        first_success(&api, Wire::Grpc, &keys[3], OPEN),
+    ];
+    for took in join_all(calls).await {
+        assert!(took < RECOVERED + SLACK, "{took:?}");
+    }
+    for key in &keys[2..4] {
+        assert_eq!(database.openings(key.account_id).await, (1, 1, 1));
+    }
+    eventually("ready", async || api.page("/readyz").await.status == 200).await;
+    connect(&api, &keys).await;
+    let again = Instant::now();
+    connect(&api, &keys).await;
+    assert!(again.elapsed() < SLACK, "no silent connection is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_database_is_silent_stops_in_time() {
+    let (mut api, proxy, _) = behind_a_proxy().await;
+    let keys = join_all((0..4).map(|_| api.account())).await;
+    connect(&api, &keys).await;
+    proxy.freeze();
+    let calls = async {
+        let calls = keys.iter().map(|key| api.ask(Wire::Grpc, key, OPEN));
+        tokio::time::timeout(Duration::from_millis(300), join_all(calls)).await.ok();
+    };
+    calls.await;
+    let asked = Instant::now();
+    api.begin_stop().await.expect("the service ends in good order");
+    // The drain of a test is 1 s; the process may take one more.
+    assert!(asked.elapsed() < Duration::from_secs(2) + SLACK / 2, "{:?}", asked.elapsed());
+}
