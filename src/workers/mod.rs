@@ -41,6 +41,15 @@ pub async fn run(
     );
 }
 
+/// How long a worker waits for a row that another transaction holds, before it goes on to the next.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The outcome of a write, or that its row was held for too long: the row is found again later, and
+/// those after it must not wait for it.
+async fn patiently<T>(write: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(PATIENCE, write).await.unwrap_or(Err(Error::Contended))
+}
+
 /// Waits for the next turn of a worker; false when there is none any more.
 async fn next_turn(interval: Duration, shutdown: &CancellationToken) -> bool {
     tokio::select! {

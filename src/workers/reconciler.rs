@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::patiently;
 use crate::context::Clock;
 use crate::error::Error;
 use crate::orders::{Commerce, Orders};
@@ -43,15 +44,17 @@ pub async fn run(store: Store, orders: Orders, clock: Clock, shutdown: Cancellat
 
 /// Takes on what is due, and forgets what was settled long ago.
 async fn reconcile(store: &Store, commerce: &Commerce, clock: &Clock) -> Result<(), Error> {
+    let mut outcome = Ok(());
     for intent in store.due_intents(clock.wire_now(), MOST_AT_ONCE).await? {
         // In vain as long as nobody answers; and each try puts the next one off.
         if commerce.is_shut_off() {
             break;
         }
-        settle(store, commerce, clock, intent).await?;
+        // One that fails does not hold up the others.
+        outcome = settle(store, commerce, clock, intent).await.and(outcome);
     }
     store.forget_settled_intents(clock.wire_now() - KEPT, MOST_AT_ONCE).await?;
-    Ok(())
+    outcome
 }
 
 /// Abandons an intent, cancels its order, and notes that. An intent whose instance was opened is
@@ -65,7 +68,7 @@ async fn settle(
     let DueIntent { account_id, order_id, attempts, .. } = intent;
     let now = clock.wire_now();
     let until = now + pause(commerce, attempts);
-    if !store.take_due_intent(intent, now, until).await? {
+    if !patiently(store.take_due_intent(intent, now, until)).await? {
         return Ok(()); // another replica has it, or it was settled in between
     }
     let cancelled = match commerce.admission() {
@@ -74,7 +77,8 @@ async fn settle(
     };
     match cancelled {
         Ok(()) => {
-            store.settle_cancelled_intent(account_id, order_id, clock.wire_now()).await?;
+            let at = clock.wire_now();
+            patiently(store.settle_cancelled_intent(account_id, order_id, at)).await?;
             tracing::info!(%account_id, %order_id, attempts, "an order that was left over is cancelled");
         }
         Err(cause) => {
