@@ -30,6 +30,7 @@ mod grpc_panics;
 mod grpc_reflection;
 mod histories;
 mod log_outputs;
+mod long_strings_to_sign;
 mod modify_cdn_service;
 mod modify_races;
 mod open_cdn_service;
