@@ -29,6 +29,8 @@ mod grpc_health;
 mod grpc_panics;
 mod grpc_reflection;
 mod histories;
+mod log_amplification;
+mod log_of_operators;
 mod log_outputs;
 mod long_strings_to_sign;
 mod modify_cdn_service;
