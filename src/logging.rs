@@ -109,7 +109,7 @@ pub fn to_stdout() {
     ON_STDOUT.store(true, Ordering::Release);
 }
 
-/// Logs one in so many successful calls of actions; refusals and faults are logged in any case.
+/// Logs one in so many successful calls of actions. Refusals have a limit of their own, faults none.
 pub fn sample_calls(one_in: u32) {
     ONE_IN.store(one_in, Ordering::Relaxed);
 }

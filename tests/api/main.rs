@@ -32,6 +32,7 @@ mod histories;
 mod log_amplification;
 mod log_of_operators;
 mod log_outputs;
+mod log_panics;
 mod long_strings_to_sign;
 mod modify_cdn_service;
 mod modify_races;
