@@ -1,6 +1,6 @@
 //! An output of `serve` that is full or that nobody reads costs log lines, and nothing else.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -9,7 +9,8 @@ use cdn_activation::proto::operator::v1::GetAccountRequest;
 use cdn_activation::server::Addresses;
 
 use crate::support::database::Database;
-use crate::support::process::Program;
+use crate::support::process::{Program, command};
+use crate::support::scratch::Scratch;
 use crate::support::serve_process::Deployment;
 use crate::support::{Api, eventually};
 
@@ -20,6 +21,11 @@ fn own_addresses() -> Addresses<std::net::SocketAddr> {
     Addresses { grpc: address(7001), rest: address(7002), ops: address(7003) }
 }
 
+/// An output that takes nothing.
+fn full_disk() -> File {
+    OpenOptions::new().write(true).open("/dev/full").expect("Linux")
+}
+
 #[tokio::test]
 async fn serve_on_a_full_disk_answers_every_call_and_ends() {
     let (database, addresses) = (Database::fresh().await, own_addresses());
@@ -27,9 +33,8 @@ async fn serve_on_a_full_disk_answers_every_call_and_ends() {
     let text = |address: std::net::SocketAddr| address.to_string();
     let [grpc, rest, ops] = [addresses.grpc, addresses.rest, addresses.ops].map(text);
     let listeners = [("GRPC_ADDR", &*grpc), ("REST_ADDR", &*rest), ("OPS_ADDR", &*ops)];
-    let full = || OpenOptions::new().write(true).open("/dev/full").expect("Linux");
     let mut command = deployment.serve(&[&listeners[..], &[("LOG_ONE_IN", "1")]].concat());
-    command.stdout(full()).stderr(full());
+    command.stdout(full_disk()).stderr(full_disk());
     let mut program = Program::spawn(command);
     let ops = addresses.ops;
     eventually("it listens", async || {
@@ -52,6 +57,18 @@ async fn serve_on_a_full_disk_answers_every_call_and_ends() {
     .await;
     let ended = program.stop().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test]
+async fn call_on_a_full_disk_fails_with_a_sentence() {
+    let scratch = Scratch::new();
+    let secret = scratch.file("secret", "testsecret");
+    let arguments = ["call", "--print-url", "--access-key-id", "testid", "OpenCdnService"];
+    let mut command = command(arguments, &[]);
+    command.args(["--endpoint", "http://127.0.0.1:1", "--access-key-secret-file", &secret]);
+    command.stdout(full_disk());
+    let ended = Program::spawn(command).end().await;
+    assert!(ended.sentence(1).starts_with("cannot write to standard output: "), "{ended:?}");
 }
 
 /// A `serve` of whose standard output only the ready line is read, and the rest of that.
