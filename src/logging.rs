@@ -91,13 +91,13 @@ impl Drop for Logging {
     }
 }
 
-/// Says a text that is no log line, such as `ready`, without waiting until it is written. Without
-/// logging there is nothing yet that must not wait.
+/// Says a text that is no log line, such as `ready`, without waiting until it is written. Before
+/// logging has started it is written at once: nothing is served yet that would have to wait.
 pub fn say(output: Output, text: &str) {
     if queue::push(output, text.as_bytes()) {
         return;
     }
-    // Nobody can be told that nobody can be told.
+    // An output that takes nothing cannot be told so.
     let _ = match output {
         Output::Stdout => io::stdout().write_all(text.as_bytes()),
         Output::Stderr => io::stderr().write_all(text.as_bytes()),
@@ -148,7 +148,7 @@ pub fn suppressed_lines() -> u64 {
     SUPPRESSED.load(Ordering::Relaxed)
 }
 
-/// Lines that were lost: nobody read them, or they could not be written.
+/// Lines that were dropped: the queue was full, or they could not be written.
 #[must_use]
 pub fn dropped_lines() -> u64 {
     queue::dropped()

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         Err(why) => return failed(why),
     };
     let code = run(cli).unwrap_or_else(failed);
-    drop(logging); // when the last word is said
+    drop(logging); // waits until the last line is written
     code
 }
 

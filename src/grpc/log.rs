@@ -1,4 +1,4 @@
-//! The log line of a call: who called, for what, about whom, and how it ended. Of refusals the log
+//! The log line of a call: the action, the caller, the account and key it is about, and how it ended. Of refusals the log
 //! has as many as [`logging::is_within_limit`] says; faults of ours are all there.
 
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,7 @@ const LONGEST_ID: usize = 64;
 /// What stands for a path that is none of our methods, as in the metrics.
 const OTHER: &str = "_OTHER";
 
-/// Who asked for what: the part of a log line that is known before the answer.
+/// The part of a log line that is known before the answer.
 pub(super) struct LogLine {
     pub action: &'static str,
     pub request_id: RequestId,
@@ -24,7 +24,7 @@ pub(super) struct LogLine {
     pub subject: Subject,
 }
 
-/// Who calls, and whom the call is about.
+/// The calling service, and the account and access key that the call is about.
 #[derive(Default)]
 pub(super) struct Subject {
     /// The calling service, of an operator's call.

@@ -73,7 +73,7 @@ where
         .await
 }
 
-/// The same for an operator's call; the log has every success, and whom it is about.
+/// The same for an operator's call; the log has every success, and the account and key it is about.
 async fn operate<M: Names, T, F>(
     action: &'static str,
     request: Request<M>,

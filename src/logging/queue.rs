@@ -1,6 +1,6 @@
-//! The thread that writes to standard output and standard error, and the queue before it. Who has a
-//! line hands it over and goes on: an output that nobody reads, or a full disk, costs lines and
-//! nothing else.
+//! The thread that writes to standard output and standard error, and the queue before it. A thread
+//! that has a line hands it over and goes on: an output that nobody reads, or a full disk, costs lines
+//! and nothing else.
 //!
 //! Not `tracing-appender`: its guard says with `println!` that the queue is full when the process
 //! ends, which blocks or panics just where the output does; and it brings a date library and seven
@@ -113,8 +113,8 @@ impl<W: Write> Lines<W> {
         Self { output, is_cut_off: false }
     }
 
-    /// Writes a line. One that was cut off by a full disk is ended before the next: readers lose the
-    /// one only.
+    /// Writes a line. One that a full disk has cut off is ended before the next, so that only the one is
+    /// unreadable.
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_cut_off {
             self.output.write_all(b"\n")?;

@@ -1,4 +1,4 @@
-//! What the log does not have.
+//! The log lines that are missing, as metrics.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -22,7 +22,7 @@ impl Collector for MissingLines {
         for (name, help, lines) in [
             (
                 "log_lines_dropped",
-                "Log lines that nobody read in time or that could not be written",
+                "Log lines that were dropped: the queue was full, or they could not be written",
                 logging::dropped_lines(),
             ),
             (

@@ -1,9 +1,9 @@
-//! Whom the requests of operators name: the account, and the access key where there is one. For the
+//! What the requests of operators name: the account, and the access key where there is one. For the
 //! log lines of their calls.
 
 use crate::proto::operator::v1 as wire;
 
-/// A request that says whom it is about.
+/// A request that may name an account or an access key.
 pub(in crate::grpc) trait Names {
     /// The account that it names, unread; 0 where the field is not set.
     fn account_id(&self) -> Option<i64> {
