@@ -152,7 +152,7 @@ pub struct SharedSettings {
     /// would not drop a copy when they write to the history.
     #[arg(long, env = "CARRY_AFTER", default_value = "1h", value_parser = parse_duration)]
     pub carry_after: Duration,
-    /// One in so many successful calls of actions is logged; refusals, faults and operators' calls always are.
+    /// One in so many successful calls of actions is logged; faults and operators' calls always are, refusals up to 50 a second.
     /// Default: 100; `dev`: every one.
     #[arg(long, env = "LOG_ONE_IN", value_parser = clap::value_parser!(u32).range(1..))]
     pub log_one_in: Option<u32>,

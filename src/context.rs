@@ -1,8 +1,8 @@
 //! What one request knows: its id, who calls, and the two instants that every decision of it uses.
 //! And the clock that said so: the only place that reads the time or makes an id.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -92,6 +92,17 @@ pub struct Context {
     pub wire_now: Time,
     /// When the request came in, for its deadline.
     pub arrived: Instant,
+    /// Where an operator's call notes the access key that it has found or made, for its log line.
+    pub found_key: Option<Arc<OnceLock<FoundKey>>>,
+}
+
+/// An access key that an operator's call has found or made.
+#[derive(Clone, Debug)]
+pub struct FoundKey {
+    /// The account that it signs for.
+    pub account_id: AccountId,
+    /// Its id.
+    pub access_key_id: String,
 }
 
 impl Context {
@@ -111,6 +122,13 @@ impl Context {
         match self.caller {
             Caller::Service { .. } => Ok("service"),
             Caller::Account(_) => Err(Error::ServiceUnauthenticated),
+        }
+    }
+
+    /// Notes, for the log line of an operator's call, which access key it is about.
+    pub fn note_key(&self, account_id: AccountId, access_key_id: &str) {
+        if let Some(found) = &self.found_key {
+            found.get_or_init(|| FoundKey { account_id, access_key_id: access_key_id.to_owned() });
         }
     }
 
@@ -215,7 +233,8 @@ impl Clock {
         let system = system_micros();
         let (now, wire_now) = (self.now_at(system), self.wire.read(system));
         let arrived = Instant::now();
-        Context { request_id, caller, wire, api_version: None, now, wire_now, arrived }
+        let (api_version, found_key) = (None, None);
+        Context { request_id, caller, wire, api_version, now, wire_now, arrived, found_key }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod cause;
 mod field;
+mod shown;
 
 use std::borrow::Cow;
 
@@ -15,6 +16,7 @@ use tonic::Code;
 pub use self::cause::Cause;
 pub use self::field::FieldViolation;
 use self::field::sentence;
+pub use self::shown::Shown;
 use crate::domain::Product;
 
 /// Everything that a request can end in other than its reply.
@@ -84,13 +86,13 @@ pub enum Error {
     /// The signature cannot be read, or does not cover what it must.
     IncompleteSignature,
     /// A V1 signature is another than ours; with the string that we sign, for clients to compare.
-    SignatureV1Mismatch(String),
+    SignatureV1Mismatch(Shown),
     /// A V3 signature is another than ours.
     SignatureV3Mismatch {
         /// What the server signs.
-        string_to_sign: String,
+        string_to_sign: Shown,
         /// The canonical request that it was made of.
-        canonical_request: String,
+        canonical_request: Shown,
     },
     /// The nonce was used before.
     NonceUsed,

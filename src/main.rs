@@ -1,8 +1,10 @@
 //! Arguments, logging, then one of the commands.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use cdn_activation::config::{Cli, Command};
+use cdn_activation::logging::Output;
 use cdn_activation::{commands, logging};
 use clap::Parser;
 use mimalloc::MiMalloc;
@@ -13,22 +15,26 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("cdn-activation: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let form = if matches!(cli.command, Command::Serve(_)) {
         logging::Form::Json
     } else {
         logging::Form::Text
     };
-    logging::start(&cli.log, form).map_err(anyhow::Error::msg)?;
+    let logging = match logging::start(&cli.log, form) {
+        Ok(logging) => logging,
+        Err(why) => return failed(why),
+    };
+    let code = run(cli).unwrap_or_else(failed);
+    drop(logging); // waits until the last line is written
+    code
+}
+
+fn failed(why: impl Display) -> ExitCode {
+    logging::say(Output::Stderr, &format!("cdn-activation: {why:#}\n"));
+    ExitCode::FAILURE
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // For what is not a request: those have threads of their own, see `runtime.rs` of the library.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(async {

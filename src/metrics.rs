@@ -1,5 +1,7 @@
 //! What is measured, in the names that dashboards of gRPC services expect.
 
+mod log;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -124,6 +126,7 @@ impl Metrics {
     pub fn new(paths: HashSet<String>) -> Self {
         let mut registry = Registry::default();
         let families = MethodFamilies::register(&mut registry);
+        log::register(&mut registry);
         let (connections, idle_connections) = (Gauge::default(), Gauge::default());
         registry.register(
             "db_client_connections",

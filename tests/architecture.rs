@@ -158,6 +158,16 @@ fn statuses_stand_in_the_error_table_only() {
 }
 
 #[test]
+fn nothing_waits_for_an_output_that_nobody_reads() {
+    let macros = ["print!(", "println!("];
+    forbid("src", &macros, &[], "they panic where the output is full or closed");
+    // `say` before logging has started, and `print` of commands that serve nobody.
+    let allowed = ["src/logging.rs", "src/logging/queue.rs", "src/commands/mod.rs"];
+    let words = ["io::stdout", "io::stderr"];
+    forbid("src", &words, &allowed, "logging::say hands a text over and goes on");
+}
+
+#[test]
 fn no_lint_is_allowed_and_nothing_is_unfinished() {
     let words =
         ["#[allow", "#![allow", concat!("to", "do!("), concat!("un", "implemented!("), "dbg!("];

@@ -105,7 +105,7 @@ fn check_signature(
             if key.v1.verify(&string_to_sign, signature) {
                 return Ok(());
             }
-            Err(Error::SignatureV1Mismatch(string_to_sign))
+            Err(Error::SignatureV1Mismatch(string_to_sign.into()))
         }
         Signature::V3(authorization) => check_v3(request, authorization, &key.v3),
     }
@@ -136,5 +136,6 @@ fn check_v3(
     if body_is_signed && key.verify(&string_to_sign, authorization.signature) {
         return Ok(());
     }
+    let (string_to_sign, canonical_request) = (string_to_sign.into(), canonical_request.into());
     Err(Error::SignatureV3Mismatch { string_to_sign, canonical_request })
 }

@@ -12,6 +12,7 @@ use super::secret::ServiceToken;
 use crate::context::{Caller, Clock, RequestId, Wire};
 use crate::error::Error;
 use crate::grpc::status;
+use crate::logging;
 
 /// The metadata that names the account.
 pub const ACCOUNT_ID: &str = "x-account-id";
@@ -125,8 +126,10 @@ pub fn request_id(headers: &HeaderMap) -> RequestId {
         return RequestId::from(id);
     }
     let request_id = RequestId::random();
-    let correlation_id: String = given.chars().take(64).collect();
-    tracing::info!(%request_id, correlation_id, "the caller's request id is no UUID");
+    if logging::is_within_limit() {
+        let correlation_id: String = given.chars().take(64).collect();
+        tracing::info!(%request_id, correlation_id, "the caller's request id is no UUID");
+    }
     request_id
 }
 

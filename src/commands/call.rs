@@ -14,12 +14,13 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use super::read_secret;
+use super::{print, read_secret};
 use crate::auth::secret::Secret;
 use crate::auth::signature::{Pair, Parameters, canonical_query, v1, v3};
 use crate::config::CallSettings;
 use crate::context::{Clock, new_id};
 use crate::domain::time;
+use crate::logging::{self, Output};
 use crate::rest::Dispatch;
 
 /// How long an endpoint may take to answer.
@@ -46,24 +47,26 @@ pub(super) struct AccessKey {
 pub async fn run(settings: CallSettings) -> anyhow::Result<ExitCode> {
     let signed = sign(&settings)?;
     if settings.print_url {
-        println!("{}", signed.uri);
+        print(&signed.uri)?;
         return Ok(ExitCode::SUCCESS);
     }
     if settings.print_curl {
-        println!("{}", signed.as_curl());
+        print(signed.as_curl())?;
         return Ok(ExitCode::SUCCESS);
     }
     match send(signed).await {
         Ok((true, body)) => {
-            println!("{body}");
+            print(body)?;
             Ok(ExitCode::SUCCESS)
         }
         Ok((false, body)) => {
-            println!("{body}");
+            print(body)?;
             Ok(ExitCode::FAILURE)
         }
         Err(error) => {
-            eprintln!("cdn-activation: {} does not answer: {error:#}", settings.endpoint);
+            let endpoint = settings.endpoint;
+            let sentence = format!("cdn-activation: {endpoint} does not answer: {error:#}\n");
+            logging::say(Output::Stderr, &sentence);
             Ok(ExitCode::from(UNREACHABLE))
         }
     }

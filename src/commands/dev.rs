@@ -11,12 +11,12 @@ use anyhow::Context;
 
 use self::postgres::{Durability, Options, PrivatePostgres};
 use super::call::{AccessKey, signed_url};
-use super::{announce, read_sealing_key, read_service_token, say, settings, stop_requested};
+use super::{announce, read_sealing_key, read_service_token, settings, stop_requested};
 use crate::auth::secret::Secret;
 use crate::config::DevSettings;
 use crate::context::Clock;
 use crate::domain::{Time, time};
-use crate::logging;
+use crate::logging::{self, Output};
 use crate::server::Server;
 use crate::storage::{self, Store};
 
@@ -72,8 +72,8 @@ async fn serve(
     };
     server
         .run(stop, move || {
-            say(&ready);
-            eprint!("{paste}");
+            logging::say(Output::Stdout, &ready);
+            logging::say(Output::Stderr, &paste);
         })
         .await?;
     Ok(())

@@ -6,6 +6,7 @@ pub mod dev;
 pub mod migrate;
 pub mod serve;
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
@@ -91,10 +92,9 @@ fn announce(server: &Server) -> anyhow::Result<String> {
     Ok(format!("ready {}\n", server.addresses()?))
 }
 
-fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    // Whoever closed our output still wants to be served.
-    out.write_all(line.as_bytes()).and_then(|()| out.flush()).ok();
+/// Prints what a command was run for, and waits until it is taken; only of commands that serve nobody.
+fn print(text: impl Display) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
 }
 
 /// Ends when the process is asked to stop. A second request to stop ends the process at once.

@@ -3,11 +3,11 @@
 use anyhow::Context;
 
 use super::{
-    announce, database_url, read_sealing_key, read_service_token, say, settings, stop_requested,
+    announce, database_url, read_sealing_key, read_service_token, settings, stop_requested,
 };
 use crate::config::ServeSettings;
 use crate::context::Clock;
-use crate::logging;
+use crate::logging::{self, Output};
 use crate::server::Server;
 
 /// Whoever serves much wants to see what is wrong, and a sample of what is right: a line is a system call
@@ -35,7 +35,7 @@ pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
     };
     server
         .run(stop, move || {
-            say(&ready);
+            logging::say(Output::Stdout, &ready);
             logging::to_stdout();
         })
         .await?;

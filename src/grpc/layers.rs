@@ -22,6 +22,7 @@ use super::status;
 use super::streams::HeldStream;
 use crate::context::{Context, RequestId};
 use crate::error::Error;
+use crate::logging;
 use crate::metrics::Metrics;
 
 /// The deadline of a call that sets none.
@@ -102,7 +103,9 @@ where
                 Some(Ok(Ok(response))) => response,
                 Some(Err(panicked)) => answer_to_a_panic(panicked.as_ref()),
                 None => {
-                    tracing::warn!(%request_id, method = call.method(), ?deadline, "not answered within its deadline");
+                    if logging::is_within_limit() {
+                        tracing::warn!(%request_id, method = call.method(), ?deadline, "not answered within its deadline");
+                    }
                     status::of(&Error::DeadlineExceeded, &request_id, None).into_http()
                 }
             };
@@ -183,7 +186,8 @@ fn complete(response: Response<Body>, request_id: &RequestId) -> (Response<Body>
         Code::NotFound => Error::ServiceNotFound, // the health service knows none of this name
         _ => Error::internal(made.message().to_owned()),
     };
-    if error.is_our_fault() {
+    // Also what tonic says of bytes that are no gRPC, which a health check may send without a token.
+    if error.is_our_fault() && logging::is_within_limit() {
         tracing::error!(%request_id, code = ?made.code(), message = made.message(), "failed outside a handler");
     }
     let completed = status::of(&error, request_id, None);

@@ -4,6 +4,7 @@
 mod cdn;
 mod dcdn;
 pub mod layers;
+mod log;
 mod opening;
 pub mod operator;
 pub mod services;
@@ -11,9 +12,10 @@ mod shared;
 pub mod status;
 mod streams;
 
-use std::time::Instant;
-
 use chrono::Duration;
+use log::{LogLine, Subject};
+pub(crate) use log::{log_refused_at_the_door, log_refused_at_the_gateway};
+use operator::names::Names;
 use operator::page::PageTokens;
 pub(crate) use operator::repeat::KEPT as REQUEST_IDS_KEPT;
 use tonic::{Request, Response, Status};
@@ -67,11 +69,12 @@ async fn act<M, T, F>(
 where
     F: Future<Output = Result<T, Error>>,
 {
-    run(action, request, decide, logging::is_in_sample).await
+    run(action, request, decide, |context, _| Subject::of_action(context), logging::is_in_sample)
+        .await
 }
 
-/// The same for an operator's call; the log has every one.
-async fn operate<M, T, F>(
+/// The same for an operator's call; the log has every success, and the account and key it is about.
+async fn operate<M: Names, T, F>(
     action: &'static str,
     request: Request<M>,
     decide: impl FnOnce(Context, M) -> F,
@@ -79,28 +82,25 @@ async fn operate<M, T, F>(
 where
     F: Future<Output = Result<T, Error>>,
 {
-    run(action, request, decide, || true).await
+    run(action, request, decide, Subject::of_operator, || true).await
 }
 
 async fn run<M, T, F>(
     action: &'static str,
     request: Request<M>,
     decide: impl FnOnce(Context, M) -> F,
+    subject: impl FnOnce(&mut Context, &M) -> Subject,
     success_is_logged: fn() -> bool,
 ) -> Reply<T>
 where
     F: Future<Output = Result<T, Error>>,
 {
     let (_, mut extensions, message) = request.into_parts();
-    let Some(context) = extensions.remove::<Context>() else {
+    let Some(mut context) = extensions.remove::<Context>() else {
         return Err(status::of(&Error::ServiceUnauthenticated, &RequestId::random(), None));
     };
-    let line = LogLine {
-        action,
-        request_id: context.request_id.clone(),
-        wire: context.wire.name(),
-        account_id: context.account().ok().map(crate::domain::AccountId::get),
-    };
+    let (request_id, wire) = (context.request_id.clone(), context.wire.name());
+    let line = LogLine { action, request_id, wire, subject: subject(&mut context, &message) };
     let (arrived, api_version) = (context.arrived, context.api_version.clone());
     let outcome = decide(context, message).await;
     if outcome.is_err() || success_is_logged() {
@@ -109,52 +109,4 @@ where
     outcome
         .map(Response::new)
         .map_err(|error| status::of(&error, &line.request_id, api_version.as_deref()))
-}
-
-/// Who asked for what: the part of a log line that is known before the answer.
-struct LogLine {
-    action: &'static str,
-    request_id: RequestId,
-    wire: &'static str,
-    account_id: Option<i64>,
-}
-
-impl LogLine {
-    fn write(&self, error: Option<&Error>, arrived: Instant) {
-        let Self { action, request_id, wire, account_id } = self;
-        let milliseconds = arrived.elapsed().as_secs_f64() * 1e3;
-        match error {
-            None => {
-                tracing::info!(action, %request_id, wire, account_id, milliseconds, code = "OK");
-            }
-            Some(error) => log_error(error, action, request_id, wire, *account_id, milliseconds),
-        }
-    }
-}
-
-fn log_error(
-    error: &Error,
-    action: &str,
-    request_id: &RequestId,
-    wire: &str,
-    account_id: Option<i64>,
-    milliseconds: f64,
-) {
-    let (code, http_status) = (error.code(), error.http_status());
-    if !error.is_our_fault() {
-        tracing::info!(action, %request_id, wire, account_id, milliseconds, %code, http_status, "refused");
-        return;
-    }
-    let cause = std::error::Error::source(error).map(tracing::field::display);
-    tracing::error!(action, %request_id, wire, account_id, milliseconds, %code, http_status, cause, "failed");
-}
-
-/// The log line of a request that no action has seen.
-pub fn log_refused_at_the_door(request_id: &RequestId, path: &str, error: &Error) {
-    log_error(error, path, request_id, "grpc", None, 0.0);
-}
-
-/// The log line of a signed request that no action has seen.
-pub fn log_refused_at_the_gateway(request_id: &RequestId, action: &str, error: &Error) {
-    log_error(error, action, request_id, "rest", None, 0.0);
 }

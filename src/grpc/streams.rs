@@ -19,6 +19,7 @@ use tonic::{Code, Status};
 use super::status;
 use crate::context::RequestId;
 use crate::error::Error;
+use crate::logging;
 use crate::metrics::Call;
 
 /// The body of a streaming reply.
@@ -58,7 +59,9 @@ impl Running {
     fn end(self, code: Code) {
         let (method, milliseconds) = (self.call.method(), self.call.elapsed().as_millis());
         let request_id = self.request_id;
-        tracing::info!(%request_id, method, milliseconds, ?code, "the stream ended");
+        if logging::is_within_limit() {
+            tracing::info!(%request_id, method, milliseconds, ?code, "the stream ended");
+        }
         self.call.finished(code);
     }
 }

@@ -26,6 +26,7 @@ impl AccessKeyService for Actions {
         operate("CreateAccessKey", request, async |context, message| {
             context.service_name()?;
             let (key, secret) = with_twin(|| self.create_key(&context, &message)).await?;
+            context.note_key(key.account_id, &key.access_key_id);
             let access_key_secret = secret.expose().to_owned();
             Ok(wire::CreateAccessKeyResponse { access_key: Some(key.into()), access_key_secret })
         })
@@ -169,6 +170,7 @@ impl Actions {
         let Repeat::New(ticket) = repeat else { return self.existing_key(wanted.id).await };
         for _ in 0..ATTEMPTS {
             let key = self.existing_key(wanted.id).await?;
+            context.note_key(key.account_id, wanted.id);
             check_etag(&key, wanted.etag)?;
             if key.disabled == wanted.disabled {
                 self.record_unwritten(ticket.as_ref(), wanted.id).await?;
@@ -194,6 +196,7 @@ impl Actions {
         let Repeat::New(ticket) = repeat else { return Ok(()) };
         for _ in 0..ATTEMPTS {
             let key = self.existing_key(&message.access_key_id).await?;
+            context.note_key(key.account_id, &message.access_key_id);
             check_etag(&key, &message.etag)?;
             let record = ticket.as_ref().map(|ticket| ticket.about(&message.access_key_id));
             let stamp = stamp(context, Some(key.event_time));

@@ -11,7 +11,8 @@ use crate::context::{Context, RequestId};
 use crate::domain::AccountId;
 use crate::error::Error;
 use crate::events::{Cursor, CursorKey, Feed, Watched, Watcher};
-use crate::grpc::{Reply, log_error, operate, status};
+use crate::grpc::log::log_error;
+use crate::grpc::{Reply, operate, status};
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::event_service_server::EventService;
 
@@ -131,7 +132,7 @@ fn response(cursors: &CursorKey, told: &Watched) -> wire::WatchEventsResponse {
 /// The status that a stream ends with; logged here, because the call was answered long ago.
 fn ended(error: &Error, request_id: &RequestId) -> Status {
     if !matches!(error, Error::Draining) {
-        log_error(error, "WatchEvents", request_id, "grpc", None, 0.0);
+        log_error(error, "WatchEvents", request_id, "grpc");
     }
     status::of(error, request_id, None)
 }

@@ -6,6 +6,7 @@ mod account;
 mod charge_type_change;
 mod event;
 mod instance;
+pub(super) mod names;
 mod operation_lock;
 pub(super) mod page;
 pub(crate) mod repeat;

@@ -17,7 +17,7 @@ use super::{Api, eventually};
 
 /// Every variable that is a setting, or that a client takes a key from: none of this machine's
 /// reaches a program under test.
-const VARIABLES: [&str; 24] = [
+const VARIABLES: [&str; 25] = [
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "CORES",
@@ -30,6 +30,7 @@ const VARIABLES: [&str; 24] = [
     "DRAIN_TIMEOUT",
     "GRPC_ADDR",
     "LOG",
+    "LOG_ONE_IN",
     "MINIMUM_BALANCE",
     "OPS_ADDR",
     "ORDER_ENDPOINT",
@@ -117,10 +118,17 @@ impl Program {
         arguments: impl IntoIterator<Item = A>,
         variables: &[(&str, &str)],
     ) -> Self {
-        let mut child = command(arguments, variables).spawn().expect("it was built");
-        let (stdout, out_reader) = collect(child.stdout.take().expect("piped"));
-        let (stderr, error_reader) = collect(child.stderr.take().expect("piped"));
-        Self { child, stdout, stderr, readers: vec![out_reader, error_reader] }
+        Self::spawn(command(arguments, variables))
+    }
+
+    /// Starts a command line whose outputs may be other than pipes that are read.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("it was built");
+        let (stdout, out_reader) = child.stdout.take().map(collect).unzip();
+        let (stderr, error_reader) = child.stderr.take().map(collect).unzip();
+        let readers = out_reader.into_iter().chain(error_reader).collect();
+        let (stdout, stderr) = (stdout.unwrap_or_default(), stderr.unwrap_or_default());
+        Self { child, stdout, stderr, readers }
     }
 
     /// Starts `dev` on a directory and any free ports, and waits until it is ready.
@@ -153,15 +161,7 @@ impl Program {
         })
         .await;
         let said = self.stdout();
-        let line = said.lines().next().expect("a line");
-        let words: Vec<_> = line.split(' ').collect();
-        let ["ready", grpc, rest, ops] = words[..] else { panic!("no ready line: {line}") };
-        let address = |word: &str, name: &str| -> SocketAddr {
-            let address = word.strip_prefix(name).unwrap_or_else(|| panic!("no {name}: {line}"));
-            address.parse().expect("an address")
-        };
-        let (grpc, rest) = (address(grpc, "grpc="), address(rest, "rest="));
-        Api::at_addresses(Addresses { grpc, rest, ops: address(ops, "ops=") })
+        Api::of_ready_line(said.lines().next().expect("a line"))
     }
 
     /// Sends it a signal, `TERM` for one.
@@ -210,6 +210,18 @@ impl Ended {
 }
 
 impl Api {
+    /// A client of the addresses in the ready line of a program.
+    pub fn of_ready_line(line: &str) -> Self {
+        let words: Vec<_> = line.split(' ').collect();
+        let ["ready", grpc, rest, ops] = words[..] else { panic!("no ready line: {line}") };
+        let address = |word: &str, name: &str| -> SocketAddr {
+            let address = word.strip_prefix(name).unwrap_or_else(|| panic!("no {name}: {line}"));
+            address.parse().expect("an address")
+        };
+        let (grpc, rest) = (address(grpc, "grpc="), address(rest, "rest="));
+        Self::at_addresses(Addresses { grpc, rest, ops: address(ops, "ops=") })
+    }
+
     /// A client of a service that another process runs. Its database and keys are not known here.
     pub fn at_addresses(addresses: Addresses<SocketAddr>) -> Self {
         let sealing_key = SealingKey::generate().expect("random bytes");

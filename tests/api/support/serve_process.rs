@@ -11,6 +11,41 @@ use cdn_activation::proto::cdn::v1::{OpenCdnServiceRequest, OpenCdnServiceRespon
 use tonic::{Request, Response, Status};
 
 use super::TOKEN;
+use super::database::Database;
+use super::process::command;
+use super::scratch::Scratch;
+
+/// What a deployment gives to `serve`: files, and variables that name them.
+pub struct Deployment {
+    scratch: Scratch,
+    database_url: String,
+}
+
+impl Deployment {
+    /// One of its own, on this database.
+    pub fn new(database: &Database) -> Self {
+        let scratch = Scratch::new();
+        let key = SealingKey::generate().expect("random bytes");
+        scratch.file("key", key.as_str());
+        scratch.file("token", TOKEN);
+        Self { scratch, database_url: database.url.clone() }
+    }
+
+    /// The command line, on any ports, with these further variables.
+    pub fn serve(&self, variables: &[(&str, &str)]) -> Command {
+        let mut command = command(["serve"], variables);
+        command
+            .env("DATABASE_URL", &self.database_url)
+            .env("SEALING_KEY_FILE", self.scratch.0.join("key"))
+            .env("SERVICE_TOKEN_FILE", self.scratch.0.join("token"));
+        for address in ["GRPC_ADDR", "REST_ADDR", "OPS_ADDR"] {
+            if !variables.iter().any(|(name, _)| *name == address) {
+                command.env(address, "127.0.0.1:0");
+            }
+        }
+        command
+    }
+}
 
 /// A running `serve`. It is killed when this is dropped.
 pub struct Process {

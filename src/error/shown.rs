@@ -1,0 +1,43 @@
+//! A text of the caller's that an error shows.
+
+use std::fmt;
+
+/// How much of it is shown, in bytes. A request may have a hundred times that once it is encoded to be
+/// signed, and neither an error nor its answer is to hold it all.
+const LONGEST: usize = 8 * 1024;
+
+/// A text, or its beginning and how long it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown(Box<str>);
+
+impl From<String> for Shown {
+    fn from(text: String) -> Self {
+        if text.len() <= LONGEST {
+            return Self(text.into());
+        }
+        let (shown, bytes) = (text.floor_char_boundary(LONGEST), text.len());
+        Self(format!("{}... (cut: the first {shown} of {bytes} bytes)", &text[..shown]).into())
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_shown_up_to_8_kib_and_a_longer_one_is_cut_between_characters() {
+        let whole = "a".repeat(8192);
+        assert_eq!(Shown::from(whole.clone()).to_string(), whole);
+        let cut = format!("{whole}... (cut: the first 8192 of 8193 bytes)");
+        assert_eq!(Shown::from(whole + "a").to_string(), cut);
+        let euros = "€".repeat(3000);
+        let cut = format!("{}... (cut: the first 8190 of 9000 bytes)", "€".repeat(2730));
+        assert_eq!(Shown::from(euros).to_string(), cut);
+    }
+}

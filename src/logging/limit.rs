@@ -1,0 +1,53 @@
+//! How many of the lines that callers cause are logged: a bucket of tokens that refills with time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Lines that are logged in a second, for long.
+const LINES_PER_SECOND: u64 = 50;
+/// Lines that are logged at once, after a while without any.
+const BURST: u64 = 200;
+/// How long a token takes to come back, in microseconds.
+const REFILL: u64 = 1_000_000 / LINES_PER_SECOND;
+
+/// The bucket. It is one number, so that threads share it without a lock.
+pub(super) struct Limit {
+    /// When it is full again, in microseconds since some start.
+    full_at: AtomicU64,
+}
+
+impl Limit {
+    /// A full one.
+    pub const fn new() -> Self {
+        Self { full_at: AtomicU64::new(0) }
+    }
+
+    /// Takes a token, where there is one at this time, in microseconds since the same start.
+    pub fn admits(&self, now: u64) -> bool {
+        let take = |full_at: u64| {
+            let full_at = full_at.max(now) + REFILL;
+            (full_at <= now + BURST * REFILL).then_some(full_at)
+        };
+        self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    fn admitted(limit: &Limit, now: u64) -> usize {
+        (0..1000).filter(|_| limit.admits(now)).count()
+    }
+
+    #[test]
+    fn a_burst_of_200_lines_is_admitted_and_then_50_in_a_second() {
+        let limit = Limit::new();
+        assert_eq!(admitted(&limit, 0), 200);
+        assert_eq!(admitted(&limit, 0), 0);
+        assert_eq!(admitted(&limit, SECOND), 50);
+        assert_eq!(admitted(&limit, SECOND + SECOND / 2), 25);
+        assert_eq!(admitted(&limit, 60 * SECOND), 200, "no more is saved than a burst");
+    }
+}
