@@ -26,7 +26,7 @@ pub use self::queue::Output;
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the end of the process waits for its last lines. Below the second that a shutdown may take
 /// beside its drain.
-const LONGEST_FINISH: Duration = Duration::from_millis(500);
+const LONGEST_FINISH: Duration = Duration::from_millis(300);
 
 /// `ready` stands alone on standard output: what comes before it must go elsewhere.
 static ON_STDOUT: AtomicBool = AtomicBool::new(false);
@@ -51,7 +51,7 @@ pub enum Form {
     Text,
 }
 
-/// Logging that runs. The end of it waits until the last lines are written, half a second at the
+/// Logging that runs. The end of it waits until the last lines are written, 300 ms at the
 /// most.
 #[derive(Debug)]
 #[must_use]

@@ -27,7 +27,7 @@ use crate::storage::Store;
 
 /// How much longer than the drain the writes may take to end, and the connections to the database to be
 /// closed.
-pub(super) const CLOSING: Duration = Duration::from_millis(500);
+pub(super) const CLOSING: Duration = Duration::from_millis(300);
 
 /// What a core is told to serve: gRPC, and the signed query format.
 type Told = (Shared, Connections, Connections);
