@@ -128,8 +128,8 @@ async fn a_change_that_one_replica_has_put_in_force_is_in_force_at_one_whose_clo
         let account_id = key.account_id;
         let list = wire::ListChargeTypeChangesRequest { account_id, ..Default::default() };
         let listed = api.changes().await.list_charge_type_changes(list).await.expect("listed");
-        let states: Vec<_> =
-            listed.into_inner().charge_type_changes.iter().map(|change| change.state()).collect();
+        let changes = listed.into_inner().charge_type_changes;
+        let states: Vec<_> = changes.iter().map(wire::ChargeTypeChange::state).collect();
         assert_eq!(states, [ChargeTypeChangeState::InForce]);
     }
     // What a Describe says follows from its own clock alone.

@@ -34,7 +34,7 @@ async fn two_services() -> (Api, Proxy, Api) {
     (start(seen_through).await, proxy, start(database).await)
 }
 
-async fn cut_all(proxy: &mut Proxy) {
+fn cut_all(proxy: &mut Proxy) {
     proxy.go_down();
     proxy.come_up();
 }
@@ -54,7 +54,7 @@ async fn a_change_that_is_refused_for_a_lock_is_not_made_by_an_earlier_try_that_
         let meanwhile = async {
             other.database.wait_until_blocked(1).await;
             other.lock(&key, Product::Cdn, "security").await;
-            cut_all(&mut proxy).await;
+            cut_all(&mut proxy);
         };
         let (answer, ()) = tokio::join!(api.ask(wire, &key, MODIFY), meanwhile);
         assert_eq!(answer.code(), SUSPENDED.code, "{wire:?}");
@@ -72,7 +72,7 @@ async fn a_change_whose_earlier_try_waits_for_the_instance_is_made_once() {
     let held = other.database.hold(key.account_id, TAKE_THE_INSTANCE).await;
     let meanwhile = async {
         other.database.wait_until_blocked(1).await;
-        cut_all(&mut proxy).await;
+        cut_all(&mut proxy);
         other.database.wait_until_blocked(2).await; // the second try, too
         held.commit().await;
     };
@@ -89,7 +89,7 @@ async fn an_opening_that_is_refused_is_not_made_by_an_earlier_try_that_waited() 
         let held = other.database.hold(key.account_id, TAKE_THE_REAL_NAME).await;
         let meanwhile = async {
             other.database.wait_until_blocked(1).await;
-            cut_all(&mut proxy).await;
+            cut_all(&mut proxy);
             other.database.wait_until_blocked(2).await; // the second try, too
             held.commit().await;
         };
