@@ -240,6 +240,8 @@ const NOT_RISING: &str = "
 
 const LOCKED_ACCOUNTS: i64 = 300;
 const CALLERS: usize = 12;
+/// How often each of them locks or unlocks.
+const ROUNDS: usize = 2;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twelve_callers_lock_and_unlock_one_reason_and_the_last_event_says_whether_it_is_locked() {
@@ -252,10 +254,12 @@ async fn twelve_callers_lock_and_unlock_one_reason_and_the_last_event_says_wheth
         let calls = (0..CALLERS).map(move |caller| {
             let at = if caller % 4 < 2 { mine.clone() } else { others.clone() };
             async move {
-                if caller % 2 == 0 {
-                    lock(at, account_id, Product::Cdn).await;
-                } else {
-                    unlock(at, account_id, Product::Cdn).await;
+                for turn in caller..caller + ROUNDS {
+                    if turn % 2 == 0 {
+                        lock(at.clone(), account_id, Product::Cdn).await;
+                    } else {
+                        unlock(at.clone(), account_id, Product::Cdn).await;
+                    }
                 }
             }
         });
