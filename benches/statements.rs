@@ -15,11 +15,10 @@ pub fn describe() -> String {
 const ONE_ACCOUNT: &str = "ARRAY[:account]::bigint[]";
 /// The parameters of the statement that opens, in their order. The order's id is made of the account, because it
 /// occurs twice; the event's data has the size of a real one's.
-const OPENING: [&str; 14] = [
+const OPENING: [&str; 13] = [
     "(:account)::bigint",
     "gen_random_uuid()",
     "((:account)::bigint % 16)::smallint",
-    "now()",
     "'activation.instance.opened'",
     "decode(repeat('65', 90), 'hex')",
     "1",

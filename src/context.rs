@@ -227,6 +227,12 @@ impl Clock {
         self.wire.stands_at.store(at.timestamp_micros(), Ordering::Relaxed);
     }
 
+    /// Lets the wire clock run so far ahead of the system's clock, or behind it.
+    pub fn run_wire_ahead(&self, by: chrono::Duration) {
+        self.wire.ahead.store(by.num_microseconds().unwrap_or_default(), Ordering::Relaxed);
+        self.wire.stands_at.store(RUNS, Ordering::Relaxed);
+    }
+
     /// The context of a request that comes in now.
     #[must_use]
     pub fn context(&self, request_id: RequestId, caller: Caller, wire: Wire) -> Context {

@@ -140,7 +140,6 @@ mod tests {
             version: 1,
             created_at: Time::UNIX_EPOCH,
             updated_at: Time::UNIX_EPOCH,
-            event_time: Time::UNIX_EPOCH,
         }
     }
 

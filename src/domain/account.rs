@@ -117,8 +117,6 @@ pub struct Account {
     pub created_at: Time,
     /// When it was changed last.
     pub updated_at: Time,
-    /// Time of the newest event of the account itself.
-    pub event_time: Time,
 }
 
 /// The part of stored state that one decision about an account and a product reads.
@@ -128,15 +126,6 @@ pub struct Facts {
     pub account: Account,
     /// What it has opened of the product.
     pub instance: Option<Instance>,
-}
-
-impl Facts {
-    /// Time of the newest event that these facts have seen.
-    #[must_use]
-    pub fn newest_event_time(&self) -> Time {
-        let of_instance = self.instance.as_ref().map(|instance| instance.event_time);
-        of_instance.map_or(self.account.event_time, |time| time.max(self.account.event_time))
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! What is told to followers of every change of state, and when an event is said to have happened.
+//! What is told to followers of every change of state.
 
-use chrono::Duration;
 use uuid::Uuid;
 
 use super::account::{AccountId, Product};
@@ -102,43 +101,9 @@ impl Event {
     }
 }
 
-/// An event's place: its id and its time.
-#[derive(Clone, Copy, Debug)]
-pub struct Stamp {
-    /// Id of the event.
-    pub event_id: Uuid,
-    /// A hybrid logical clock.
-    pub time: Time,
-}
-
-impl Stamp {
-    /// The later of the clock and the newest event seen plus one microsecond: of two events of an
-    /// account the one that saw the other sorts after it, whatever the clocks of the replicas say.
-    #[must_use]
-    pub fn new(event_id: Uuid, wire_now: Time, newest_seen: Option<Time>) -> Self {
-        let after_newest = newest_seen.map(|newest| newest + Duration::microseconds(1));
-        Self { event_id, time: after_newest.map_or(wire_now, |after| after.max(wire_now)) }
-    }
-}
-
 /// The lane that an account's events are numbered in.
 #[must_use]
 pub fn lane(account_id: AccountId) -> i16 {
     let lanes = i64::try_from(LANES).expect("16 fits");
     i16::try_from(account_id.get() % lanes).expect("a remainder of 16 fits")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::time::parse;
-    use super::*;
-
-    #[test]
-    fn an_event_that_saw_another_sorts_after_it_even_when_the_clock_is_behind() {
-        let behind = parse("2018-03-19T11:16:11Z").unwrap();
-        let seen = parse("2018-03-19T11:16:12Z").unwrap();
-        assert!(Stamp::new(Uuid::nil(), behind, Some(seen)).time > seen);
-        assert_eq!(Stamp::new(Uuid::nil(), seen, Some(behind)).time, seen);
-        assert_eq!(Stamp::new(Uuid::nil(), behind, None).time, behind);
-    }
 }

@@ -42,7 +42,8 @@ pub struct Instance {
     pub websocket: Option<Timeline<WebsocketChargeType>>,
     /// Locks that hold, oldest first.
     pub locks: Vec<OperationLock>,
-    /// Time of the newest event of the instance, its changes and locks.
+    /// Time of the newest event of the instance, its changes and locks. It rises with each of them:
+    /// what was decided on this instance holds while the time is the same.
     pub event_time: Time,
 }
 

@@ -123,7 +123,6 @@ mod tests {
                 version: 1,
                 created_at: time,
                 updated_at: time,
-                event_time: time,
             },
             instance: Some(instance),
         }

@@ -171,7 +171,6 @@ mod tests {
                 version: 1,
                 created_at: time,
                 updated_at: time,
-                event_time: time,
             },
             instance: wrong(2).then(|| instance(&[])),
         }

@@ -8,10 +8,9 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::Actions;
-use super::shared::ATTEMPTS;
+use super::shared::{ATTEMPTS, still_unknown};
 use crate::auth::secret::random_base32;
 use crate::context::Context;
-use crate::domain::event::Stamp;
 use crate::domain::opening::{self, Order, Terms};
 use crate::domain::{AccountId, Facts, Product};
 use crate::error::Error;
@@ -79,7 +78,8 @@ impl Opener {
 
     /// Decides and writes; nothing written means that the account has changed or someone was
     /// faster, so read and decide again. Where the outcome of the write is unknown, the stored
-    /// order tells whose opening it is.
+    /// order tells whose opening it is; and where it is refused then, that write, should it still
+    /// be waiting in the database, writes nothing, either: it meets what the refusal met.
     async fn write(&self, mut facts: Facts, has_intent: bool) -> Result<(), Error> {
         let mut unknown = None;
         for _ in 0..ATTEMPTS {
@@ -88,14 +88,17 @@ impl Opener {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(Error::OutcomeUnknown(cause)) => unknown = Some(cause),
-                Err(error) => return Err(error),
+                Err(error) => return Err(still_unknown(unknown, error)),
             }
-            facts = self.facts().await?;
+            facts = match self.facts().await {
+                Ok(facts) => facts,
+                Err(error) => return Err(still_unknown(unknown, error)),
+            };
             if self.is_ours(&facts) {
                 return Ok(());
             }
         }
-        Err(unknown.map_or(Error::Contended, Error::OutcomeUnknown))
+        Err(still_unknown(unknown, Error::Contended))
     }
 
     fn opening(&self, facts: &Facts, has_intent: bool) -> Result<Opening, Error> {
@@ -110,7 +113,7 @@ impl Opener {
             order_id: *order_id,
             opening_time: context.now,
             ordered_at: context.wire_now,
-            stamp: Stamp::new(context.new_id(), context.wire_now, Some(facts.newest_event_time())),
+            event_id: context.new_id(),
             has_intent,
         })
     }

@@ -1,13 +1,15 @@
 //! What CDN and DCDN share: changing, and the facts of the account that a request is about.
 
+use uuid::Uuid;
+
 use super::Actions;
 use crate::context::Context;
-use crate::domain::account::{Facts, Product};
+use crate::domain::account::{AccountId, Facts, Product};
 use crate::domain::charge_type::{ChargeType, Requested};
-use crate::domain::event::{AnyChargeType, ChangeNotice, Stamp};
+use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::modifying::{self, Decision};
-use crate::domain::{Change, Instance, Time};
-use crate::error::Error;
+use crate::domain::{Change, Instance};
+use crate::error::{Cause, Error};
 use crate::storage::{ScheduledChange, SettledChange};
 
 /// How often a decision is made again because others wrote in between.
@@ -33,8 +35,11 @@ impl Actions {
     }
 
     /// Submits another internet charge type: read, decide, write; nothing written means that the
-    /// account has changed or someone was faster, so read and decide again. The id of the change
-    /// tells whose it is.
+    /// account or the instance has changed, so read and decide again. The id of the change tells
+    /// whose it is.
+    ///
+    /// A write whose outcome is unknown may still be waiting in the database. No refusal can be
+    /// belied by it: what makes the decision another one, makes that write write nothing.
     pub(super) async fn modify(
         &self,
         context: &Context,
@@ -44,61 +49,75 @@ impl Actions {
         let change_id = context.new_id();
         let mut unknown = None;
         for _ in 0..ATTEMPTS {
-            let facts = self.facts(context, product).await?;
-            let decision = modifying::decide(&facts, product, requested, self.limits, context.now)?;
-            let Decision::Schedule { charge_type, effective_time, settle } = decision else {
-                return Ok(()); // nothing to do, or ours after an unknown outcome
-            };
-            let settle = settle.map(|change| change.map(AnyChargeType::Internet));
-            let newest = match self.settle(context, product, &facts, settle).await {
-                Ok(Some(newest)) => newest,
-                Ok(None) => continue,
-                Err(Error::OutcomeUnknown(cause)) => {
-                    unknown = Some(cause);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let charge_type = AnyChargeType::Internet(charge_type);
-            let change = ScheduledChange {
-                account_id: facts.account.account_id,
-                account_version: facts.account.version,
-                notice: ChangeNotice { change_id, product, charge_type, effective_time },
-                submitted_at: context.now,
-                stamp: Stamp::new(context.new_id(), context.wire_now, Some(newest)),
-            };
-            match self.store.schedule_change(change, None).await {
+            match self.try_to_modify(context, product, requested, change_id).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(Error::OutcomeUnknown(cause)) => unknown = Some(cause),
-                Err(error) => return Err(error),
+                Err(error) => return Err(still_unknown(unknown, error)),
             }
         }
-        Err(unknown.map_or(Error::Contended, Error::OutcomeUnknown))
+        Err(still_unknown(unknown, Error::Contended))
     }
 
-    /// Writes the event of a change that has taken effect; the time of the newest event then.
-    /// `None` where someone else has written it: what is newest has to be read again.
-    pub(super) async fn settle(
+    /// False where it has to be read and decided again.
+    async fn try_to_modify(
         &self,
         context: &Context,
         product: Product,
-        facts: &Facts,
-        settle: Option<Change<AnyChargeType>>,
-    ) -> Result<Option<Time>, Error> {
-        let newest = facts.newest_event_time();
-        let Some(change) = settle else { return Ok(Some(newest)) };
-        let stamp = Stamp::new(context.new_id(), context.wire_now, Some(newest));
-        let settled = SettledChange {
-            account_id: facts.account.account_id,
-            notice: ChangeNotice {
-                change_id: change.change_id,
-                product,
-                charge_type: change.charge_type,
-                effective_time: change.effective_time,
-            },
-            stamp,
+        requested: Requested<ChargeType>,
+        change_id: Uuid,
+    ) -> Result<bool, Error> {
+        let facts = self.facts(context, product).await?;
+        let account_id = facts.account.account_id;
+        let decision = modifying::decide(&facts, product, requested, self.limits, context.now)?;
+        let Decision::Schedule { charge_type, effective_time, settle } = decision else {
+            return Ok(true); // nothing to do, or ours after an unknown outcome
         };
-        Ok(self.store.settle_change(settled).await?.then_some(stamp.time))
+        if let Some(due) = settle {
+            self.settle(context, account_id, product, due.map(AnyChargeType::Internet)).await?;
+            return Ok(false);
+        }
+        let charge_type = AnyChargeType::Internet(charge_type);
+        let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
+        let change = ScheduledChange {
+            account_id,
+            account_version: facts.account.version,
+            instance_event_time: instance.event_time,
+            notice: ChangeNotice { change_id, product, charge_type, effective_time },
+            submitted_at: context.now,
+            event_id: context.new_id(),
+        };
+        self.store.schedule_change(change, None).await
+    }
+
+    /// Writes the event of a change that has taken effect, unless that is done. What was read of the
+    /// instance before has to be read again.
+    pub(super) async fn settle(
+        &self,
+        context: &Context,
+        account_id: AccountId,
+        product: Product,
+        due: Change<AnyChargeType>,
+    ) -> Result<(), Error> {
+        let settled = SettledChange {
+            account_id,
+            notice: ChangeNotice {
+                change_id: due.change_id,
+                product,
+                charge_type: due.charge_type,
+                effective_time: due.effective_time,
+            },
+            event_id: context.new_id(),
+        };
+        self.store.settle_change(settled).await.map(drop)
+    }
+}
+
+/// What a request ends in that meets an error after a write of which the outcome is `unknown`, if
+/// there was one: a fault tells nothing of that write.
+pub(super) fn still_unknown(unknown: Option<Cause>, error: Error) -> Error {
+    match unknown {
+        Some(cause) if error.is_our_fault() => Error::OutcomeUnknown(cause),
+        _ => error,
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use sqlx::FromRow;
+use uuid::Uuid;
 
 use super::batch::Asked;
 use super::connections::limited;
-use super::events::{EventRow, with_event_and_record};
+use super::events::{EventRow, event_time_after, with_event_and_record};
 use super::{RequestRecord, Store, failure};
-use crate::domain::event::{Event, Stamp};
+use crate::domain::event::Event;
 use crate::domain::{AccountId, Time};
 use crate::error::Error;
 
@@ -31,8 +32,6 @@ pub struct StoredAccessKey {
     pub created_at: Time,
     /// When it was changed last.
     pub updated_at: Time,
-    /// Time of its newest event.
-    pub event_time: Time,
 }
 
 /// A key to create.
@@ -50,8 +49,8 @@ pub struct NewAccessKey {
     pub disabled: bool,
     /// When.
     pub created_at: Time,
-    /// The place of its event.
-    pub stamp: Stamp,
+    /// Id of its event.
+    pub event_id: Uuid,
 }
 
 #[derive(Clone, FromRow)]
@@ -64,7 +63,6 @@ struct AccessKeyRow {
     version: i64,
     created_at: Time,
     updated_at: Time,
-    event_time: Time,
 }
 
 impl TryFrom<AccessKeyRow> for StoredAccessKey {
@@ -84,7 +82,6 @@ impl TryFrom<AccessKeyRow> for StoredAccessKey {
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
-            event_time: row.event_time,
         })
     }
 }
@@ -94,7 +91,7 @@ macro_rules! select_access_keys {
     ($which:literal) => {
         concat!(
             "SELECT access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
-                updated_at, event_time
+                updated_at
             FROM access_keys ",
             $which
         )
@@ -103,33 +100,39 @@ macro_rules! select_access_keys {
 
 const READ_ACCESS_KEYS: &str = select_access_keys!("WHERE access_key_id = ANY($1)");
 
-const CREATE_ACCESS_KEY: &str = with_event_and_record!(
+const CREATE_ACCESS_KEY: &str = with_event_and_record!(concat!(
     "done AS (
         INSERT INTO access_keys (
             access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
             updated_at, event_time)
-        VALUES ($12, $1, $13, $14, $15, 1, $16, $16, $4)
+        VALUES ($11, $1, $12, $13, $14, 1, $15, $15, ",
+    event_time_after!("(SELECT event_time FROM accounts WHERE account_id = $1)"),
+    ")
         ON CONFLICT (access_key_id) DO NOTHING
-        RETURNING account_id
+        RETURNING account_id, event_time
     )"
-);
+));
 
-const SET_DISABLED: &str = with_event_and_record!(
+const SET_DISABLED: &str = with_event_and_record!(concat!(
     "done AS (
         UPDATE access_keys
-        SET disabled = $14, version = version + 1, updated_at = $15, event_time = $4
-        WHERE access_key_id = $12 AND version = $13 AND account_id = $1
-        RETURNING account_id
+        SET disabled = $13, version = version + 1, updated_at = $14, event_time = ",
+    event_time_after!("event_time"),
+    "
+        WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+        RETURNING account_id, event_time
     )"
-);
+));
 
-const DELETE_ACCESS_KEY: &str = with_event_and_record!(
+const DELETE_ACCESS_KEY: &str = with_event_and_record!(concat!(
     "done AS (
         DELETE FROM access_keys
-        WHERE access_key_id = $12 AND version = $13 AND account_id = $1
-        RETURNING account_id
+        WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+        RETURNING account_id, ",
+    event_time_after!("event_time"),
+    " AS event_time
     )"
-);
+));
 
 const LIST_ACCESS_KEYS: &str = select_access_keys!(
     "WHERE account_id = $1 AND access_key_id > $2 ORDER BY access_key_id LIMIT $3"
@@ -195,7 +198,7 @@ impl Store {
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = key_event(&key.access_key_id, key.disabled, false);
-        let event = EventRow::new(key.account_id, key.stamp, &event);
+        let event = EventRow::new(key.account_id, key.event_id, &event);
         let created = self.write(key.account_id, move |pool| {
             let create = event
                 .query_recorded(CREATE_ACCESS_KEY, record.as_ref())
@@ -215,12 +218,12 @@ impl Store {
         key: &StoredAccessKey,
         disabled: bool,
         updated_at: Time,
-        stamp: Stamp,
+        event_id: Uuid,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let (access_key_id, version) = (key.access_key_id.clone(), key.version);
         let event = key_event(&access_key_id, disabled, false);
-        let event = EventRow::new(key.account_id, stamp, &event);
+        let event = EventRow::new(key.account_id, event_id, &event);
         let changed = self.write(key.account_id, move |pool| {
             let change = event
                 .query_recorded(SET_DISABLED, record.as_ref())
@@ -237,12 +240,12 @@ impl Store {
     pub async fn delete_access_key(
         &self,
         key: &StoredAccessKey,
-        stamp: Stamp,
+        event_id: Uuid,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let (access_key_id, version) = (key.access_key_id.clone(), key.version);
         let event = key_event(&access_key_id, key.disabled, true);
-        let event = EventRow::new(key.account_id, stamp, &event);
+        let event = EventRow::new(key.account_id, event_id, &event);
         let deleted = self.write(key.account_id, move |pool| {
             let delete = event
                 .query_recorded(DELETE_ACCESS_KEY, record.as_ref())

@@ -3,10 +3,11 @@
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryScalar;
 use sqlx::{FromRow, Postgres};
+use uuid::Uuid;
 
-use super::events::{EventRow, with_event_and_record};
+use super::events::{EventRow, event_time_after, with_event_and_record};
 use super::{RequestRecord, Store, failure};
-use crate::domain::event::{Event, Stamp};
+use crate::domain::event::Event;
 use crate::domain::{Account, AccountId, Profile, Site, Time};
 use crate::error::Error;
 
@@ -24,7 +25,6 @@ pub(super) struct AccountRow {
     pub version: i64,
     pub created_at: Time,
     pub updated_at: Time,
-    pub event_time: Time,
 }
 
 impl TryFrom<AccountRow> for Account {
@@ -55,7 +55,6 @@ impl TryFrom<AccountRow> for Account {
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
-            event_time: row.event_time,
         })
     }
 }
@@ -71,8 +70,8 @@ pub struct AccountUpdate {
     pub profile: Profile,
     /// When.
     pub updated_at: Time,
-    /// The place of its event.
-    pub stamp: Stamp,
+    /// Id of its event.
+    pub event_id: Uuid,
 }
 
 /// The columns of an [`AccountRow`], of the accounts that `$which` names.
@@ -80,8 +79,7 @@ macro_rules! select_accounts {
     ($which:literal) => {
         concat!(
             "SELECT account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete,
-                payment_method_valid, balance, orders_refused, version, created_at, updated_at,
-                event_time
+                payment_method_valid, balance, orders_refused, version, created_at, updated_at
             FROM accounts ",
             $which
         )
@@ -95,32 +93,34 @@ const CREATE_ACCOUNT: &str = with_event_and_record!(
         INSERT INTO accounts (
             account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete,
             payment_method_valid, balance, orders_refused, version, created_at, updated_at, event_time)
-        VALUES ($1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $21, $4)
+        VALUES ($1, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20, statement_timestamp())
         ON CONFLICT (account_id) DO NOTHING
-        RETURNING account_id
+        RETURNING account_id, event_time
     )"
 );
 
-const UPDATE_ACCOUNT: &str = with_event_and_record!(
+const UPDATE_ACCOUNT: &str = with_event_and_record!(concat!(
     "done AS (
         UPDATE accounts
-        SET site = $12,
-            intl_allowed = $13,
-            bid_user = $14,
-            real_name_verified = $15,
-            profile_complete = $16,
-            payment_method_valid = $17,
-            balance = $18,
-            orders_refused = $19,
-            version = $20 + 1,
-            updated_at = $21,
-            event_time = $4
-        WHERE account_id = $1 AND version = $20
-        RETURNING account_id
+        SET site = $11,
+            intl_allowed = $12,
+            bid_user = $13,
+            real_name_verified = $14,
+            profile_complete = $15,
+            payment_method_valid = $16,
+            balance = $17,
+            orders_refused = $18,
+            version = $19 + 1,
+            updated_at = $20,
+            event_time = ",
+    event_time_after!("event_time"),
+    "
+        WHERE account_id = $1 AND version = $19
+        RETURNING account_id, event_time
     )"
-);
+));
 
-/// Binds `$12` to `$19`.
+/// Binds `$11` to `$18`.
 fn bind_profile<'q>(
     query: QueryScalar<'q, Postgres, i64, PgArguments>,
     profile: &Profile,
@@ -168,11 +168,11 @@ impl Store {
     pub async fn create_account(
         &self,
         account: Account,
-        stamp: Stamp,
+        event_id: Uuid,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = Event::AccountChanged { version: account.version };
-        let event = EventRow::new(account.account_id, stamp, &event);
+        let event = EventRow::new(account.account_id, event_id, &event);
         let created = self.write(account.account_id, move |pool| {
             let create = bind_profile(
                 event.query_recorded(CREATE_ACCOUNT, record.as_ref()),
@@ -192,7 +192,7 @@ impl Store {
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = Event::AccountChanged { version: update.read_version + 1 };
-        let event = EventRow::new(update.account_id, update.stamp, &event);
+        let event = EventRow::new(update.account_id, update.event_id, &event);
         let updated = self.write(update.account_id, move |pool| {
             let change = bind_profile(
                 event.query_recorded(UPDATE_ACCOUNT, record.as_ref()),

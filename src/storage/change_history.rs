@@ -22,8 +22,8 @@ pub struct StoredChange {
     pub submitted_at: Time,
     /// When it was cancelled.
     pub cancelled_at: Option<Time>,
-    /// Time of its newest event.
-    pub event_time: Time,
+    /// Its in-force event has been written: a replica has put it in force.
+    pub settled: bool,
 }
 
 /// A change whose in-force event is to be written.
@@ -39,20 +39,20 @@ struct ChangeRow {
     submitted_at: Time,
     effective_time: Time,
     cancelled_at: Option<Time>,
-    event_time: Time,
+    settled: bool,
 }
 
 const READ_CHANGE: &str = "
     SELECT
         account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
-        cancelled_at, event_time
+        cancelled_at, in_force_event_at IS NOT NULL AS settled
     FROM charge_type_changes
     WHERE account_id = $1 AND change_id = $2";
 
 const LIST_CHANGES: &str = "
     SELECT
         account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
-        cancelled_at, event_time
+        cancelled_at, in_force_event_at IS NOT NULL AS settled
     FROM charge_type_changes
     WHERE account_id = $1 AND change_id > $2 AND ($3::text IS NULL OR product = $3)
     ORDER BY change_id
@@ -62,7 +62,7 @@ const LIST_CHANGES: &str = "
 const DUE_CHANGES: &str = "
     SELECT
         account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
-        cancelled_at, event_time
+        cancelled_at, in_force_event_at IS NOT NULL AS settled
     FROM charge_type_changes
     WHERE cancelled_at IS NULL AND in_force_event_at IS NULL AND effective_time <= $1
     ORDER BY effective_time
@@ -141,7 +141,7 @@ impl TryFrom<ChangeRow> for StoredChange {
             },
             submitted_at: row.submitted_at,
             cancelled_at: row.cancelled_at,
-            event_time: row.event_time,
+            settled: row.settled,
         })
     }
 }

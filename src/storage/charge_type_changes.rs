@@ -1,10 +1,12 @@
 //! Charge-type changes: one unsettled at a time per instance and kind, held by
 //! `charge_type_changes_one_pending`.
 
-use super::events::{EventRow, with_event, with_event_and_record};
-use super::histories::history_written;
+use uuid::Uuid;
+
+use super::events::{EventRow, event_time_after, with_event, with_event_and_record};
+use super::histories::touched;
 use super::{RequestRecord, Store};
-use crate::domain::event::{AnyChargeType, ChangeNotice, Event, Stamp};
+use crate::domain::event::{AnyChargeType, ChangeNotice, Event};
 use crate::domain::{AccountId, Charge, ChargeKind, Time};
 use crate::error::Error;
 
@@ -15,12 +17,14 @@ pub struct ScheduledChange {
     pub account_id: AccountId,
     /// Written only while the account is at this version: the decision was made on it.
     pub account_version: i64,
+    /// Written only while this is the newest event of the instance, likewise.
+    pub instance_event_time: Time,
     /// What events tell of it.
     pub notice: ChangeNotice,
     /// When it was submitted.
     pub submitted_at: Time,
-    /// The place of its event.
-    pub stamp: Stamp,
+    /// Id of its event.
+    pub event_id: Uuid,
 }
 
 /// A change that has taken effect and whose event is to be written.
@@ -30,8 +34,8 @@ pub struct SettledChange {
     pub account_id: AccountId,
     /// What events tell of it.
     pub notice: ChangeNotice,
-    /// The place of its event.
-    pub stamp: Stamp,
+    /// Id of its event.
+    pub event_id: Uuid,
 }
 
 /// A pending change that is to be cancelled.
@@ -43,51 +47,75 @@ pub struct CancelledChange {
     pub notice: ChangeNotice,
     /// When.
     pub cancelled_at: Time,
-    /// The place of its event.
-    pub stamp: Stamp,
+    /// Id of its event.
+    pub event_id: Uuid,
 }
 
 const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
     "account AS (
         SELECT account_id
         FROM accounts
-        WHERE account_id = $1 AND version = $12
+        WHERE account_id = $1 AND version = $11
         FOR SHARE
-    ), done AS (
+    ), ",
+    touched!(
+        "$14",
+        "
+                FROM account",
+        "
+                    AND instances.account_id = account.account_id
+                    AND instances.event_time = $12"
+    ),
+    "done AS (
         INSERT INTO charge_type_changes (
             account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
             event_time)
-        SELECT account_id, $13, $14, $15, $16, $17, $18, $4
-        FROM account
+        SELECT account_id, $13, product, $15, $16, $17, $18, event_time
+        FROM touched
         ON CONFLICT (account_id, product, kind)
             WHERE cancelled_at IS NULL AND in_force_event_at IS NULL DO NOTHING
-        RETURNING account_id, product
-    ), ",
-    history_written!()
+        RETURNING account_id, event_time
+    )"
 ));
 
-// Compare-and-set: of all who find the change due, one writes its event.
+// Compare-and-set: of all who find the change due, one writes its event. Who comes later leaves the
+// instance as it is.
 const SETTLE_CHANGE: &str = with_event!(concat!(
+    touched!(
+        "$7",
+        "",
+        "
+                    AND EXISTS (
+                        SELECT FROM charge_type_changes
+                        WHERE charge_type_changes.account_id = $1 AND change_id = $6
+                            AND cancelled_at IS NULL AND in_force_event_at IS NULL)"
+    ),
     "done AS (
         UPDATE charge_type_changes
-        SET in_force_event_at = $4, event_time = $4
-        WHERE account_id = $1 AND change_id = $7
+        SET in_force_event_at = touched.event_time, event_time = touched.event_time
+        FROM touched
+        WHERE charge_type_changes.account_id = $1
+            AND charge_type_changes.account_id = touched.account_id
+            AND change_id = $6
             AND cancelled_at IS NULL AND in_force_event_at IS NULL
-        RETURNING account_id, product
-    ), ",
-    history_written!()
+        RETURNING charge_type_changes.account_id, charge_type_changes.event_time
+    )"
 ));
 
 // Only what has not taken effect can be taken back.
 const CANCEL_CHANGE: &str = with_event_and_record!(concat!(
+    touched!("$12", "", ""),
     "done AS (
         UPDATE charge_type_changes
-        SET cancelled_at = $13, event_time = $4
-        WHERE account_id = $1 AND change_id = $12 AND effective_time > $13
+        SET cancelled_at = $13, event_time = touched.event_time
+        FROM touched
+        WHERE charge_type_changes.account_id = $1
+            AND charge_type_changes.account_id = touched.account_id
+            AND change_id = $11
+            AND effective_time > $13
             AND cancelled_at IS NULL AND in_force_event_at IS NULL
-        RETURNING account_id, product
-    ), ",
-    history_written!()
+        RETURNING charge_type_changes.account_id, charge_type_changes.event_time
+    )"
 ));
 
 impl AnyChargeType {
@@ -107,19 +135,20 @@ impl AnyChargeType {
 }
 
 impl Store {
-    /// Writes a change with its event; false where the account has changed since it was read or
-    /// another change is unsettled.
+    /// Writes a change with its event; false where the account or the instance has changed since it
+    /// was read, or another change is unsettled.
     pub async fn schedule_change(
         &self,
         change: ScheduledChange,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeScheduled(change.notice);
-        let event = EventRow::new(change.account_id, change.stamp, &event);
+        let event = EventRow::new(change.account_id, change.event_id, &event);
         let scheduled = self.write(change.account_id, move |pool| {
             let schedule = event
                 .query_recorded(SCHEDULE_CHANGE, record.as_ref())
                 .bind(change.account_version)
+                .bind(change.instance_event_time)
                 .bind(change.notice.change_id)
                 .bind(change.notice.product.name())
                 .bind(change.notice.charge_type.kind().name())
@@ -135,9 +164,12 @@ impl Store {
     /// cancelled.
     pub async fn settle_change(&self, change: SettledChange) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeInForce(change.notice);
-        let event = EventRow::new(change.account_id, change.stamp, &event);
+        let event = EventRow::new(change.account_id, change.event_id, &event);
         let settled = self.write(change.account_id, move |pool| {
-            let settle = event.query(SETTLE_CHANGE).bind(change.notice.change_id);
+            let settle = event
+                .query(SETTLE_CHANGE)
+                .bind(change.notice.change_id)
+                .bind(change.notice.product.name());
             async move { settle.fetch_one(&pool).await }
         });
         Ok(settled.await? == 1)
@@ -150,11 +182,12 @@ impl Store {
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeCancelled(change.notice);
-        let event = EventRow::new(change.account_id, change.stamp, &event);
+        let event = EventRow::new(change.account_id, change.event_id, &event);
         let cancelled = self.write(change.account_id, move |pool| {
             let cancel = event
                 .query_recorded(CANCEL_CHANGE, record.as_ref())
                 .bind(change.notice.change_id)
+                .bind(change.notice.product.name())
                 .bind(change.cancelled_at);
             async move { cancel.fetch_one(&pool).await }
         });

@@ -1,5 +1,9 @@
 //! Every change of state writes its event in its own statement. This is how: the frame of such a
-//! statement, the row of the event, and the parameters that all of them begin with.
+//! statement, the time of the event, its row, and the parameters that all of them begin with.
+//!
+//! Events are numbered in the order of their times. The time is the clock of the database in the
+//! writing statement, never that of a replica: a write that begins after another was answered has
+//! the later time, whichever replicas the two went to.
 
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
@@ -7,14 +11,24 @@ use sqlx::query::QueryScalar;
 use uuid::Uuid;
 
 use super::RequestRecord;
-use crate::domain::event::{self, Event, Stamp};
-use crate::domain::{AccountId, Time};
+use crate::domain::AccountId;
+use crate::domain::event::{self, Event};
 use crate::proto;
+
+/// The time of an event that comes after another, whose time `$seen` is; NULL where there is none.
+/// That it is later is certain also where the database's clock was set back in between.
+macro_rules! event_time_after {
+    ($seen:literal) => {
+        concat!("greatest(statement_timestamp(), ", $seen, " + interval '1 microsecond')")
+    };
+}
+pub(super) use event_time_after;
 
 /// The text of a statement that changes state and writes the event of the change, together or not
 /// at all. `$ctes` are its own common table expressions; the one named `done` returns the
-/// `account_id` of each row it wrote, and what the statement answers is how many. `$1` to `$6` are
-/// the event's ([`EventRow::query`]), its own parameters begin with `$7`; `$1` is the account.
+/// `account_id` and the `event_time` of each row it wrote, and what the statement answers is how
+/// many. `$1` to `$5` are the event's ([`EventRow::query`]), its own parameters begin with `$6`;
+/// `$1` is the account.
 macro_rules! with_event {
     ($ctes:expr) => {
         concat!(
@@ -22,7 +36,7 @@ macro_rules! with_event {
             $ctes,
             ", noted AS (
                 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-                SELECT account_id, $2, $3, $4, $5, $6
+                SELECT account_id, $2, $3, event_time, $4, $5
                 FROM done
             )
             SELECT count(*) FROM done WHERE account_id = $1"
@@ -31,9 +45,9 @@ macro_rules! with_event {
 }
 pub(super) use with_event;
 
-/// The same for a write that may be sent again: its record is written along with it. `$7` to `$11`
+/// The same for a write that may be sent again: its record is written along with it. `$6` to `$10`
 /// are the record's ([`EventRow::query_recorded`]), the statement's own parameters begin with
-/// `$12`.
+/// `$11`.
 macro_rules! with_event_and_record {
     ($ctes:expr) => {
         concat!(
@@ -41,13 +55,13 @@ macro_rules! with_event_and_record {
             $ctes,
             ", noted AS (
                 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-                SELECT account_id, $2, $3, $4, $5, $6
+                SELECT account_id, $2, $3, event_time, $4, $5
                 FROM done
             ), remembered AS (
                 INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-                SELECT $7, $8, $9, $10, $11
+                SELECT $6, $7, $8, $9, $10
                 FROM done
-                WHERE $8::uuid IS NOT NULL
+                WHERE $7::uuid IS NOT NULL
             )
             SELECT count(*) FROM done WHERE account_id = $1"
         )
@@ -55,30 +69,28 @@ macro_rules! with_event_and_record {
 }
 pub(super) use with_event_and_record;
 
-/// A row of `event_outbox`.
+/// A row of `event_outbox`, but for its time.
 #[derive(Clone, Debug)]
 pub(super) struct EventRow {
     pub account_id: i64,
     pub event_id: Uuid,
     pub lane: i16,
-    pub time: Time,
     pub type_name: &'static str,
     pub data: Vec<u8>,
 }
 
 impl EventRow {
-    pub fn new(account_id: AccountId, stamp: Stamp, event: &Event) -> Self {
+    pub fn new(account_id: AccountId, event_id: Uuid, event: &Event) -> Self {
         Self {
             account_id: account_id.get(),
-            event_id: stamp.event_id,
+            event_id,
             lane: event::lane(account_id),
-            time: stamp.time,
             type_name: event.type_name(),
             data: proto::event::encode(event),
         }
     }
 
-    /// A statement framed by [`with_event`], with `$1` to `$6` bound.
+    /// A statement framed by [`with_event`], with `$1` to `$5` bound.
     pub fn query(
         &self,
         statement: &'static str,
@@ -87,12 +99,11 @@ impl EventRow {
             .bind(self.account_id)
             .bind(self.event_id)
             .bind(self.lane)
-            .bind(self.time)
             .bind(self.type_name)
             .bind(self.data.clone())
     }
 
-    /// A statement framed by [`with_event_and_record`], with `$1` to `$11` bound.
+    /// A statement framed by [`with_event_and_record`], with `$1` to `$10` bound.
     pub fn query_recorded(
         &self,
         statement: &'static str,

@@ -2,6 +2,7 @@
 //! model does not know is a fault of its own account, and of no other that was read with it.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{FromRow, Row};
@@ -45,7 +46,8 @@ pub(super) struct FactsRow {
     instance: Option<InstanceRow>,
 }
 
-/// A change as it stands in the JSON of an instance: an array, in this order.
+/// A change as it stands in the JSON of an instance: an array, in this order. What begins with `_` is
+/// of no use here: cancelled changes are not in it.
 #[derive(Deserialize)]
 struct ChangeRow {
     change_id: Uuid,
@@ -54,8 +56,8 @@ struct ChangeRow {
     submitted_at: Time,
     effective_time: Time,
     settled: bool,
-    cancelled: bool,
-    event_time: Time,
+    _cancelled: IgnoredAny,
+    _event_time: IgnoredAny,
 }
 
 /// A lock, likewise.
@@ -65,8 +67,8 @@ struct LockRow {
     reason: String,
     locked_by: String,
     locked_at: Time,
-    lifted: bool,
-    event_time: Time,
+    _lifted: IgnoredAny,
+    _event_time: IgnoredAny,
 }
 
 impl OfAccount for InstanceRow {
@@ -116,8 +118,6 @@ impl InstanceRow {
             let websocket = self.known("instances", websocket)?;
             Ok(Timeline::new(websocket, self.changes()?))
         });
-        let of_changes = self.changes.iter().map(|change| change.event_time);
-        let of_locks = self.locks.iter().map(|lock| lock.event_time);
         Ok(Instance {
             instance_id: self.instance_id.clone(),
             opening_time: self.opening_time,
@@ -125,13 +125,13 @@ impl InstanceRow {
             internet: Timeline::new(internet, self.changes()?),
             websocket: websocket.transpose()?,
             locks: self.locks(),
-            event_time: of_changes.chain(of_locks).fold(self.event_time, Time::max),
+            event_time: self.event_time,
         })
     }
 
-    /// The changes of one kind, but for cancelled ones.
+    /// The changes of one kind.
     fn changes<T: Charge>(&self) -> Result<Vec<Change<T>>, Error> {
-        let of_kind = |change: &&ChangeRow| !change.cancelled && change.kind == T::KIND.name();
+        let of_kind = |change: &&ChangeRow| change.kind == T::KIND.name();
         let change = |change: &ChangeRow| {
             Ok(Change {
                 change_id: change.change_id,
@@ -156,14 +156,13 @@ impl InstanceRow {
 
     /// The locks that hold, oldest first.
     fn locks(&self) -> Vec<OperationLock> {
-        let holding = self.locks.iter().filter(|lock| !lock.lifted);
         let lock = |lock: &LockRow| OperationLock {
             lock_id: lock.lock_id,
             reason: lock.reason.clone(),
             locked_by: lock.locked_by.clone(),
             locked_at: lock.locked_at,
         };
-        let mut locks: Vec<_> = holding.map(lock).collect();
+        let mut locks: Vec<_> = self.locks.iter().map(lock).collect();
         locks.sort_by_key(|lock| (lock.locked_at, lock.lock_id));
         locks
     }
@@ -184,10 +183,9 @@ impl FromRow<'_, PgRow> for FactsRow {
             version: row.try_get(9)?,
             created_at: row.try_get(10)?,
             updated_at: row.try_get(11)?,
-            event_time: row.try_get(12)?,
         };
-        let opened: Option<i64> = row.try_get(13)?;
-        let instance = opened.map(|_| InstanceRow::at(row, 13)).transpose()?;
+        let opened: Option<i64> = row.try_get(12)?;
+        let instance = opened.map(|_| InstanceRow::at(row, 12)).transpose()?;
         Ok(Self { account, instance })
     }
 }

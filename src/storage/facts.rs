@@ -9,7 +9,7 @@ use super::Store;
 use super::batch::Asked;
 use super::connections::limited;
 use super::fact_rows::{FactsRow, InstanceRow, OfAccount, Rows};
-use super::histories::{changes, locks, shown_changes, shown_locks};
+use super::histories::{shown_changes, shown_locks};
 use crate::domain::{AccountId, Facts, Instance, Product};
 use crate::error::Error;
 
@@ -55,8 +55,7 @@ const LOOK_UP_INSTANCES: &str = concat!(
     WHERE instances.account_id = ANY($1) AND instances.product = $2"
 );
 
-/// What a decision reads. Lifted locks and cancelled changes are read, too: an event that follows
-/// must sort after theirs. Most instances have no history, and nobody looks for one there.
+/// What a decision reads. Most instances have no history, and nobody looks for one there.
 pub(super) const READ_FACTS: &str = concat!(
     "SELECT
         accounts.account_id,
@@ -71,11 +70,10 @@ pub(super) const READ_FACTS: &str = concat!(
         accounts.version,
         accounts.created_at,
         accounts.updated_at,
-        accounts.event_time,
         ",
     instance_columns!(
-        concat!("CASE WHEN instances.has_history THEN ", changes!(""), " END"),
-        concat!("CASE WHEN instances.has_history THEN ", locks!(""), " END")
+        concat!("CASE WHEN instances.has_history THEN ", shown_changes!(), " END"),
+        concat!("CASE WHEN instances.has_history THEN ", shown_locks!(), " END")
     ),
     "
     FROM accounts

@@ -1,7 +1,9 @@
 //! The history of an instance: its changes and locks. An instance's row carries a copy of what a
 //! Describe shows of them, so that nobody has to look for it in two more tables. Whoever writes a
-//! change or a lock drops the copy in the same statement ([`history_written`]); a worker makes it
-//! anew ([`Store::carry_history`]).
+//! change or a lock begins with the row of the instance ([`touched`]): it drops the copy, and a
+//! worker makes it anew ([`Store::carry_history`]).
+//!
+//! Rows are locked in this order, everywhere: account, instance, its changes and locks.
 
 use sqlx::{Connection as _, PgConnection};
 
@@ -10,76 +12,71 @@ use super::{Store, failure};
 use crate::domain::{AccountId, Product};
 use crate::error::Error;
 
-/// The changes of the instance of an outer statement, as a JSON array; NULL where there are none.
-/// `$that` says which of them.
-macro_rules! changes {
-    ($that:literal) => {
-        concat!(
-            "(
-                SELECT json_agg(json_build_array(
-                    change_id, kind, charge_type, submitted_at, effective_time,
-                    in_force_event_at IS NOT NULL, cancelled_at IS NOT NULL, event_time))
-                FROM charge_type_changes
-                WHERE charge_type_changes.account_id = instances.account_id
-                    AND charge_type_changes.product = instances.product",
-            $that,
-            ")"
-        )
-    };
-}
-pub(super) use changes;
-
-/// Its locks, likewise.
-macro_rules! locks {
-    ($that:literal) => {
-        concat!(
-            "(
-                SELECT json_agg(json_build_array(
-                    lock_id, reason, locked_by, locked_at, lifted_at IS NOT NULL, event_time))
-                FROM operation_locks
-                WHERE operation_locks.account_id = instances.account_id
-                    AND operation_locks.product = instances.product",
-            $that,
-            ")"
-        )
-    };
-}
-pub(super) use locks;
-
-/// What a Describe shows of them.
+/// What is shown of the changes of the instance of an outer statement, as a JSON array; NULL where
+/// there are none.
 macro_rules! shown_changes {
     () => {
-        changes!(" AND cancelled_at IS NULL")
+        "(
+            SELECT json_agg(json_build_array(
+                change_id, kind, charge_type, submitted_at, effective_time,
+                in_force_event_at IS NOT NULL, cancelled_at IS NOT NULL, event_time))
+            FROM charge_type_changes
+            WHERE charge_type_changes.account_id = instances.account_id
+                AND charge_type_changes.product = instances.product AND cancelled_at IS NULL)"
     };
 }
 pub(super) use shown_changes;
 
-/// Likewise.
+/// Its locks, likewise.
 macro_rules! shown_locks {
     () => {
-        locks!(" AND lifted_at IS NULL")
+        "(
+            SELECT json_agg(json_build_array(
+                lock_id, reason, locked_by, locked_at, lifted_at IS NOT NULL, event_time))
+            FROM operation_locks
+            WHERE operation_locks.account_id = instances.account_id
+                AND operation_locks.product = instances.product AND lifted_at IS NULL)"
     };
 }
 pub(super) use shown_locks;
 
-/// The common table expression of a statement that writes a change or a lock, whose `done` returns
-/// account and product: the instance has a history from then on, and does not carry it.
+/// What a statement begins with that writes a change or a lock. It takes the row of the instance,
+/// and with that the turn: such statements of one instance come one after the other, each event is
+/// later than the one before, and the last event says how things stand. The instance has a history
+/// from then on, and does not carry it.
 ///
-/// Without a condition on what is in the row: of a copy that is being made meanwhile a condition would
-/// see nothing, and the write, which waits for it, would not be made.
-macro_rules! history_written {
-    () => {
-        "marked AS (
-            UPDATE instances
-            SET has_history = true, carried_changes = NULL, carried_locks = NULL
-            FROM done
-            WHERE instances.account_id = $1
-                AND instances.account_id = done.account_id
-                AND instances.product = done.product
-        )"
+/// A statement that waits here goes on with the newest version of this row, but with what the
+/// other tables were when it began. What it decided must therefore be guarded by a condition on a
+/// row that it writes: in this one (`$and`), or of the change or lock itself. Where that one is not
+/// written after all, the later event time and the dropped copy do no harm.
+///
+/// `$product` is the product's parameter; `$from` and `$and` narrow which row is taken.
+macro_rules! touched {
+    ($product:literal, $from:literal, $and:literal) => {
+        concat!(
+            "touched AS (
+                UPDATE instances
+                SET event_time = ",
+            event_time_after!(
+                "greatest(instances.event_time, (
+                    SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))"
+            ),
+            ",
+                    has_history = true,
+                    carried_changes = NULL,
+                    carried_locks = NULL",
+            $from,
+            "
+                WHERE instances.account_id = $1 AND instances.product = ",
+            $product,
+            $and,
+            "
+                RETURNING instances.account_id, instances.product, instances.event_time
+            ), "
+        )
     };
 }
-pub(super) use history_written;
+pub(super) use touched;
 
 const UNCARRIED: &str = "
     SELECT account_id, product

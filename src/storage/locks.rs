@@ -4,10 +4,10 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::events::{EventRow, with_event_and_record};
-use super::histories::history_written;
+use super::events::{EventRow, event_time_after, with_event_and_record};
+use super::histories::touched;
 use super::{RequestRecord, Store};
-use crate::domain::event::{Event, Stamp};
+use crate::domain::event::Event;
 use crate::domain::instance::OperationLock;
 use crate::domain::{AccountId, Product, Time};
 use crate::error::Error;
@@ -21,8 +21,8 @@ pub struct NewLock {
     pub product: Product,
     /// The lock.
     pub lock: OperationLock,
-    /// The place of its event.
-    pub stamp: Stamp,
+    /// Id of its event.
+    pub event_id: Uuid,
 }
 
 /// A lock to lift.
@@ -32,35 +32,40 @@ pub struct LiftedLock {
     pub account_id: AccountId,
     /// The product of the instance.
     pub product: Product,
+    /// Its id: another that was set with the same reason since is not lifted.
+    pub lock_id: Uuid,
     /// The reason it was set with.
     pub reason: String,
     /// When.
     pub lifted_at: Time,
-    /// The place of its event.
-    pub stamp: Stamp,
+    /// Id of its event.
+    pub event_id: Uuid,
 }
 
 const LOCK: &str = with_event_and_record!(concat!(
+    touched!("$11", "", ""),
     "done AS (
         INSERT INTO operation_locks (
             account_id, lock_id, product, reason, locked_by, locked_at, event_time)
-        SELECT account_id, $13, product, $14, $15, $16, $4
-        FROM instances
-        WHERE account_id = $1 AND product = $12
+        SELECT account_id, $12, product, $13, $14, $15, event_time
+        FROM touched
         ON CONFLICT (account_id, product, reason) WHERE lifted_at IS NULL DO NOTHING
-        RETURNING account_id, product
-    ), ",
-    history_written!()
+        RETURNING account_id, event_time
+    )"
 ));
 
 const UNLOCK: &str = with_event_and_record!(concat!(
+    touched!("$11", "", ""),
     "done AS (
         UPDATE operation_locks
-        SET lifted_at = $14, event_time = $4
-        WHERE account_id = $1 AND product = $12 AND reason = $13 AND lifted_at IS NULL
-        RETURNING account_id, product
-    ), ",
-    history_written!()
+        SET lifted_at = $13, event_time = touched.event_time
+        FROM touched
+        WHERE operation_locks.account_id = $1
+            AND operation_locks.account_id = touched.account_id
+            AND lock_id = $12
+            AND lifted_at IS NULL
+        RETURNING operation_locks.account_id, operation_locks.event_time
+    )"
 ));
 
 /// A lock as it is stored.
@@ -139,7 +144,7 @@ impl Store {
             reason: new.lock.reason.clone(),
             locked_by: new.lock.locked_by.clone(),
         };
-        let event = EventRow::new(new.account_id, new.stamp, &event);
+        let event = EventRow::new(new.account_id, new.event_id, &event);
         let locked = self.write(new.account_id, move |pool| {
             let set = event
                 .query_recorded(LOCK, record.as_ref())
@@ -153,19 +158,19 @@ impl Store {
         Ok(locked.await? == 1)
     }
 
-    /// Lifts a lock with its event; false where none with this reason holds.
+    /// Lifts a lock with its event; false where it was lifted before.
     pub async fn unlock(
         &self,
         lock: LiftedLock,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = Event::OperationUnlocked { product: lock.product, reason: lock.reason.clone() };
-        let event = EventRow::new(lock.account_id, lock.stamp, &event);
+        let event = EventRow::new(lock.account_id, lock.event_id, &event);
         let lifted = self.write(lock.account_id, move |pool| {
             let lift = event
                 .query_recorded(UNLOCK, record.as_ref())
                 .bind(lock.product.name())
-                .bind(lock.reason.clone())
+                .bind(lock.lock_id)
                 .bind(lock.lifted_at);
             async move { lift.fetch_one(&pool).await }
         });

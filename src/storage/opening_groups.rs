@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::connections::limited;
+use super::events::event_time_after;
 use super::writing::Lane;
 use super::{Opening, Store, failure};
 use crate::domain::{Charge, Time};
@@ -15,17 +16,18 @@ use crate::error::Error;
 // by a statement of its own. The rows are written in the order of their key, so that two groups that
 // meet wait for each other one way round. Each table names the accounts once more, for engines that
 // distribute by them.
-pub(super) const OPEN_INSTANCES: &str = "
+pub(super) const OPEN_INSTANCES: &str = concat!(
+    "
     WITH asked AS (
         SELECT account_id, version, product, instance_id, internet, websocket, opening_time,
-            order_id, ordered_at, event_id, lane, event_time, data
+            order_id, ordered_at, event_id, lane, data
         FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
             $7::timestamptz[], $8::uuid[], $9::timestamptz[], $10::uuid[], $11::smallint[],
-            $12::timestamptz[], $13::bytea[])
+            $12::bytea[])
             AS asked (account_id, version, product, instance_id, internet, websocket, opening_time,
-                order_id, ordered_at, event_id, lane, event_time, data)
+                order_id, ordered_at, event_id, lane, data)
     ), account AS (
-        SELECT account_id, version
+        SELECT account_id, version, event_time
         FROM accounts
         WHERE account_id = ANY($1)
         FOR SHARE SKIP LOCKED
@@ -34,12 +36,14 @@ pub(super) const OPEN_INSTANCES: &str = "
             account_id, product, instance_id, internet_charge_type, websocket_charge_type,
             opening_time, order_id, event_time, has_history)
         SELECT asked.account_id, product, instance_id, internet, websocket, opening_time, order_id,
-            event_time, false
+            ",
+    event_time_after!("account.event_time"),
+    ", false
         FROM asked
         JOIN account ON account.account_id = asked.account_id AND account.version = asked.version
         ORDER BY asked.account_id, product
         ON CONFLICT (account_id, product) DO NOTHING
-        RETURNING order_id
+        RETURNING order_id, event_time
     ), ordered AS (
         INSERT INTO orders (
             account_id, order_id, product, internet_charge_type, websocket_charge_type, ordered_at)
@@ -49,7 +53,7 @@ pub(super) const OPEN_INSTANCES: &str = "
         ORDER BY account_id
     ), noted AS (
         INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-        SELECT account_id, event_id, lane, event_time, $14, data
+        SELECT account_id, event_id, lane, done.event_time, $13, data
         FROM asked
         JOIN done ON done.order_id = asked.order_id
         ORDER BY account_id
@@ -57,7 +61,8 @@ pub(super) const OPEN_INSTANCES: &str = "
     SELECT asked.order_id, done.order_id IS NOT NULL, account.account_id IS NOT NULL
     FROM asked
     LEFT JOIN account ON account.account_id = asked.account_id
-    LEFT JOIN done ON done.order_id = asked.order_id";
+    LEFT JOIN done ON done.order_id = asked.order_id"
+);
 
 /// The columns of [`OPEN_INSTANCES`].
 #[derive(Default)]
@@ -73,7 +78,6 @@ struct Group {
     ordered_at: Vec<Time>,
     event_ids: Vec<Uuid>,
     lanes: Vec<i16>,
-    event_times: Vec<Time>,
     data: Vec<Vec<u8>>,
     event_type: &'static str,
 }
@@ -92,7 +96,6 @@ impl Group {
         self.ordered_at.push(opening.ordered_at);
         self.event_ids.push(event.event_id);
         self.lanes.push(event.lane);
-        self.event_times.push(event.time);
         self.data.push(event.data);
         self.event_type = event.type_name;
     }
@@ -128,7 +131,6 @@ impl Store {
             .bind(group.ordered_at)
             .bind(group.event_ids)
             .bind(group.lanes)
-            .bind(group.event_times)
             .bind(group.data)
             .bind(group.event_type);
         let permit = self.lanes.permit(Lane::Writes).await;

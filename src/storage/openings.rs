@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::Store;
 use super::batch::Asked;
 use super::connections::limited;
-use super::events::{EventRow, with_event};
+use super::events::{EventRow, event_time_after, with_event};
 use super::opening_groups::{GroupFailure, Outcome};
-use crate::domain::event::{Event, Stamp};
+use crate::domain::event::Event;
 use crate::domain::opening::Terms;
 use crate::domain::{AccountId, Charge, Time};
 use crate::error::Error;
@@ -37,8 +37,8 @@ pub struct Opening {
     pub opening_time: Time,
     /// When the order was placed.
     pub ordered_at: Time,
-    /// The place of its event.
-    pub stamp: Stamp,
+    /// Id of its event.
+    pub event_id: Uuid,
     /// Its order was placed at a commerce system: written only while the intent of the order is
     /// live, which is settled with it.
     pub has_intent: bool,
@@ -51,9 +51,9 @@ macro_rules! open_instance {
     ($intent:literal, $allowed:literal, $settled:literal) => {
         with_event!(concat!(
             "account AS (
-                SELECT account_id
+                SELECT account_id, event_time
                 FROM accounts
-                WHERE account_id = $1 AND version = $7
+                WHERE account_id = $1 AND version = $6
                 FOR SHARE
             ), ",
             $intent,
@@ -61,17 +61,19 @@ macro_rules! open_instance {
                 INSERT INTO instances (
                     account_id, product, instance_id, internet_charge_type, websocket_charge_type,
                     opening_time, order_id, event_time, has_history)
-                SELECT account_id, $8, $9, $10, $11, $12, $13, $4, false
+                SELECT account_id, $7, $8, $9, $10, $11, $12, ",
+            event_time_after!("event_time"),
+            ", false
                 FROM ",
             $allowed,
             "
                 ON CONFLICT (account_id, product) DO NOTHING
-                RETURNING account_id
+                RETURNING account_id, event_time
             ), ordered AS (
                 INSERT INTO orders (
                     account_id, order_id, product, internet_charge_type, websocket_charge_type,
                     ordered_at)
-                SELECT account_id, $13, $8, $10, $11, $14
+                SELECT account_id, $12, $7, $9, $10, $13
                 FROM done
             )",
             $settled
@@ -86,11 +88,11 @@ pub(super) const OPEN_INSTANCE: &str = open_instance!("", "account", "");
 // the account does not hold up the reconciler.
 const OPEN_INSTANCE_OF_INTENT: &str = open_instance!(
     "intent AS (
-        SELECT order_intents.account_id
+        SELECT order_intents.account_id, account.event_time
         FROM order_intents
         JOIN account ON account.account_id = order_intents.account_id
         WHERE order_intents.account_id = $1
-            AND order_intents.order_id = $13
+            AND order_intents.order_id = $12
             AND order_intents.opened_at IS NULL
             AND order_intents.abandoned_at IS NULL
         FOR UPDATE OF order_intents
@@ -98,11 +100,11 @@ const OPEN_INSTANCE_OF_INTENT: &str = open_instance!(
     "intent",
     ", settled AS (
         UPDATE order_intents
-        SET opened_at = $14
+        SET opened_at = $13
         FROM done
         WHERE order_intents.account_id = $1
             AND order_intents.account_id = done.account_id
-            AND order_intents.order_id = $13
+            AND order_intents.order_id = $12
     )"
 );
 
@@ -114,7 +116,7 @@ impl Opening {
             order_id: self.order_id,
             opening_time: self.opening_time,
         };
-        EventRow::new(self.account_id, self.stamp, &event)
+        EventRow::new(self.account_id, self.event_id, &event)
     }
 }
 

@@ -12,9 +12,9 @@ pub struct HotStatements {
     pub describe: &'static str,
     /// An Open before it decides: `$1` accounts, `$2` product.
     pub facts: &'static str,
-    /// An Open that writes, of one account. `$1` account, `$2` event id, `$3` lane, `$4` event time,
-    /// `$5` event type, `$6` event data, `$7` account version, `$8` product, `$9` instance id, `$10`
-    /// and `$11` charge types, `$12` opening time, `$13` order id, `$14` time of the order.
+    /// An Open that writes, of one account. `$1` account, `$2` event id, `$3` lane, `$4` event type,
+    /// `$5` event data, `$6` account version, `$7` product, `$8` instance id, `$9` and `$10` charge
+    /// types, `$11` opening time, `$12` order id, `$13` time of the order.
     pub open: &'static str,
     /// What copies the history of an instance into its row: `$1` account, `$2` product. Not hot
     /// itself: data that is loaded has to look as if the service had written it.

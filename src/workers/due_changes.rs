@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Told, next_turn};
 use crate::context::{Clock, new_id};
-use crate::domain::event::Stamp;
 use crate::error::Error;
 use crate::storage::{SettledChange, Store};
 
@@ -30,9 +29,9 @@ pub async fn settle_due_changes(store: &Store, clock: &Clock) -> Result<(), Erro
         let due = store.due_changes(clock.now(), BATCH).await?;
         let mut settled = 0;
         for change in &due {
-            let stamp = Stamp::new(new_id(), clock.wire_now(), Some(change.event_time));
-            let (account_id, notice) = (change.account_id, change.notice);
-            let written = store.settle_change(SettledChange { account_id, notice, stamp }).await?;
+            let (account_id, notice, event_id) = (change.account_id, change.notice, new_id());
+            let settled_change = SettledChange { account_id, notice, event_id };
+            let written = store.settle_change(settled_change).await?;
             settled += usize::from(written);
         }
         // A batch of which nothing was ours is being settled by others.

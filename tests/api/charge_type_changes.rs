@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use cdn_activation::context::Clock;
+use cdn_activation::domain::time;
 use cdn_activation::proto::billing::v1::{ChargeType, Product, WebsocketChargeType};
 use cdn_activation::proto::operator::v1 as wire;
 use cdn_activation::proto::operator::v1::ChargeTypeChangeState;
@@ -100,6 +102,39 @@ async fn a_cancelled_change_is_as_if_it_had_never_been_submitted() {
     api.at("2018-03-21T16:00:00Z");
     let refused = refusal(&api.cancel(&again).await.expect_err("in force"));
     assert_eq!((refused.code.as_str(), refused.grpc), ("ChangeInForce", Code::FailedPrecondition));
+}
+
+#[tokio::test]
+async fn a_change_that_one_replica_has_put_in_force_is_in_force_at_one_whose_clock_is_behind() {
+    let slow = Api::start_without_workers().await;
+    slow.at("2018-03-19T15:59:59Z");
+    let key = slow.account().await;
+    slow.open_cdn(&key).await;
+    let request = schedule(&key, Product::Cdn, ChargeType::PayByBandwidth, None);
+    let change = slow.schedule(request).await.expect("scheduled");
+    let ahead = Clock::system();
+    ahead.set_now(time::parse("2018-03-19T16:00:00Z").expect("an instant"));
+    let (database, sealing_key) = (slow.database.clone(), slow.sealing_key.clone());
+    let quick = Api::start_on(database, sealing_key, ahead.clone(), |_| {}).await;
+    let store = quick.store();
+    settle_due_changes(&store, &ahead).await.expect("settled");
+    store.close().await;
+    for api in [&quick, &slow] {
+        let refused = refusal(&api.cancel(&change).await.expect_err("in force"));
+        assert_eq!(
+            (refused.code.as_str(), refused.grpc),
+            ("ChangeInForce", Code::FailedPrecondition)
+        );
+        let account_id = key.account_id;
+        let list = wire::ListChargeTypeChangesRequest { account_id, ..Default::default() };
+        let listed = api.changes().await.list_charge_type_changes(list).await.expect("listed");
+        let changes = listed.into_inner().charge_type_changes;
+        let states: Vec<_> = changes.iter().map(wire::ChargeTypeChange::state).collect();
+        assert_eq!(states, [ChargeTypeChangeState::InForce]);
+    }
+    // What a Describe says follows from its own clock alone.
+    let says = slow.get(&key, "Action=DescribeCdnService").await;
+    assert_eq!(says.text("InternetChargeType"), "PayByTraffic");
 }
 
 #[tokio::test]

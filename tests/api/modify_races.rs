@@ -140,11 +140,15 @@ async fn a_change_sorts_after_the_event_of_the_one_before_whoever_wrote_that() {
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     api.get(&key, TO_BANDWIDTH).await.succeeded();
     api.at("2018-03-19T16:00:00Z");
-    // A replica whose clock is an hour ahead settles the first change while this one wants to.
-    let settle = "UPDATE charge_type_changes
-         SET in_force_event_at = event_time + interval '1 hour',
-             event_time = event_time + interval '1 hour'
-         WHERE account_id = $1";
+    // Another settles the first change while this one wants to, and the database's clock was an hour
+    // ahead then.
+    let settle = "WITH touched AS (
+             UPDATE instances SET event_time = event_time + interval '1 hour' WHERE account_id = $1
+             RETURNING account_id, event_time)
+         UPDATE charge_type_changes
+         SET in_force_event_at = touched.event_time, event_time = touched.event_time
+         FROM touched
+         WHERE charge_type_changes.account_id = touched.account_id";
     let held = api.database.hold(key.account_id, settle).await;
     let commit = async {
         api.database.wait_until_blocked(1).await;

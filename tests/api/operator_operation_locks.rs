@@ -257,3 +257,39 @@ async fn of_simultaneous_locks_one_is_set_and_all_are_told_of_it() {
     assert_eq!(lifted.count(), 1, "one has lifted it");
     assert_eq!(api.database.events_of(account_id).await.len(), before + 2);
 }
+
+/// Lifts the lock and sets it anew, past the service, when the database's clock is an hour ahead.
+const SET_ANEW: [&str; 3] = [
+    "UPDATE instances SET event_time = event_time + interval '1 hour'
+     WHERE account_id = $1 AND product = 'cdn'",
+    "UPDATE operation_locks SET lifted_at = locked_at WHERE account_id = $1",
+    "INSERT INTO operation_locks (account_id, lock_id, product, reason, locked_by, locked_at,
+         event_time)
+     SELECT account_id, gen_random_uuid(), product, 'security', 'another', opening_time, event_time
+     FROM instances
+     WHERE account_id = $1 AND product = 'cdn'",
+];
+const IN_ORDER: &str = "SELECT count(*) FROM all_events JOIN instances USING (account_id)
+     WHERE account_id = $1 AND type = 'activation.operation.unlocked' AND product = 'cdn'
+         AND all_events.event_time = instances.event_time
+         AND all_events.event_time > (SELECT max(opening_time) + interval '1 hour' FROM instances)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlocking_that_waits_decides_on_the_lock_that_was_set_meanwhile() {
+    let api = Api::start_without_workers().await;
+    let account_id = opened(&api).await.account_id;
+    let asked = request(account_id, Product::Cdn, "security", "first");
+    lock(&api, asked).await.expect("locked");
+    let mut held = api.database.hold(account_id, SET_ANEW[0]).await;
+    let set_anew = async {
+        api.database.wait_until_blocked(1).await;
+        held.execute(account_id, SET_ANEW[1]).await;
+        held.execute(account_id, SET_ANEW[2]).await;
+        held.commit().await;
+    };
+    let (lifted, ()) = tokio::join!(unlock(&api, account_id, Product::Cdn, "security"), set_anew);
+    assert!(lifted.expect("answered"));
+    assert_eq!(api.database.count_of(account_id, IN_ORDER).await, 1, "its event is the newest");
+    let held = "SELECT count(*) FROM operation_locks WHERE lifted_at IS NULL";
+    assert_eq!(api.database.count(held).await, 0);
+}

@@ -3,7 +3,7 @@
 
 use crate::auth::secret::{SealingKey, Secret};
 use crate::context::new_id;
-use crate::domain::event::{AnyChargeType, ChangeNotice, Stamp};
+use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::instance::{FINANCIAL, OperationLock};
 use crate::domain::opening::Terms;
 use crate::domain::policy::EVERYTHING;
@@ -78,16 +78,9 @@ async fn create_account(
         orders_refused: false,
     };
     (demo.differs)(&mut profile);
-    let stamp = Stamp::new(new_id(), wire_now, None);
-    let account = Account {
-        account_id,
-        profile,
-        version: 1,
-        created_at: wire_now,
-        updated_at: wire_now,
-        event_time: stamp.time,
-    };
-    store.create_account(account, stamp, None).await?;
+    let account =
+        Account { account_id, profile, version: 1, created_at: wire_now, updated_at: wire_now };
+    store.create_account(account, new_id(), None).await?;
     let secret = Secret::new(SECRET.to_owned());
     let key = NewAccessKey {
         access_key_id: demo.access_key_id.to_owned(),
@@ -96,7 +89,7 @@ async fn create_account(
         policy: demo.policy.to_owned(),
         disabled: demo.disabled,
         created_at: wire_now,
-        stamp: Stamp::new(new_id(), wire_now, Some(stamp.time)),
+        event_id: new_id(),
     };
     store.create_access_key(key, None).await.map(|_| ())
 }
@@ -121,6 +114,7 @@ async fn create_sample(store: &Store, wire_now: Time) -> Result<(), Error> {
         let change = ScheduledChange {
             account_id,
             account_version: dcdn.account.version,
+            instance_event_time: instance.event_time,
             notice: ChangeNotice {
                 change_id: new_id(),
                 product: Product::Dcdn,
@@ -128,7 +122,7 @@ async fn create_sample(store: &Store, wire_now: Time) -> Result<(), Error> {
                 effective_time: instant("2018-03-31T16:00:00Z")?,
             },
             submitted_at,
-            stamp: Stamp::new(new_id(), wire_now, Some(dcdn.newest_event_time())),
+            event_id: new_id(),
         };
         store.schedule_change(change, None).await?;
     }
@@ -141,11 +135,7 @@ async fn create_sample(store: &Store, wire_now: Time) -> Result<(), Error> {
             locked_by: "demo".to_owned(),
             locked_at: submitted_at,
         },
-        stamp: Stamp::new(
-            new_id(),
-            wire_now,
-            Some(facts(Product::Dcdn).await?.newest_event_time()),
-        ),
+        event_id: new_id(),
     };
     store.lock(lock, None).await?;
     let cdn = facts(Product::Cdn).await?;
@@ -168,7 +158,7 @@ async fn open(
         order_id: new_id(),
         opening_time: instant("2018-03-19T11:16:11Z")?,
         ordered_at: wire_now,
-        stamp: Stamp::new(new_id(), wire_now, Some(facts.newest_event_time())),
+        event_id: new_id(),
         has_intent: false,
     };
     store.open_instance(opening).await.map(|_| ())

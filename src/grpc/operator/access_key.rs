@@ -2,10 +2,11 @@
 
 use tonic::Request;
 
-use super::repeat::{Repeat, with_twin};
-use super::{account_id, etag, stamp};
+use super::repeat::{Repeatable, Ticket};
+use super::{account_id, etag};
 use crate::auth::secret::{Secret, random_access_key_id};
 use crate::context::Context;
+use crate::domain::AccountId;
 use crate::domain::policy::{EVERYTHING, Policy};
 use crate::error::Error;
 use crate::grpc::{Actions, Reply, operate};
@@ -25,7 +26,7 @@ impl AccessKeyService for Actions {
     ) -> Reply<wire::CreateAccessKeyResponse> {
         operate("CreateAccessKey", request, async |context, message| {
             context.service_name()?;
-            let (key, secret) = with_twin(|| self.create_key(&context, &message)).await?;
+            let (key, secret) = self.create_key(&context, &message).await?;
             context.note_key(key.account_id, &key.access_key_id);
             let access_key_secret = secret.expose().to_owned();
             Ok(wire::CreateAccessKeyResponse { access_key: Some(key.into()), access_key_secret })
@@ -39,14 +40,9 @@ impl AccessKeyService for Actions {
     ) -> Reply<wire::DisableAccessKeyResponse> {
         operate("DisableAccessKey", request, async |context, message| {
             context.service_name()?;
-            let key = with_twin(async || {
-                let method = "DisableAccessKey";
-                let repeat = self.repeat(&context, method, &message.request_id, &message).await?;
-                let wanted =
-                    Wanted { id: &message.access_key_id, etag: &message.etag, disabled: true };
-                self.set_disabled(&context, wanted, repeat).await
-            });
-            Ok(wire::DisableAccessKeyResponse { access_key: Some(key.await?.into()) })
+            let wanted = Wanted { id: &message.access_key_id, etag: &message.etag, disabled: true };
+            let key = self.set_disabled(&context, "DisableAccessKey", &message, wanted).await?;
+            Ok(wire::DisableAccessKeyResponse { access_key: Some(key.into()) })
         })
         .await
     }
@@ -57,14 +53,10 @@ impl AccessKeyService for Actions {
     ) -> Reply<wire::EnableAccessKeyResponse> {
         operate("EnableAccessKey", request, async |context, message| {
             context.service_name()?;
-            let key = with_twin(async || {
-                let method = "EnableAccessKey";
-                let repeat = self.repeat(&context, method, &message.request_id, &message).await?;
-                let wanted =
-                    Wanted { id: &message.access_key_id, etag: &message.etag, disabled: false };
-                self.set_disabled(&context, wanted, repeat).await
-            });
-            Ok(wire::EnableAccessKeyResponse { access_key: Some(key.await?.into()) })
+            let wanted =
+                Wanted { id: &message.access_key_id, etag: &message.etag, disabled: false };
+            let key = self.set_disabled(&context, "EnableAccessKey", &message, wanted).await?;
+            Ok(wire::EnableAccessKeyResponse { access_key: Some(key.into()) })
         })
         .await
     }
@@ -75,7 +67,7 @@ impl AccessKeyService for Actions {
     ) -> Reply<wire::DeleteAccessKeyResponse> {
         operate("DeleteAccessKey", request, async |context, message| {
             context.service_name()?;
-            with_twin(|| self.delete_key(&context, &message)).await?;
+            self.delete_key(&context, &message).await?;
             Ok(wire::DeleteAccessKeyResponse {})
         })
         .await
@@ -121,13 +113,20 @@ impl Actions {
         let account_id = account_id(message.account_id)?;
         let policy = if message.policy.is_empty() { EVERYTHING } else { &message.policy };
         Policy::parse(policy).map_err(|wrong| Error::field("policy", wrong))?;
-        let repeat = self.repeat(context, "CreateAccessKey", &message.request_id, message).await?;
-        let ticket = match repeat {
-            Repeat::New(ticket) => ticket,
-            Repeat::Answered(access_key_id) => return self.key_again(&access_key_id).await,
-        };
+        let write = async |ticket| self.write_key(context, account_id, policy, ticket).await;
+        let again = async |access_key_id: String| self.key_again(&access_key_id).await;
+        self.repeatable(context, "CreateAccessKey", message, write, again).await
+    }
+
+    async fn write_key(
+        &self,
+        context: &Context,
+        account_id: AccountId,
+        policy: &str,
+        ticket: Option<Ticket>,
+    ) -> Result<(StoredAccessKey, Secret), Error> {
         // Accounts are never deleted: one that is read now is there when the key is written.
-        let account = self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
+        self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
         let secret = Secret::random()?;
         let access_key_id = random_access_key_id()?;
         let record = ticket.map(|ticket| ticket.about(&access_key_id));
@@ -138,7 +137,7 @@ impl Actions {
             policy: policy.to_owned(),
             disabled: false,
             created_at: context.wire_now,
-            stamp: stamp(context, Some(account.event_time)),
+            event_id: context.new_id(),
         };
         if !self.store.create_access_key(new.clone(), record).await? {
             return Err(Error::internal("a random access key id is taken"));
@@ -164,10 +163,21 @@ impl Actions {
     async fn set_disabled(
         &self,
         context: &Context,
+        method: &str,
+        message: &impl Repeatable,
         wanted: Wanted<'_>,
-        repeat: Repeat,
     ) -> Result<StoredAccessKey, Error> {
-        let Repeat::New(ticket) = repeat else { return self.existing_key(wanted.id).await };
+        let write = async |ticket| self.write_disabled(context, wanted, ticket).await;
+        let again = async |_| self.existing_key(wanted.id).await;
+        self.repeatable(context, method, message, write, again).await
+    }
+
+    async fn write_disabled(
+        &self,
+        context: &Context,
+        wanted: Wanted<'_>,
+        ticket: Option<Ticket>,
+    ) -> Result<StoredAccessKey, Error> {
         for _ in 0..ATTEMPTS {
             let key = self.existing_key(wanted.id).await?;
             context.note_key(key.account_id, wanted.id);
@@ -176,10 +186,10 @@ impl Actions {
                 self.record_unwritten(ticket.as_ref(), wanted.id).await?;
                 return Ok(key);
             }
-            let (now, stamp) = (context.wire_now, stamp(context, Some(key.event_time)));
+            let (now, event_id) = (context.wire_now, context.new_id());
             let record = ticket.as_ref().map(|ticket| ticket.about(wanted.id));
             let disabled = wanted.disabled;
-            if self.store.set_access_key_disabled(&key, disabled, now, stamp, record).await? {
+            if self.store.set_access_key_disabled(&key, disabled, now, event_id, record).await? {
                 let version = key.version + 1;
                 return Ok(StoredAccessKey { disabled, version, updated_at: now, ..key });
             }
@@ -192,19 +202,19 @@ impl Actions {
         context: &Context,
         message: &wire::DeleteAccessKeyRequest,
     ) -> Result<(), Error> {
-        let repeat = self.repeat(context, "DeleteAccessKey", &message.request_id, message).await?;
-        let Repeat::New(ticket) = repeat else { return Ok(()) };
-        for _ in 0..ATTEMPTS {
-            let key = self.existing_key(&message.access_key_id).await?;
-            context.note_key(key.account_id, &message.access_key_id);
-            check_etag(&key, &message.etag)?;
-            let record = ticket.as_ref().map(|ticket| ticket.about(&message.access_key_id));
-            let stamp = stamp(context, Some(key.event_time));
-            if self.store.delete_access_key(&key, stamp, record).await? {
-                return Ok(());
+        let write = async |ticket: Option<Ticket>| {
+            for _ in 0..ATTEMPTS {
+                let key = self.existing_key(&message.access_key_id).await?;
+                context.note_key(key.account_id, &message.access_key_id);
+                check_etag(&key, &message.etag)?;
+                let record = ticket.as_ref().map(|ticket| ticket.about(&message.access_key_id));
+                if self.store.delete_access_key(&key, context.new_id(), record).await? {
+                    return Ok(());
+                }
             }
-        }
-        Err(Error::Contended)
+            Err(Error::Contended)
+        };
+        self.repeatable(context, "DeleteAccessKey", message, write, async |_| Ok(())).await
     }
 }
 
@@ -224,7 +234,6 @@ impl From<NewAccessKey> for StoredAccessKey {
             version: 1,
             created_at: new.created_at,
             updated_at: new.created_at,
-            event_time: new.stamp.time,
         }
     }
 }

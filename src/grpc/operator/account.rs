@@ -3,8 +3,8 @@
 use prost_types::FieldMask;
 use tonic::Request;
 
-use super::repeat::{Repeat, with_twin};
-use super::{account_id, etag, key_of, stamp};
+use super::repeat::Ticket;
+use super::{account_id, etag, key_of};
 use crate::context::Context;
 use crate::domain::{Account, AccountId, Profile, Site};
 use crate::error::Error;
@@ -12,7 +12,7 @@ use crate::grpc::{Actions, Reply, operate};
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::account_service_server::AccountService;
-use crate::storage::AccountUpdate;
+use crate::storage::{AccountUpdate, RequestRecord};
 
 /// How often an update without etag is made again because others wrote in between.
 const ATTEMPTS: u32 = 16;
@@ -26,7 +26,7 @@ impl AccountService for Actions {
     ) -> Reply<wire::CreateAccountResponse> {
         operate("CreateAccount", request, async |context, message| {
             context.service_name()?;
-            let account = with_twin(|| self.create(&context, &message)).await?;
+            let account = self.create(&context, &message).await?;
             Ok(wire::CreateAccountResponse { account: Some(account.into()) })
         })
         .await
@@ -50,7 +50,7 @@ impl AccountService for Actions {
     ) -> Reply<wire::UpdateAccountResponse> {
         operate("UpdateAccount", request, async |context, message| {
             context.service_name()?;
-            let account = with_twin(|| self.update(&context, &message)).await?;
+            let account = self.update(&context, &message).await?;
             Ok(wire::UpdateAccountResponse { account: Some(account.into()) })
         })
         .await
@@ -88,24 +88,23 @@ impl Actions {
         let given =
             message.account.as_ref().ok_or_else(|| Error::field("account", "is required"))?;
         let account_id = account_id(given.account_id)?;
-        let profile = profile(given)?;
-        let repeat = self.repeat(context, "CreateAccount", &message.request_id, message).await?;
-        let Repeat::New(ticket) = repeat else { return self.existing_account(account_id).await };
-        let stamp = stamp(context, None);
         let account = Account {
             account_id,
-            profile,
+            profile: profile(given)?,
             version: 1,
             created_at: context.wire_now,
             updated_at: context.wire_now,
-            event_time: stamp.time,
         };
-        let record = ticket.map(|ticket| ticket.about(&account_id.to_string()));
-        if self.store.create_account(account.clone(), stamp, record).await? {
-            Ok(account)
-        } else {
-            Err(Error::AccountAlreadyExists)
-        }
+        let write = async |ticket: Option<Ticket>| {
+            let record = ticket.map(|ticket| ticket.about(&account_id.to_string()));
+            if self.store.create_account(account.clone(), context.new_id(), record).await? {
+                Ok(account.clone())
+            } else {
+                Err(Error::AccountAlreadyExists)
+            }
+        };
+        let again = async |_| self.existing_account(account_id).await;
+        self.repeatable(context, "CreateAccount", message, write, again).await
     }
 
     async fn update(
@@ -117,24 +116,37 @@ impl Actions {
             message.account.as_ref().ok_or_else(|| Error::field("account", "is required"))?;
         let account_id = account_id(given.account_id)?;
         let wanted = profile(given)?;
-        let repeat = self.repeat(context, "UpdateAccount", &message.request_id, message).await?;
-        let Repeat::New(ticket) = repeat else { return self.existing_account(account_id).await };
+        let write = async |ticket: Option<Ticket>| {
+            let record = ticket.map(|ticket| ticket.about(&account_id.to_string()));
+            self.apply_update(context, message, given, &wanted, record).await
+        };
+        let again = async |_| self.existing_account(account_id).await;
+        self.repeatable(context, "UpdateAccount", message, write, again).await
+    }
+
+    async fn apply_update(
+        &self,
+        context: &Context,
+        message: &wire::UpdateAccountRequest,
+        given: &wire::Account,
+        wanted: &Profile,
+        record: Option<RequestRecord>,
+    ) -> Result<Account, Error> {
         for _ in 0..ATTEMPTS {
-            let mut account = self.existing_account(account_id).await?;
+            let mut account = self.existing_account(account_id(given.account_id)?).await?;
             if !given.etag.is_empty() && given.etag != etag(account.version) {
                 return Err(Error::EtagMismatch);
             }
             let read_version = account.version;
-            apply(&mut account.profile, &wanted, message.update_mask.as_ref())?;
+            apply(&mut account.profile, wanted, message.update_mask.as_ref())?;
             let update = AccountUpdate {
-                account_id,
+                account_id: account.account_id,
                 read_version,
                 profile: account.profile.clone(),
                 updated_at: context.wire_now,
-                stamp: stamp(context, Some(account.event_time)),
+                event_id: context.new_id(),
             };
-            let record = ticket.as_ref().map(|ticket| ticket.about(&account_id.to_string()));
-            if self.store.update_account(update, record).await? {
+            if self.store.update_account(update, record.clone()).await? {
                 account.version += 1;
                 account.updated_at = context.wire_now;
                 return Ok(account);

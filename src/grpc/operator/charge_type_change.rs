@@ -3,11 +3,11 @@
 use tonic::Request;
 use uuid::Uuid;
 
-use super::repeat::{Repeat, with_twin};
-use super::{account_id, key_of, product, product_filter, stamp};
+use super::repeat::Ticket;
+use super::{account_id, key_of, product, product_filter};
 use crate::context::Context;
-use crate::domain::event::{AnyChargeType, ChangeNotice, Stamp};
-use crate::domain::{AccountId, Requested, Time, scheduling};
+use crate::domain::event::{AnyChargeType, ChangeNotice};
+use crate::domain::{AccountId, Product, Requested, Time, scheduling};
 use crate::error::Error;
 use crate::grpc::{Actions, Reply, operate};
 use crate::proto::billing::v1 as billing;
@@ -17,7 +17,7 @@ use crate::proto::convert::{
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeService;
 use crate::proto::operator::v1::schedule_charge_type_change_request::ChargeType as Given;
-use crate::storage::{CancelledChange, ScheduledChange, StoredChange};
+use crate::storage::{CancelledChange, RequestRecord, ScheduledChange, StoredChange};
 
 /// How often a change is decided again because others wrote in between.
 const ATTEMPTS: u32 = 16;
@@ -30,7 +30,7 @@ impl ChargeTypeChangeService for Actions {
     ) -> Reply<wire::ScheduleChargeTypeChangeResponse> {
         operate("ScheduleChargeTypeChange", request, async |context, message| {
             context.service_name()?;
-            let change = with_twin(|| self.schedule(&context, &message)).await?;
+            let change = self.schedule(&context, &message).await?;
             let change = shown(&change, context.now);
             Ok(wire::ScheduleChargeTypeChangeResponse { charge_type_change: Some(change) })
         })
@@ -43,7 +43,7 @@ impl ChargeTypeChangeService for Actions {
     ) -> Reply<wire::CancelChargeTypeChangeResponse> {
         operate("CancelChargeTypeChange", request, async |context, message| {
             context.service_name()?;
-            let change = with_twin(|| self.cancel(&context, &message)).await?;
+            let change = self.cancel(&context, &message).await?;
             let change = shown(&change, context.now);
             Ok(wire::CancelChargeTypeChangeResponse { charge_type_change: Some(change) })
         })
@@ -86,41 +86,58 @@ impl Actions {
         self.store.change(account_id, change_id).await?.ok_or(Error::ChangeNotFound)
     }
 
-    /// Schedules as a Modify does: read, decide, settle what is due, write; and again where others
-    /// wrote in between.
     async fn schedule(
         &self,
         context: &Context,
         message: &wire::ScheduleChargeTypeChangeRequest,
     ) -> Result<StoredChange, Error> {
         let account_id = account_id(message.account_id)?;
-        let product = product(message.product)?;
-        let charge_type = charge_type(message.charge_type)?;
-        let asked = message.effective_time.as_ref().map(effective_time).transpose()?;
-        let method = "ScheduleChargeTypeChange";
-        let ticket = match self.repeat(context, method, &message.request_id, message).await? {
-            Repeat::New(ticket) => ticket,
-            Repeat::Answered(id) => return self.existing_change(account_id, change_id(&id)?).await,
+        let asked = Asked {
+            change_id: context.new_id(),
+            product: product(message.product)?,
+            charge_type: charge_type(message.charge_type)?,
+            effective_time: message.effective_time.as_ref().map(effective_time).transpose()?,
         };
-        let change_id = context.new_id();
-        let record = ticket.map(|ticket| ticket.about(&change_id.to_string()));
+        let write = async |ticket: Option<Ticket>| {
+            let record = ticket.map(|ticket| ticket.about(&asked.change_id.to_string()));
+            self.write_change(context, account_id, asked, record).await
+        };
+        let again =
+            async |id: String| self.existing_change(account_id, self::change_id(&id)?).await;
+        self.repeatable(context, "ScheduleChargeTypeChange", message, write, again).await
+    }
+
+    /// Schedules as a Modify does: read, decide, settle what is due, write; and again where others
+    /// wrote in between, or something was settled.
+    async fn write_change(
+        &self,
+        context: &Context,
+        account_id: AccountId,
+        asked: Asked,
+        record: Option<RequestRecord>,
+    ) -> Result<StoredChange, Error> {
+        let Asked { change_id, product, charge_type, effective_time } = asked;
         for _ in 0..ATTEMPTS {
             let facts =
                 self.store.facts(account_id, product).await?.ok_or(Error::AccountNotFound)?;
-            let schedule = scheduling::decide(&facts, product, charge_type, asked, context.now)?;
-            let settled = self.settle(context, product, &facts, schedule.settle).await?;
-            let Some(newest) = settled else { continue };
-            let stamp = stamp(context, Some(newest));
+            let schedule =
+                scheduling::decide(&facts, product, charge_type, effective_time, context.now)?;
+            if let Some(due) = schedule.settle {
+                self.settle(context, account_id, product, due).await?;
+                continue;
+            }
             let effective_time = schedule.effective_time;
+            let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
             let change = ScheduledChange {
                 account_id,
                 account_version: facts.account.version,
+                instance_event_time: instance.event_time,
                 notice: ChangeNotice { change_id, product, charge_type, effective_time },
                 submitted_at: context.now,
-                stamp,
+                event_id: context.new_id(),
             };
             if self.store.schedule_change(change, record.clone()).await? {
-                return Ok(stored(change, stamp));
+                return Ok(stored(change));
             }
         }
         Err(Error::Contended)
@@ -133,33 +150,48 @@ impl Actions {
     ) -> Result<StoredChange, Error> {
         let account_id = account_id(message.account_id)?;
         let change_id = change_id(&message.change_id)?;
-        let method = "CancelChargeTypeChange";
-        let repeat = self.repeat(context, method, &message.request_id, message).await?;
-        let Repeat::New(ticket) = repeat else {
-            return self.existing_change(account_id, change_id).await;
+        let write = async |ticket: Option<Ticket>| {
+            for _ in 0..ATTEMPTS {
+                let change = self.existing_change(account_id, change_id).await?;
+                if change.cancelled_at.is_some() {
+                    self.record_unwritten(ticket.as_ref(), &message.change_id).await?;
+                    return Ok(change);
+                }
+                if is_in_force(&change, context.now) {
+                    return Err(Error::ChangeInForce);
+                }
+                let cancelled = CancelledChange {
+                    account_id,
+                    notice: change.notice,
+                    cancelled_at: context.now,
+                    event_id: context.new_id(),
+                };
+                let record = ticket.as_ref().map(|ticket| ticket.about(&message.change_id));
+                if self.store.cancel_change(cancelled, record).await? {
+                    return Ok(StoredChange { cancelled_at: Some(context.now), ..change });
+                }
+            }
+            Err(Error::Contended)
         };
-        for _ in 0..ATTEMPTS {
-            let change = self.existing_change(account_id, change_id).await?;
-            if change.cancelled_at.is_some() {
-                self.record_unwritten(ticket.as_ref(), &message.change_id).await?;
-                return Ok(change);
-            }
-            if change.notice.effective_time <= context.now {
-                return Err(Error::ChangeInForce);
-            }
-            let cancelled = CancelledChange {
-                account_id,
-                notice: change.notice,
-                cancelled_at: context.now,
-                stamp: stamp(context, Some(change.event_time)),
-            };
-            let record = ticket.as_ref().map(|ticket| ticket.about(&message.change_id));
-            if self.store.cancel_change(cancelled, record).await? {
-                return Ok(StoredChange { cancelled_at: Some(context.now), ..change });
-            }
-        }
-        Err(Error::Contended)
+        let again = async |_| self.existing_change(account_id, change_id).await;
+        self.repeatable(context, "CancelChargeTypeChange", message, write, again).await
     }
+}
+
+/// A change that is asked for.
+#[derive(Clone, Copy)]
+struct Asked {
+    change_id: Uuid,
+    product: Product,
+    charge_type: AnyChargeType,
+    /// Not given: the rule of the type in force decides.
+    effective_time: Option<Time>,
+}
+
+/// Whether a change has taken effect: by this replica's clock, or by that of another, which has put
+/// it in force.
+fn is_in_force(change: &StoredChange, now: Time) -> bool {
+    change.settled || change.notice.effective_time <= now
 }
 
 fn change_id(text: &str) -> Result<Uuid, Error> {
@@ -187,13 +219,13 @@ fn effective_time(given: &prost_types::Timestamp) -> Result<Time, Error> {
 }
 
 /// The change as the statement stored it.
-fn stored(change: ScheduledChange, stamp: Stamp) -> StoredChange {
+fn stored(change: ScheduledChange) -> StoredChange {
     StoredChange {
         account_id: change.account_id,
         notice: change.notice,
         submitted_at: change.submitted_at,
         cancelled_at: None,
-        event_time: stamp.time,
+        settled: false,
     }
 }
 
@@ -202,7 +234,7 @@ fn shown(change: &StoredChange, now: Time) -> wire::ChargeTypeChange {
     let notice = &change.notice;
     let state = if change.cancelled_at.is_some() {
         wire::ChargeTypeChangeState::Cancelled
-    } else if notice.effective_time <= now {
+    } else if is_in_force(change, now) {
         wire::ChargeTypeChangeState::InForce
     } else {
         wire::ChargeTypeChangeState::Pending

@@ -13,7 +13,6 @@ pub(crate) mod repeat;
 
 pub use event::Events;
 
-use crate::context::Context;
 use crate::domain::{AccountId, Product, Requested};
 use crate::error::Error;
 use crate::proto::convert::requested_product;
@@ -44,14 +43,6 @@ fn product(number: i32) -> Result<Product, Error> {
         Requested::NotGiven => Err(Error::field("product", "is required")),
         Requested::Unknown => Err(Error::field("product", "is not a product")),
     }
-}
-
-/// The place of an event that has seen another.
-fn stamp(
-    context: &Context,
-    newest_seen: Option<crate::domain::Time>,
-) -> crate::domain::event::Stamp {
-    crate::domain::event::Stamp::new(context.new_id(), context.wire_now, newest_seen)
 }
 
 /// The etag of a version: quoted, as HTTP quotes it (AIP-154).

@@ -3,8 +3,8 @@
 use tonic::Request;
 use uuid::Uuid;
 
-use super::repeat::{Repeat, with_twin};
-use super::{account_id, key_of, product, product_filter, stamp};
+use super::repeat::Ticket;
+use super::{account_id, key_of, product, product_filter};
 use crate::context::Context;
 use crate::domain::instance::OperationLock;
 use crate::domain::{AccountId, Facts, Product};
@@ -16,7 +16,7 @@ use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::operation_lock_service_server::OperationLockService;
 use crate::storage::{LiftedLock, NewLock, StoredLock};
 
-/// How often a lock is set again because others set and lifted in between.
+/// How often a lock is set or lifted again because others set and lifted in between.
 const ATTEMPTS: u32 = 16;
 /// The longest reason and the longest name of who sets a lock, in characters.
 const LONGEST: usize = 64;
@@ -31,7 +31,7 @@ impl OperationLockService for Actions {
     async fn lock(&self, request: Request<wire::LockRequest>) -> Reply<wire::LockResponse> {
         operate("Lock", request, async |context, message| {
             context.service_name()?;
-            let operation_lock = with_twin(|| self.set_lock(&context, &message)).await?;
+            let operation_lock = self.set_lock(&context, &message).await?;
             Ok(wire::LockResponse { operation_lock: Some(operation_lock) })
         })
         .await
@@ -40,7 +40,7 @@ impl OperationLockService for Actions {
     async fn unlock(&self, request: Request<wire::UnlockRequest>) -> Reply<wire::UnlockResponse> {
         operate("Unlock", request, async |context, message| {
             context.service_name()?;
-            let lifted = with_twin(|| self.lift_lock(&context, &message)).await?;
+            let lifted = self.lift_lock(&context, &message).await?;
             Ok(wire::UnlockResponse { lifted })
         })
         .await
@@ -82,31 +82,31 @@ impl Actions {
         let product = product(message.product)?;
         let reason = reason(&message.reason)?;
         let locked_by = locked_by(&message.locked_by)?;
-        let ticket = match self.repeat(context, "Lock", &message.request_id, message).await? {
-            Repeat::New(ticket) => ticket,
-            Repeat::Answered(lock_id) => return self.lock_again(account_id, &lock_id).await,
+        let write = async |ticket: Option<Ticket>| {
+            for _ in 0..ATTEMPTS {
+                let facts = self.facts_of(account_id, product).await?;
+                let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
+                if let Some(lock) = instance.lock(reason) {
+                    self.record_unwritten(ticket.as_ref(), &lock.lock_id.to_string()).await?;
+                    return Ok(reply(account_id, product, lock));
+                }
+                let lock = OperationLock {
+                    lock_id: context.new_id(),
+                    reason: reason.to_owned(),
+                    locked_by: locked_by.to_owned(),
+                    locked_at: context.now,
+                };
+                let (lock_id, event_id) = (lock.lock_id.to_string(), context.new_id());
+                let new = NewLock { account_id, product, lock: lock.clone(), event_id };
+                let record = ticket.as_ref().map(|ticket| ticket.about(&lock_id));
+                if self.store.lock(new, record).await? {
+                    return Ok(reply(account_id, product, &lock));
+                }
+            }
+            Err(Error::Contended)
         };
-        for _ in 0..ATTEMPTS {
-            let facts = self.facts_of(account_id, product).await?;
-            let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
-            if let Some(lock) = instance.lock(reason) {
-                self.record_unwritten(ticket.as_ref(), &lock.lock_id.to_string()).await?;
-                return Ok(reply(account_id, product, lock));
-            }
-            let lock = OperationLock {
-                lock_id: context.new_id(),
-                reason: reason.to_owned(),
-                locked_by: locked_by.to_owned(),
-                locked_at: context.now,
-            };
-            let stamp = stamp(context, Some(facts.newest_event_time()));
-            let new = NewLock { account_id, product, lock: lock.clone(), stamp };
-            let record = ticket.as_ref().map(|ticket| ticket.about(&lock.lock_id.to_string()));
-            if self.store.lock(new, record).await? {
-                return Ok(reply(account_id, product, &lock));
-            }
-        }
-        Err(Error::Contended)
+        let again = async |lock_id: String| self.lock_again(account_id, &lock_id).await;
+        self.repeatable(context, "Lock", message, write, again).await
     }
 
     async fn lock_again(
@@ -128,23 +128,31 @@ impl Actions {
         let account_id = account_id(message.account_id)?;
         let product = product(message.product)?;
         let reason = reason(&message.reason)?;
-        let ticket = match self.repeat(context, "Unlock", &message.request_id, message).await? {
-            Repeat::New(ticket) => ticket,
-            Repeat::Answered(outcome) => return Ok(outcome == LIFTED),
-        };
-        let facts = self.facts_of(account_id, product).await?;
-        let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
-        if instance.lock(reason).is_some() {
-            let stamp = stamp(context, Some(facts.newest_event_time()));
-            let reason = reason.to_owned();
-            let lifted = LiftedLock { account_id, product, reason, lifted_at: context.now, stamp };
-            let record = ticket.as_ref().map(|ticket| ticket.about(LIFTED));
-            if self.store.unlock(lifted, record).await? {
-                return Ok(true);
+        let write = async |ticket: Option<Ticket>| {
+            for _ in 0..ATTEMPTS {
+                let facts = self.facts_of(account_id, product).await?;
+                let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
+                let Some(lock) = instance.lock(reason) else {
+                    self.record_unwritten(ticket.as_ref(), NONE_HELD).await?;
+                    return Ok(false);
+                };
+                let lifted = LiftedLock {
+                    account_id,
+                    product,
+                    lock_id: lock.lock_id,
+                    reason: reason.to_owned(),
+                    lifted_at: context.now,
+                    event_id: context.new_id(),
+                };
+                let record = ticket.as_ref().map(|ticket| ticket.about(LIFTED));
+                if self.store.unlock(lifted, record).await? {
+                    return Ok(true);
+                }
             }
-        }
-        self.record_unwritten(ticket.as_ref(), NONE_HELD).await?;
-        Ok(false)
+            Err(Error::Contended)
+        };
+        let again = async |outcome: String| Ok(outcome == LIFTED);
+        self.repeatable(context, "Unlock", message, write, again).await
     }
 
     async fn facts_of(&self, account_id: AccountId, product: Product) -> Result<Facts, Error> {

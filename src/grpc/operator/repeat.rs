@@ -10,18 +10,42 @@ use crate::context::Context;
 use crate::domain::Time;
 use crate::error::Error;
 use crate::grpc::Actions;
+use crate::proto::operator::v1 as wire;
 use crate::storage::RequestRecord;
 
 /// How long a request id holds.
 pub(crate) const KEPT: Duration = Duration::hours(24);
+/// How often a write is tried whose twin, sent at the same time with the same request id, comes in
+/// its way.
+const TRIES: u32 = 2;
 
-/// What a request with an id is.
-pub(super) enum Repeat {
-    /// A new one; the ticket goes into the write's own statement. None where the request has no id.
-    New(Option<Ticket>),
-    /// One that was answered; what the answer was about.
-    Answered(String),
+/// A request with the field `request_id`.
+pub(super) trait Repeatable: Message + Clone {
+    /// The field.
+    fn request_id(&mut self) -> &mut String;
 }
+
+macro_rules! repeatable {
+    ($($request:ident),* $(,)?) => {
+        $(impl Repeatable for wire::$request {
+            fn request_id(&mut self) -> &mut String {
+                &mut self.request_id
+            }
+        })*
+    };
+}
+repeatable!(
+    CreateAccountRequest,
+    UpdateAccountRequest,
+    CreateAccessKeyRequest,
+    DisableAccessKeyRequest,
+    EnableAccessKeyRequest,
+    DeleteAccessKeyRequest,
+    LockRequest,
+    UnlockRequest,
+    ScheduleChargeTypeChangeRequest,
+    CancelChargeTypeChangeRequest,
+);
 
 /// Becomes the record of a write once it is known what it is about.
 #[derive(Clone, Debug)]
@@ -33,6 +57,33 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
+    /// The ticket of a request; none where it has no id.
+    fn of(
+        context: &Context,
+        method: &str,
+        request: &impl Repeatable,
+    ) -> Result<Option<Self>, Error> {
+        let mut request = request.clone();
+        let field = request.request_id();
+        if field.is_empty() {
+            return Ok(None);
+        }
+        let request_id =
+            Uuid::try_parse(field).map_err(|_| Error::field("request_id", "is not a UUID"))?;
+        // However the id is spelled, the request is the same.
+        *field = request_id.to_string();
+        let mut fingerprint = Sha256::new();
+        fingerprint.update(method);
+        fingerprint.update([0]);
+        fingerprint.update(request.encode_to_vec());
+        Ok(Some(Self {
+            caller: context.service_name()?.to_owned(),
+            request_id,
+            fingerprint: fingerprint.finalize().to_vec(),
+            recorded_at: context.wire_now,
+        }))
+    }
+
     /// The record of a write about `resource`.
     pub fn about(&self, resource: &str) -> RequestRecord {
         RequestRecord {
@@ -46,42 +97,55 @@ impl Ticket {
 }
 
 impl Actions {
-    /// Looks a request id up. `request` is the whole message, the id included.
-    pub(super) async fn repeat(
+    /// Runs a write, or answers it `again` where this request was answered before: with what that
+    /// answer was about. `write` gets the ticket for the write's own statement.
+    ///
+    /// The first try of a request may still be under way when it is sent again, and what it has
+    /// written by then may be the very reason why the second is refused. Its record was written
+    /// together with that: after any error of the write the record is looked up once more.
+    pub(super) async fn repeatable<T, W, A>(
         &self,
         context: &Context,
         method: &str,
-        request_id: &str,
-        request: &impl Message,
-    ) -> Result<Repeat, Error> {
-        if request_id.is_empty() {
-            return Ok(Repeat::New(None));
+        request: &impl Repeatable,
+        write: impl Fn(Option<Ticket>) -> W,
+        again: impl Fn(String) -> A,
+    ) -> Result<T, Error>
+    where
+        W: Future<Output = Result<T, Error>>,
+        A: Future<Output = Result<T, Error>>,
+    {
+        let Some(ticket) = Ticket::of(context, method, request)? else { return write(None).await };
+        let mut outcome = Err(Error::Contended);
+        for _ in 0..TRIES {
+            if let Some(resource) = self.answered(&ticket).await? {
+                return again(resource).await;
+            }
+            outcome = write(Some(ticket.clone())).await;
+            if !matches!(outcome, Err(Error::Contended)) {
+                break;
+            }
         }
-        let request_id =
-            Uuid::try_parse(request_id).map_err(|_| Error::field("request_id", "is not a UUID"))?;
-        let mut fingerprint = Sha256::new();
-        fingerprint.update(method);
-        fingerprint.update([0]);
-        fingerprint.update(request.encode_to_vec());
-        let ticket = Ticket {
-            caller: context.service_name()?.to_owned(),
-            request_id,
-            fingerprint: fingerprint.finalize().to_vec(),
-            recorded_at: context.wire_now,
-        };
-        let Some(record) = self.store.request_record(&ticket.caller, request_id).await? else {
-            return Ok(Repeat::New(Some(ticket)));
-        };
-        let expires = record.recorded_at + KEPT;
-        if expires <= context.wire_now {
+        let Err(error) = outcome else { return outcome };
+        match self.answered(&ticket).await {
+            Ok(Some(resource)) => again(resource).await,
+            _ => Err(error),
+        }
+    }
+
+    /// What the answer to this request was about; `None` where there was none.
+    async fn answered(&self, ticket: &Ticket) -> Result<Option<String>, Error> {
+        let record = self.store.request_record(&ticket.caller, ticket.request_id).await?;
+        let Some(record) = record else { return Ok(None) };
+        if record.recorded_at + KEPT <= ticket.recorded_at {
             // The worker that forgets comes by once a minute; nobody should have to wait for it.
             self.store.forget_request(&record).await?;
-            return Ok(Repeat::New(Some(ticket)));
+            return Ok(None);
         }
         if record.fingerprint != ticket.fingerprint {
             return Err(Error::field("request_id", "was used with another request"));
         }
-        Ok(Repeat::Answered(record.resource))
+        Ok(Some(record.resource))
     }
 
     /// Records a request that had nothing to write: sent again it must find what it found the first
@@ -97,17 +161,5 @@ impl Actions {
         } else {
             Err(Error::Contended)
         }
-    }
-}
-
-/// Runs a write once more where its twin, sent at the same time with the same request id, was
-/// faster: its answer is there then.
-pub(super) async fn with_twin<T, F>(write: impl Fn() -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    match write().await {
-        Err(Error::Contended) => write().await,
-        outcome => outcome,
     }
 }

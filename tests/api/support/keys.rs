@@ -4,7 +4,6 @@
 use cdn_activation::auth::secret::Secret;
 use cdn_activation::context::new_id;
 use cdn_activation::domain::AccountId;
-use cdn_activation::domain::event::Stamp;
 use cdn_activation::domain::policy::EVERYTHING;
 use cdn_activation::storage::{NewAccessKey, Options, Store};
 
@@ -25,7 +24,7 @@ impl Api {
             policy: EVERYTHING.to_owned(),
             disabled: false,
             created_at,
-            stamp: Stamp::new(new_id(), created_at, None),
+            event_id: new_id(),
         };
         assert!(store.create_access_key(key, None).await.expect("stored"), "{id} is new");
         store.close().await;

@@ -1,7 +1,7 @@
 //! Accounts in a given state: what operators, the worker and the years would have made of them,
 //! written through the storage functions of the service itself wherever there is one.
 
-use cdn_activation::domain::event::{AnyChargeType, ChangeNotice, Stamp};
+use cdn_activation::domain::event::{AnyChargeType, ChangeNotice};
 use cdn_activation::domain::opening::Terms;
 use cdn_activation::domain::{AccountId, ChargeType, Facts, Product, WebsocketChargeType, time};
 use cdn_activation::proto::{billing, operator::v1 as operator};
@@ -38,6 +38,7 @@ impl Api {
             let change = ScheduledChange {
                 account_id: facts.account.account_id,
                 account_version: facts.account.version,
+                instance_event_time: facts.instance.as_ref().expect("opened").event_time,
                 notice: ChangeNotice {
                     change_id: cdn_activation::context::new_id(),
                     product,
@@ -45,7 +46,7 @@ impl Api {
                     effective_time: time::parse(effective).expect("an instant"),
                 },
                 submitted_at: time::parse(submitted).expect("an instant"),
-                stamp: self.stamp(&facts),
+                event_id: cdn_activation::context::new_id(),
             };
             assert!(store.schedule_change(change, None).await.expect("written"), "{effective}");
         }
@@ -84,16 +85,11 @@ impl Api {
             order_id: cdn_activation::context::new_id(),
             opening_time: time::parse(at).expect("an instant"),
             ordered_at: self.clock.wire_now(),
-            stamp: self.stamp(&facts),
+            event_id: cdn_activation::context::new_id(),
             has_intent: false,
         };
         assert!(store.open_instance(opening).await.expect("written"));
         store.close().await;
-    }
-
-    fn stamp(&self, facts: &Facts) -> Stamp {
-        let event_id = cdn_activation::context::new_id();
-        Stamp::new(event_id, self.clock.wire_now(), Some(facts.newest_event_time()))
     }
 
     /// Changes an account as operators do.
