@@ -48,7 +48,7 @@ fn settings(
             rest: shared.rest_addr.clone(),
             ops: shared.ops_addr.clone(),
         },
-        database: storage::Options { url: database, connections },
+        database: storage::Options::new(database, connections),
         orders: orders(shared)?,
         sealing_key,
         service_token,

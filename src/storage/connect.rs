@@ -18,13 +18,22 @@ pub struct Options {
     pub url: PgConnectOptions,
     /// Most connections at once.
     pub connections: u32,
+    /// How long a statement waits for a row or a table that another transaction holds, before it is
+    /// tried again on whatever connection is free.
+    pub lock_timeout: Duration,
 }
 
 impl Options {
+    /// A database and how many connections to it.
+    #[must_use]
+    pub fn new(url: PgConnectOptions, connections: u32) -> Self {
+        Self { url, connections, lock_timeout: LOCK_TIMEOUT }
+    }
+
     /// The same database with another number of connections.
     #[must_use]
     pub fn with_connections(&self, connections: u32) -> Self {
-        Self { url: self.url.clone(), connections }
+        Self { connections, ..self.clone() }
     }
 }
 
@@ -32,9 +41,8 @@ impl Options {
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the server works at a statement. A dropped query goes on there: this is its only brake.
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a statement waits for a row or a table that another transaction holds, before it is
-/// tried again on whatever connection is free. Longer than a commit takes as a rule, and short,
-/// because the connection serves nobody else meanwhile.
+/// Longer than a commit takes as a rule, and short, because a connection that waits for a row serves
+/// nobody else meanwhile.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(25);
 /// How often a migration is tried that could not get its locks in time.
 const MIGRATION_ATTEMPTS: u32 = 10;
@@ -53,7 +61,7 @@ impl Store {
             .application_name("cdn-activation")
             .options([
                 ("statement_timeout", milliseconds(STATEMENT_TIMEOUT).as_str()),
-                ("lock_timeout", milliseconds(LOCK_TIMEOUT).as_str()),
+                ("lock_timeout", milliseconds(options.lock_timeout).as_str()),
                 ("idle_in_transaction_session_timeout", "10s"),
                 ("default_transaction_isolation", "read committed"),
                 // The server, too, must find out that we are gone without a word.

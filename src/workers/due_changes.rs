@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Told, next_turn};
+use super::{Told, next_turn, patiently};
 use crate::context::{Clock, new_id};
 use crate::error::Error;
 use crate::storage::{SettledChange, Store};
@@ -27,16 +27,19 @@ pub(super) async fn run(store: &Store, clock: &Clock, shutdown: &CancellationTok
 pub async fn settle_due_changes(store: &Store, clock: &Clock) -> Result<(), Error> {
     loop {
         let due = store.due_changes(clock.now(), BATCH).await?;
-        let mut settled = 0;
+        let (mut settled, mut outcome) = (0, Ok(()));
         for change in &due {
             let (account_id, notice, event_id) = (change.account_id, change.notice, new_id());
             let settled_change = SettledChange { account_id, notice, event_id };
-            let written = store.settle_change(settled_change).await?;
-            settled += usize::from(written);
+            // One that fails does not hold up the others.
+            match patiently(store.settle_change(settled_change)).await {
+                Ok(written) => settled += usize::from(written),
+                Err(error) => outcome = Err(error),
+            }
         }
         // A batch of which nothing was ours is being settled by others.
         if due.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) || settled == 0 {
-            return Ok(());
+            return outcome;
         }
     }
 }

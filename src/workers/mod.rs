@@ -42,7 +42,7 @@ pub async fn run(
 }
 
 /// How long a worker waits for a row that another transaction holds, before it goes on to the next.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The outcome of a write, or that its row was held for too long: the row is found again later, and
 /// those after it must not wait for it.

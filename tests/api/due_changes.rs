@@ -1,5 +1,7 @@
 //! The one event that a clock causes, written by replicas of which one is killed in the middle.
 
+use cdn_activation::workers::settle_due_changes;
+
 use crate::support::serve_process::Process;
 use crate::support::{Api, eventually};
 
@@ -32,4 +34,27 @@ async fn three_replicas_of_which_one_is_killed_in_the_middle_write_each_event_on
     eventually("nothing is left", async || api.database.count(UNSETTLED).await == 0).await;
     assert_eq!(api.database.count(WRITTEN).await, 6000);
     assert_eq!(api.database.count(ACCOUNTS).await, 6000);
+}
+
+#[tokio::test]
+async fn changes_of_others_take_effect_in_the_log_while_a_row_is_held() {
+    let api = Api::start_without_workers().await;
+    api.database.open_many(20).await;
+    api.database.execute(DUE).await;
+    // The longest due of all: the worker meets it first.
+    api.database
+        .execute_for(
+            7,
+            "UPDATE charge_type_changes SET effective_time = '2018-03-19' WHERE account_id = $1",
+        )
+        .await;
+    let lock = "SELECT FROM instances WHERE account_id = $1 FOR UPDATE";
+    let held = api.database.hold(7, lock).await;
+    let store = api.store();
+    settle_due_changes(&store, &api.clock).await.expect_err("one row is held");
+    assert_eq!(api.database.count(WRITTEN).await, 19);
+    held.commit().await;
+    settle_due_changes(&store, &api.clock).await.expect("settled");
+    assert_eq!(api.database.count(WRITTEN).await, 20);
+    store.close().await;
 }

@@ -1,6 +1,8 @@
 //! A statement whose connection is lost while it waits for a row goes on waiting in the database,
 //! and is run when the row is let go. What the caller was answered in between stays true.
 
+use std::time::Duration;
+
 use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::context::Clock;
 use cdn_activation::proto::billing::v1::Product;
@@ -29,7 +31,12 @@ async fn two_services() -> (Api, Proxy, Api) {
     let sealing_key = SealingKey::parse(&sealing_key).expect("a key");
     let start = async |database: Database| {
         let key = sealing_key.clone();
-        Api::start_on(database, key, Clock::system(), |settings| settings.workers = false).await
+        Api::start_on(database, key, Clock::system(), |settings| {
+            settings.workers = false;
+            // Long enough for what comes between; a statement that is sent late may wait as long.
+            settings.database.lock_timeout = Duration::from_secs(4);
+        })
+        .await
     };
     (start(seen_through).await, proxy, start(database).await)
 }

@@ -131,7 +131,7 @@ impl Api {
     /// The service's own way to its database, for workers that tests call.
     pub fn store(&self) -> storage::Store {
         let url = self.database.url.parse().expect("a URL");
-        storage::Store::connect_lazily(storage::Options { url, connections: 2 })
+        storage::Store::connect_lazily(storage::Options::new(url, 2))
     }
 
     /// Stops it as SIGTERM does, and waits until it has ended.
@@ -161,7 +161,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
     let any = || "127.0.0.1:0".to_owned();
     Settings {
         addresses: Addresses { grpc: any(), rest: any(), ops: any() },
-        database: storage::Options { url: database.url.parse().expect("a URL"), connections: 16 },
+        database: storage::Options::new(database.url.parse().expect("a URL"), 16),
         orders: None,
         event_retention: chrono::Duration::days(7),
         sealing_key,
