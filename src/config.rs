@@ -156,6 +156,13 @@ pub struct SharedSettings {
     /// Default: 100; `dev`: every one.
     #[arg(long, env = "LOG_ONE_IN", value_parser = clap::value_parser!(u32).range(1..))]
     pub log_one_in: Option<u32>,
+    /// Most open connections of the RPC query format; beyond them a new one takes the place of one that is
+    /// silent or idle. Fewer where the limit on file descriptors allows no more.
+    #[arg(long, env = "REST_CONNECTIONS", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(16..))]
+    pub rest_connections: u16,
+    /// The same of gRPC.
+    #[arg(long, env = "GRPC_CONNECTIONS", default_value_t = 512, value_parser = clap::value_parser!(u16).range(16..))]
+    pub grpc_connections: u16,
     /// How many cores answer requests, each with a thread and connections of its own. Default: all, at most 4.
     #[arg(long, env = "CORES", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub cores: Option<u16>,

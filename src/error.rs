@@ -122,6 +122,8 @@ pub enum Error {
     InvalidFields(Vec<FieldViolation>),
     /// The request is not a message of the method.
     MalformedMessage,
+    /// As many streams without a token are open as there may be.
+    TooManyStreams,
     /// There is no service of this name to tell the health of.
     ServiceNotFound,
     /// Events after the cursor are no longer kept, or it is of another log.
@@ -174,7 +176,7 @@ impl Error {
 
     #[rustfmt::skip] // a table is read down its columns
     fn row(&self) -> Row {
-        use Code::{Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound, OutOfRange, PermissionDenied, Unauthenticated, Unavailable, Unimplemented};
+        use Code::{Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound, OutOfRange, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented};
         match self {
             //                                       code                                HTTP  gRPC                message
             Self::ValueNotSupported(parameter) => row(format!("Invalid{parameter}.ValueNotSupported"), 400, InvalidArgument, format!("The specified value of parameter \"{parameter}\" is not valid.")),
@@ -228,6 +230,7 @@ impl Error {
             Self::InvalidFields(violations)      => row("InvalidFields",                 400, InvalidArgument,    sentence(violations)),
             Self::MalformedMessage               => row("MalformedMessage",              400, InvalidArgument,    "The request is not a message of this method."),
             Self::ServiceNotFound                => row("ServiceNotFound",               404, NotFound,           "There is no such service."),
+            Self::TooManyStreams                 => row("TooManyStreams",                429, ResourceExhausted,  "Too many streams without a token are open: close some, or try later."),
             Self::CursorExpired                  => row("CursorExpired",                 410, OutOfRange,         "Events after the cursor are no longer kept: start over with an empty cursor, and read anew the state that you keep."),
 
             Self::Contended                      => row("ServiceUnavailable",            503, Aborted,            "The request has failed due to a temporary failure of the server."),

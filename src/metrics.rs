@@ -1,5 +1,6 @@
 //! What is measured, in the names that dashboards of gRPC services expect.
 
+mod listeners;
 mod log;
 
 use std::collections::{HashMap, HashSet};
@@ -14,6 +15,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tonic::Code;
+
+pub use self::listeners::Listener;
+use self::listeners::Listeners;
 
 /// Upper bounds of the histogram, in seconds.
 const BUCKETS: [f64; 12] =
@@ -42,6 +46,7 @@ pub struct Metrics(Arc<Families>);
 
 struct Families {
     registry: Mutex<Registry>,
+    listeners: Listeners,
     /// By path. What is counted for each call is looked up once, not for each call.
     methods: HashMap<String, Arc<Method>>,
     /// All paths that are none of our methods are one, so that callers cannot make labels.
@@ -127,6 +132,7 @@ impl Metrics {
         let mut registry = Registry::default();
         let families = MethodFamilies::register(&mut registry);
         log::register(&mut registry);
+        let listeners = Listeners::register(&mut registry);
         let (connections, idle_connections) = (Gauge::default(), Gauge::default());
         registry.register(
             "db_client_connections",
@@ -147,6 +153,7 @@ impl Metrics {
             methods: paths.into_iter().filter_map(method).collect(),
             other: families.method("_OTHER", "_OTHER"),
             registry: Mutex::new(registry),
+            listeners,
             connections,
             idle_connections,
             pools: Mutex::default(),
@@ -159,6 +166,12 @@ impl Metrics {
         let method = Arc::clone(self.0.methods.get(path).unwrap_or(&self.0.other));
         method.started.inc();
         Call { method, started, is_counted: false }
+    }
+
+    /// What one listener counts.
+    #[must_use]
+    pub fn listener(&self, name: &'static str) -> Listener {
+        self.0.listeners.of(name)
     }
 
     /// Shows the connections of a pool among those to the database.

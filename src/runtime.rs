@@ -7,9 +7,15 @@
 //! The rest of the code does not know of this: it is written for one runtime, and what crosses cores
 //! (clock, metrics, readiness, the ring of events) is plain shared memory.
 
+pub mod peer;
+pub mod places;
+mod rounds;
+pub mod signs;
+
 use std::io;
 use std::net::TcpStream as StdTcpStream;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,6 +23,8 @@ use futures_util::Stream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+
+use self::places::{Place, Places};
 
 /// A pause when no connection can be accepted, for want of file descriptors, say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -65,13 +73,17 @@ async fn have_a_timer() {
     }
 }
 
+/// A connection on its way to a core, and its place. It never waits long, and there are no more of them
+/// than places.
+type Accepted = (StdTcpStream, Place);
+
 /// Where a listener hands connections over to one core.
 #[derive(Clone, Debug)]
-pub struct Handover(mpsc::UnboundedSender<StdTcpStream>);
+pub struct Handover(mpsc::UnboundedSender<Accepted>);
 
 /// The connections of one listener that one core gets. They belong to the runtime that takes them.
 #[derive(Debug)]
-pub struct Connections(mpsc::UnboundedReceiver<StdTcpStream>);
+pub struct Connections(mpsc::UnboundedReceiver<Accepted>);
 
 impl Connections {
     /// The two ends of a way for connections.
@@ -83,15 +95,25 @@ impl Connections {
 }
 
 impl Stream for Connections {
-    type Item = io::Result<TcpStream>;
+    type Item = io::Result<(TcpStream, Place)>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(ready!(self.0.poll_recv(context)).map(TcpStream::from_std))
+        let accepted = ready!(self.0.poll_recv(context));
+        Poll::Ready(
+            accepted
+                .map(|(stream, place)| TcpStream::from_std(stream).map(|stream| (stream, place))),
+        )
     }
 }
 
-/// Accepts connections and hands them out to the cores in turn, until `shutdown`.
-pub async fn hand_out(listener: TcpListener, cores: Vec<Handover>, shutdown: CancellationToken) {
+/// Accepts connections and hands them out to the cores in turn, until `shutdown`; those that get no
+/// place are closed. What lacks descriptors ends a connection that nobody works on.
+pub async fn hand_out(
+    listener: TcpListener,
+    places: Arc<Places>,
+    cores: Vec<Handover>,
+    shutdown: CancellationToken,
+) {
     let mut turn = 0;
     loop {
         let accepted = tokio::select! {
@@ -101,13 +123,15 @@ pub async fn hand_out(listener: TcpListener, cores: Vec<Handover>, shutdown: Can
         // Off this runtime, whose thread only accepts.
         match accepted.and_then(|(stream, _)| stream.into_std()) {
             Ok(stream) => {
+                let Some(place) = places.take().await else { continue };
                 // Without it a reply can wait 40 ms for the client's delayed acknowledgement.
                 stream.set_nodelay(true).ok();
-                hand_over(stream, &cores, turn);
+                hand_over((stream, place), &cores, turn);
                 turn += 1;
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
+                places.make_room();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -115,11 +139,11 @@ pub async fn hand_out(listener: TcpListener, cores: Vec<Handover>, shutdown: Can
 }
 
 /// To the core whose turn it is; should that have ended, to the next that has not.
-fn hand_over(mut stream: StdTcpStream, cores: &[Handover], turn: usize) {
+fn hand_over(mut accepted: Accepted, cores: &[Handover], turn: usize) {
     for core in cores.iter().cycle().skip(turn % cores.len().max(1)).take(cores.len()) {
-        match core.0.send(stream) {
+        match core.0.send(accepted) {
             Ok(()) => return,
-            Err(mpsc::error::SendError(returned)) => stream = returned,
+            Err(mpsc::error::SendError(returned)) => accepted = returned,
         }
     }
 }
@@ -139,7 +163,9 @@ mod tests {
         let (last, mut of_last) = Connections::handed_over();
         drop(of_ended);
         let shutdown = CancellationToken::new();
-        let handing = tokio::spawn(hand_out(listener, vec![first, ended, last], shutdown.clone()));
+        let places = places::tests::many();
+        let cores = vec![first, ended, last];
+        let handing = tokio::spawn(hand_out(listener, places, cores, shutdown.clone()));
         // The first core is the one that has met the database when the service is ready.
         let mut clients = vec![TcpStream::connect(address).await.unwrap()];
         of_first.next().await.unwrap().unwrap();

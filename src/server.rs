@@ -1,10 +1,15 @@
 //! Builds the service and serves it: three listeners, the cores that answer, the workers, and the
 //! drain at the end.
 
+mod bounds;
 mod core;
+pub mod descriptors;
 mod grpc;
 mod http;
+mod http2;
 mod ops;
+mod serving;
+mod settings;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,77 +21,21 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
+pub use self::bounds::Bounds;
 use self::core::{Shared, Waiting};
 use self::ops::Readiness;
-use crate::auth::secret::{SealingKey, ServiceToken};
-use crate::context::Clock;
-use crate::domain::opening::Limits;
+pub use self::settings::Settings;
 use crate::events::Feed;
 use crate::metrics::Metrics;
-use crate::orders::{self, Orders};
+use crate::orders::Orders;
 use crate::proto::POOL;
 use crate::runtime::{Connections, hand_out};
-use crate::storage::{self, Store};
+use crate::storage::Store;
 use crate::workers;
 
 /// How long after the service is ready everything connects that no first request needs: a connection
 /// costs PostgreSQL more than anything else of a start does.
 const BACKGROUND_WAIT: Duration = Duration::from_millis(100);
-
-/// Everything that a deployment decides.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where the three listeners are.
-    pub addresses: Addresses<String>,
-    /// The database.
-    pub database: storage::Options,
-    /// The commerce system that takes orders; without one they are rows of our own.
-    pub orders: Option<orders::Settings>,
-    /// The key that seals secrets at rest.
-    pub sealing_key: SealingKey,
-    /// The token of calling services; without one gRPC refuses everybody.
-    pub service_token: Option<ServiceToken>,
-    /// How far a signed timestamp may be from the clock.
-    pub timestamp_window: chrono::Duration,
-    /// What decisions about opening are held to.
-    pub limits: Limits,
-    /// How long a financial lock may hold before payment counts as overdue.
-    pub overdue_grace: chrono::Duration,
-    /// How long events are kept.
-    pub event_retention: chrono::Duration,
-    /// Whether the workers run in this process, too.
-    pub workers: bool,
-    /// How long after the start histories are first copied into the rows of their instances.
-    pub carry_after: Duration,
-    /// How many cores answer requests; see [`crate::runtime`].
-    pub cores: usize,
-    /// How long to go on serving, unready, before the listeners close.
-    pub drain_delay: Duration,
-    /// How long running requests may take to finish.
-    pub drain_timeout: Duration,
-    /// The two clocks.
-    pub clock: Clock,
-}
-
-impl Settings {
-    /// How many cores answer: none without a connection to the database, beside the background's.
-    fn cores(&self) -> usize {
-        let connections = usize::try_from(self.database.connections).unwrap_or(usize::MAX);
-        self.cores.min(connections.saturating_sub(1)).max(1)
-    }
-
-    /// The connections of the background: a quarter.
-    fn share_of_background(&self) -> storage::Options {
-        self.database.with_connections((self.database.connections / 4).max(1))
-    }
-
-    /// The connections of one core: the rest, shared alike.
-    fn share_of_core(&self) -> storage::Options {
-        let rest = self.database.connections - self.share_of_background().connections;
-        let cores = u32::try_from(self.cores()).unwrap_or(u32::MAX);
-        self.database.with_connections((rest / cores).max(1))
-    }
-}
 
 /// One of something for each listener.
 #[derive(Clone, Debug)]
@@ -176,10 +125,14 @@ impl Server {
             rest.push(to_rest);
         }
         let (to_ops, ops) = Connections::handed_over();
+        let places = settings.bounds.places(&metrics);
         let background = [
-            tokio::spawn(hand_out(listeners.grpc, grpc, shutdown.clone())),
-            tokio::spawn(hand_out(listeners.rest, rest, shutdown.clone())),
-            tokio::spawn(hand_out(listeners.ops, vec![to_ops], shutdown.clone())),
+            tokio::spawn(places.grpc.clone().look_after(shutdown.clone())),
+            tokio::spawn(places.rest.clone().look_after(shutdown.clone())),
+            tokio::spawn(places.ops.clone().look_after(shutdown.clone())),
+            tokio::spawn(hand_out(listeners.grpc, places.grpc, grpc, shutdown.clone())),
+            tokio::spawn(hand_out(listeners.rest, places.rest, rest, shutdown.clone())),
+            tokio::spawn(hand_out(listeners.ops, places.ops, vec![to_ops], shutdown.clone())),
             tokio::spawn(serve_ops(ops, readiness.clone(), metrics, shutdown.clone())),
             tokio::spawn(readiness.clone().follow(first_check, store.clone(), shutdown.clone())),
             tokio::spawn(after_the_start(
@@ -251,7 +204,7 @@ async fn work(settings: Settings, store: Store, shutdown: CancellationToken) {
 }
 
 async fn bind(address: &str) -> Result<TcpListener, BindError> {
-    let bound = TcpListener::bind(address).await;
+    let bound = serving::listen(address).await;
     bound.map_err(|cause| BindError { address: address.to_owned(), cause })
 }
 
@@ -261,8 +214,13 @@ async fn serve_ops(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) {
+    let listener = metrics.listener("ops");
     let handler = move |request| {
         let response = ops::answer(&request, &readiness, &metrics);
+        match response.status().as_str() {
+            "200" => listener.answered(),
+            status => listener.refused(status),
+        }
         async move { response }
     };
     http::serve(connections, handler, shutdown).await;

@@ -20,7 +20,7 @@ pub const ACCOUNT_ID: &str = "x-account-id";
 pub const REQUEST_ID: &str = "x-request-id";
 
 /// What a probe may ask without a token.
-const HEALTH: &str = "/grpc.health.v1.Health/";
+pub const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// Authenticates calling services.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use crate::config::SharedSettings;
 use crate::context::Clock;
 use crate::domain::opening::Limits;
 use crate::orders;
-use crate::server::{Addresses, Server, Settings};
+use crate::server::{Addresses, Bounds, Server, Settings, descriptors};
 use crate::storage;
 
 /// Reads the URL of a setting. The parser takes any scheme, and its error would repeat the URL, and
@@ -42,6 +42,11 @@ fn settings(
     let cores = shared.cores.unwrap_or_else(all_cores);
     let connections =
         shared.db_connections.unwrap_or_else(|| CONNECTIONS_PER_CORE * u32::from(cores));
+    let bounds = Bounds {
+        grpc_connections: shared.grpc_connections.into(),
+        rest_connections: shared.rest_connections.into(),
+        ..Bounds::default()
+    };
     Ok(Settings {
         addresses: Addresses {
             grpc: shared.grpc_addr.clone(),
@@ -59,6 +64,7 @@ fn settings(
         workers: shared.workers,
         carry_after: shared.carry_after,
         cores: cores.into(),
+        bounds: descriptors::fit(bounds, connections)?,
         drain_delay: shared.drain_delay,
         drain_timeout: shared.drain_timeout,
         clock,

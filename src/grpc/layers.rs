@@ -5,30 +5,36 @@
 use std::any::Any;
 use std::collections::HashSet;
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::ready;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use http::{Request, Response};
+use tokio::sync::Semaphore;
+use tokio::time::timeout_at;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::status;
+use super::bodies::{CountedAtItsEnd, Keeping, StreamCount};
 use super::streams::HeldStream;
+use super::{answered, status, tokenless};
 use crate::context::{Context, RequestId};
 use crate::error::Error;
 use crate::logging;
-use crate::metrics::Metrics;
+use crate::metrics::{Call, Listener, Metrics};
 
 /// The deadline of a call that sets none.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 /// The longest deadline that a call may set.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The calls of reflection: streams that go on for as long as their caller wants.
+const REFLECTION: &str = "/grpc.reflection.";
 
 /// How tonic begins what it says of a message that does not decode, is absent or is cut off.
 const NO_MESSAGE: [&str; 3] = [
@@ -36,19 +42,27 @@ const NO_MESSAGE: [&str; 3] = [
     "Missing request message.",
     "Unexpected EOF decoding stream.",
 ];
+
 /// What every call is held to. A layer; see [`Hold`].
 #[derive(Clone, Debug)]
 pub struct Guard {
     metrics: Metrics,
     /// The paths of our methods that answer with a stream.
     streams: Arc<HashSet<String>>,
+    /// The listener that has streams, which are counted when they end.
+    listener: Arc<Listener>,
+    /// Health watches that may still be opened.
+    watches: Arc<Semaphore>,
 }
 
 impl Guard {
-    /// Counts calls here; those of the paths `streams` answer with a stream.
+    /// Counts calls here; those of the paths `streams` answer with a stream. So many health watches may
+    /// be open.
     #[must_use]
-    pub fn new(metrics: Metrics, streams: HashSet<String>) -> Self {
-        Self { metrics, streams: Arc::new(streams) }
+    pub fn new(metrics: Metrics, streams: HashSet<String>, watches: usize) -> Self {
+        let listener = Arc::new(metrics.listener("grpc"));
+        let watches = Arc::new(Semaphore::new(watches));
+        Self { metrics, streams: Arc::new(streams), listener, watches }
     }
 }
 
@@ -92,46 +106,60 @@ where
             context.map_or_else(RequestId::random, |context| context.request_id.clone());
         let arrived = context.map_or_else(Instant::now, |context| context.arrived);
         let call = self.guard.metrics.call_started(path, arrived);
+        let (reading, watch) =
+            match tokenless::take(path, request.extensions(), &self.guard.watches) {
+                Ok(tokenless::Taken { reading, watch }) => (reading, watch),
+                Err(error) => return Box::pin(ready(Ok(refuse(&error, call, &request_id)))),
+            };
         let is_stream = self.guard.streams.contains(path);
+        let is_endless = watch.is_some() || path.starts_with(REFLECTION);
+        let listener = is_stream.then(|| Arc::clone(&self.guard.listener));
         let deadline = deadline(request.headers());
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
-            let until = arrived + deadline;
-            let answer = pin!(answer);
+            let until = (arrived + deadline).into();
             // Whoever is late is dropped; what it was writing goes on in a task of its own.
-            let response = match within(answer, until).await {
-                Some(Ok(Ok(response))) => response,
-                Some(Err(panicked)) => answer_to_a_panic(panicked.as_ref()),
-                None => {
+            let response = match timeout_at(until, answer).await {
+                Ok(Ok(Ok(response))) => response,
+                Ok(Err(panicked)) => answer_to_a_panic(panicked.as_ref()),
+                Err(_) => {
                     if logging::is_within_limit() {
                         tracing::warn!(%request_id, method = call.method(), ?deadline, "not answered within its deadline");
                     }
                     status::of(&Error::DeadlineExceeded, &request_id, None).into_http()
                 }
             };
-            let (response, code) = complete(response, &request_id);
-            Ok(match code {
-                Code::Ok if is_stream => response
-                    .map(|body| Body::new(HeldStream::new(body, until.into(), call, request_id))),
-                code => {
+            drop(reading); // held to here
+            let (mut response, code) = complete(response, &request_id);
+            if !is_endless {
+                answered::until(until);
+            }
+            Ok(match (code, listener) {
+                (Code::Ok, Some(listener)) => {
+                    response.extensions_mut().insert(CountedAtItsEnd);
+                    response.map(|body| {
+                        let held = HeldStream::new(body, until, call, request_id);
+                        Body::new(Keeping::new(held, StreamCount::new(listener)))
+                    })
+                }
+                (code, _) => {
                     call.finished(code);
-                    response
+                    match watch {
+                        None => response,
+                        watch => response.map(|body| Body::new(Keeping::new(body, watch))),
+                    }
                 }
             })
         })
     }
 }
 
-/// What the handler answers until an instant. Tonic has a timer of its own around this one, would
-/// answer CANCELLED, and asks here before it does: so the time counts, not whose timer woke us.
-async fn within<T>(mut answer: Pin<&mut impl Future<Output = T>>, until: Instant) -> Option<T> {
-    let mut timer = pin!(tokio::time::sleep_until(until.into()));
-    poll_fn(|context| match answer.as_mut().poll(context) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending if Instant::now() >= until => Poll::Ready(None),
-        Poll::Pending => timer.as_mut().poll(context).map(|()| None),
-    })
-    .await
+/// The answer to a call that does not begin.
+fn refuse(error: &Error, call: Call, request_id: &RequestId) -> Response<Body> {
+    let status = status::of(error, request_id, None);
+    tracing::info!(%request_id, method = call.method(), code = %error.code(), "refused");
+    call.finished(status.code());
+    status.into_http()
 }
 
 fn deadline(headers: &http::HeaderMap) -> Duration {

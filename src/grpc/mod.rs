@@ -1,6 +1,8 @@
 //! Step 3: the actions. An action is one method, a few lines that read like its documentation page;
 //! what every action shares is here: context in, log line, error out.
 
+pub mod answered;
+pub mod bodies;
 mod cdn;
 mod dcdn;
 pub mod layers;
@@ -11,6 +13,7 @@ pub mod services;
 mod shared;
 pub mod status;
 mod streams;
+pub mod tokenless;
 
 use chrono::Duration;
 use log::{LogLine, Subject};

@@ -29,6 +29,7 @@ use crate::error::Error;
 use crate::grpc::layers::Hold;
 use crate::grpc::services::Services;
 use crate::grpc::{log_refused_at_the_gateway, status};
+use crate::metrics::Listener;
 
 /// The header that repeats the request id of the body.
 const REQUEST_ID: &str = "x-acs-request-id";
@@ -39,6 +40,7 @@ pub struct Shim {
     authenticator: Authenticator,
     services: Hold<Services>,
     clock: Clock,
+    listener: Listener,
 }
 
 /// A call that its caller may make.
@@ -49,15 +51,17 @@ struct Admitted<'s> {
 }
 
 impl Shim {
-    /// A shim in front of these services; the layers of both wires are around them already.
+    /// A shim in front of these services; the layers of both wires are around them already. Answers are
+    /// counted on `listener`.
     #[must_use]
     pub fn new(
         dispatch: Arc<Dispatch>,
         authenticator: Authenticator,
         services: Hold<Services>,
         clock: Clock,
+        listener: Listener,
     ) -> Self {
-        Self { dispatch, authenticator, services, clock }
+        Self { dispatch, authenticator, services, clock, listener }
     }
 
     /// Answers one request: read, authenticate, find, call, write. There is an answer to
@@ -80,6 +84,10 @@ impl Shim {
             Ok(admitted) => self.call(admitted, format).await,
             Err(status) => Err(status),
         };
+        match &body {
+            Ok(_) => self.listener.answered(),
+            Err(status) => self.listener.answered_with(status),
+        }
         let refusal = |status| encode::refusal(&status, &request_id, &host_id, format);
         response(body.unwrap_or_else(refusal), format, &request_id)
     }
@@ -87,11 +95,12 @@ impl Shim {
     /// The answer where answering panicked: what was asked for is lost, so XML, as for what cannot
     /// be read.
     #[must_use]
-    pub fn answer_to_a_panic() -> Response<Full<Bytes>> {
+    pub fn answer_to_a_panic(&self) -> Response<Full<Bytes>> {
         let request_id = RequestId::random();
         let error = Error::internal("the shim panicked");
         log_refused_at_the_gateway(&request_id, "-", &error);
         let status = status::of(&error, &request_id, None);
+        self.listener.answered_with(&status);
         response(encode::refusal(&status, &request_id, "", Format::Xml), Format::Xml, &request_id)
     }
 

@@ -124,7 +124,7 @@ impl Shared {
             feed: feed.clone(),
             readiness: readiness.clone(),
             metrics: metrics.clone(),
-            guard: Guard::new(metrics.clone(), streaming_paths()),
+            guard: Guard::new(metrics.clone(), streaming_paths(), settings.bounds.watches),
             described: Arc::new(Described::new(readiness)),
             shutdown: shutdown.clone(),
         }
@@ -144,9 +144,10 @@ impl Shared {
         let shim = self.shim(&store, self.guard.layer(services.clone()));
         let guard = self.guard.clone();
         let (settings, shutdown) = (&self.settings, &self.shutdown);
+        let listener = self.metrics.listener("grpc");
         let serving = async {
             tokio::join!(
-                grpc::serve(grpc, services, guard, settings, shutdown.clone()),
+                grpc::serve(grpc, services, guard, settings, listener, shutdown.clone()),
                 serve_rest(rest, shim, shutdown.clone()),
             )
         };
@@ -184,7 +185,9 @@ impl Shared {
         let Settings { sealing_key, timestamp_window, clock, .. } = &self.settings;
         let authenticator =
             Authenticator::new(store.clone(), sealing_key.clone(), *timestamp_window);
-        Shim::new(Arc::clone(&self.described.dispatch), authenticator, services, clock.clone())
+        let (dispatch, listener) =
+            (Arc::clone(&self.described.dispatch), self.metrics.listener("rest"));
+        Shim::new(dispatch, authenticator, services, clock.clone(), listener)
     }
 }
 
@@ -205,7 +208,8 @@ async fn serve_rest(connections: Connections, shim: Shim, shutdown: Cancellation
     let handler = move |request| {
         // A panic in the shim itself still ends in an answer.
         let answer = AssertUnwindSafe(Arc::clone(&shim).answer(request)).catch_unwind();
-        answer.map(|answer| answer.unwrap_or_else(|_| Shim::answer_to_a_panic()))
+        let shim = Arc::clone(&shim);
+        answer.map(move |answer| answer.unwrap_or_else(|_| shim.answer_to_a_panic()))
     };
     http::serve(connections, handler, shutdown).await;
 }

@@ -1,17 +1,24 @@
-//! The gRPC side: which services there are, and how their listener behaves.
+//! The gRPC side: which services there are, and what every answer of its listener passes.
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use futures_util::FutureExt;
+use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
+use tonic::Status;
+use tonic::body::Body;
 use tonic_health::pb::health_server::{Health, HealthServer};
+use tower::{Layer, Service};
 
-use super::Settings;
+use super::{Settings, http2};
 use crate::auth::service::ServiceAuthLayer;
 use crate::grpc::Actions;
+use crate::grpc::bodies::CountedAtItsEnd;
 use crate::grpc::layers::Guard;
 use crate::grpc::operator::Events;
 use crate::grpc::services::Services;
+use crate::grpc::tokenless::OfConnection;
+use crate::metrics::Listener;
 use crate::proto::COMMENTED_DESCRIPTORS;
 use crate::proto::cdn::v1::cdn_service_server::CdnServiceServer;
 use crate::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
@@ -25,23 +32,21 @@ use crate::runtime::Connections;
 
 /// The largest gRPC message that is read, in bytes; every request of ours is far smaller.
 const LARGEST_MESSAGE: usize = 64 * 1024;
-/// Clients spread over new replicas as their connections come of age. Never with a grace: tonic
-/// then sends no GOAWAY.
-const CONNECTION_AGE: Duration = Duration::from_mins(5);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-const MOST_STREAMS: u32 = 200;
-/// Quick cancels that a connection may pile up; h2's own limit of 20 cuts off clients that hedge.
-const MOST_PENDING_RESETS: usize = 200;
+/// The same of what needs no token: the name of a service.
+const LARGEST_HEALTH_MESSAGE: usize = 1024;
+/// And of reflection: the name of a symbol.
+const LARGEST_REFLECTION_MESSAGE: usize = 16 * 1024;
 
 /// The services that need no store: health and reflection. Built once; reading the descriptors takes
 /// longer than everything else at a start.
 pub(super) fn infrastructure(health: HealthServer<impl Health>) -> Services {
     let reflects = "the descriptors are those that the build made";
+    let v1 = reflection().build_v1().expect(reflects);
+    let v1alpha = reflection().build_v1alpha().expect(reflects);
     Services::default()
-        .with(health)
-        .with(reflection().build_v1().expect(reflects))
-        .with(reflection().build_v1alpha().expect(reflects))
+        .with(health.max_decoding_message_size(LARGEST_HEALTH_MESSAGE))
+        .with(v1.max_decoding_message_size(LARGEST_REFLECTION_MESSAGE))
+        .with(v1alpha.max_decoding_message_size(LARGEST_REFLECTION_MESSAGE))
 }
 
 /// Every service.
@@ -69,30 +74,39 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 }
 
 /// Serves until `shutdown`, then finishes what runs.
-pub(super) fn serve(
+pub(super) async fn serve(
     connections: Connections,
     services: Services,
     guard: Guard,
     settings: &Settings,
+    listener: Listener,
     shutdown: CancellationToken,
-) -> impl Future<Output = ()> + use<> {
+) {
     let authentication =
         ServiceAuthLayer::new(settings.clock.clone(), settings.service_token.clone());
-    // Up to a tenth more, by chance: the replicas' connections must not come of age together.
-    let spread = u32::from(crate::context::new_id().as_bytes()[15]);
-    let age = CONNECTION_AGE + CONNECTION_AGE * spread / 2560;
-    let serving = Server::builder()
-        .layer(authentication)
-        .layer(guard)
-        .max_connection_age(age)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .max_concurrent_streams(MOST_STREAMS)
-        .http2_max_pending_accept_reset_streams(Some(MOST_PENDING_RESETS))
-        .serve_with_incoming_shutdown(services, connections, shutdown.cancelled_owned());
-    async move {
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the gRPC listener ended");
+    let services = authentication.layer(guard.layer(services));
+    let listener = Arc::new(listener);
+    let door = || {
+        let (services, listener) = (services.clone(), Arc::clone(&listener));
+        let tokenless = OfConnection::default();
+        move |mut request: Request<Body>| {
+            tokenless.hold(&mut request);
+            let (answer, listener) = (services.clone().call(request), Arc::clone(&listener));
+            answer.map(move |answer| {
+                let Ok(response) = answer;
+                count(&listener, &response);
+                response
+            })
         }
+    };
+    http2::serve(connections, door, settings.bounds.stall, shutdown).await;
+}
+
+/// Counts an answer, refused before an action or not; the streams of ours are counted when they end.
+fn count(listener: &Listener, response: &Response<Body>) {
+    match Status::from_header_map(response.headers()) {
+        Some(status) => listener.answered_with(&status),
+        None if response.extensions().get::<CountedAtItsEnd>().is_some() => {}
+        None => listener.answered(),
     }
 }

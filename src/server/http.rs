@@ -1,67 +1,54 @@
-//! How a plain HTTP/1 listener serves: the REST shim and the ops pages. Hyper directly, for its
-//! timer on headers and for limits below which every request gets a documented answer.
+//! How a plain HTTP/1 listener serves: the REST shim and the ops pages. Hyper directly, for limits
+//! below which every request gets a documented answer. How long a request may take to come is seen at
+//! the connection's place: hyper's own timer would be one for each request.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpStream;
+use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 
+use super::serving;
 use crate::runtime::Connections;
+use crate::runtime::peer::Peer;
 
-/// How long a client may take to send the headers of a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most that is held of a head, above what the shim reads, which so gets a documented answer.
+const LARGEST_HEAD: usize = 48 * 1024;
 
 /// Serves until `shutdown`, then finishes what runs.
-pub async fn serve<H, F>(mut connections: Connections, handler: H, shutdown: CancellationToken)
+pub async fn serve<H, F>(connections: Connections, handler: H, shutdown: CancellationToken)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let graceful = GracefulShutdown::new();
-    loop {
-        let next = tokio::select! {
-            next = connections.next() => next,
-            () = shutdown.cancelled() => None,
-        };
-        match next {
-            Some(Ok(stream)) => connection(stream, handler.clone(), &graceful),
-            Some(Err(error)) => tracing::warn!(%error, "a connection could not be taken over"),
-            None => break,
-        }
-    }
-    drop(connections);
-    graceful.shutdown().await;
-}
-
-fn connection<H, F>(stream: TcpStream, handler: H, graceful: &GracefulShutdown)
-where
-    H: Fn(Request<Incoming>) -> F + Send + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
-{
-    // Not in an async block, which would hold what it waits for twice, for each connection.
-    let service =
-        service_fn(move |request| handler(let_go_of_the_buffer(request)).map(Ok::<_, Infallible>));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection ended"); // the client's doing: broken off, or no HTTP
-        }
-    });
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(LARGEST_HEAD);
+    let begin = |stream, place: &crate::runtime::places::Place| {
+        let (handler, signs) = (handler.clone(), place.signs().clone());
+        let peer = Peer::new(stream, &signs, 0); // the first request is seen below
+        // Not in an async block, which would hold what it waits for twice, for each connection.
+        let service = service_fn(move |request| {
+            let running = signs.begin();
+            let is_last = signs.is_old();
+            handler(let_go_of_the_buffer(request)).map(move |mut response| {
+                drop(running);
+                if is_last {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
+                Ok::<_, Infallible>(response)
+            })
+        });
+        builder.serve_connection(TokioIo::new(peer), service)
+    };
+    serving::serve(connections, begin, shutdown).await;
 }
 
 /// Copies what was read of a request's head. Hyper's are slices of the 8 KiB that it reads into, and as

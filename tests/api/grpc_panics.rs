@@ -85,7 +85,7 @@ impl CdnService for Misbehaving {
 /// Serves services in the product's layers.
 async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     let metrics = Metrics::new([OPEN.to_owned()].into());
-    let guard = Guard::new(metrics, HashSet::new());
+    let guard = Guard::new(metrics, HashSet::new(), 0);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let incoming = TcpIncoming::from(listener);

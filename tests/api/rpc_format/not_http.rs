@@ -27,7 +27,7 @@ async fn what_is_not_http_is_refused_and_ends_the_connection() {
         (b"GET / HTTP/1.1\r\nX-A: \x00\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
-        (long_target.as_bytes(), 414),
+        (long_target.as_bytes(), 431),
         (many_headers.as_bytes(), 431),
     ];
     for (bytes, status) in garbage {

@@ -34,7 +34,7 @@ use cdn_activation::auth::secret::{SealingKey, ServiceToken};
 use cdn_activation::context::Clock;
 use cdn_activation::domain::opening::Limits;
 use cdn_activation::domain::time;
-use cdn_activation::server::{Addresses, Server, Settings};
+use cdn_activation::server::{Addresses, Bounds, Server, Settings};
 use cdn_activation::storage;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -172,6 +172,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         workers: true,
         carry_after: Duration::from_hours(1),
         cores: 2,
+        bounds: Bounds::default(),
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(1),
         clock,

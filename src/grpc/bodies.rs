@@ -1,0 +1,95 @@
+//! Bodies of streams, with what goes along with them to their end: what they have taken, and the count
+//! of how they end.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::Status;
+
+use crate::metrics::Listener;
+
+/// A mark on a response whose answer is counted when its stream ends.
+#[derive(Clone, Copy, Debug)]
+pub struct CountedAtItsEnd;
+
+/// A body that keeps something until it is dropped.
+pub(super) struct Keeping<B, T> {
+    body: B,
+    kept: T,
+}
+
+/// Counts a stream by the code that it ends with.
+pub(super) struct StreamCount(Option<Arc<Listener>>);
+
+/// What sees the frames of a body.
+pub(super) trait Sees {
+    /// A frame goes by.
+    fn see(&mut self, frame: &Frame<Bytes>);
+}
+
+impl<B, T> Keeping<B, T> {
+    /// This body, and what it keeps.
+    pub fn new(body: B, kept: T) -> Self {
+        Self { body, kept }
+    }
+}
+
+impl StreamCount {
+    /// Counts here.
+    pub fn new(listener: Arc<Listener>) -> Self {
+        Self(Some(listener))
+    }
+}
+
+impl Sees for StreamCount {
+    fn see(&mut self, frame: &Frame<Bytes>) {
+        let status = frame.trailers_ref().and_then(Status::from_header_map);
+        if let Some((status, listener)) = status.and_then(|status| Some((status, self.0.take()?))) {
+            listener.answered_with(&status);
+        }
+    }
+}
+
+impl Drop for StreamCount {
+    fn drop(&mut self) {
+        if let Some(listener) = &self.0 {
+            listener.abandoned();
+        }
+    }
+}
+
+impl Sees for Option<OwnedSemaphorePermit> {
+    fn see(&mut self, _: &Frame<Bytes>) {}
+}
+
+impl<B, T> HttpBody for Keeping<B, T>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    T: Sees + Unpin,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.kept.see(frame);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

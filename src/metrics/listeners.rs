@@ -1,0 +1,177 @@
+//! What each listener counts: its open connections, why connections ended, and every answer by its
+//! documented code, whether an action has seen the request or not.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tonic::Status;
+use tonic_types::StatusExt;
+
+/// The code of an answer that is no refusal.
+const OK: &str = "OK";
+/// The code of a request that is no HTTP, which hyper refuses itself.
+const MALFORMED: &str = "malformed";
+/// The code of a stream that the client gave up, or that was reset, before it ended.
+const ABANDONED: &str = "abandoned";
+/// The longest code of the error table has 51 characters. Nothing longer becomes a label.
+const LONGEST_CODE: usize = 64;
+/// What stands for a code that is none of the table.
+const OTHER: &str = "_OTHER";
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabels {
+    listener: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndLabels {
+    listener: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabels {
+    listener: &'static str,
+    code: String,
+}
+
+/// The families of all listeners.
+#[derive(Clone, Debug, Default)]
+pub struct Listeners {
+    open: Family<ListenerLabels, Gauge>,
+    ended: Family<EndLabels, Counter>,
+    answers: Family<AnswerLabels, Counter>,
+    stalled: Counter,
+}
+
+/// What one listener counts. Clones count together.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    name: &'static str,
+    families: Listeners,
+    open: Gauge,
+    /// Looked up once: most answers are counted here.
+    ok: Counter,
+}
+
+impl Listeners {
+    /// Registers the families.
+    pub fn register(registry: &mut Registry) -> Self {
+        let families = Self::default();
+        registry.register("connections_open", "Open connections", families.open.clone());
+        // The names end in _total in the text: the encoder appends it.
+        registry.register(
+            "connections_ended",
+            "Connections that ended, by what ended them",
+            families.ended.clone(),
+        );
+        registry.register(
+            "answers",
+            "Answers of a listener, by documented code; of the ops listener by HTTP status",
+            families.answers.clone(),
+        );
+        registry.register(
+            "streams_stalled",
+            "Answers over HTTP/2 that were reset because the client did not take them in time",
+            families.stalled.clone(),
+        );
+        families
+    }
+
+    /// The counts of one listener.
+    #[must_use]
+    pub fn of(&self, name: &'static str) -> Listener {
+        let ok = AnswerLabels { listener: name, code: OK.to_owned() };
+        Listener {
+            name,
+            families: self.clone(),
+            open: self.open.get_or_create_owned(&ListenerLabels { listener: name }),
+            ok: self.answers.get_or_create_owned(&ok),
+        }
+    }
+}
+
+impl Listener {
+    /// A connection was opened.
+    pub fn opened(&self) {
+        self.open.inc();
+    }
+
+    /// A connection that was open has ended.
+    pub fn closed(&self, reason: &'static str) {
+        self.open.dec();
+        self.ended(reason);
+    }
+
+    /// A connection ended, or never began.
+    pub fn ended(&self, reason: &'static str) {
+        self.families.ended.get_or_create(&EndLabels { listener: self.name, reason }).inc();
+    }
+
+    /// The request was answered.
+    pub fn answered(&self) {
+        self.ok.inc();
+    }
+
+    /// The answer was this status, of success or with the code of the error table in its details.
+    pub fn answered_with(&self, status: &Status) {
+        if status.code() == tonic::Code::Ok {
+            return self.answered();
+        }
+        let info = status.get_details_error_info();
+        self.refused(info.as_ref().map_or(OTHER, |info| info.reason.as_str()));
+    }
+
+    /// The request was refused with this code.
+    pub fn refused(&self, code: &str) {
+        let code = if code.len() > LONGEST_CODE { OTHER } else { code }.to_owned();
+        self.families.answers.get_or_create(&AnswerLabels { listener: self.name, code }).inc();
+    }
+
+    /// What came was no request.
+    pub fn malformed(&self) {
+        self.refused(MALFORMED);
+    }
+
+    /// The answer began, and nobody took it to its end.
+    pub fn abandoned(&self) {
+        self.refused(ABANDONED);
+    }
+
+    /// A stream was reset because its client did not take it.
+    pub fn stalled(&self) {
+        self.families.stalled.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_by_listener_and_code_and_no_caller_makes_labels() {
+        let mut registry = Registry::default();
+        let listeners = Listeners::register(&mut registry);
+        let (rest, grpc) = (listeners.of("rest"), listeners.of("grpc"));
+        rest.answered();
+        rest.refused("SignatureDoesNotMatch");
+        rest.refused(&"x".repeat(LONGEST_CODE + 1));
+        grpc.answered_with(&Status::ok(""));
+        grpc.answered_with(&Status::internal("no details"));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            r#"answers_total{listener="rest",code="OK"} 1"#,
+            r#"answers_total{listener="rest",code="SignatureDoesNotMatch"} 1"#,
+            r#"answers_total{listener="rest",code="_OTHER"} 1"#,
+            r#"answers_total{listener="grpc",code="OK"} 1"#,
+            r#"answers_total{listener="grpc",code="_OTHER"} 1"#,
+        ] {
+            assert!(text.lines().any(|said| said == line), "{line}: {text}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The socket of a connection, which shows by its signs whether the peer has said something and lets
+//! us write.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::signs::Signs;
+
+/// A socket that shows what its peer does.
+#[derive(Debug)]
+pub struct Peer {
+    stream: TcpStream,
+    signs: Arc<Signs>,
+    /// Bytes that the peer has still to send before it has said something; 0 when it has.
+    greeting: usize,
+    write_waits: bool,
+}
+
+impl Peer {
+    /// Shows that the peer has spoken when it has sent so many bytes; 0: that is seen elsewhere.
+    #[must_use]
+    pub fn new(stream: TcpStream, signs: &Arc<Signs>, greeting: usize) -> Self {
+        Self { stream, signs: Arc::clone(signs), greeting, write_waits: false }
+    }
+
+    /// Shows what became of a write. Most need not wait, and show nothing.
+    fn wrote<T>(&mut self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_pending() {
+            self.write_waits = true;
+            self.signs.write_waits();
+        } else if self.write_waits {
+            self.write_waits = false;
+            self.signs.write_went_on();
+        }
+        polled
+    }
+}
+
+impl AsyncRead for Peer {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if self.greeting > 0 {
+            self.greeting = self.greeting.saturating_sub(buffer.filled().len() - before);
+            if self.greeting == 0 {
+                self.signs.spoke();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Peer {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.wrote(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,163 @@
+//! Who gets a place, who loses his, and why.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::metrics::Metrics;
+
+const LIMITS: Limits = Limits {
+    places: 16,
+    greeting: Duration::from_secs(10),
+    write: Duration::from_secs(10),
+    idle: Duration::from_mins(5),
+    age: Duration::from_mins(5),
+    can_be_asked: true,
+    cut_off: Duration::from_secs(35),
+    round: Duration::from_secs(1),
+};
+
+fn places(limits: Limits) -> (Metrics, Arc<Places>) {
+    let metrics = Metrics::new(HashSet::new());
+    let places = Places::new(limits, metrics.listener("rest"));
+    (metrics, places)
+}
+
+/// Places for a test that has few connections.
+pub fn many() -> Arc<Places> {
+    places(LIMITS).1
+}
+
+async fn all_taken(places: &Arc<Places>) -> Vec<Place> {
+    let mut all = Vec::new();
+    for _ in 0..LIMITS.places {
+        all.push(places.take().await.unwrap());
+    }
+    all
+}
+
+/// The places that have been told this.
+fn told(places: &[Place], order: Order) -> Vec<usize> {
+    let told = places.iter().enumerate().filter(|(_, place)| place.signs.order() == order);
+    told.map(|(index, _)| index).collect()
+}
+
+#[tokio::test]
+async fn a_new_connection_gets_the_place_of_the_longest_waiting_silent_one() {
+    let (metrics, places) = places(LIMITS);
+    let mut all = all_taken(&places).await;
+    all[0].signs.spoke();
+    let new = places.take().await.unwrap();
+    assert_eq!(told(&all, Order::End), [1]);
+    let newer = places.take().await.unwrap();
+    assert_eq!(told(&all, Order::End), [1, 2]);
+    all.extend([new, newer]);
+    drop(all);
+    let page = metrics.render();
+    for line in [
+        r#"connections_open{listener="rest"} 0"#,
+        r#"connections_ended_total{listener="rest",reason="crowded_out"} 2"#,
+        r#"connections_ended_total{listener="rest",reason="closed"} 16"#,
+    ] {
+        assert!(page.lines().any(|said| said == line), "{line}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_connection_that_may_still_speak_costs_an_idle_one_its_place() {
+    let (_, places) = places(LIMITS);
+    let all = all_taken(&places).await;
+    for place in &all {
+        place.signs.spoke();
+    }
+    places.look(Instant::now());
+    let running = all[0].signs.begin();
+    places.look(Instant::now() + Duration::from_secs(1));
+    drop(running);
+    let new = places.take().await.unwrap();
+    assert_eq!(told(&all, Order::End), [1], "the first has been idle for a shorter time");
+    let newer = places.take().await.unwrap();
+    assert_eq!(told(&all, Order::End), [1, 2]);
+    assert_eq!(told(&[new, newer], Order::Stay), [0, 1]);
+}
+
+#[tokio::test]
+async fn a_new_connection_is_refused_where_all_others_work() {
+    let (metrics, places) = places(LIMITS);
+    let all = all_taken(&places).await;
+    let running: Vec<_> = all.iter().map(|place| place.signs.begin()).collect();
+    assert!(places.take().await.is_none());
+    drop(running);
+    assert!(places.take().await.is_some());
+    let line = r#"connections_ended_total{listener="rest",reason="refused"} 1"#;
+    assert!(metrics.render().lines().any(|said| said == line));
+}
+
+#[tokio::test]
+async fn a_new_connection_waits_while_many_are_about_to_end() {
+    let (_, places) = places(LIMITS);
+    let mut all = all_taken(&places).await;
+    for _ in 0..MOST_ENDING {
+        all.push(places.take().await.unwrap());
+    }
+    let waiting = tokio::spawn({
+        let places = Arc::clone(&places);
+        async move { places.take().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    drop(all.remove(0));
+    assert!(waiting.await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn each_limit_ends_a_connection_for_its_own_reason() {
+    let (_, places) = places(LIMITS);
+    let begun = Instant::now();
+    let at = |seconds| places.look(begun + Duration::from_secs(seconds));
+    let (silent, idle) = (places.take().await.unwrap(), places.take().await.unwrap());
+    let (stalled, busy) = (places.take().await.unwrap(), places.take().await.unwrap());
+    for place in [&idle, &stalled, &busy] {
+        place.signs.spoke();
+    }
+    let all = [silent, idle, stalled, busy];
+    let reason = |index: usize| places.table().taken[&all[index].number].reason;
+    let _running = [all[2].signs.begin(), all[3].signs.begin()];
+    all[2].signs.write_waits();
+    all[3].signs.write_waits();
+    at(5);
+    all[3].signs.write_went_on();
+    all[3].signs.write_waits(); // it reads slowly, but it reads
+    at(9);
+    assert_eq!(told(&all, Order::End), [0; 0]);
+    at(12);
+    assert_eq!(told(&all, Order::End), [0]);
+    at(16);
+    assert_eq!(told(&all, Order::End), [0, 2]);
+    all[3].signs.write_went_on();
+    at(299);
+    at(313);
+    assert_eq!(told(&all, Order::End), [0, 1, 2]);
+    at(331); // five minutes and a tenth
+    assert_eq!(told(&all, Order::Leave), [3], "the call is finished");
+    at(366);
+    assert_eq!(told(&all, Order::End), [0, 1, 2, 3], "unless it takes longer than any deadline");
+    let reasons: Vec<_> = (0..4).map(reason).collect();
+    assert_eq!(reasons, [Reason::Silent, Reason::Idle, Reason::Stalled, Reason::Age]);
+}
+
+#[tokio::test]
+async fn at_the_end_all_are_told_to_leave_and_nobody_comes_in() {
+    let (_, places) = places(LIMITS);
+    let (silent, speaking) = (places.take().await.unwrap(), places.take().await.unwrap());
+    speaking.signs.spoke();
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    shutdown.cancel();
+    let looking = tokio::spawn(Arc::clone(&places).look_after(shutdown));
+    tokio::task::yield_now().await;
+    let all = [silent, speaking];
+    assert_eq!((told(&all, Order::End), told(&all, Order::Leave)), (vec![0], vec![1]));
+    assert!(places.take().await.is_none());
+    assert!(!looking.is_finished());
+    drop(all);
+    looking.await.unwrap();
+}

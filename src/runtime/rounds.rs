@@ -1,0 +1,111 @@
+//! Once a second a look at all connections of a listener: which one is silent, does not let us write,
+//! is idle or is old, and is told to end for that.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::places::{Limits, Places, Reason, Taken};
+use super::signs::Order;
+
+impl Places {
+    /// Looks after the connections until the last has ended after `shutdown`, when all are told to
+    /// leave.
+    pub async fn look_after(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut round = tokio::time::interval(self.limits.round);
+        while !shutdown.is_cancelled() {
+            tokio::select! {
+                _ = round.tick() => self.look(Instant::now()),
+                () = shutdown.cancelled() => {}
+            }
+        }
+        self.close();
+        loop {
+            let freed = self.freed.notified(); // before the look: none is missed
+            if self.table().taken.is_empty() {
+                return;
+            }
+            tokio::select! {
+                _ = round.tick() => self.look(Instant::now()),
+                () = freed => {}
+            }
+        }
+    }
+
+    pub(super) fn look(&self, now: Instant) {
+        let mut table = self.table();
+        let mut over = Vec::new();
+        for (number, taken) in &mut table.taken {
+            over.extend(taken.over(&self.limits, now).map(|reason| (*number, reason)));
+        }
+        for (number, reason) in over {
+            table.end(number, reason);
+        }
+    }
+
+    /// No more connections; those that are there finish what runs. One that has said nothing yet has
+    /// nothing that runs.
+    fn close(&self) {
+        let mut table = self.table();
+        table.is_closed = true;
+        let mut silent = Vec::new();
+        for (number, taken) in &mut table.taken {
+            if taken.signs.has_spoken() {
+                if !taken.is_ending() {
+                    taken.reason = Reason::Drained;
+                    taken.signs.tell(Order::Leave);
+                }
+            } else {
+                silent.push(*number);
+            }
+        }
+        for number in silent {
+            table.end(number, Reason::Drained);
+        }
+    }
+}
+
+impl Taken {
+    /// Why it has to end now, where it has to.
+    fn over(&mut self, limits: &Limits, now: Instant) -> Option<Reason> {
+        let lived = now - self.since;
+        if lived >= self.age && !self.signs.is_old() {
+            self.signs.grew_old();
+            if limits.can_be_asked {
+                self.signs.tell(Order::Leave);
+            }
+            if self.reason == Reason::Closed {
+                self.reason = Reason::Age;
+            }
+        }
+        if self.write_stalled(limits, now) {
+            return Some(Reason::Stalled);
+        }
+        if !self.signs.has_spoken() {
+            return (lived >= limits.greeting).then_some(Reason::Silent);
+        }
+        let begun = self.signs.begun();
+        if begun != self.seen.begun || !self.signs.is_idle() {
+            self.seen.begun = begun;
+            self.seen.idle_since = now;
+        }
+        if now - self.seen.idle_since >= limits.idle {
+            return Some(Reason::Idle);
+        }
+        (lived >= self.age + limits.cut_off).then_some(Reason::Age)
+    }
+
+    fn write_stalled(&mut self, limits: &Limits, now: Instant) -> bool {
+        let (waits, written) = self.signs.writing();
+        if !waits {
+            self.seen.waits_since = None;
+            return false;
+        }
+        if written != self.seen.written || self.seen.waits_since.is_none() {
+            self.seen.written = written;
+            self.seen.waits_since = Some(now);
+        }
+        self.seen.waits_since.is_some_and(|since| now - since >= limits.write)
+    }
+}

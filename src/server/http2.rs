@@ -1,0 +1,130 @@
+//! How a connection of HTTP/2 is served: its settings, the calls on it, and the end of answers that
+//! nobody takes.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+
+use super::serving;
+use crate::grpc::answered;
+use crate::metrics::Listener;
+use crate::runtime::Connections;
+use crate::runtime::peer::Peer;
+use crate::runtime::places::Place;
+use crate::runtime::signs::{Running, Signs};
+
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+const MOST_STREAMS: u32 = 200;
+/// Quick cancels that a connection may pile up; h2's own limit of 20 cuts off clients that hedge.
+const MOST_PENDING_RESETS: usize = 200;
+/// The client's preface, and the head of the frame that must follow: the handshake has come.
+const GREETING: usize = 24 + 9;
+/// Bytes of requests that are held for a stream, and for all streams of a connection.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 128 * 1024;
+/// Bytes of an answer that are held for a stream beside what the client has room for.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Bytes of metadata that are read.
+const LARGEST_HEAD: u32 = 16 * 1024;
+
+/// Serves until `shutdown`, then finishes what runs. Each connection gets a handler of its own. An
+/// answer is reset where the client does not take it within `stall` of the call's deadline.
+pub(super) async fn serve<H, F>(
+    connections: Connections,
+    handler: impl Fn() -> H,
+    stall: Duration,
+    shutdown: CancellationToken,
+) where
+    H: Fn(Request<Body>) -> F + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let begin = |stream, place: &Place| {
+        let signs = Arc::clone(place.signs());
+        let peer = Peer::new(stream, &signs, GREETING);
+        let handler = handler();
+        let service = service_fn(move |request: Request<Incoming>| {
+            handler(request.map(Body::new)).map(Ok::<_, Infallible>)
+        });
+        let calls = Calls { signs, stall, listener: Arc::new(place.listener().clone()) };
+        http2::Builder::new(calls)
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .max_concurrent_streams(MOST_STREAMS)
+            .max_pending_accept_reset_streams(MOST_PENDING_RESETS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
+            .max_header_list_size(LARGEST_HEAD)
+            .serve_connection(TokioIo::new(peer), service)
+    };
+    serving::serve(connections, begin, shutdown).await;
+}
+
+/// Runs the calls of a connection, each as a task of its own.
+#[derive(Clone, Debug)]
+struct Calls {
+    signs: Arc<Signs>,
+    stall: Duration,
+    listener: Arc<Listener>,
+}
+
+impl<F> Executor<F> for Calls
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, call: F) {
+        let Self { stall, listener, .. } = self.clone();
+        tokio::spawn(Timed { call, running: self.signs.begin(), stall, listener, stalled: None });
+    }
+}
+
+pin_project! {
+    /// A call of hyper's: what answers it, and then what sends the answer as the client has room for
+    /// it. Without room the answer is not asked, and could not end itself: from outside, dropping the
+    /// call resets its stream, and no other. Most answers are sent as soon as they are there, and need
+    /// no timer.
+    struct Timed<F> {
+        #[pin]
+        call: F,
+        #[pin]
+        stalled: Option<Sleep>,
+        stall: Duration,
+        listener: Arc<Listener>,
+        running: Running,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Timed<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let (polled, deadline) = answered::noting(|| this.call.poll(context));
+        if polled.is_ready() {
+            return Poll::Ready(());
+        }
+        if let Some(deadline) = deadline {
+            this.stalled.set(Some(sleep_until(deadline + *this.stall)));
+        }
+        let Some(stalled) = this.stalled.as_pin_mut() else { return Poll::Pending };
+        ready!(stalled.poll(context));
+        this.listener.stalled();
+        Poll::Ready(())
+    }
+}

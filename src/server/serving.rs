@@ -1,0 +1,108 @@
+//! How any connection is served, whatever is spoken on it: it begins at its place, does what it is
+//! told there, and is counted.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::StreamExt;
+use hyper_util::server::graceful::GracefulConnection;
+use pin_project_lite::pin_project;
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::runtime::Connections;
+use crate::runtime::places::Place;
+use crate::runtime::signs::Order;
+
+/// Bytes that the kernel holds of a connection, each way; it takes twice as many for its own.
+const SOCKET_BUFFER: u32 = 64 * 1024;
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// Listens at an address. Accepted sockets inherit the size of its buffers.
+pub(super) async fn listen(address: &str) -> std::io::Result<TcpListener> {
+    let mut failed = None;
+    for address in lookup_host(address).await? {
+        match listen_at(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| std::io::Error::other("there is no such address")))
+}
+
+fn listen_at(address: std::net::SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?; // as tokio's own `TcpListener::bind` does
+    socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves until `shutdown`, then finishes what runs.
+pub(super) async fn serve<C>(
+    mut connections: Connections,
+    begin: impl Fn(TcpStream, &Place) -> C,
+    shutdown: CancellationToken,
+) where
+    C: GracefulConnection<Error = hyper::Error> + Send + 'static,
+{
+    let running = TaskTracker::new();
+    loop {
+        let next = tokio::select! {
+            next = connections.next() => next,
+            () = shutdown.cancelled() => None,
+        };
+        match next {
+            Some(Ok((stream, place))) => {
+                let connection = begin(stream, &place);
+                running.spawn(Served { connection, place, is_leaving: false });
+            }
+            Some(Err(error)) => tracing::warn!(%error, "a connection could not be taken over"),
+            None => break,
+        }
+    }
+    drop(connections);
+    running.close();
+    running.wait().await;
+}
+
+pin_project! {
+    /// A connection that is served. It gives its place back when it is closed: fields are dropped in
+    /// their order.
+    struct Served<C> {
+        #[pin]
+        connection: C,
+        place: Place,
+        is_leaving: bool,
+    }
+}
+
+impl<C: GracefulConnection<Error = hyper::Error>> Future for Served<C> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        loop {
+            if let Poll::Ready(ended) = this.connection.as_mut().poll(context) {
+                if let Err(error) = ended {
+                    if error.is_parse() {
+                        this.place.listener().malformed();
+                    }
+                    tracing::debug!(%error, "a connection ended"); // broken off, or no HTTP
+                }
+                return Poll::Ready(());
+            }
+            match this.place.signs().hear(context.waker()) {
+                Order::Leave if !*this.is_leaving => {
+                    *this.is_leaving = true;
+                    this.connection.as_mut().graceful_shutdown();
+                }
+                Order::Stay | Order::Leave => return Poll::Pending,
+                Order::End => return Poll::Ready(()),
+            }
+        }
+    }
+}
