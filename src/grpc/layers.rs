@@ -131,7 +131,8 @@ async fn within<T>(mut answer: Pin<&mut impl Future<Output = T>>, until: Instant
     .await
 }
 
-fn deadline(headers: &http::HeaderMap) -> Duration {
+/// How long a call with this metadata may take from its arrival on.
+pub(super) fn deadline(headers: &http::HeaderMap) -> Duration {
     let asked =
         headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse_timeout);
     asked.unwrap_or(DEFAULT_DEADLINE).min(LONGEST_DEADLINE)

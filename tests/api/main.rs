@@ -21,6 +21,7 @@ mod events_delivery;
 mod events_load;
 mod events_numbering;
 mod events_stream;
+mod events_unread;
 mod failing_database;
 mod grpc_authentication;
 mod grpc_deadlines;
