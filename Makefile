@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test clients lint fmt bench bench-growth bench-growth-10m bench-check bench-profile bench-trial release train rust
+.PHONY: help run test clients lint fmt bench bench-growth bench-growth-10m bench-check bench-profile bench-trial attack release train rust
 
 # The program as it is shipped.
 SHIPPED = target/$(shell rustc -vV | sed -n 's/^host: //p')/release/cdn-activation
@@ -49,6 +49,10 @@ bench-growth-10m: release ## And at 10,000,000 accounts: slow, 6 GB
 bench-check: release ## Fails when a Describe costs more CPU time than it may; a minute after the build
 	@.ci/install-postgresql
 	cargo bench --locked -- check --service $(SHIPPED)
+
+attack: release ## Attacks the service in every way that its bounds are against, 20 s each; ARGS="--short" and the like
+	@.ci/install-postgresql
+	cargo bench --locked -- attack --service $(SHIPPED) $(ARGS)
 
 bench-profile: rust ## Where the time of a call and of a start goes, and the bytes; by perf, as root
 	@.ci/install-postgresql

@@ -4,6 +4,7 @@
 //! The targets of the Makefile run it with the program as it is shipped; `cargo bench --locked -- VERB`
 //! runs it with the one that cargo builds along.
 
+mod attack;
 mod check;
 mod clock;
 mod database;
@@ -52,9 +53,9 @@ struct Run {
     /// How often each row is measured.
     #[arg(long, default_value_t = WHOLE.0, global = true)]
     rounds: usize,
-    /// How long each row is measured, after a warm-up.
-    #[arg(long, default_value_t = 1.2, global = true)]
-    seconds: f64,
+    /// How long each row is measured, after a warm-up. Default: 1.2; of an attack 20.
+    #[arg(long, global = true)]
+    seconds: Option<f64>,
     /// How many accounts there are.
     #[arg(long, default_value_t = WHOLE.1, global = true)]
     accounts: u64,
@@ -97,6 +98,12 @@ enum Verb {
     /// Puts the service under load for the compiler to learn from.
     #[command(hide = true)]
     Train,
+    /// Attacks the service in every way that its bounds are against; fails where one does not hold.
+    Attack {
+        /// A few seconds for each attack.
+        #[arg(long)]
+        short: bool,
+    },
     /// Checks the parts of the bench that need no database.
     Selftest,
     #[command(hide = true)]
@@ -123,6 +130,8 @@ struct Textbook {
     service_token: String,
 }
 
+/// How many seconds each row is measured.
+const WINDOW: f64 = 1.2;
 /// Of a run whose results are kept.
 const WHOLE: (usize, u64) = (5, 1_000_000);
 
@@ -139,7 +148,7 @@ impl Run {
             pg_bin: self.pg_bin.clone(),
             accounts,
             small_pages: self.small_pages,
-            window: Duration::from_secs_f64(self.seconds),
+            window: Duration::from_secs_f64(self.seconds.unwrap_or(WINDOW)),
             service: self.service.clone(),
             notes: self.notes.clone(),
             trial: None,
@@ -158,6 +167,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Verb::ServeEcho(listen)) => servers::echo::serve(listen.listen)?,
         Some(Verb::ServeTextbook(textbook)) => serve_textbook(textbook)?,
         Some(Verb::Selftest) => selftest(),
+        Some(Verb::Attack { short }) => return attack::run(&cli.run, short),
         Some(Verb::Check) => return grouped(|| check::run(&cli.run)),
         Some(Verb::Profile) => grouped(|| profile::run(&cli.run))?,
         Some(Verb::Trial { program }) => grouped(|| trial::run(&cli.run, &program))?,

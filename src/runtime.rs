@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use self::places::{Place, Places};
+use crate::logging;
 
 /// A pause when no connection can be accepted, for want of file descriptors, say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -130,7 +131,9 @@ pub async fn hand_out(
                 turn += 1;
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if logging::is_within_limit() {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                }
                 places.make_room();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

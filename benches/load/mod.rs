@@ -6,10 +6,10 @@
 
 pub mod accounts;
 mod buffers;
-mod frames;
+pub mod frames;
 mod grpc;
 mod histogram;
-mod hpack;
+pub mod hpack;
 mod record;
 mod rest;
 

@@ -133,7 +133,7 @@ impl Server {
 }
 
 /// Settings of ours that the user's environment must not change: the defaults are measured.
-const OUR_SETTINGS: [&str; 16] = [
+pub const OUR_SETTINGS: [&str; 16] = [
     "LOG",
     "MINIMUM_BALANCE",
     "OVERDUE_GRACE",

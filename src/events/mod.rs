@@ -13,12 +13,13 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch as latest};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use self::cursor::{Cursor, CursorKey, Positions};
 pub use self::ring::Numbered;
 use self::ring::{Held, Ring};
-pub use self::watch::{Watched, Watcher};
+pub use self::watch::{Followed, Watched};
 use crate::domain::AccountId;
 use crate::domain::event::{LANES, lane};
 use crate::error::Error;
@@ -27,6 +28,8 @@ use crate::storage::{Lane, LogPage, Store};
 /// How many pages may be read from the database at once: followers that are behind must not take
 /// the connections of the requests.
 const PAGES_AT_ONCE: usize = 2;
+/// The longest that the database may take for a page, its statement being tried again included.
+const PAGE_WITHIN: Duration = Duration::from_secs(10);
 /// The longest that a call waits for the first look at the heads.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
 
@@ -43,7 +46,7 @@ struct Shared {
     ring: RwLock<Ring>,
     /// The heads of the lanes; `None` until they were read for the first time.
     heads: latest::Sender<Option<Positions>>,
-    pages: Semaphore,
+    pages: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
 
@@ -63,7 +66,7 @@ impl Feed {
         let shared = Arc::new(Shared {
             ring: RwLock::default(),
             heads: latest::Sender::new(None),
-            pages: Semaphore::new(PAGES_AT_ONCE),
+            pages: Arc::new(Semaphore::new(PAGES_AT_ONCE)),
             shutdown,
         });
         Self { shared, store }
@@ -78,7 +81,7 @@ impl Feed {
     /// Where the newest event is, in each lane.
     pub async fn newest(&self) -> Result<Positions, Error> {
         let mut heads = self.shared.heads.subscribe();
-        let known = tokio::time::timeout(FIRST_LOOK, heads.wait_for(Option::is_some)).await;
+        let known = timeout(FIRST_LOOK, heads.wait_for(Option::is_some)).await;
         let known = known.ok().and_then(Result::ok).and_then(|heads| *heads);
         known.ok_or_else(|| Error::unavailable("the heads of the event log are not known"))
     }
@@ -143,9 +146,7 @@ impl Feed {
         if let Some(held) = self.ring().after(lane, after, limit, account_id) {
             return Ok(held);
         }
-        let permit = self.shared.pages.acquire().await.map_err(Error::internal)?;
-        let page = self.store.log_page(lane_number(lane), after, rows(limit), account_id).await?;
-        drop(permit);
+        let page = self.read_page(lane, after, limit, account_id).await?;
         if page.expired_position > after {
             return Err(Error::CursorExpired);
         }
@@ -158,6 +159,27 @@ impl Feed {
         // Of one account: when there are no more, everything up to the newest has been looked at.
         let passed = if is_last && account_id.is_some() { last.max(newest) } else { last };
         Ok(Held { events, passed })
+    }
+
+    /// A page from the database, read to its end in a task of its own: a caller who goes away leaves
+    /// neither a connection in the middle of a reply nor a permit with nobody to give it back.
+    async fn read_page(
+        &self,
+        lane: usize,
+        after: i64,
+        limit: usize,
+        account_id: Option<AccountId>,
+    ) -> Result<LogPage, Error> {
+        let permit = Arc::clone(&self.shared.pages).acquire_owned().await;
+        let permit = permit.map_err(Error::internal)?;
+        let store = self.store.clone();
+        let reading = self.store.see_through(async move {
+            let page = store.log_page(lane_number(lane), after, rows(limit), account_id);
+            let page = timeout(PAGE_WITHIN, page).await;
+            drop(permit);
+            page.unwrap_or_else(|late| Err(Error::unavailable(late)))
+        });
+        reading.await.map_err(Error::internal)?
     }
 
     fn ring(&self) -> std::sync::RwLockReadGuard<'_, Ring> {

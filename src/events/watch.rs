@@ -1,11 +1,15 @@
-//! A follower that waits for more. It holds one page at most and reads the next when that has been
-//! taken: whoever reads slowly slows nobody else, and costs no memory but its page.
+//! A follower that waits for more. It reads in a task of its own, which holds one page at most and
+//! reads the next when that has been taken; what it tells goes through a channel with room for one.
+//! The other end of the channel waits for nothing else: a client that does not read has neither a
+//! connection to the database nor a permit, and what it costs is one page and one response, until
+//! its deadline.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Cursor, Feed, Numbered, Positions};
@@ -16,9 +20,36 @@ const PAGE: usize = 128;
 /// A follower is told where it stands at least this often.
 const PROGRESS: Duration = Duration::from_secs(2);
 
+/// What a follower is told, for as long as its task runs.
+#[derive(Debug)]
+pub struct Followed {
+    told: mpsc::Receiver<Watched>,
+    /// Ends with the reason why nothing more is told; `None` when that has been said.
+    task: Option<JoinHandle<Error>>,
+}
+
+impl Followed {
+    /// Follows from a cursor on, until an instant, shutdown, or the end of this value.
+    #[must_use]
+    pub fn start(feed: Feed, cursor: Cursor, until: Instant) -> Self {
+        let (tell, told) = mpsc::channel(1);
+        let task = tokio::spawn(Watcher::new(feed, cursor).tell(tell, until));
+        Self { told, task: Some(task) }
+    }
+
+    /// Waits for what is told next. An error is the end.
+    pub async fn next(&mut self) -> Option<Result<Watched, Error>> {
+        if let Some(told) = self.told.recv().await {
+            return Some(Ok(told));
+        }
+        let ended = self.task.take()?.await;
+        Some(Err(ended.unwrap_or_else(Error::internal)))
+    }
+}
+
 /// A follower.
 #[derive(Debug)]
-pub struct Watcher {
+struct Watcher {
     feed: Feed,
     cursor: Cursor,
     /// What has been read and not been taken.
@@ -41,20 +72,37 @@ pub struct Watched {
 
 impl Watcher {
     /// Follows from a cursor on. It is told where it stands at once.
-    #[must_use]
-    pub fn new(feed: Feed, cursor: Cursor) -> Self {
+    fn new(feed: Feed, cursor: Cursor) -> Self {
         let heads = feed.shared.heads.subscribe();
         let (page, progress_at) = (VecDeque::new(), Instant::now());
         Self { feed, cursor, page, passed: cursor.positions, heads, progress_at }
     }
 
-    /// Waits for the next event, or until it is time to tell where it stands. Ends with the feed.
-    pub async fn next(&mut self) -> Result<Watched, Error> {
+    /// Tells one after the other, each when there is room for it; why it ended.
+    async fn tell(mut self, told: mpsc::Sender<Watched>, until: Instant) -> Error {
         let shutdown = self.feed.shared.shutdown.clone();
-        loop {
-            if shutdown.is_cancelled() {
-                return Err(Error::Draining);
+        let telling = async {
+            // Room first: what is read waits in the channel and nowhere else.
+            while let Ok(room) = told.reserve().await {
+                match self.next().await {
+                    Ok(watched) => room.send(watched),
+                    Err(error) => return error,
+                }
             }
+            Error::Draining // nobody hears it
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Error::Draining,
+            () = sleep_until(until) => Error::DeadlineExceeded,
+            () = told.closed() => Error::Draining, // nor this
+            error = telling => error,
+        }
+    }
+
+    /// Waits for the next event, or until it is time to tell where it stands.
+    async fn next(&mut self) -> Result<Watched, Error> {
+        loop {
             if let Some(event) = self.page.pop_front() {
                 self.cursor.positions.0[event.lane] = event.position;
                 return Ok(self.watched(Some(event)));
@@ -71,8 +119,6 @@ impl Watcher {
                 continue;
             }
             tokio::select! {
-                biased;
-                () = shutdown.cancelled() => {}
                 changed = self.heads.changed() => changed.map_err(Error::internal)?,
                 () = sleep_until(self.progress_at) => {}
             }

@@ -162,7 +162,8 @@ fn refuse(error: &Error, call: Call, request_id: &RequestId) -> Response<Body> {
     status.into_http()
 }
 
-fn deadline(headers: &http::HeaderMap) -> Duration {
+/// How long a call with this metadata may take from its arrival on.
+pub(super) fn deadline(headers: &http::HeaderMap) -> Duration {
     let asked =
         headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse_timeout);
     asked.unwrap_or(DEFAULT_DEADLINE).min(LONGEST_DEADLINE)

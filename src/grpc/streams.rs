@@ -2,17 +2,19 @@
 //! it is an answer, and it counts as handled when it ends, with the code that it ends with.
 //!
 //! HTTP/2 asks for more of a stream only when the client has room for it. That of a client which
-//! does not read ends, therefore, when it reads again or goes away; until then it holds what its
-//! window and one page of its source take.
+//! does not read can tell it nothing at the deadline; the call ends all the same, by a timer in a
+//! task of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
@@ -31,15 +33,28 @@ pub(super) struct HeldStream {
 struct Running {
     body: Body,
     deadline: Pin<Box<Sleep>>,
-    call: Call,
+    call: Arc<Held>,
     request_id: RequestId,
+    /// Tells the task that waits for the deadline that the stream has ended.
+    _gone: oneshot::Sender<()>,
 }
+
+/// The call of a stream, until it has ended: by the body, or by the deadline.
+struct Held(Mutex<Option<Call>>);
 
 impl HeldStream {
     /// Holds a stream to its deadline.
     pub fn new(body: Body, until: Instant, call: Call, request_id: RequestId) -> Self {
+        let call = Arc::new(Held(Mutex::new(Some(call))));
+        let (gone, has_gone) = oneshot::channel::<()>();
+        let (held, id) = (Arc::clone(&call), request_id.clone());
+        tokio::spawn(async move {
+            if timeout_at(until, has_gone).await.is_err() {
+                held.end(Code::DeadlineExceeded, &id);
+            }
+        });
         let deadline = Box::pin(sleep_until(until));
-        Self { running: Some(Running { body, deadline, call, request_id }) }
+        Self { running: Some(Running { body, deadline, call, request_id, _gone: gone }) }
     }
 
     /// Ends the stream with an error of ours.
@@ -49,20 +64,23 @@ impl HeldStream {
             let status = status::of(error, &running.request_id, None);
             // The texts are ours, and percent-encoded: they make headers.
             status.add_header(&mut trailers).ok();
-            running.end(status.code());
+            running.call.end(status.code(), &running.request_id);
         }
         Frame::trailers(trailers)
     }
 }
 
-impl Running {
-    fn end(self, code: Code) {
-        let (method, milliseconds) = (self.call.method(), self.call.elapsed().as_millis());
-        let request_id = self.request_id;
+impl Held {
+    /// Counts and logs the call, the first time.
+    fn end(&self, code: Code, request_id: &RequestId) {
+        let Some(call) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        let (method, milliseconds) = (call.method(), call.elapsed().as_millis());
         if logging::is_within_limit() {
             tracing::info!(%request_id, method, milliseconds, ?code, "the stream ended");
         }
-        self.call.finished(code);
+        call.finished(code);
     }
 }
 
@@ -95,7 +113,7 @@ impl HttpBody for HeldStream {
         if let Some((code, running)) =
             ended_with.and_then(|code| Some((code, self.running.take()?)))
         {
-            running.end(code);
+            running.call.end(code, &running.request_id);
         }
         polled
     }

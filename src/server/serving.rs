@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::logging;
 use crate::runtime::Connections;
 use crate::runtime::places::Place;
 use crate::runtime::signs::Order;
@@ -60,7 +61,10 @@ pub(super) async fn serve<C>(
                 let connection = begin(stream, &place);
                 running.spawn(Served { connection, place, is_leaving: false });
             }
-            Some(Err(error)) => tracing::warn!(%error, "a connection could not be taken over"),
+            Some(Err(error)) if logging::is_within_limit() => {
+                tracing::warn!(%error, "a connection could not be taken over");
+            }
+            Some(Err(_)) => {}
             None => break,
         }
     }

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cdn_activation::domain::{AccountId, event::lane};
 use cdn_activation::proto::operator::v1::WatchEventsRequest;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
@@ -12,6 +11,7 @@ use tokio::sync::Mutex;
 use crate::support::Api;
 use crate::support::events::{
     Events, Watch, next, next_event, until_count, version, watch, watch_with, write_event,
+    write_many,
 };
 use crate::support::grpc::next_account_id;
 
@@ -20,24 +20,6 @@ fn resident_kilobytes() -> i64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
     line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
-}
-
-/// Writes `count` events of one account in one statement.
-async fn write_many(api: &Api, account_id: i64, count: i64) {
-    let mut connection = api.database.connect().await;
-    sqlx::query(
-        "INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-         SELECT $1, md5($1::text || n)::uuid, $2, $3 + n * interval '1 microsecond',
-            'activation.account.changed', decode('3a00', 'hex')
-         FROM generate_series(1, $4) AS numbers (n)",
-    )
-    .bind(account_id)
-    .bind(lane(AccountId::new(account_id).expect("positive")))
-    .bind(api.clock.wire_now())
-    .bind(count)
-    .execute(&mut connection)
-    .await
-    .expect("written");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

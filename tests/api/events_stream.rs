@@ -12,7 +12,8 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::Api;
 use crate::support::events::{
-    PATIENCE, next, next_event, until_count, version, watch, watch_with, write_event,
+    PATIENCE, handled, metric, next, next_event, until_count, version, watch, watch_with,
+    write_event,
 };
 use crate::support::grpc::{next_account_id, refusal};
 
@@ -24,24 +25,6 @@ const KILL_LISTENERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_acti
 async fn write_one(api: &Api, account_id: i64, version: i64) {
     let mut connection = api.database.connect().await;
     write_event(&mut connection, account_id, api.clock.wire_now(), version).await;
-}
-
-async fn metric(api: &Api, name: &str) -> Option<u64> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut ops = tokio::net::TcpStream::connect(api.addresses.ops).await.expect("it listens");
-    let get = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    ops.write_all(get).await.expect("sent");
-    let mut text = String::new();
-    ops.read_to_string(&mut text).await.expect("answered");
-    let line = text.lines().find(|line| line.starts_with(name))?;
-    line.rsplit(' ').next()?.parse().ok()
-}
-
-fn handled(code: &str) -> String {
-    format!(
-        "grpc_server_handled_total{{grpc_service=\"activation.operator.v1.EventService\",\
-         grpc_method=\"WatchEvents\",grpc_code=\"{code}\"}}"
-    )
 }
 
 #[tokio::test]

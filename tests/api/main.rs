@@ -23,6 +23,7 @@ mod events_load;
 mod events_numbering;
 mod events_order;
 mod events_stream;
+mod events_unread;
 mod failing_database;
 mod grpc_authentication;
 mod grpc_deadlines;

@@ -1,6 +1,7 @@
 //! `EventService`: what has happened, for those who keep up with it.
 
 use std::pin::Pin;
+use std::time::Instant;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
@@ -10,7 +11,8 @@ use super::account_id;
 use crate::context::{Context, RequestId};
 use crate::domain::AccountId;
 use crate::error::Error;
-use crate::events::{Cursor, CursorKey, Feed, Watched, Watcher};
+use crate::events::{Cursor, CursorKey, Feed, Followed, Watched};
+use crate::grpc::layers::deadline;
 use crate::grpc::log::log_error;
 use crate::grpc::{Reply, operate, status};
 use crate::proto::operator::v1 as wire;
@@ -46,9 +48,10 @@ impl EventService for Events {
     type WatchEventsStream = Responses;
 
     async fn watch_events(&self, request: Request<wire::WatchEventsRequest>) -> Reply<Responses> {
+        let deadline = deadline(request.metadata().as_ref());
         operate("WatchEvents", request, async |context, message| {
             context.service_name()?;
-            self.watch(&context, &message).await
+            self.watch(&context, &message, context.arrived + deadline).await
         })
         .await
     }
@@ -78,23 +81,22 @@ impl Events {
         &self,
         context: &Context,
         message: &wire::WatchEventsRequest,
+        until: Instant,
     ) -> Result<Responses, Error> {
         let account_id = followed(message.account_id)?;
         if message.from_now && !message.cursor.is_empty() {
             return Err(Error::field("from_now", "goes with an empty cursor only"));
         }
         let cursor = self.start(&message.cursor, account_id, message.from_now).await?;
-        let watcher = Watcher::new(self.feed.clone(), cursor);
+        let followed = Followed::start(self.feed.clone(), cursor, until.into());
         let (cursors, request_id) = (self.cursors.clone(), context.request_id.clone());
-        // Pulled by the connection when the client has room: nothing is read ahead of it.
-        let responses = unfold(Some(watcher), move |watcher| {
+        // Polled only while the client has room: it takes what is there, and reads nothing itself.
+        let responses = unfold(followed, move |mut followed| {
             let (cursors, request_id) = (cursors.clone(), request_id.clone());
             async move {
-                let mut watcher = watcher?;
-                match watcher.next().await {
-                    Ok(told) => Some((Ok(response(&cursors, &told)), Some(watcher))),
-                    Err(error) => Some((Err(ended(&error, &request_id)), None)),
-                }
+                let told = followed.next().await?;
+                let response = told.map(|told| response(&cursors, &told));
+                Some((response.map_err(|error| ended(&error, &request_id)), followed))
             }
         });
         Ok(Box::pin(responses))
@@ -129,9 +131,10 @@ fn response(cursors: &CursorKey, told: &Watched) -> wire::WatchEventsResponse {
     }
 }
 
-/// The status that a stream ends with; logged here, because the call was answered long ago.
+/// The status that a stream ends with; logged here, because the call was answered long ago. That it
+/// ended in time is told by the line of the stream.
 fn ended(error: &Error, request_id: &RequestId) -> Status {
-    if !matches!(error, Error::Draining) {
+    if !matches!(error, Error::Draining | Error::DeadlineExceeded) {
         log_error(error, "WatchEvents", request_id, "grpc");
     }
     status::of(error, request_id, None)

@@ -121,6 +121,24 @@ pub async fn write_event(connection: &mut PgConnection, account_id: i64, time: T
         .expect("written");
 }
 
+/// Writes `count` events of one account in one statement.
+pub async fn write_many(api: &Api, account_id: i64, count: i64) {
+    let mut connection = api.database.connect().await;
+    sqlx::query(
+        "INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+         SELECT $1, md5($1::text || n)::uuid, $2, $3 + n * interval '1 microsecond',
+            'activation.account.changed', decode('3a00', 'hex')
+         FROM generate_series(1, $4) AS numbers (n)",
+    )
+    .bind(account_id)
+    .bind(lane(AccountId::new(account_id).expect("positive")))
+    .bind(api.clock.wire_now())
+    .bind(count)
+    .execute(&mut connection)
+    .await
+    .expect("written");
+}
+
 /// Waits until a count is this.
 pub async fn until_count(api: &Api, statement: &'static str, count: i64) {
     let counted = async {
@@ -129,4 +147,24 @@ pub async fn until_count(api: &Api, statement: &'static str, count: i64) {
         }
     };
     tokio::time::timeout(PATIENCE, counted).await.expect("in time");
+}
+
+/// What a metric shows; `None` where it is not shown.
+pub async fn metric(api: &Api, name: &str) -> Option<u64> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut ops = tokio::net::TcpStream::connect(api.addresses.ops).await.expect("it listens");
+    let get = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    ops.write_all(get).await.expect("sent");
+    let mut text = String::new();
+    ops.read_to_string(&mut text).await.expect("answered");
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+/// The metric of watches that ended with a code.
+pub fn handled(code: &str) -> String {
+    format!(
+        "grpc_server_handled_total{{grpc_service=\"activation.operator.v1.EventService\",\
+         grpc_method=\"WatchEvents\",grpc_code=\"{code}\"}}"
+    )
 }

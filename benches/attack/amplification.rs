@@ -1,0 +1,124 @@
+//! Requests of a few bytes that stand for a long path, and what they make the log write.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::Outcome;
+use super::field::Field;
+use super::wire::DEADLINE;
+use crate::load::frames::{Frame, flag, kind, put, put_preface};
+use crate::load::hpack::{FIRST_PLACE, METHOD_AND_SCHEME, Name, REMEMBERED, literal, put_place};
+
+/// What the table of a server has room for.
+const PATH: usize = 3900;
+const AT_ONCE: u32 = 100;
+/// The log may be a small multiple of what was sent, and so much in a second.
+const TIMES: u64 = 4;
+const EACH_SECOND: u64 = 256 * 1024;
+
+/// What was sent.
+#[derive(Default)]
+struct Sent {
+    requests: u64,
+    bytes: u64,
+    answers: u64,
+}
+
+/// Against the program whose log nobody reads, and against another whose log is measured.
+pub async fn repeated_path(
+    field: &Field,
+    grpc: SocketAddr,
+    lasts: Duration,
+) -> anyhow::Result<Outcome> {
+    let unread = repeat(grpc, lasts / 2).await?;
+    let (serve, log) = field.serve_with_a_log().await?;
+    let before = fs::metadata(&log)?.len();
+    let began = Instant::now();
+    let sent = repeat(serve.grpc, lasts / 2).await?;
+    sleep(Duration::from_secs(1)).await; // what is written a little later counts
+    let written = fs::metadata(&log)?.len() - before;
+    let bound = TIMES * sent.bytes + EACH_SECOND * (began.elapsed().as_secs() + 1);
+    let note = format!("{} KiB in, {} KiB of log", sent.bytes / 1024, written / 1024);
+    let mut outcome = Outcome {
+        sent: unread.requests + sent.requests,
+        answered: unread.answers + sent.answers,
+        note,
+        ..Outcome::default()
+    };
+    if written > bound {
+        outcome.faults.push(format!("the log is more than {} KiB", bound / 1024));
+    }
+    serve.terminate().await?;
+    Ok(outcome)
+}
+
+async fn repeat(grpc: SocketAddr, lasts: Duration) -> anyhow::Result<Sent> {
+    let until = Instant::now() + lasts;
+    let mut sent = Sent::default();
+    while Instant::now() < until {
+        // A server may end the connection for such a thing.
+        let repeating = timeout(lasts + DEADLINE, on_a_connection(grpc, until, &mut sent)).await;
+        repeating.context("it does not answer")??;
+        sleep(Duration::from_millis(10)).await;
+    }
+    Ok(sent)
+}
+
+async fn on_a_connection(grpc: SocketAddr, until: Instant, sent: &mut Sent) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect(grpc).await?;
+    let mut first = METHOD_AND_SCHEME.to_vec();
+    literal(&mut first, REMEMBERED, Name::Known(4), &format!("/a.B/{}", "x".repeat(PATH)));
+    let mut later = METHOD_AND_SCHEME.to_vec();
+    put_place(&mut later, FIRST_PLACE);
+    let (mut out, mut read, mut id) = (Vec::new(), Vec::new(), 1);
+    put_preface(&mut out);
+    while Instant::now() < until && id < u32::MAX / 4 {
+        for _ in 0..AT_ONCE {
+            let block = if id == 1 { &first } else { &later };
+            put(&mut out, kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, id, block);
+            id += 2;
+        }
+        sent.bytes += u64::try_from(out.len())?;
+        if stream.write_all(&out).await.is_err() {
+            return Ok(());
+        }
+        sent.requests += u64::from(AT_ONCE);
+        out.clear();
+        let mut due = AT_ONCE;
+        while due > 0 {
+            if !matches!(stream.read_buf(&mut read).await, Ok(1..)) {
+                return Ok(());
+            }
+            let answers = answers(&mut read, &mut out);
+            sent.answers += u64::from(answers);
+            due = due.saturating_sub(answers);
+        }
+    }
+    Ok(())
+}
+
+/// Takes whole frames out of what was read: how many of them end a stream. What wants an answer of
+/// ours gets one.
+fn answers(read: &mut Vec<u8>, out: &mut Vec<u8>) -> u32 {
+    let (mut used, mut ended) = (0, 0);
+    while let Some((frame, length)) = Frame::first(&read[used..]) {
+        used += length;
+        match frame.kind {
+            kind::HEADERS | kind::DATA if frame.has(flag::END_STREAM) => ended += 1,
+            kind::RST_STREAM => ended += 1,
+            kind::SETTINGS if !frame.has(flag::ACK) => put(out, kind::SETTINGS, flag::ACK, 0, &[]),
+            kind::PING if !frame.has(flag::ACK) => {
+                put(out, kind::PING, flag::ACK, 0, frame.payload);
+            }
+            _ => {}
+        }
+    }
+    read.drain(..used);
+    ended
+}

@@ -1,0 +1,146 @@
+//! What is asked while an attack goes on: calls in good faith at a modest rate, and whether the
+//! process is alive.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::field::Serve;
+use super::people::Caller;
+use super::wire::{DEADLINE, describe, get};
+
+/// How often each kind of call is made.
+const EVERY: Duration = Duration::from_millis(50);
+/// How often it is asked whether the process is alive, and how long that may take.
+const ALIVE_EVERY: Duration = Duration::from_millis(200);
+const ALIVE_WITHIN: Duration = Duration::from_secs(1);
+
+/// What became of calls.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub served: u64,
+    /// When each that was not served began, and why it was not.
+    pub failed: Vec<(Instant, String)>,
+    pub worst: Duration,
+}
+
+/// Clones count together.
+#[derive(Clone, Default)]
+pub struct Shared(Arc<Mutex<Tally>>);
+
+impl Shared {
+    fn add(&self, what: &str, began: Instant, outcome: anyhow::Result<()>) {
+        let mut tally = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.worst = tally.worst.max(began.elapsed());
+        match outcome {
+            Ok(()) => tally.served += 1,
+            Err(why) => tally.failed.push((began, format!("{what}: {why:#}"))),
+        }
+    }
+
+    /// What has been counted.
+    pub fn take(&self) -> Tally {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Calls that go on.
+pub struct Beside {
+    /// Those in good faith.
+    pub calls: Shared,
+    /// Whether it is alive.
+    pub alive: Shared,
+    stop: CancellationToken,
+    running: Vec<JoinHandle<()>>,
+}
+
+impl Beside {
+    /// Calls from now on.
+    pub fn start(serve: &Serve, caller: &Caller) -> Self {
+        let (calls, alive) = (Shared::default(), Shared::default());
+        let stop = CancellationToken::new();
+        let mut beside = Self { calls, alive, stop, running: Vec::new() };
+        let (rest, ops) = (serve.rest, serve.ops);
+        let own = caller.clone();
+        beside.call("gRPC Describe", move || {
+            let own = own.clone();
+            async move { own.describe().await }
+        });
+        let own = caller.clone();
+        beside.call("UpdateAccount", move || {
+            let own = own.clone();
+            async move { own.update_own().await }
+        });
+        let key = caller.key().clone();
+        beside.call("REST Describe", move || {
+            let key = key.clone();
+            async move { describe(rest, &key).await }
+        });
+        let livez = every(
+            (ALIVE_EVERY, ALIVE_WITHIN),
+            beside.stop.clone(),
+            ("/livez", beside.alive.clone()),
+            move || is_alive(ops),
+        );
+        beside.running.push(tokio::spawn(livez));
+        beside
+    }
+
+    /// Calls this, too.
+    pub fn call<F>(&mut self, what: &'static str, call: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let counted = (what, self.calls.clone());
+        let calling = every((EVERY, DEADLINE), self.stop.clone(), counted, call);
+        self.running.push(tokio::spawn(calling));
+    }
+
+    /// Makes no more calls, and waits for those that run.
+    pub async fn end(self) -> (Tally, Tally) {
+        self.stop.cancel();
+        for running in self.running {
+            running.await.ok();
+        }
+        (self.calls.take(), self.alive.take())
+    }
+}
+
+async fn is_alive(ops: SocketAddr) -> anyhow::Result<()> {
+    let (status, _) = get(ops, "/livez").await?;
+    ensure!(status == 200, "{status}");
+    Ok(())
+}
+
+/// Calls at a steady rate, whether or not the calls before have been answered.
+async fn every<F>(
+    (period, within): (Duration, Duration),
+    stop: CancellationToken,
+    (what, counted): (&'static str, Shared),
+    call: impl Fn() -> F,
+) where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let running = TaskTracker::new();
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => break,
+        }
+        let (call, counted, began) = (call(), counted.clone(), Instant::now());
+        running.spawn(async move {
+            let late = |_| Err(anyhow::anyhow!("no answer within {within:?}"));
+            counted.add(what, began, timeout(within, call).await.unwrap_or_else(late));
+        });
+    }
+    running.close();
+    running.wait().await;
+}

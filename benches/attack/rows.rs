@@ -1,0 +1,43 @@
+//! Rows that somebody holds, and callers that wait for them.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+use tokio::time::sleep;
+
+use super::Outcome;
+use super::field::Field;
+use super::people::{Caller, MANY, held};
+
+/// Holds the rows of so many accounts for as long as the connection is there.
+pub async fn hold(field: &Field, accounts: i64) -> anyhow::Result<PgConnection> {
+    let mut connection = field.database.connect().await?;
+    let (first, last) = (held(0), held(accounts - 1));
+    let statement = format!(
+        "BEGIN; SELECT FROM accounts WHERE account_id BETWEEN {first} AND {last} FOR UPDATE"
+    );
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Writes the account again and again; each waits for its row until it is refused.
+pub async fn wait_for_rows(caller: Caller, number: i64) {
+    loop {
+        if caller.update(held(number), 1).await.is_err() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// The rows of 64 accounts are held, and 64 callers wait for them.
+pub async fn held_rows(field: &Field, caller: &Caller, lasts: Duration) -> anyhow::Result<Outcome> {
+    let began = Instant::now();
+    let rows = hold(field, MANY).await?;
+    let waiting: Vec<_> =
+        (0..MANY).map(|number| tokio::spawn(wait_for_rows(caller.clone(), number))).collect();
+    sleep(lasts.saturating_sub(began.elapsed())).await;
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    drop(rows);
+    let sent = u64::try_from(MANY)?;
+    Ok(Outcome { sent, note: "callers for as many rows".to_owned(), ..Outcome::default() })
+}
