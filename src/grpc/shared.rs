@@ -112,3 +112,20 @@ pub(super) fn still_unknown(unknown: Option<Cause>, error: Error) -> Error {
         _ => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_an_unknown_outcome_a_fault_leaves_it_unknown_and_a_refusal_is_one() {
+        let Error::OutcomeUnknown(cause) = Error::outcome_unknown("cut off") else {
+            panic!("an unknown outcome");
+        };
+        let after = |error| still_unknown(Some(cause.clone()), error);
+        assert!(matches!(after(Error::unavailable("gone")), Error::OutcomeUnknown(_)));
+        assert!(matches!(after(Error::Contended), Error::OutcomeUnknown(_)));
+        assert!(matches!(after(Error::Suspended), Error::Suspended));
+        assert!(matches!(still_unknown(None, Error::Contended), Error::Contended));
+    }
+}
