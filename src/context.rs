@@ -88,7 +88,7 @@ pub struct Context {
     pub api_version: Option<Arc<str>>,
     /// The business instant, in whole seconds: what is in force, due, overdue.
     pub now: Time,
-    /// The instant on the wire: timestamps, nonces, event times.
+    /// The instant on the wire: timestamps, nonces, when something was created.
     pub wire_now: Time,
     /// When the request came in, for its deadline.
     pub arrived: Instant,

@@ -6,6 +6,7 @@ use super::account::{AccountId, Product};
 use super::charge_type::{ChargeType, WebsocketChargeType};
 use super::opening::Terms;
 use super::time::Time;
+use super::timeline::Change;
 
 /// How many lanes events are numbered in.
 pub const LANES: usize = 16;
@@ -30,6 +31,15 @@ pub struct ChangeNotice {
     pub charge_type: AnyChargeType,
     /// From when it holds.
     pub effective_time: Time,
+}
+
+impl ChangeNotice {
+    /// What is told of a change of a product.
+    #[must_use]
+    pub fn of(product: Product, change: Change<AnyChargeType>) -> Self {
+        let Change { change_id, charge_type, effective_time, .. } = change;
+        Self { change_id, product, charge_type, effective_time }
+    }
 }
 
 /// What happened.

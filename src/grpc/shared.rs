@@ -4,11 +4,11 @@ use uuid::Uuid;
 
 use super::Actions;
 use crate::context::Context;
+use crate::domain::Instance;
 use crate::domain::account::{AccountId, Facts, Product};
 use crate::domain::charge_type::{ChargeType, Requested};
 use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::modifying::{self, Decision};
-use crate::domain::{Change, Instance};
 use crate::error::{Cause, Error};
 use crate::storage::{ScheduledChange, SettledChange};
 
@@ -74,7 +74,8 @@ impl Actions {
             return Ok(true); // nothing to do, or ours after an unknown outcome
         };
         if let Some(due) = settle {
-            self.settle(context, account_id, product, due.map(AnyChargeType::Internet)).await?;
+            let due = ChangeNotice::of(product, due.map(AnyChargeType::Internet));
+            self.settle(context, account_id, due).await?;
             return Ok(false);
         }
         let charge_type = AnyChargeType::Internet(charge_type);
@@ -96,19 +97,9 @@ impl Actions {
         &self,
         context: &Context,
         account_id: AccountId,
-        product: Product,
-        due: Change<AnyChargeType>,
+        notice: ChangeNotice,
     ) -> Result<(), Error> {
-        let settled = SettledChange {
-            account_id,
-            notice: ChangeNotice {
-                change_id: due.change_id,
-                product,
-                charge_type: due.charge_type,
-                effective_time: due.effective_time,
-            },
-            event_id: context.new_id(),
-        };
+        let settled = SettledChange { account_id, notice, event_id: context.new_id() };
         self.store.settle_change(settled).await.map(drop)
     }
 }
@@ -119,5 +110,22 @@ pub(super) fn still_unknown(unknown: Option<Cause>, error: Error) -> Error {
     match unknown {
         Some(cause) if error.is_our_fault() => Error::OutcomeUnknown(cause),
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_an_unknown_outcome_a_fault_leaves_it_unknown_and_a_refusal_is_one() {
+        let Error::OutcomeUnknown(cause) = Error::outcome_unknown("cut off") else {
+            panic!("an unknown outcome");
+        };
+        let after = |error| still_unknown(Some(cause.clone()), error);
+        assert!(matches!(after(Error::unavailable("gone")), Error::OutcomeUnknown(_)));
+        assert!(matches!(after(Error::Contended), Error::OutcomeUnknown(_)));
+        assert!(matches!(after(Error::Suspended), Error::Suspended));
+        assert!(matches!(still_unknown(None, Error::Contended), Error::Contended));
     }
 }

@@ -4,11 +4,13 @@
 
 use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::context::Clock;
+use cdn_activation::proto::operator::v1::CreateAccessKeyRequest;
 
 use crate::support::Api;
 use crate::support::action_refusals::{CDN_HAS_OPENED, UNAVAILABLE};
 use crate::support::cutting_proxy::{Cut, Proxy};
 use crate::support::database::Database;
+use crate::support::operators::request_id;
 use crate::support::stored::{LOCK_THE_ACCOUNT, OPENED_BY_ANOTHER};
 use crate::support::wires::{Refusal, Wire};
 
@@ -19,6 +21,7 @@ const MODIFY: &str = "Action=ModifyCdnService&InternetChargeType=PayByBandwidth"
 const WRITES_AN_OPENING: &str = "INSERT INTO instances";
 const WRITES_A_CHANGE: &str = "INSERT INTO charge_type_changes";
 const SETTLES_A_CHANGE: &str = "SET in_force_event_at";
+const WRITES_A_KEY: &str = "INSERT INTO access_keys";
 const USES_A_NONCE: &str = "INSERT INTO used_nonces_";
 const READS_A_KEY: &str = "FROM access_keys";
 const READS_FACTS: &str = "LEFT JOIN instances";
@@ -124,6 +127,26 @@ async fn a_change_that_settles_the_one_before_survives_a_lost_connection_too() {
             assert_eq!(types, expected, "{cut:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_new_key_whose_connection_is_lost_is_answered_with_its_secret_where_the_request_has_an_id()
+ {
+    let (api, proxy, database) = behind_a_proxy().await;
+    let key = api.account().await;
+    let request = CreateAccessKeyRequest {
+        account_id: key.account_id,
+        policy: String::new(),
+        request_id: request_id(),
+    };
+    proxy.cut(WRITES_A_KEY, Cut::BeforeTheReply);
+    let mut keys = api.access_keys().await;
+    let created = keys.create_access_key(request.clone()).await.expect("created").into_inner();
+    assert!(proxy.has_cut());
+    let again = keys.create_access_key(request).await.expect("the same again").into_inner();
+    assert_eq!(created, again);
+    let keys = "SELECT count(*) FROM access_keys WHERE account_id = $1";
+    assert_eq!(database.count_of(key.account_id, keys).await, 2);
 }
 
 #[tokio::test]

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::context::Clock;
-use cdn_activation::proto::billing::v1::Product;
+use cdn_activation::proto::billing::v1::{ChargeType, Product};
 
 use crate::support::Api;
-use crate::support::action_refusals::{NO_REAL_NAME, SUSPENDED};
+use crate::support::action_refusals::{NO_REAL_NAME, SUSPENDED, UNAVAILABLE};
 use crate::support::cutting_proxy::Proxy;
 use crate::support::database::Database;
+use crate::support::grpc::refusal;
+use crate::support::operators::schedule;
 use crate::support::rest::Key;
 use crate::support::stored::LOCK_THE_ACCOUNT;
 use crate::support::wires::Wire;
@@ -18,6 +20,8 @@ use crate::support::wires::Wire;
 const OPEN: &str = "Action=OpenCdnService&InternetChargeType=PayByTraffic";
 const MODIFY: &str = "Action=ModifyCdnService&InternetChargeType=PayByBandwidth";
 const CHANGES: &str = "SELECT count(*) FROM charge_type_changes WHERE account_id = $1";
+const CANCELLED: &str = "SELECT count(*) FROM charge_type_changes
+     WHERE account_id = $1 AND cancelled_at IS NOT NULL";
 const TAKE_THE_INSTANCE: &str = "SELECT FROM instances WHERE account_id = $1 FOR UPDATE";
 const TAKE_THE_REAL_NAME: &str = "UPDATE accounts
      SET real_name_verified = false, version = version + 1
@@ -86,6 +90,37 @@ async fn a_change_whose_earlier_try_waits_for_the_instance_is_made_once() {
     let (answer, ()) = tokio::join!(api.ask(Wire::Grpc, &key, MODIFY), meanwhile);
     assert_eq!(answer.code(), "OK");
     assert_eq!(changes(&other, &key).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_refused_to_be_cancelled_is_not_cancelled_by_an_earlier_try_that_waited()
+{
+    let (api, mut proxy, other) = two_services().await;
+    for service in [&api, &other] {
+        service.at("2018-03-19T15:59:59Z");
+    }
+    let key = other.account().await;
+    other.open_cdn(&key).await;
+    let request = schedule(&key, Product::Cdn, ChargeType::PayByBandwidth, None);
+    let change = other.schedule(request).await.expect("scheduled");
+    let held = other.database.hold(key.account_id, TAKE_THE_INSTANCE).await;
+    let cut = async {
+        other.database.wait_until_blocked(1).await;
+        cut_all(&mut proxy);
+    };
+    let (first, ()) = tokio::join!(api.cancel(&change), cut);
+    assert_eq!(refusal(&first.expect_err("cut off")).code, UNAVAILABLE.code);
+    api.at("2018-03-19T16:00:00Z");
+    let let_go = async {
+        other.database.wait_until_blocked(2).await; // the first try still waits, too
+        held.commit().await;
+    };
+    let (second, ()) = tokio::join!(api.cancel(&change), let_go);
+    other.database.wait_until_idle().await;
+    let cancelled = other.database.count_of(key.account_id, CANCELLED).await;
+    let code = second.map_or_else(|status| refusal(&status).code, |_| "OK".to_owned());
+    let expected = if cancelled == 1 { "OK" } else { "ChangeInForce" };
+    assert_eq!(code, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -123,7 +123,7 @@ impl Actions {
             let schedule =
                 scheduling::decide(&facts, product, charge_type, effective_time, context.now)?;
             if let Some(due) = schedule.settle {
-                self.settle(context, account_id, product, due).await?;
+                self.settle(context, account_id, ChangeNotice::of(product, due)).await?;
                 continue;
             }
             let effective_time = schedule.effective_time;
@@ -157,8 +157,14 @@ impl Actions {
                     self.record_unwritten(ticket.as_ref(), &message.change_id).await?;
                     return Ok(change);
                 }
-                if is_in_force(&change, context.now) {
+                if change.settled {
                     return Err(Error::ChangeInForce);
+                }
+                // Refused only once it is settled: an earlier try, which may still be waiting in
+                // the database, cannot cancel it any more then.
+                if is_in_force(&change, context.now) {
+                    self.settle(context, account_id, change.notice).await?;
+                    continue;
                 }
                 let cancelled = CancelledChange {
                     account_id,
