@@ -12,6 +12,7 @@ use crate::support::eventually;
 fn start(test: &str) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("it runs"));
     command.args(["--exact", &format!("log_panics::{test}"), "--ignored"]);
+    command.env_remove("RUST_BACKTRACE"); // a trace has lines of its own
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.spawn().expect("it was built")
 }
