@@ -21,6 +21,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::bodies::{CountedAtItsEnd, Keeping, StreamCount};
+use super::paced::Paced;
 use super::streams::HeldStream;
 use super::{answered, status, tokenless};
 use crate::context::{Context, RequestId};
@@ -136,7 +137,7 @@ where
                     response.extensions_mut().insert(CountedAtItsEnd);
                     response.map(|body| {
                         let held = HeldStream::new(body, until, call, request_id);
-                        Body::new(Keeping::new(held, StreamCount::new(listener)))
+                        Body::new(Keeping::new(Paced::new(held), StreamCount::new(listener)))
                     })
                 }
                 (code, _) => {

@@ -8,6 +8,7 @@ mod dcdn;
 pub mod layers;
 mod opening;
 pub mod operator;
+mod paced;
 pub mod services;
 mod shared;
 pub mod status;

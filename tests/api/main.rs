@@ -29,6 +29,7 @@ mod grpc_health;
 mod grpc_panics;
 mod grpc_reflection;
 mod histories;
+mod listeners;
 mod modify_cdn_service;
 mod modify_races;
 mod open_cdn_service;

@@ -15,9 +15,11 @@ use cdn_activation::server::Addresses;
 use super::database::Database;
 use super::{Api, eventually};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cdn-activation");
+
 /// Every variable that is a setting, or that a client takes a key from: none of this machine's
 /// reaches a program under test.
-const VARIABLES: [&str; 24] = [
+const VARIABLES: [&str; 26] = [
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "CORES",
@@ -29,6 +31,7 @@ const VARIABLES: [&str; 24] = [
     "DRAIN_DELAY",
     "DRAIN_TIMEOUT",
     "GRPC_ADDR",
+    "GRPC_CONNECTIONS",
     "LOG",
     "MINIMUM_BALANCE",
     "OPS_ADDR",
@@ -38,6 +41,7 @@ const VARIABLES: [&str; 24] = [
     "PGPASSWORD",
     "PGUSER",
     "REST_ADDR",
+    "REST_CONNECTIONS",
     "RUST_BACKTRACE",
     "SEALING_KEY_FILE",
     "SERVICE_TOKEN_FILE",
@@ -70,7 +74,25 @@ pub fn command<A: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = A>,
     variables: &[(&str, &str)],
 ) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cdn-activation"));
+    prepared(Command::new(PROGRAM), arguments, variables)
+}
+
+/// The same with this limit on file descriptors, which the program cannot raise.
+fn limited_command<A: AsRef<OsStr>>(
+    descriptors: u32,
+    arguments: impl IntoIterator<Item = A>,
+    variables: &[(&str, &str)],
+) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &descriptors.to_string(), PROGRAM]);
+    prepared(shell, arguments, variables)
+}
+
+fn prepared<A: AsRef<OsStr>>(
+    mut command: Command,
+    arguments: impl IntoIterator<Item = A>,
+    variables: &[(&str, &str)],
+) -> Command {
     for variable in VARIABLES {
         command.env_remove(variable);
     }
@@ -117,7 +139,20 @@ impl Program {
         arguments: impl IntoIterator<Item = A>,
         variables: &[(&str, &str)],
     ) -> Self {
-        let mut child = command(arguments, variables).spawn().expect("it was built");
+        Self::of(command(arguments, variables))
+    }
+
+    /// Starts a command line with this limit on file descriptors.
+    pub fn start_limited<A: AsRef<OsStr>>(
+        descriptors: u32,
+        arguments: impl IntoIterator<Item = A>,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        Self::of(limited_command(descriptors, arguments, variables))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("it was built");
         let (stdout, out_reader) = collect(child.stdout.take().expect("piped"));
         let (stderr, error_reader) = collect(child.stderr.take().expect("piped"));
         Self { child, stdout, stderr, readers: vec![out_reader, error_reader] }
