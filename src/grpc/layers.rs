@@ -42,6 +42,8 @@ const NO_MESSAGE: [&str; 3] = [
     "Missing request message.",
     "Unexpected EOF decoding stream.",
 ];
+/// How tonic begins what it says, by any code, of a request that HTTP/2 breaks off.
+const BROKEN_OFF: &str = "h2 protocol error";
 
 /// What every call is held to. A layer; see [`Hold`].
 #[derive(Clone, Debug)]
@@ -202,6 +204,7 @@ fn complete(response: Response<Body>, request_id: &RequestId) -> (Response<Body>
         return (response, made.code());
     }
     let error = match made.code() {
+        _ if made.message().starts_with(BROKEN_OFF) => Error::MalformedMessage,
         Code::Unimplemented => Error::ActionNotFound,
         Code::OutOfRange | Code::ResourceExhausted => Error::RequestTooLarge,
         // tonic says INTERNAL of what is no message, which is the caller's to mend.

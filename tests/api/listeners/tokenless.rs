@@ -2,6 +2,7 @@
 //! that have not sent their request.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
@@ -10,15 +11,22 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
+use super::answers;
 use crate::support::grpc::{assert_refusal, refusal};
 use crate::support::raw_grpc::framed;
 use crate::support::{Api, eventually};
 
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+/// A POST of a check, in the shortest form of HPACK, and three bytes of its message.
+const CHECK_HEAD: &[u8] = b"\0\0\x43\x01\x04\0\0\0\x01\x83\x86\x04\x1c/grpc.health.v1.Health/Check\x01\x01x\x0f\x10\x10application/grpc\x00\x02te\x08trailers";
+const CHECK_DATA: &[u8] = b"\0\0\x03\0\0\0\0\0\x01\0\0\0";
 const MESSAGE: &str = "Too many streams without a token are open: close some, or try later.";
 
 #[tokio::test]
@@ -68,11 +76,11 @@ async fn whole(sender: &mut Sender) -> Option<Status> {
 }
 
 #[tokio::test]
-async fn a_connection_may_begin_sixteen_calls_without_a_token_that_send_nothing() {
+async fn a_connection_may_begin_eight_calls_without_a_token_that_send_nothing() {
     let api = Api::start().await;
     let mut sender = connect(&api).await;
     let mut begun = Vec::new();
-    for _ in 0..16 {
+    for _ in 0..8 {
         let nothing = StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, _>>());
         begun.push(tokio::spawn(sender.send_request(check(nothing.boxed_unsync()))));
     }
@@ -91,4 +99,20 @@ async fn a_connection_may_begin_sixteen_calls_without_a_token_that_send_nothing(
         call.abort();
     }
     eventually("there is room again", async || whole(&mut sender).await.is_none()).await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_broken_off_is_no_fault_of_the_service() {
+    let api = Api::start().await;
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
+        let bytes = [PREFACE, SETTINGS, CHECK_HEAD, CHECK_DATA].concat();
+        stream.write_all(&bytes).await.expect("sent");
+        // What comes last is an acknowledgement: the call has begun.
+        stream.read_exact(&mut [0; 9]).await.expect("settings");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let open = r#"connections_open{listener="grpc"}"#;
+    eventually("all have ended", async || api.metric(open).await == Some(0.0)).await;
+    assert_eq!(answers(&api, "grpc", "InternalError").await.to_bits(), 0_f64.to_bits());
 }
