@@ -39,7 +39,7 @@ pub struct Limits {
     pub greeting: Duration,
     /// How long a write may wait for the peer to read.
     pub write: Duration,
-    /// How long no call may run or begin.
+    /// How long no call may run or begin before it is asked to end.
     pub idle: Duration,
     /// How old a connection becomes before it is asked to end; and up to a tenth more.
     pub age: Duration,

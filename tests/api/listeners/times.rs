@@ -37,7 +37,7 @@ async fn a_connection_that_sends_no_handshake_is_ended() {
 
 #[tokio::test]
 async fn a_connection_on_which_nothing_is_called_is_ended() {
-    let api = start(|bounds| bounds.idle = SHORT).await;
+    let api = start(|bounds| (bounds.idle, bounds.cut_off) = (SHORT, SHORT)).await;
     let mut idle = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
     idle.write_all(&[PREFACE, SETTINGS].concat()).await.expect("sent");
     ended(&api, "grpc", "idle", 1.0).await;
