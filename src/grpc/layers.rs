@@ -21,6 +21,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::bodies::{CountedAtItsEnd, Keeping, StreamCount};
+use super::paced::Paced;
 use super::streams::HeldStream;
 use super::{answered, status, tokenless};
 use crate::context::{Context, RequestId};
@@ -42,6 +43,8 @@ const NO_MESSAGE: [&str; 3] = [
     "Missing request message.",
     "Unexpected EOF decoding stream.",
 ];
+/// How tonic begins what it says, by any code, of a request that HTTP/2 breaks off.
+const BROKEN_OFF: &str = "h2 protocol error";
 
 /// What every call is held to. A layer; see [`Hold`].
 #[derive(Clone, Debug)]
@@ -139,7 +142,7 @@ where
                     response.extensions_mut().insert(CountedAtItsEnd);
                     response.map(|body| {
                         let held = HeldStream::new(body, until, call, request_id);
-                        Body::new(Keeping::new(held, StreamCount::new(listener)))
+                        Body::new(Keeping::new(Paced::new(held), StreamCount::new(listener)))
                     })
                 }
                 (code, _) => {
@@ -205,6 +208,7 @@ fn complete(response: Response<Body>, request_id: &RequestId) -> (Response<Body>
         return (response, made.code());
     }
     let error = match made.code() {
+        _ if made.message().starts_with(BROKEN_OFF) => Error::MalformedMessage,
         Code::Unimplemented => Error::ActionNotFound,
         Code::OutOfRange | Code::ResourceExhausted => Error::RequestTooLarge,
         // tonic says INTERNAL of what is no message, which is the caller's to mend.

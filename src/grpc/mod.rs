@@ -9,6 +9,7 @@ pub mod layers;
 mod log;
 mod opening;
 pub mod operator;
+mod paced;
 pub mod services;
 mod shared;
 pub mod status;

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap, HeaderName, header};
+use http::uri::PathAndQuery;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::auth::service::{HEALTH, REQUEST_ID};
@@ -12,7 +13,7 @@ use crate::error::Error;
 /// The method that answers with a stream.
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 /// Calls without a token of one connection whose request has not come yet.
-const MOST_READ: usize = 16;
+const MOST_READ: usize = 8;
 
 /// What is read of the metadata of a call without a token. Nothing else is held.
 const READ: [HeaderName; 5] = [
@@ -34,18 +35,24 @@ impl Default for OfConnection {
 }
 
 impl OfConnection {
-    /// Lets go of what is not read of a call without a token, and has the call counted.
+    /// Lets go of what is not read of a call without a token, and has the call counted. What is read is
+    /// copied: as it came it is a slice of all the metadata that came with it.
     pub fn hold<B>(&self, request: &mut http::Request<B>) {
-        if request.uri().path().starts_with(HEALTH) {
-            let mut read = HeaderMap::new();
-            for name in READ {
-                if let Some(value) = request.headers().get(&name) {
-                    read.insert(name, value.clone());
-                }
-            }
-            *request.headers_mut() = read;
-            request.extensions_mut().insert(self.clone());
+        if !request.uri().path().starts_with(HEALTH) {
+            return;
         }
+        let mut read = HeaderMap::new();
+        for name in READ {
+            let value = request.headers().get(&name);
+            if let Some(Ok(copy)) = value.map(|value| HeaderValue::from_bytes(value.as_bytes())) {
+                read.insert(name, copy);
+            }
+        }
+        *request.headers_mut() = read;
+        if let Ok(copy) = request.uri().path().parse::<PathAndQuery>() {
+            *request.uri_mut() = copy.into();
+        }
+        request.extensions_mut().insert(self.clone());
     }
 }
 

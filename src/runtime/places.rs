@@ -8,7 +8,7 @@
 //! | listener | of each connection | KiB |
 //! |---|---|---|
 //! | REST, ops | a head while it is read, or a copy of it and the body | 48, or 32 + 64 |
-//! | gRPC | a frame and a head, data of 16 calls without a token, each with what reads it | 40 + 16 x 14 |
+//! | gRPC | a frame and a head, 8 calls without a token that have not come, with what reads them | 40 + 8 x 14 |
 //! | all | in the kernel: twice what is set, either way; no part of the process | 128 + 128 |
 
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub struct Limits {
     pub greeting: Duration,
     /// How long a write may wait for the peer to read.
     pub write: Duration,
-    /// How long no call may run or begin.
+    /// How long no call may run or begin before it is asked to end.
     pub idle: Duration,
     /// How old a connection becomes before it is asked to end; and up to a tenth more.
     pub age: Duration,

@@ -72,12 +72,7 @@ impl Taken {
         let lived = now - self.since;
         if lived >= self.age && !self.signs.is_old() {
             self.signs.grew_old();
-            if limits.can_be_asked {
-                self.signs.tell(Order::Leave);
-            }
-            if self.reason == Reason::Closed {
-                self.reason = Reason::Age;
-            }
+            self.ask(Reason::Age, limits);
         }
         if self.write_stalled(limits, now) {
             return Some(Reason::Stalled);
@@ -90,10 +85,24 @@ impl Taken {
             self.seen.begun = begun;
             self.seen.idle_since = now;
         }
-        if now - self.seen.idle_since >= limits.idle {
-            return Some(Reason::Idle);
+        let idle = now - self.seen.idle_since;
+        if idle >= limits.idle {
+            if !limits.can_be_asked || idle >= limits.idle + limits.cut_off {
+                return Some(Reason::Idle);
+            }
+            self.ask(Reason::Idle, limits); // a call may be on its way
         }
         (lived >= self.age + limits.cut_off).then_some(Reason::Age)
+    }
+
+    /// Asks it to end, where it can be asked.
+    fn ask(&mut self, reason: Reason, limits: &Limits) {
+        if self.signs.order() == Order::Stay {
+            self.reason = reason;
+            if limits.can_be_asked {
+                self.signs.tell(Order::Leave);
+            }
+        }
     }
 
     fn write_stalled(&mut self, limits: &Limits, now: Instant) -> bool {

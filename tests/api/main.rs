@@ -34,6 +34,7 @@ mod grpc_reflection;
 mod held_rows;
 mod histories;
 mod late_statements;
+mod listeners;
 mod log_amplification;
 mod log_of_operators;
 mod log_outputs;

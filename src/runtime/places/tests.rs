@@ -135,12 +135,12 @@ async fn each_limit_ends_a_connection_for_its_own_reason() {
     assert_eq!(told(&all, Order::End), [0, 2]);
     all[3].signs.write_went_on();
     at(299);
-    at(313);
-    assert_eq!(told(&all, Order::End), [0, 1, 2]);
+    assert_eq!(told(&all, Order::End), [0, 2]);
     at(331); // five minutes and a tenth
-    assert_eq!(told(&all, Order::Leave), [3], "the call is finished");
+    assert_eq!(told(&all, Order::Leave), [1, 3], "a call is finished");
     at(366);
     assert_eq!(told(&all, Order::End), [0, 1, 2, 3], "unless it takes longer than any deadline");
+    assert_eq!(told(&all, Order::Leave), [0; 0]);
     let reasons: Vec<_> = (0..4).map(reason).collect();
     assert_eq!(reasons, [Reason::Silent, Reason::Idle, Reason::Stalled, Reason::Age]);
 }

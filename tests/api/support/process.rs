@@ -15,9 +15,11 @@ use cdn_activation::server::Addresses;
 use super::database::Database;
 use super::{Api, eventually};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cdn-activation");
+
 /// Every variable that is a setting, or that a client takes a key from: none of this machine's
 /// reaches a program under test.
-const VARIABLES: [&str; 25] = [
+const VARIABLES: [&str; 27] = [
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "CORES",
@@ -29,6 +31,7 @@ const VARIABLES: [&str; 25] = [
     "DRAIN_DELAY",
     "DRAIN_TIMEOUT",
     "GRPC_ADDR",
+    "GRPC_CONNECTIONS",
     "LOG",
     "LOG_ONE_IN",
     "MINIMUM_BALANCE",
@@ -39,6 +42,7 @@ const VARIABLES: [&str; 25] = [
     "PGPASSWORD",
     "PGUSER",
     "REST_ADDR",
+    "REST_CONNECTIONS",
     "RUST_BACKTRACE",
     "SEALING_KEY_FILE",
     "SERVICE_TOKEN_FILE",
@@ -71,7 +75,25 @@ pub fn command<A: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = A>,
     variables: &[(&str, &str)],
 ) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cdn-activation"));
+    prepared(Command::new(PROGRAM), arguments, variables)
+}
+
+/// The same with this limit on file descriptors, which the program cannot raise.
+fn limited_command<A: AsRef<OsStr>>(
+    descriptors: u32,
+    arguments: impl IntoIterator<Item = A>,
+    variables: &[(&str, &str)],
+) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &descriptors.to_string(), PROGRAM]);
+    prepared(shell, arguments, variables)
+}
+
+fn prepared<A: AsRef<OsStr>>(
+    mut command: Command,
+    arguments: impl IntoIterator<Item = A>,
+    variables: &[(&str, &str)],
+) -> Command {
     for variable in VARIABLES {
         command.env_remove(variable);
     }
@@ -129,6 +151,15 @@ impl Program {
         let readers = out_reader.into_iter().chain(error_reader).collect();
         let (stdout, stderr) = (stdout.unwrap_or_default(), stderr.unwrap_or_default());
         Self { child, stdout, stderr, readers }
+    }
+
+    /// Starts a command line with this limit on file descriptors.
+    pub fn start_limited<A: AsRef<OsStr>>(
+        descriptors: u32,
+        arguments: impl IntoIterator<Item = A>,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        Self::spawn(limited_command(descriptors, arguments, variables))
     }
 
     /// Starts `dev` on a directory and any free ports, and waits until it is ready.

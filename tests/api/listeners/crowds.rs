@@ -1,0 +1,128 @@
+//! More connections than there are places or descriptors: those that do nothing make room.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::server::{Bounds, descriptors};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::ended;
+use crate::support::database::Database;
+use crate::support::process::Program;
+use crate::support::scratch::Scratch;
+use crate::support::{Api, TOKEN};
+
+const STATUS: &str = "Action=DescribeUserCdnStatus";
+/// Longer than anything here takes beside hundreds of other tests.
+const SOON: Duration = Duration::from_secs(5);
+
+/// This many connections that say nothing.
+async fn silent(address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let mut connections = Vec::new();
+    for _ in 0..count {
+        connections.push(TcpStream::connect(address).await.expect("it listens"));
+    }
+    connections
+}
+
+fn files() -> (Scratch, String, String) {
+    let scratch = Scratch::new();
+    let key = SealingKey::generate().expect("random bytes");
+    let key = scratch.file("sealing-key", &format!("{}\n", key.as_str()));
+    let token = scratch.file("service-token", &format!("{TOKEN}\n"));
+    (scratch, key, token)
+}
+
+fn serve(descriptors: u32, database: &Database, key: &str, token: &str) -> Program {
+    let variables = [
+        ("DATABASE_URL", database.url.as_str()),
+        ("SEALING_KEY_FILE", key),
+        ("SERVICE_TOKEN_FILE", token),
+        ("GRPC_ADDR", "127.0.0.1:0"),
+        ("REST_ADDR", "127.0.0.1:0"),
+        ("OPS_ADDR", "127.0.0.1:0"),
+    ];
+    Program::start_limited(descriptors, ["serve"], &variables)
+}
+
+#[tokio::test]
+async fn silent_connections_beyond_the_descriptors_keep_nobody_out() {
+    let (database, (_scratch, key, token)) = (Database::fresh().await, files());
+    let mut program = serve(1024, &database, &key, &token);
+    let api = program.ready().await;
+    let key = api.account().await;
+    // The test itself needs a descriptor for each, too.
+    let many = Bounds { rest_connections: 8192, ..Bounds::default() };
+    descriptors::fit(many, 100).expect("enough");
+    let _rest = silent(api.addresses.rest, 1100).await;
+    let _grpc = silent(api.addresses.grpc, 1100).await;
+    let _ops = silent(api.addresses.ops, 1100).await;
+    let begun = Instant::now();
+    assert_eq!(api.page("/livez").await.status, 200);
+    api.get(&key, STATUS).await.succeeded();
+    api.open_cdn(&key).await;
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    for (listener, most) in [("rest", 600.0), ("grpc", 300.0), ("ops", 80.0)] {
+        ended(&api, listener, "crowded_out", 500.0).await;
+        let open = api.metric(&format!(r#"connections_open{{listener="{listener}"}}"#)).await;
+        assert!(open.is_some_and(|open| open <= most), "{listener}: {open:?}");
+    }
+    let ended = program.stop().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(!ended.stdout.contains("could not be accepted"), "{ended:?}");
+    assert!(ended.stderr.contains("descriptors for so many connections only"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn too_few_descriptors_are_one_sentence() {
+    let (database, (_scratch, key, token)) = (Database::fresh().await, files());
+    let ended = serve(128, &database, &key, &token).end().await;
+    let sentence = ended.sentence(1);
+    assert!(sentence.starts_with("128 file descriptors are too few, and at least"), "{sentence}");
+}
+
+/// A connection with a request of which the last byte is missing, when the service reads its body.
+async fn working(address: SocketAddr) -> TcpStream {
+    let mut working = TcpStream::connect(address).await.expect("it listens");
+    let head = "POST /?Format=JSON HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+    working.write_all(head.as_bytes()).await.expect("sent");
+    let mut goes_on = [0; 25];
+    working.read_exact(&mut goes_on).await.expect("the body is asked for");
+    assert_eq!(&goes_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    working.write_all(b"a").await.expect("sent");
+    working
+}
+
+/// Sends the rest, and expects an answer.
+async fn finish(mut working: TcpStream) {
+    working.write_all(b"b").await.expect("sent");
+    let mut answer = [0; 12];
+    working.read_exact(&mut answer).await.expect("it was left alone");
+    assert_eq!(&answer, b"HTTP/1.1 400");
+}
+
+#[tokio::test]
+async fn an_idle_connection_makes_room_and_one_that_works_does_not() {
+    let api = Api::start_with(|settings| settings.bounds.rest_connections = 2).await;
+    let key = api.account().await;
+    let working = working(api.addresses.rest).await;
+    let mut idle = api.connect().await;
+    idle.send(&api.request("GET", "/elsewhere", &[], b"")).await;
+    assert_eq!(idle.reply().await.expect("an answer").status, 404);
+    api.get(&key, STATUS).await.succeeded();
+    assert!(idle.has_ended().await);
+    ended(&api, "rest", "crowded_out", 1.0).await;
+    finish(working).await;
+}
+
+#[tokio::test]
+async fn where_every_connection_works_a_new_one_is_closed_at_once() {
+    let api = Api::start_with(|settings| settings.bounds.rest_connections = 1).await;
+    let working = working(api.addresses.rest).await;
+    let mut new = TcpStream::connect(api.addresses.rest).await.expect("it listens");
+    assert!(new.read(&mut [0]).await.map_or(true, |read| read == 0));
+    ended(&api, "rest", "refused", 1.0).await;
+    finish(working).await;
+}

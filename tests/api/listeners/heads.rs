@@ -1,0 +1,57 @@
+//! How much of a request is held before it is refused.
+
+use bytes::Bytes;
+use tonic::Code;
+
+use crate::support::Api;
+use crate::support::grpc::assert_refusal;
+use crate::support::raw_grpc::{framed, token};
+
+/// Bytes of a head that are held.
+const LARGEST_HEAD: usize = 48 * 1024;
+
+#[tokio::test]
+async fn a_head_is_refused_when_48_kib_of_it_have_come() {
+    let api = Api::start().await;
+    for start in ["GET /?Padding=", "GET / HTTP/1.1\r\nX-Padding: "] {
+        let mut connection = api.connect().await;
+        // It never ends: an answer shows that no more of it is waited for.
+        let head = format!("{start}{}", "x".repeat(LARGEST_HEAD));
+        connection.send(head.as_bytes()).await;
+        let reply = connection.reply().await.expect("an answer");
+        assert_eq!((reply.status, reply.body.as_str()), (431, ""));
+        assert!(connection.has_ended().await);
+    }
+}
+
+#[tokio::test]
+async fn health_and_reflection_read_short_messages_only() {
+    let api = Api::start().await;
+    let grpc = api.raw_grpc().await;
+    let check = "/grpc.health.v1.Health/Check";
+    let watch = "/grpc.health.v1.Health/Watch";
+    let largest = [&[0x0a, 0xfd, 0x07][..], &[b'x'; 1021]].concat(); // the name of a service
+    assert_eq!(grpc.send(check, &[], framed(&largest)).await.status().code(), Code::NotFound);
+    for body in [
+        framed(&[0; 1025]),
+        framed(&vec![0; 4 * 1024 * 1024]),
+        Bytes::from_static(&[0, 0xff, 0xff, 0xff, 0xff]), // four gibibytes are announced
+    ] {
+        for path in [check, watch] {
+            let mut status = grpc.send(path, &[], body.clone()).await;
+            let id = status.headers.remove("x-request-id").expect("a request id");
+            let mut said = status.status();
+            let id = id.to_str().expect("visible").parse().expect("visible");
+            said.metadata_mut().insert("x-request-id", id);
+            let code = Code::InvalidArgument;
+            assert_refusal(&said, code, "RequestTooLarge", 413, "The request is too large.");
+        }
+    }
+    let (name, token) = token();
+    for version in ["v1", "v1alpha"] {
+        let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+        let question = framed(&vec![0; 16 * 1024 + 1]);
+        let reply = grpc.send(&path, &[(name, &token)], question).await;
+        assert!(reply.body.is_empty(), "{reply:?}");
+    }
+}

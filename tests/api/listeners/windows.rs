@@ -1,0 +1,101 @@
+//! A client that gives no window for an answer: it is reset at its deadline, and nothing else is.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+use super::answers;
+use crate::support::events::write_event;
+use crate::support::grpc::next_account_id;
+use crate::support::raw_grpc::{framed, token};
+use crate::support::{Api, eventually};
+
+const WATCH: &str = "/activation.operator.v1.EventService/WatchEvents";
+const LIST: &str = "/activation.operator.v1.EventService/ListEvents";
+const CHECK: &str = "/grpc.health.v1.Health/Check";
+
+/// A connection that gives each stream a window of so many bytes, and more only for what is read.
+async fn connect(api: &Api, window: u32) -> SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
+    let (sender, connection) = Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(window)
+        .handshake(TokioIo::new(stream))
+        .await
+        .expect("HTTP/2");
+    tokio::spawn(connection);
+    sender
+}
+
+async fn call(sender: &mut SendRequest<Full<Bytes>>, path: &str) -> Response<Incoming> {
+    let (name, token) = token();
+    let request = Request::post(format!("http://localhost{path}"))
+        .header("content-type", "application/grpc")
+        .header("grpc-timeout", "500m")
+        .header(name, token)
+        .body(Full::new(framed(&[])));
+    sender.send_request(request.expect("a request")).await.expect("answered")
+}
+
+async fn with_events() -> Api {
+    let api = Api::start_with(|settings| settings.bounds.stall = Duration::from_millis(200)).await;
+    let account_id = next_account_id();
+    let mut connection = api.database.connect().await;
+    for version in 1..20 {
+        write_event(&mut connection, account_id, api.clock.wire_now(), version).await;
+    }
+    api
+}
+
+async fn stalled(api: &Api, count: f64) {
+    eventually("answers are reset", async || {
+        api.metric("streams_stalled_total").await.is_some_and(|stalled| stalled >= count)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_without_a_window_is_reset_at_its_deadline_and_the_others_go_on() {
+    let api = with_events().await;
+    for window in [0, 100] {
+        let mut sender = connect(&api, window).await;
+        let watch = call(&mut sender, WATCH).await;
+        let before = api.metric("streams_stalled_total").await.unwrap_or_default();
+        stalled(&api, before + 1.0).await;
+        let read = watch.into_body().collect().await;
+        assert!(read.is_err(), "it was reset: {read:?}");
+        // The connection is as good as before.
+        let check = call(&mut sender, CHECK).await;
+        if window > 0 {
+            assert!(check.into_body().collect().await.is_ok());
+        }
+    }
+    let abandoned = answers(&api, "grpc", "abandoned").await;
+    assert_eq!(abandoned.to_bits(), 2_f64.to_bits());
+}
+
+#[tokio::test]
+async fn an_answer_without_a_window_is_reset_at_its_deadline() {
+    let api = with_events().await;
+    let mut sender = connect(&api, 0).await;
+    let list = call(&mut sender, LIST).await;
+    stalled(&api, 1.0).await;
+    let read = list.into_body().collect().await;
+    assert!(read.is_err(), "it was reset: {read:?}");
+}
+
+/// A deadline that is met costs nothing: no answer that was taken is reset later.
+#[tokio::test]
+async fn an_answer_that_is_taken_is_not_reset() {
+    let api = with_events().await;
+    let mut sender = connect(&api, 65_535).await;
+    let list = call(&mut sender, LIST).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(list.into_body().collect().await.is_ok());
+    assert_eq!(api.metric("streams_stalled_total").await, Some(0.0));
+}
