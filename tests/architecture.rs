@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const LONGEST_FILE: usize = 300;
 
 /// A source file.
+#[derive(Clone)]
 struct Source {
     path: PathBuf,
     text: String,
@@ -214,4 +215,22 @@ fn the_readme_has_every_error_code_and_every_setting() {
     });
     let missing: Vec<_> = missing.collect();
     assert!(missing.is_empty(), "the README says nothing of {missing:?}");
+}
+
+#[test]
+fn every_bound_has_a_test_that_there_is() {
+    let page = fs::read_to_string("docs/bounds.md").expect("the bounds");
+    let tests = [sources("tests"), sources("src")].concat();
+    let mut count = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| limit")) {
+        let cell = row.trim_end_matches(['|', ' ']).rsplit(" | ").next().expect("a cell");
+        let names: Vec<_> = cell.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test: {row}");
+        for name in names.into_iter().filter(|name| *name != "make attack") {
+            let declared = format!("fn {name}()");
+            assert!(tests.iter().any(|source| source.text.contains(&declared)), "no test {name}");
+        }
+        count += 1;
+    }
+    assert!(count > 30, "{count} bounds");
 }

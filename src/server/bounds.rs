@@ -49,7 +49,7 @@ impl Default for Bounds {
             age: Duration::from_mins(5),
             cut_off: Duration::from_secs(35),
             round: Duration::from_secs(1),
-            watches: 64,
+            watches: 256,
             stall: Duration::from_secs(1),
         }
     }
