@@ -30,6 +30,10 @@ const HEADS: usize = 300;
 const HEAD: usize = 47 * 1024;
 /// Connections on which no answer is read.
 const READERS: usize = 100;
+/// Requests that are written at once.
+const PIPELINED: usize = 64;
+/// A pause after a failure.
+const AGAIN: Duration = Duration::from_millis(10);
 const SERVICES: [&str; 2] =
     ["/grpc.health.v1.Health/Check", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"];
 
@@ -39,14 +43,18 @@ type Body = BoxBody<Bytes, std::io::Error>;
 pub async fn streams(serve: &Serve, lasts: Duration) -> anyhow::Result<Outcome> {
     let until = Instant::now() + lasts;
     let mut outcome = Outcome::default();
-    let connections = [http2::<Body>(serve.grpc, None).await?, http2(serve.grpc, None).await?];
-    let sending = (0..STREAMS).map(|number| {
-        let connection = connections[number / (STREAMS / 2)].clone();
-        large_messages(connection, SERVICES[number % 2], until)
-    });
-    for (sent, answered) in join_all(sending).await {
-        outcome.sent += sent;
-        outcome.answered += answered;
+    while Instant::now() < until {
+        // A server may end connections of this kind: then there are others.
+        let connections = [http2::<Body>(serve.grpc, None).await?, http2(serve.grpc, None).await?];
+        let sending = (0..STREAMS).map(|number| {
+            let connection = connections[number / (STREAMS / 2)].clone();
+            large_messages(connection, SERVICES[number % 2], until)
+        });
+        for (sent, answered) in join_all(sending).await {
+            outcome.sent += sent;
+            outcome.answered += answered;
+        }
+        sleep(AGAIN).await;
     }
     "messages of 4 MiB".clone_into(&mut outcome.note);
     Ok(outcome)
@@ -67,7 +75,7 @@ async fn large_messages(
         };
         match timeout_at(until.into(), answer).await {
             Ok(Ok(_)) => answered += 1,
-            Ok(Err(_)) => sleep(Duration::from_millis(10)).await,
+            Ok(Err(_)) => sleep(AGAIN).await,
             Err(_) => break,
         }
     }
@@ -125,17 +133,26 @@ pub async fn slow_readers(serve: &Serve, lasts: Duration) -> anyhow::Result<Outc
     let sending = (0..READERS).map(|number| {
         let (address, request) =
             if number % 2 == 0 { (serve.ops, metrics) } else { (serve.rest, refused) };
-        async move {
-            let mut stream = TcpStream::connect(address).await.ok()?;
-            let mut sent = 0_u64;
-            while let Ok(Ok(())) = timeout_at(until.into(), stream.write_all(request)).await {
-                sent += 1;
-            }
-            Some((sent, stream))
-        }
+        requests_without_end(address, request, until)
     });
-    let all: Vec<_> = join_all(sending.map(|sending| timeout_at(until.into(), sending))).await;
-    let sent = all.iter().flatten().flatten().map(|(sent, _)| sent).sum();
-    sleep(until.saturating_duration_since(Instant::now())).await;
+    let sent = join_all(sending).await.into_iter().sum();
     Ok(Outcome { sent, note: format!("{READERS} readers"), ..Outcome::default() })
+}
+
+/// Sends a request again and again, on another connection where one was ended; how many were sent.
+async fn requests_without_end(address: SocketAddr, request: &[u8], until: Instant) -> u64 {
+    let requests = request.repeat(PIPELINED);
+    let mut sent = 0;
+    while Instant::now() < until {
+        if let Ok(Ok(mut stream)) = timeout_at(until.into(), TcpStream::connect(address)).await {
+            while let Ok(Ok(())) = timeout_at(until.into(), stream.write_all(&requests)).await {
+                sent += PIPELINED as u64;
+                if Instant::now() >= until {
+                    break;
+                }
+            }
+        }
+        sleep(AGAIN).await;
+    }
+    sent
 }

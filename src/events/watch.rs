@@ -1,8 +1,8 @@
 //! A follower that waits for more. It reads in a task of its own, which holds one page at most and
-//! reads the next when that has been taken; what it tells goes through a channel with room for one.
+//! reads the next when that has been taken; what it tells goes through a channel with little room.
 //! The other end of the channel waits for nothing else: a client that does not read has neither a
-//! connection to the database nor a permit, and what it costs is one page and one response, until
-//! its deadline.
+//! connection to the database nor a permit, and what it costs is one page and what the channel has
+//! room for, until its deadline.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use crate::error::Error;
 
 /// Events that are read at once.
 const PAGE: usize = 128;
+/// Responses that wait for the client. With room for one only, each event would be a frame and a
+/// write of its own, and a backlog would take three times as long.
+const TOLD_AHEAD: usize = 32;
 /// A follower is told where it stands at least this often.
 const PROGRESS: Duration = Duration::from_secs(2);
 
@@ -32,7 +35,7 @@ impl Followed {
     /// Follows from a cursor on, until an instant, shutdown, or the end of this value.
     #[must_use]
     pub fn start(feed: Feed, cursor: Cursor, until: Instant) -> Self {
-        let (tell, told) = mpsc::channel(1);
+        let (tell, told) = mpsc::channel(TOLD_AHEAD);
         let task = tokio::spawn(Watcher::new(feed, cursor).tell(tell, until));
         Self { told, task: Some(task) }
     }
