@@ -2,6 +2,7 @@
 //! drain at the end.
 
 mod bounds;
+mod coming;
 mod core;
 pub mod descriptors;
 mod grpc;

@@ -19,6 +19,7 @@ use tokio::time::{Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
+use super::coming::Coming;
 use super::serving;
 use crate::grpc::answered;
 use crate::metrics::Listener;
@@ -58,7 +59,7 @@ pub(super) async fn serve<H, F>(
         let peer = Peer::new(stream, &signs, GREETING);
         let handler = handler();
         let service = service_fn(move |request: Request<Incoming>| {
-            handler(request.map(Body::new)).map(Ok::<_, Infallible>)
+            handler(request.map(Coming::body)).map(Ok::<_, Infallible>)
         });
         let calls = Calls { signs, stall, listener: Arc::new(place.listener().clone()) };
         http2::Builder::new(calls)

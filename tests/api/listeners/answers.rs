@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cdn_activation::proto::operator::v1::WatchEventsRequest;
+use futures_util::future::join_all;
 use tonic::{Code, Request};
 
 use super::answers;
@@ -93,4 +94,18 @@ async fn answers_of_the_ops_pages_and_open_connections_are_counted() {
     drop(connections);
     eventually("both have ended", async || api.metric(open).await == Some(0.0)).await;
     super::ended(&api, "rest", "closed", 2.0).await;
+}
+
+#[tokio::test]
+async fn thousands_of_refused_calls_leave_their_connection_whole() {
+    let api = Api::start_without_workers().await;
+    let grpc = api.raw_grpc().await;
+    let metadata = [("authorization", "Bearer not-the-token")];
+    let path = "/activation.cdn.v1.CdnService/DescribeCdnService";
+    for _ in 0..150 {
+        let calls = (0..20).map(|_| grpc.send(path, &metadata, framed(b"")));
+        for reply in join_all(calls).await {
+            assert_eq!(reply.status().code(), Code::Unauthenticated);
+        }
+    }
 }
