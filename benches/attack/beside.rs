@@ -28,6 +28,17 @@ pub struct Tally {
     /// When each that was not served began, and why it was not.
     pub failed: Vec<(Instant, String)>,
     pub worst: Duration,
+    /// How long each took that was served.
+    pub took: Vec<Duration>,
+}
+
+impl Tally {
+    /// How long 99 of 100 that were served took at the most.
+    pub fn p99(&self) -> Duration {
+        let mut took = self.took.clone();
+        took.sort_unstable();
+        took.get(took.len() * 99 / 100).copied().unwrap_or_default()
+    }
 }
 
 /// Clones count together.
@@ -37,9 +48,13 @@ pub struct Shared(Arc<Mutex<Tally>>);
 impl Shared {
     fn add(&self, what: &str, began: Instant, outcome: anyhow::Result<()>) {
         let mut tally = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.worst = tally.worst.max(began.elapsed());
+        let took = began.elapsed();
+        tally.worst = tally.worst.max(took);
         match outcome {
-            Ok(()) => tally.served += 1,
+            Ok(()) => {
+                tally.served += 1;
+                tally.took.push(took);
+            }
             Err(why) => tally.failed.push((began, format!("{what}: {why:#}"))),
         }
     }

@@ -64,6 +64,8 @@ struct Outcome {
 
 #[derive(Clone, Copy)]
 enum Attack {
+    /// None: how long calls take in quiet.
+    Quiet,
     Refusals,
     FrozenPath,
     Followers,
@@ -75,10 +77,13 @@ enum Attack {
     SilentOps,
     Prefaces,
     Amplification,
-    HeldRows,
+    /// Of so many accounts.
+    HeldRows(i64),
 }
 
-const ATTACKS: [(&str, Attack); 12] = [
+const QUIET: &str = "0 quiet";
+const ATTACKS: [(&str, Attack); 14] = [
+    (QUIET, Attack::Quiet),
     ("1 refused calls", Attack::Refusals),
     ("2 frozen path", Attack::FrozenPath),
     ("3 unread followers", Attack::Followers),
@@ -90,7 +95,8 @@ const ATTACKS: [(&str, Attack); 12] = [
     ("5 silent, ops", Attack::SilentOps),
     ("5 prefaces", Attack::Prefaces),
     ("6 repeated path", Attack::Amplification),
-    ("8 held rows", Attack::HeldRows),
+    ("8 held row", Attack::HeldRows(1)),
+    ("8 held rows", Attack::HeldRows(people::MANY)),
 ];
 const AT_THE_END: &str = "7 metrics";
 const ALL: &str = "9 all at once, SIGTERM";
@@ -126,7 +132,9 @@ fn with_enough_descriptors() -> anyhow::Result<()> {
 }
 
 async fn attack(run: &Run, lasts: Duration, backlog: i64) -> anyhow::Result<Vec<Row>> {
-    let is_wanted = |name: &str| run.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let is_wanted = |name: &str| {
+        name == QUIET || run.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+    };
     let field = Field::prepare(&run.service, run.pg_bin.clone()).await?;
     println!("preparing accounts and {backlog} events");
     let (serve, _) = field.serve_with_a_log().await?;
@@ -139,6 +147,10 @@ async fn attack(run: &Run, lasts: Duration, backlog: i64) -> anyhow::Result<Vec<
         if !serve.has_recovered(&caller.at(serve.grpc)).await {
             row.faults.push("it did not recover, and was started anew".to_owned());
             serve = field.serve()?;
+        }
+        match (attack, rows.first().map(Row::p99)) {
+            (Attack::HeldRows(_), Some(quiet)) => row.hold_to(quiet),
+            _ => {}
         }
         row.print();
         rows.push(row);
@@ -165,7 +177,7 @@ impl Attack {
         let caller = caller.at(serve.grpc);
         meter::forget_peaks(serve.pid());
         let mut beside = Beside::start(serve, &caller);
-        if matches!(self, Self::HeldRows) {
+        if matches!(self, Self::Quiet | Self::HeldRows(_)) {
             let another = caller.clone();
             beside.call("CreateAccount and Open", move || {
                 let another = another.clone();
@@ -189,6 +201,10 @@ impl Attack {
         lasts: Duration,
     ) -> anyhow::Result<Outcome> {
         match self {
+            Self::Quiet => {
+                sleep(lasts).await;
+                Ok(Outcome::default())
+            }
             Self::Refusals => log::refusals(serve, lasts).await,
             Self::FrozenPath => path::frozen(field, serve, caller, lasts).await,
             Self::Followers => followers::unread(field, serve, lasts).await,
@@ -200,7 +216,7 @@ impl Attack {
             Self::SilentOps => connections::silent(serve.ops, b"", lasts).await,
             Self::Prefaces => connections::silent(serve.grpc, PREFACE, lasts).await,
             Self::Amplification => amplification::repeated_path(field, serve.grpc, lasts).await,
-            Self::HeldRows => rows::held_rows(field, caller, lasts).await,
+            Self::HeldRows(accounts) => rows::held_rows(field, caller, accounts, lasts).await,
         }
     }
 }

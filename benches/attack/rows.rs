@@ -29,15 +29,20 @@ pub async fn wait_for_rows(caller: Caller, number: i64) {
     }
 }
 
-/// The rows of 64 accounts are held, and 64 callers wait for them.
-pub async fn held_rows(field: &Field, caller: &Caller, lasts: Duration) -> anyhow::Result<Outcome> {
+/// The rows of so many accounts are held, and 64 callers wait for them.
+pub async fn held_rows(
+    field: &Field,
+    caller: &Caller,
+    accounts: i64,
+    lasts: Duration,
+) -> anyhow::Result<Outcome> {
     let began = Instant::now();
-    let rows = hold(field, MANY).await?;
-    let waiting: Vec<_> =
-        (0..MANY).map(|number| tokio::spawn(wait_for_rows(caller.clone(), number))).collect();
+    let rows = hold(field, accounts).await?;
+    let wait = |number| tokio::spawn(wait_for_rows(caller.clone(), number % accounts));
+    let waiting: Vec<_> = (0..MANY).map(wait).collect();
     sleep(lasts.saturating_sub(began.elapsed())).await;
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
     drop(rows);
     let sent = u64::try_from(MANY)?;
-    Ok(Outcome { sent, note: "callers for as many rows".to_owned(), ..Outcome::default() })
+    Ok(Outcome { sent, note: format!("callers for {accounts} rows"), ..Outcome::default() })
 }

@@ -6,6 +6,10 @@ use super::{Outcome, Tally};
 
 /// The most memory that the program may take, in MiB.
 const MOST_MEMORY: f64 = 160.0;
+/// While rows are held, 99 of 100 other calls take this much longer than in quiet at the most; and
+/// what counts as quiet at the least, because a busy machine is not.
+const SLOWER: u32 = 5;
+const QUIET: Duration = Duration::from_millis(10);
 /// How many characters of why a call failed are shown.
 const SHOWN: usize = 160;
 
@@ -56,6 +60,19 @@ impl Row {
         Self { name, outcome, calls, alive, memory: 0.0, faults }
     }
 
+    /// Holds the calls beside this attack to those beside another one, where nothing was attacked.
+    pub fn hold_to(&mut self, quiet: Duration) {
+        let (p99, bound) = (self.p99(), SLOWER * quiet.max(QUIET));
+        if p99 > bound {
+            self.faults.push(format!("p99 is {p99:?}, in quiet it was {quiet:?}"));
+        }
+    }
+
+    /// How long 99 of 100 calls beside the attack took at the most.
+    pub fn p99(&self) -> Duration {
+        self.calls.p99()
+    }
+
     /// Says why it does not pass, where it does not.
     pub fn print(&self) {
         for fault in &self.faults {
@@ -68,18 +85,27 @@ impl Row {
 pub fn print(rows: &[Row]) {
     println!();
     println!(
-        "{:24} {:>9} {:>9} {:>7} {:>7} {:>9} {:>9} {:>8}  verdict",
-        "attack", "sent", "answered", "served", "failed", "worst ms", "livez ms", "RSS MiB"
+        "{:24} {:>9} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {:>8}  verdict",
+        "attack",
+        "sent",
+        "answered",
+        "served",
+        "failed",
+        "p99 ms",
+        "worst ms",
+        "livez ms",
+        "RSS MiB"
     );
     for row in rows {
         let Row { name, outcome, calls, alive, memory, faults } = row;
         let verdict = if faults.is_empty() { "ok" } else { "FAILED" };
         println!(
-            "{name:24} {:>9} {:>9} {:>7} {:>7} {:>9} {:>9} {memory:>8.0}  {verdict} {}",
+            "{name:24} {:>9} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {memory:>8.0}  {verdict} {}",
             outcome.sent,
             outcome.answered,
             calls.served,
             calls.failed.len(),
+            milliseconds(calls.p99()),
             milliseconds(calls.worst),
             milliseconds(alive.worst),
             outcome.note,

@@ -43,7 +43,7 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a commit takes as a rule, and short, because a connection that waits for a row serves
 /// nobody else meanwhile.
-const LOCK_TIMEOUT: Duration = Duration::from_millis(25);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(10);
 /// How often a migration is tried that could not get its locks in time.
 const MIGRATION_ATTEMPTS: u32 = 10;
 

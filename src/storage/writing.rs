@@ -22,7 +22,7 @@ use crate::error::Error;
 /// The longest that a write takes its turns, also for a caller that has no deadline.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// For so long after a write met a held row, others about the account join the waiting ones.
-const HELD_FOR: Duration = Duration::from_secs(1);
+const HELD_FOR: Duration = Duration::from_secs(5);
 
 /// Who a write waits with for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
