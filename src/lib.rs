@@ -15,6 +15,10 @@
 //! ask of the database at the same time is one statement (`storage/batch.rs`). Nothing else knows of
 //! either: everything is written for one request on one runtime.
 //!
+//! What a peer may hold is bounded where it is met: connections in `runtime/` and `server/`, calls in
+//! `grpc/layers.rs`, the log in `logging/`, the database in `storage/connections.rs` and
+//! `storage/writing.rs`. `docs/bounds.md` has every bound.
+//!
 //! Who may call whom: `main → commands → server → rest → auth → storage → domain → error`; `rest`
 //! reaches `grpc` only by an in-process gRPC call; `grpc` uses `domain`, `storage`, `events`, `orders`,
 //! `proto`, `context`, `error`. `tests/architecture.rs` holds it.

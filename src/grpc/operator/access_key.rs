@@ -168,7 +168,11 @@ impl Actions {
         wanted: Wanted<'_>,
     ) -> Result<StoredAccessKey, Error> {
         let write = async |ticket| self.write_disabled(context, wanted, ticket).await;
-        let again = async |_| self.existing_key(wanted.id).await;
+        let again = async |_| {
+            let key = self.existing_key(wanted.id).await?;
+            context.note_key(key.account_id, wanted.id);
+            Ok(key)
+        };
         self.repeatable(context, method, message, write, again).await
     }
 
