@@ -148,9 +148,8 @@ async fn attack(run: &Run, lasts: Duration, backlog: i64) -> anyhow::Result<Vec<
             row.faults.push("it did not recover, and was started anew".to_owned());
             serve = field.serve()?;
         }
-        match (attack, rows.first().map(Row::p99)) {
-            (Attack::HeldRows(_), Some(quiet)) => row.hold_to(quiet),
-            _ => {}
+        if let (Attack::HeldRows(_), Some(quiet)) = (attack, rows.first()) {
+            row.hold_to(quiet.p99());
         }
         row.print();
         rows.push(row);
