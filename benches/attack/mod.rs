@@ -141,7 +141,7 @@ async fn attack(run: &Run, lasts: Duration, backlog: i64) -> anyhow::Result<Vec<
     let caller = Caller::settle(serve.grpc, &field.token, backlog).await?;
     serve.terminate().await?;
     let mut serve = field.serve()?;
-    let mut rows = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for (name, attack) in ATTACKS.into_iter().filter(|(name, _)| is_wanted(name)) {
         let mut row = attack.row(name, &field, &serve, &caller, lasts).await;
         if !serve.has_recovered(&caller.at(serve.grpc)).await {
