@@ -35,6 +35,8 @@ static ON_STDOUT: AtomicBool = AtomicBool::new(false);
 static ONE_IN: AtomicU32 = AtomicU32::new(1);
 
 static LIMIT: Limit = Limit::new();
+/// Of its own, so that a flood of refusals hides no fault.
+static FAULTS: Limit = Limit::new();
 static SUPPRESSED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
@@ -133,9 +135,19 @@ pub fn is_in_sample() -> bool {
 /// are 50 a second, and one that says how many are missing.
 #[must_use]
 pub fn is_within_limit() -> bool {
+    admits(&LIMIT)
+}
+
+/// The same of a line that tells of a fault, which a caller may have caused.
+#[must_use]
+pub fn fault_is_within_limit() -> bool {
+    admits(&FAULTS)
+}
+
+fn admits(limit: &Limit) -> bool {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     let now = u64::try_from(START.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let is_within = LIMIT.admits(now);
+    let is_within = limit.admits(now);
     if !is_within {
         SUPPRESSED.fetch_add(1, Ordering::Relaxed);
     }
@@ -162,7 +174,7 @@ fn tell_what_is_missing() {
     let total = suppressed_lines();
     let lines = untold(total, &TOLD_SUPPRESSED);
     if lines > 0 {
-        tracing::info!(lines, total, "refusals and other lines of callers were not logged");
+        tracing::warn!(lines, total, "refusals and other lines of callers were not logged");
     }
     let total = dropped_lines();
     let lines = untold(total, &TOLD_DROPPED);

@@ -92,13 +92,13 @@ impl Watcher {
                     Err(error) => return error,
                 }
             }
-            Error::Draining // nobody hears it
+            Error::Draining // the receiver is gone
         };
         tokio::select! {
             biased;
             () = shutdown.cancelled() => Error::Draining,
             () = sleep_until(until) => Error::DeadlineExceeded,
-            () = told.closed() => Error::Draining, // nor this
+            () = told.closed() => Error::Draining, // likewise
             error = telling => error,
         }
     }

@@ -1,5 +1,6 @@
 //! How the layers tell the connection of a call until when its answer must have been taken: through
-//! the task that runs the call. The connection's own code runs that task, and sees no more of it.
+//! the task that runs the call. The connection's own code runs that task, and learns only this
+//! from it.
 
 use std::cell::Cell;
 

@@ -126,7 +126,7 @@ where
                 Ok(Ok(Ok(response))) => response,
                 Ok(Err(panicked)) => answer_to_a_panic(panicked.as_ref()),
                 Err(_) => {
-                    if logging::is_within_limit() {
+                    if logging::fault_is_within_limit() {
                         tracing::warn!(%request_id, method = call.method(), ?deadline, "not answered within its deadline");
                     }
                     status::of(&Error::DeadlineExceeded, &request_id, None).into_http()
@@ -160,7 +160,9 @@ where
 /// The answer to a call that does not begin.
 fn refuse(error: &Error, call: Call, request_id: &RequestId) -> Response<Body> {
     let status = status::of(error, request_id, None);
-    tracing::info!(%request_id, method = call.method(), code = %error.code(), "refused");
+    if logging::is_within_limit() {
+        tracing::info!(%request_id, method = call.method(), code = %error.code(), "refused");
+    }
     call.finished(status.code());
     status.into_http()
 }
@@ -220,7 +222,7 @@ fn complete(response: Response<Body>, request_id: &RequestId) -> (Response<Body>
         _ => Error::internal(made.message().to_owned()),
     };
     // Also what tonic says of bytes that are no gRPC, which a health check may send without a token.
-    if error.is_our_fault() && logging::is_within_limit() {
+    if error.is_our_fault() && logging::fault_is_within_limit() {
         tracing::error!(%request_id, code = ?made.code(), message = made.message(), "failed outside a handler");
     }
     let completed = status::of(&error, request_id, None);

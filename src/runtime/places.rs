@@ -1,7 +1,8 @@
 //! The places of a listener: as many as connections may be open at once. Each open connection has one,
 //! by which it is counted, seen to and ended. When all are taken, a new connection gets the place of
-//! one that nobody works on: the longest-waiting that has not said anything yet, or else the longest
-//! idle. So nobody keeps others out by connecting and being silent.
+//! one on which there is no work: the longest-waiting that has not said anything yet, or else the
+//! longest idle, or else one of whose requests none has come whole. So no peer keeps others out by
+//! connecting, or by beginning requests.
 //!
 //! Bytes that a peer can make us hold, for each connection; times the places this bounds the memory.
 //!
@@ -125,6 +126,8 @@ pub(super) struct Taken {
 #[derive(Debug)]
 pub(super) struct Seen {
     pub begun: u32,
+    /// When a call began last.
+    pub begun_since: Instant,
     pub idle_since: Instant,
     pub written: u32,
     pub waits_since: Option<Instant>,
@@ -197,7 +200,8 @@ impl Places {
         let number = table.next;
         table.next += 1;
         let signs = Arc::<Signs>::default();
-        let seen = Seen { begun: 0, idle_since: now, written: 0, waits_since: None };
+        let seen =
+            Seen { begun: 0, begun_since: now, idle_since: now, written: 0, waits_since: None };
         // The replicas' connections must not come of age together.
         let chance = u32::from(crate::context::new_id().as_bytes()[15]);
         let age = self.limits.age + self.limits.age * chance / 2560;
@@ -225,7 +229,12 @@ impl Table {
         });
         let idle = staying().filter(|(_, taken)| taken.signs.is_idle());
         let longest = longest.or_else(|| idle.min_by_key(|(_, taken)| taken.seen.idle_since));
-        let Some(number) = longest.or(first).map(|(number, _)| *number) else { return false };
+        let arriving = staying()
+            .filter(|(_, taken)| !taken.signs.works())
+            .min_by_key(|(_, taken)| taken.seen.begun_since);
+        let Some(number) = longest.or(first).or(arriving).map(|(number, _)| *number) else {
+            return false;
+        };
         self.end(number, Reason::CrowdedOut);
         true
     }

@@ -81,6 +81,9 @@ impl Taken {
             return (lived >= limits.greeting).then_some(Reason::Silent);
         }
         let begun = self.signs.begun();
+        if begun != self.seen.begun {
+            self.seen.begun_since = now;
+        }
         if begun != self.seen.begun || !self.signs.is_idle() {
             self.seen.begun = begun;
             self.seen.idle_since = now;

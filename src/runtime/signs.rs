@@ -24,6 +24,7 @@ pub struct Signs {
     has_spoken: AtomicBool,
     is_old: AtomicBool,
     running: AtomicU32,
+    arriving: AtomicU32,
     begun: AtomicU32,
     write_waits: AtomicBool,
     written: AtomicU32,
@@ -34,6 +35,10 @@ pub struct Signs {
 /// A call that runs on a connection, until this is dropped.
 #[derive(Debug)]
 pub struct Running(Arc<Signs>);
+
+/// A call whose request has not come whole, until this is dropped.
+#[derive(Debug)]
+pub struct Arriving(Arc<Signs>);
 
 impl Signs {
     /// The first request or the handshake has come.
@@ -53,6 +58,18 @@ impl Signs {
         self.running.fetch_add(1, Relaxed);
         self.begun.fetch_add(1, Relaxed);
         Running(Arc::clone(self))
+    }
+
+    /// The request of a call begins to come.
+    #[must_use]
+    pub fn arrives(self: &Arc<Self>) -> Arriving {
+        self.arriving.fetch_add(1, Relaxed);
+        Arriving(Arc::clone(self))
+    }
+
+    /// Whether there is a call whose request has come whole.
+    pub fn works(&self) -> bool {
+        self.running.load(Relaxed) > self.arriving.load(Relaxed)
     }
 
     /// How many calls have begun, modulo 2^32.
@@ -110,6 +127,12 @@ impl Signs {
     pub fn hear(&self, waker: &Waker) -> Order {
         self.told.register(waker);
         self.order()
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.arriving.fetch_sub(1, Relaxed);
     }
 }
 

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 
+use super::coming::Coming;
 use super::serving;
 use crate::runtime::Connections;
 use crate::runtime::peer::Peer;
@@ -25,7 +26,7 @@ const LARGEST_HEAD: usize = 48 * 1024;
 /// Serves until `shutdown`, then finishes what runs.
 pub async fn serve<H, F>(connections: Connections, handler: H, shutdown: CancellationToken)
 where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    H: Fn(Request<Coming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let mut builder = http1::Builder::new();
@@ -34,8 +35,9 @@ where
         let (handler, signs) = (handler.clone(), place.signs().clone());
         let peer = Peer::new(stream, &signs, 0); // the first request is seen below
         // Not in an async block, which would hold what it waits for twice, for each connection.
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: Request<Incoming>| {
             let running = signs.begin();
+            let request = request.map(|incoming| Coming::new(incoming, &signs, None));
             let is_last = signs.is_old();
             handler(let_go_of_the_buffer(request)).map(move |mut response| {
                 drop(running);

@@ -19,7 +19,7 @@ use tokio::time::{Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
-use super::coming::Coming;
+use super::coming::{Coming, Rests};
 use super::serving;
 use crate::grpc::answered;
 use crate::metrics::Listener;
@@ -57,9 +57,10 @@ pub(super) async fn serve<H, F>(
     let begin = |stream, place: &Place| {
         let signs = Arc::clone(place.signs());
         let peer = Peer::new(stream, &signs, GREETING);
-        let handler = handler();
+        let (handler, rests, of) = (handler(), Rests::default(), Arc::clone(&signs));
         let service = service_fn(move |request: Request<Incoming>| {
-            handler(request.map(Coming::body)).map(Ok::<_, Infallible>)
+            let coming = |incoming| Body::new(Coming::new(incoming, &of, Some(&rests)));
+            handler(request.map(coming)).map(Ok::<_, Infallible>)
         });
         let calls = Calls { signs, stall, listener: Arc::new(place.listener().clone()) };
         http2::Builder::new(calls)

@@ -78,8 +78,8 @@ const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
     )"
 ));
 
-// Compare-and-set: of all who find the change due, one writes its event. Who comes later leaves the
-// instance as it is.
+// Compare-and-set: of all who find the change due, one writes its event. A later statement
+// leaves the instance as it is.
 const SETTLE_CHANGE: &str = with_event!(concat!(
     touched!(
         "$7",

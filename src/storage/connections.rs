@@ -45,13 +45,23 @@ pub(super) struct Connections {
     distrust: Distrust,
 }
 
-/// The instant before which no connection is trusted any more: the path to the database was silent.
-/// Clones share it; so do all stores of a process, which have the same path.
+/// Which connections are not trusted any more. Clones share it; so do all stores of a process, which
+/// have the same path to the database and the same tables.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Distrust(Arc<Mutex<Option<Instant>>>);
+pub(super) struct Distrust(Arc<Mutex<Distrusted>>);
 
+#[derive(Debug, Default)]
+struct Distrusted {
+    /// Those that have answered nothing since: a statement that was sent then was never answered.
+    silent_since: Option<Instant>,
+    /// Those that are older: what they have prepared does not fit the tables.
+    stale_before: Option<Instant>,
+}
+
+/// A connection that nobody uses.
 #[derive(Debug)]
 struct Idle {
+    /// Detached from the pool when it is closed: given back, it would be asked whether it lives.
     connection: PoolConnection<Postgres>,
     made_at: Instant,
     unused_since: Instant,
@@ -62,17 +72,26 @@ pub(super) struct Connection {
     /// Gone when it was given back.
     inner: Option<PoolConnection<Postgres>>,
     made_at: Instant,
+    taken_at: Instant,
     home: Connections,
-    _permit: OwnedSemaphorePermit,
+    /// Gone when it was handed on to another connection.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Distrust {
-    fn begin(&self) {
-        *unpoisoned(&self.0) = Some(Instant::now());
+    fn is_silent_since(&self, sent_at: Instant) {
+        let mut distrusted = unpoisoned(&self.0);
+        distrusted.silent_since = distrusted.silent_since.max(Some(sent_at));
     }
 
-    fn covers(&self, made_at: Instant) -> bool {
-        unpoisoned(&self.0).is_some_and(|since| made_at <= since)
+    fn is_stale(&self) {
+        unpoisoned(&self.0).stale_before = Some(Instant::now());
+    }
+
+    fn covers(&self, made_at: Instant, answered_at: Instant) -> bool {
+        let distrusted = unpoisoned(&self.0);
+        distrusted.silent_since.is_some_and(|since| answered_at <= since)
+            || distrusted.stale_before.is_some_and(|before| made_at <= before)
     }
 }
 
@@ -96,43 +115,38 @@ impl Connections {
     /// The connection that was used last, or a new one.
     pub async fn take(&self) -> Result<Connection, SqlxError> {
         let free = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.free).acquire_owned());
-        let permit = free.await.map_err(|_| SqlxError::PoolTimedOut)?;
-        let permit = permit.map_err(|_| SqlxError::PoolClosed)?;
-        let (connection, made_at) = match self.take_idle().await {
-            Some(idle) => (idle.connection, idle.made_at),
-            // Boxed: every future that takes a connection would have room for this rare one.
-            None => (Box::pin(self.connect()).await?, Instant::now()),
-        };
-        let home = self.clone();
-        Ok(Connection { inner: Some(connection), made_at, home, _permit: permit })
+        let mut permit = free.await.map_err(|_| SqlxError::PoolTimedOut)?;
+        loop {
+            let held = permit.map_err(|_| SqlxError::PoolClosed)?;
+            // Popped apart: the lock must not be held while it is asked.
+            let last = self.idle().pop();
+            let Some(last) = last else {
+                // Boxed: every future that takes a connection would have room for this rare one.
+                let connection = Box::pin(self.connect()).await?;
+                return Ok(self.in_use(connection, Instant::now(), held));
+            };
+            let unused = last.unused_since;
+            let connection = self.in_use(last.connection, last.made_at, held);
+            match connection.if_usable(unused).await {
+                Ok(connection) => return Ok(connection),
+                Err(held) => permit = Ok(held),
+            }
+        }
+    }
+
+    fn in_use(
+        &self,
+        connection: PoolConnection<Postgres>,
+        made_at: Instant,
+        permit: OwnedSemaphorePermit,
+    ) -> Connection {
+        let (inner, home, taken_at) = (Some(connection), self.clone(), Instant::now());
+        Connection { inner, made_at, taken_at, home, permit: Some(permit) }
     }
 
     async fn connect(&self) -> Result<PoolConnection<Postgres>, SqlxError> {
         let connecting = timeout(ACQUIRE_TIMEOUT, self.pool.acquire()).await;
         connecting.unwrap_or(Err(SqlxError::PoolTimedOut))
-    }
-
-    /// The idle connection that was used last and may be used again.
-    async fn take_idle(&self) -> Option<Idle> {
-        loop {
-            let mut last = self.idle().pop()?;
-            if last.made_at.elapsed() >= LONGEST_KEPT {
-                last.close().await;
-            } else if self.distrust.covers(last.made_at) {
-                drop(last.connection.detach());
-            } else if last.unused_since.elapsed() < IDLE_UNTIL_ASKED {
-                return Some(last);
-            } else {
-                match timeout(PING_LIMIT, last.connection.ping()).await {
-                    Ok(Ok(())) => return Some(last),
-                    Ok(Err(_)) => drop(last.connection.detach()),
-                    Err(_) => {
-                        self.distrust.begin();
-                        drop(last.connection.detach());
-                    }
-                }
-            }
-        }
     }
 
     /// How many connections are open, and how many of them are idle.
@@ -162,25 +176,64 @@ impl Idle {
 }
 
 impl Connection {
+    /// The connection, where it may be used again; otherwise its permit, for another one.
+    async fn if_usable(mut self, unused_since: Instant) -> Result<Self, OwnedSemaphorePermit> {
+        let is_usable = if self.made_at.elapsed() >= LONGEST_KEPT {
+            self.close().await;
+            false
+        } else if self.home.distrust.covers(self.made_at, unused_since) {
+            false
+        } else {
+            unused_since.elapsed() < IDLE_UNTIL_ASKED || self.lives().await
+        };
+        match self.permit.take_if(|_| !is_usable) {
+            Some(permit) => Err(permit),
+            None => Ok(self),
+        }
+    }
+
+    async fn lives(&mut self) -> bool {
+        let answer = timeout(PING_LIMIT, self.ping()).await;
+        if answer.is_err() {
+            self.home.distrust.is_silent_since(self.taken_at);
+        }
+        matches!(answer, Ok(Ok(())))
+    }
+
+    /// Tells the server, which then need not find out.
+    async fn close(&mut self) {
+        if let Some(connection) = self.inner.take() {
+            timeout(CLOSE_LIMIT, connection.detach().close()).await.ok();
+        }
+    }
+
     /// Ends the use of the connection, and hands on what its statement ended in. It is kept where
     /// the server has answered, be it with an error.
     pub fn answered<T>(mut self, outcome: Result<T, SqlxError>) -> Result<T, SqlxError> {
-        match &outcome {
-            Err(error) if failure::was_silent(error) || failure::is_stale_plan(error) => {
-                // What befell this one has befallen all that are as old.
-                self.home.distrust.begin();
+        match outcome {
+            Err(error) if !failure::leaves_connection(&error) => Err(self.failed(error)),
+            outcome => {
+                self.keep();
+                outcome
             }
-            Err(error) if !failure::leaves_connection(error) => {}
-            _ => self.keep(),
         }
-        outcome
+    }
+
+    /// Closes the connection after this error, which may say something of others, too.
+    pub fn failed(self, error: SqlxError) -> SqlxError {
+        if failure::was_silent(&error) {
+            self.home.distrust.is_silent_since(self.taken_at);
+        } else if failure::is_stale_plan(&error) {
+            self.home.distrust.is_stale();
+        }
+        error
     }
 
     fn keep(&mut self) {
-        let is_open = !self.home.pool.is_closed() && !self.home.distrust.covers(self.made_at);
+        let now = Instant::now();
+        let is_open = !self.home.pool.is_closed() && !self.home.distrust.covers(self.made_at, now);
         if let Some(connection) = self.inner.take_if(|_| is_open) {
-            let (made_at, unused_since) = (self.made_at, Instant::now());
-            self.home.idle().push(Idle { connection, made_at, unused_since });
+            self.home.idle().push(Idle { connection, made_at: self.made_at, unused_since: now });
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 
 use sqlx::Error as SqlxError;
+use sqlx::postgres::PgDatabaseError;
 
 use super::requests::ONE_PER_ID;
 use crate::error::Error;
@@ -19,9 +20,12 @@ const SERVER_GONE: [&str; 7] = ["57P01", "57P02", "57P03", "53300", "08006", "08
 /// Cancelled, here by the statement's own time limit.
 const QUERY_CANCELED: &str = "57014";
 const UNDEFINED_TABLE: &str = "42P01";
-/// The statement as this connection has prepared it does not fit the tables any more, or is not
-/// known to the server: another connection prepares it anew. Nothing was run.
-const STALE_PLAN: [&str; 2] = ["0A000", "26000"];
+/// The statement that this connection has prepared is not known to the server, or what it answers has
+/// other types than when it was prepared: another connection prepares it anew. Nothing was run. The
+/// second code is that of all that is not supported; the name of the server's function tells.
+const UNKNOWN_STATEMENT: &str = "26000";
+const NOT_SUPPORTED: &str = "0A000";
+const FITS_NO_MORE: &str = "RevalidateCachedQuery";
 
 fn sqlstate(error: &SqlxError) -> Option<String> {
     error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
@@ -49,7 +53,12 @@ pub(super) fn was_silent(error: &SqlxError) -> bool {
 }
 
 pub(super) fn is_stale_plan(error: &SqlxError) -> bool {
-    sqlstate_is_one_of(error, &STALE_PLAN)
+    let routine = || {
+        let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+        error.routine()
+    };
+    sqlstate_is_one_of(error, &[UNKNOWN_STATEMENT])
+        || (sqlstate_is_one_of(error, &[NOT_SUPPORTED]) && routine() == Some(FITS_NO_MORE))
 }
 
 pub(super) fn met_a_held_row(error: &SqlxError) -> bool {
@@ -59,7 +68,9 @@ pub(super) fn met_a_held_row(error: &SqlxError) -> bool {
 /// The connection may be used again after this error: the server has answered, and stays.
 pub(super) fn leaves_connection(error: &SqlxError) -> bool {
     matches!(error, SqlxError::RowNotFound)
-        || (error.as_database_error().is_some() && !sqlstate_is_one_of(error, &SERVER_GONE))
+        || (error.as_database_error().is_some()
+            && !sqlstate_is_one_of(error, &SERVER_GONE)
+            && !is_stale_plan(error))
 }
 
 pub(super) fn is_undefined_table(error: &SqlxError) -> bool {

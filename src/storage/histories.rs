@@ -40,8 +40,8 @@ macro_rules! shown_locks {
 }
 pub(super) use shown_locks;
 
-/// What a statement begins with that writes a change or a lock. It takes the row of the instance,
-/// and with that the turn: such statements of one instance come one after the other, each event is
+/// What a statement begins with that writes a change or a lock. It takes the row of the instance;
+/// while it has that, other such statements of the instance wait. So each event is
 /// later than the one before, and the last event says how things stand. The instance has a history
 /// from then on, and does not carry it.
 ///
@@ -124,8 +124,10 @@ impl Store {
         let connections = self.connections.clone();
         let task = self.writes.spawn(async move {
             let mut connection = connections.take().await?;
-            let carried = carry(&mut connection, account_id, product).await?;
-            connection.answered(Ok(carried))
+            match carry(&mut connection, account_id, product).await {
+                Ok(carried) => connection.answered(Ok(carried)),
+                Err(error) => Err(connection.failed(error)),
+            }
         });
         task.await.map_err(Error::internal)?.map_err(failure::of_write)
     }

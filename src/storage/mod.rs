@@ -82,7 +82,7 @@ pub struct Store {
     writes: TaskTracker,
     /// Set after writes that come with an event: there is something to number.
     written: Arc<Notify>,
-    /// Who may write.
+    /// How many may write at once.
     lanes: Arc<Lanes>,
     /// What many callers ask at the same time.
     batches: Arc<Batches>,

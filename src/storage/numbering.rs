@@ -20,12 +20,14 @@ const WAITING_LANES: &str = "SELECT DISTINCT lane FROM event_outbox";
 // An engine without it is polled.
 const HAS_NOTIFY: &str = "SELECT EXISTS (SELECT 1 FROM pg_proc WHERE proname = 'pg_notify')";
 
+// A COMMIT that notifies waits for those of other replicas, through their writes to the disk: longer
+// than for a row.
 const LOCK_LANES: &str = "
     SELECT lane, last_position
-    FROM event_lanes
+    FROM event_lanes, (SELECT set_config('lock_timeout', '2s', true)) AS patient
     WHERE lane = ANY($1)
     ORDER BY lane
-    FOR UPDATE SKIP LOCKED";
+    FOR UPDATE OF event_lanes SKIP LOCKED";
 
 #[derive(FromRow)]
 struct LaneRow {
@@ -104,9 +106,11 @@ impl Store {
         let connections = self.connections.clone();
         let task = self.writes.spawn(async move {
             let mut connection = connections.take().await?;
-            let numbered = number(&mut connection, lanes, now, notify).await?;
-            // Where it failed the connection is closed, and what it had locked is free at once.
-            connection.answered(Ok(numbered))
+            match number(&mut connection, lanes, now, notify).await {
+                Ok(numbered) => connection.answered(Ok(numbered)),
+                // The connection is closed, and what it had locked is free at once.
+                Err(error) => Err(connection.failed(error)),
+            }
         });
         task.await.map_err(Error::internal)?.map_err(failure::of_write)
     }

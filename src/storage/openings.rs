@@ -16,8 +16,8 @@ use crate::domain::opening::Terms;
 use crate::domain::{AccountId, Charge, Time};
 use crate::error::Error;
 
-/// How long the next openings wait for one that was alone, to be a group with those that come
-/// meanwhile: longer than a commit takes.
+/// While a single opening is written, those that come wait this long, and are then written as a group.
+/// Longer than a commit takes.
 const ALONE: Duration = Duration::from_millis(50);
 
 /// An opening that has been decided on facts read before.

@@ -24,7 +24,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// For so long after a write met a held row, others about the account join the waiting ones.
 const HELD_FOR: Duration = Duration::from_secs(5);
 
-/// Who a write waits with for a connection.
+/// Which writes share the permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
     /// Nonces: signed requests of all accounts need one.
@@ -107,7 +107,10 @@ impl Lanes {
         if !failure::met_a_held_row(error) {
             return turns.taken < ATTEMPTS && failure::write_may_be_repeated(error);
         }
-        turns.lane = Lane::Waiting;
+        // Nonces are of all accounts: none of them waits behind a held row.
+        if turns.lane != Lane::Nonces {
+            turns.lane = Lane::Waiting;
+        }
         if let Some(account) = turns.account {
             let mut held = self.held();
             held.retain(|_, met| met.elapsed() < HELD_FOR);
@@ -192,8 +195,9 @@ impl Store {
     {
         loop {
             let permit = tokio::select! {
-                permit = self.lanes.turn(&mut turns) => permit,
+                biased; // nothing is written for a caller that has gone
                 () = reply.closed() => return,
+                permit = self.lanes.turn(&mut turns) => permit,
             };
             let permit = match permit {
                 Ok(permit) => permit,

@@ -129,6 +129,8 @@ impl Actions {
         let Err(error) = outcome else { return outcome };
         match self.answered(&ticket).await {
             Ok(Some(resource)) => again(resource).await,
+            // The first try may be the very reason of a refusal.
+            Err(unknown) if !error.is_our_fault() => Err(unknown),
             _ => Err(error),
         }
     }

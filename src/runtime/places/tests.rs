@@ -1,4 +1,4 @@
-//! Who gets a place, who loses his, and why.
+//! Which connection gets a place, which loses its own, and why.
 
 use std::collections::HashSet;
 

@@ -9,9 +9,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::ended;
+use crate::support::connection::Connection;
 use crate::support::database::Database;
 use crate::support::process::Program;
+use crate::support::rest::{Key, query};
 use crate::support::scratch::Scratch;
+use crate::support::stored::{Held, LOCK_THE_ACCOUNT};
 use crate::support::{Api, TOKEN};
 
 const STATUS: &str = "Action=DescribeUserCdnStatus";
@@ -84,34 +87,42 @@ async fn too_few_descriptors_are_one_sentence() {
 }
 
 /// A connection with a request of which the last byte is missing, when the service reads its body.
-async fn working(address: SocketAddr) -> TcpStream {
-    let mut working = TcpStream::connect(address).await.expect("it listens");
+async fn arriving(address: SocketAddr) -> TcpStream {
+    let mut arriving = TcpStream::connect(address).await.expect("it listens");
     let head = "POST /?Format=JSON HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
-    working.write_all(head.as_bytes()).await.expect("sent");
+    arriving.write_all(head.as_bytes()).await.expect("sent");
     let mut goes_on = [0; 25];
-    working.read_exact(&mut goes_on).await.expect("the body is asked for");
+    arriving.read_exact(&mut goes_on).await.expect("the body is asked for");
     assert_eq!(&goes_on, b"HTTP/1.1 100 Continue\r\n\r\n");
-    working.write_all(b"a").await.expect("sent");
-    working
+    arriving.write_all(b"a").await.expect("sent");
+    arriving
 }
 
-/// Sends the rest, and expects an answer.
-async fn finish(mut working: TcpStream) {
-    working.write_all(b"b").await.expect("sent");
-    let mut answer = [0; 12];
-    working.read_exact(&mut answer).await.expect("it was left alone");
-    assert_eq!(&answer, b"HTTP/1.1 400");
+/// A connection with an opening that waits until the account is let go.
+async fn working(api: &Api, key: &Key) -> (Connection, Held) {
+    let held = api.database.hold(key.account_id, LOCK_THE_ACCOUNT).await;
+    let signed = api.sign(key, "GET", api.common(key, "Action=OpenCdnService"));
+    let mut working = api.connect().await;
+    working.send(&api.request("GET", &format!("/?{}", query(&signed)), &[], b"")).await;
+    api.database.wait_until_blocked(1).await;
+    (working, held)
+}
+
+/// Lets it go, and expects its answer.
+async fn finish((mut working, held): (Connection, Held)) {
+    held.commit().await;
+    working.reply().await.expect("it was left alone").succeeded();
 }
 
 #[tokio::test]
 async fn an_idle_connection_makes_room_and_one_that_works_does_not() {
     let api = Api::start_with(|settings| settings.bounds.rest_connections = 2).await;
-    let key = api.account().await;
-    let working = working(api.addresses.rest).await;
+    let (key, other) = (api.account().await, api.account().await);
+    let working = working(&api, &key).await;
     let mut idle = api.connect().await;
     idle.send(&api.request("GET", "/elsewhere", &[], b"")).await;
     assert_eq!(idle.reply().await.expect("an answer").status, 404);
-    api.get(&key, STATUS).await.succeeded();
+    api.get(&other, STATUS).await.succeeded();
     assert!(idle.has_ended().await);
     ended(&api, "rest", "crowded_out", 1.0).await;
     finish(working).await;
@@ -120,9 +131,20 @@ async fn an_idle_connection_makes_room_and_one_that_works_does_not() {
 #[tokio::test]
 async fn where_every_connection_works_a_new_one_is_closed_at_once() {
     let api = Api::start_with(|settings| settings.bounds.rest_connections = 1).await;
-    let working = working(api.addresses.rest).await;
+    let key = api.account().await;
+    let working = working(&api, &key).await;
     let mut new = TcpStream::connect(api.addresses.rest).await.expect("it listens");
     assert!(new.read(&mut [0]).await.map_or(true, |read| read == 0));
     ended(&api, "rest", "refused", 1.0).await;
     finish(working).await;
+}
+
+#[tokio::test]
+async fn a_request_that_has_not_come_whole_makes_room() {
+    let api = Api::start_with(|settings| settings.bounds.rest_connections = 1).await;
+    let key = api.account().await;
+    let mut arriving = arriving(api.addresses.rest).await;
+    api.get(&key, STATUS).await.succeeded();
+    assert!(arriving.read(&mut [0]).await.map_or(true, |read| read == 0));
+    ended(&api, "rest", "crowded_out", 1.0).await;
 }

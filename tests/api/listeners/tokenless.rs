@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::answers;
+use super::{answers, ended};
 use crate::support::grpc::{assert_refusal, refusal};
 use crate::support::raw_grpc::framed;
 use crate::support::{Api, eventually};
@@ -115,4 +115,16 @@ async fn a_call_that_is_broken_off_is_no_fault_of_the_service() {
     let open = r#"connections_open{listener="grpc"}"#;
     eventually("all have ended", async || api.metric(open).await == Some(0.0)).await;
     assert_eq!(answers(&api, "grpc", "InternalError").await.to_bits(), 0_f64.to_bits());
+}
+
+#[tokio::test]
+async fn a_connection_whose_calls_have_not_come_whole_makes_room() {
+    let api = Api::start_with(|settings| settings.bounds.grpc_connections = 1).await;
+    let mut unsent = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
+    let sent = [PREFACE, SETTINGS, CHECK_HEAD, CHECK_DATA].concat();
+    unsent.write_all(&sent).await.expect("sent");
+    tokio::time::sleep(Duration::from_millis(500)).await; // it is read
+    let mut health = HealthClient::new(api.channel().await);
+    health.check(HealthCheckRequest::default()).await.expect("served");
+    ended(&api, "grpc", "crowded_out", 1.0).await;
 }
