@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::context::Clock;
+use cdn_activation::proto::operator::v1::GetAccountRequest;
 use futures_util::future::join_all;
 
 use crate::support::database::Database;
@@ -71,6 +72,29 @@ async fn calls_succeed_again_soon_after_the_path_to_the_database_went_silent() {
     let again = Instant::now();
     connect(&api, &keys).await;
     assert!(again.elapsed() < SLACK, "no silent connection is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_are_given_up_on_a_silent_connection_take_none_away() {
+    let (api, proxy, _) = behind_a_proxy().await;
+    let keys = join_all((0..8).map(|_| api.account())).await;
+    connect(&api, &keys).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await; // they are asked whether they live, by now
+    proxy.freeze();
+    let accounts = api.accounts().await;
+    for _ in 0..4 {
+        let calls = (0..16).map(|_| async {
+            let mut accounts = accounts.clone();
+            let read = GetAccountRequest { account_id: keys[0].account_id };
+            tokio::time::timeout(Duration::from_millis(200), accounts.get_account(read)).await.ok();
+        });
+        join_all(calls).await;
+    }
+    let took = first_success(&api, Wire::Grpc, &keys[0], DESCRIBE).await;
+    assert!(took < RECOVERED + SLACK, "{took:?}");
+    let again = Instant::now();
+    connect(&api, &keys).await;
+    assert!(again.elapsed() < SLACK, "there are connections");
 }
 
 #[tokio::test(flavor = "multi_thread")]
