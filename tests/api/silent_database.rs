@@ -22,14 +22,17 @@ const SLACK: Duration = Duration::from_secs(4);
 const DESCRIBE: &str = "Action=DescribeUserCdnStatus";
 const OPEN: &str = "Action=OpenCdnService";
 
-/// A service behind a proxy, and the database itself.
-async fn behind_a_proxy() -> (Api, Proxy, Database) {
+/// A service with so many connections behind a proxy, and the database itself.
+async fn behind_a_proxy(connections: u32) -> (Api, Proxy, Database) {
     let database = Database::fresh().await;
     let (proxy, url) = Proxy::before_database(&database).await;
     let sealing_key = SealingKey::generate().expect("random bytes");
     let sealing_key = SealingKey::parse(&sealing_key).expect("a key");
     let through = Database { url };
-    let api = Api::start_on(through, sealing_key, Clock::system(), |_| {}).await;
+    let api = Api::start_on(through, sealing_key, Clock::system(), |settings| {
+        settings.database.connections = connections;
+    })
+    .await;
     (api, proxy, database)
 }
 
@@ -51,7 +54,7 @@ async fn first_success(api: &Api, wire: Wire, key: &Key, given: &str) -> Duratio
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_succeed_again_soon_after_the_path_to_the_database_went_silent() {
-    let (api, proxy, database) = behind_a_proxy().await;
+    let (api, proxy, database) = behind_a_proxy(16).await;
     let keys = join_all((0..8).map(|_| api.account())).await;
     connect(&api, &keys).await;
     proxy.freeze();
@@ -76,7 +79,8 @@ async fn calls_succeed_again_soon_after_the_path_to_the_database_went_silent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_are_given_up_on_a_silent_connection_take_none_away() {
-    let (api, proxy, _) = behind_a_proxy().await;
+    // One for each core and for the background: each that is lost is missed.
+    let (api, proxy, _) = behind_a_proxy(3).await;
     let keys = join_all((0..8).map(|_| api.account())).await;
     connect(&api, &keys).await;
     tokio::time::sleep(Duration::from_millis(1200)).await; // they are asked whether they live, by now
@@ -99,7 +103,7 @@ async fn calls_that_are_given_up_on_a_silent_connection_take_none_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_whose_database_is_silent_stops_in_time() {
-    let (mut api, proxy, _) = behind_a_proxy().await;
+    let (mut api, proxy, _) = behind_a_proxy(16).await;
     let keys = join_all((0..4).map(|_| api.account())).await;
     connect(&api, &keys).await;
     proxy.freeze();
