@@ -76,7 +76,7 @@ impl Authenticator {
         if credentials.security_token.is_some() {
             return Err(Error::SecurityTokenMismatch); // every key is a permanent one
         }
-        let timestamp = time::parse(credentials.timestamp).ok_or(Error::TimestampFormat)?;
+        let timestamp = time::parse_signed(credentials.timestamp).ok_or(Error::TimestampFormat)?;
         if (wire_now - timestamp).abs() > self.timestamp_window {
             return Err(Error::TimestampExpired);
         }

@@ -16,6 +16,17 @@ pub fn parse(text: &str) -> Option<Time> {
     (time.timestamp_subsec_nanos() == 0 && format(time) == text).then_some(time) // second 60, blanks
 }
 
+/// Reads the timestamp of a signed request: as [`parse`] does, and also with a fraction of a second,
+/// which is cut off, and after which the `Z` may be missing. Published clients send both forms.
+#[must_use]
+pub fn parse_signed(text: &str) -> Option<Time> {
+    let Some((seconds, fraction)) = text.split_once('.') else { return parse(text) };
+    let digits = fraction.strip_suffix('Z').unwrap_or(fraction);
+    let is_fraction =
+        (1..=9).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_fraction { parse(&format!("{seconds}Z")) } else { None }
+}
+
 /// Spells an instant as the wire does; fractions of a second are cut off.
 #[must_use]
 pub fn format(time: Time) -> String {
@@ -42,6 +53,34 @@ mod tests {
             "2018-03-19T11:16:11+00:00",
         ] {
             assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_signed_timestamp_may_have_a_fraction_and_then_lack_its_z() {
+        let at = parse("2018-03-19T11:16:11Z");
+        for text in [
+            "2018-03-19T11:16:11Z",
+            "2018-03-19T11:16:11.5Z",
+            "2018-03-19T11:16:11.123Z",
+            "2018-03-19T11:16:11.123456",
+            "2018-03-19T11:16:11.999999999Z",
+        ] {
+            assert_eq!(parse_signed(text), at, "{text}");
+        }
+        for wrong in [
+            "2018-03-19T11:16:11",
+            "2018-03-19T11:16:11.",
+            "2018-03-19T11:16:11.Z",
+            "2018-03-19T11:16:11.1234567890Z",
+            "2018-03-19T11:16:11.12z",
+            "2018-03-19T11:16:11.12ZZ",
+            "2018-03-19T11:16:11.1.2Z",
+            "2018-03-19T11:16:11Z.12",
+            "2018-03-19T11:16:11.12+00:00",
+            "2018-03-19 11:16:11.12Z",
+        ] {
+            assert_eq!(parse_signed(wrong), None, "{wrong}");
         }
     }
 }
