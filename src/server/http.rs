@@ -31,6 +31,8 @@ where
 {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(LARGEST_HEAD);
+    // The official .NET SDK looks for `Content-Type`, and for no other case.
+    builder.title_case_headers(true);
     let begin = |stream, place: &crate::runtime::places::Place| {
         let (handler, signs) = (handler.clone(), place.signs().clone());
         let peer = Peer::new(stream, &signs, 0); // the first request is seen below

@@ -1,6 +1,9 @@
 //! In which format is answered: V1 asks by `Format` and gets XML where it does not ask, V3 by
 //! `Accept` and gets JSON. And what a reply says of itself: content type, request id, host.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use super::{HISTORY, HISTORY_JSON, HISTORY_XML, asker};
 use crate::support::Api;
 use crate::support::refusals::{Format, INVALID_FORMAT, missing};
@@ -14,6 +17,24 @@ fn history(api: &Api, key: &Key, format: Option<&str>) -> Parameters {
         None => drop(parameters.remove("Format")),
     }
     api.sign(key, "GET", parameters)
+}
+
+/// The official .NET SDK looks them up case by case.
+#[tokio::test]
+async fn names_of_headers_are_in_title_case() {
+    let api = Api::start().await;
+    for address in [api.addresses.rest, api.addresses.ops] {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        let request = b"GET /livez?Format=JSON HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.expect("sent");
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.expect("answered");
+        let (head, _) = reply.split_once("\r\n\r\n").expect("a head");
+        let names = head.lines().skip(1).map(|line| line.split(':').next().expect("a name"));
+        let title = |name: &str| name.split('-').all(|part| part.starts_with(char::is_uppercase));
+        let others: Vec<_> = names.filter(|name| !title(name)).collect();
+        assert!(others.is_empty() && head.contains("\r\nContent-Type: "), "{head}");
+    }
 }
 
 #[tokio::test]
