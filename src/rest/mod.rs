@@ -31,6 +31,8 @@ use crate::grpc::services::Services;
 use crate::grpc::{log_refused_at_the_gateway, status};
 use crate::metrics::Listener;
 
+/// The status of an answer that says which methods there are.
+const METHOD_NOT_ALLOWED: u16 = 405;
 /// The header that repeats the request id of the body.
 const REQUEST_ID: &str = "x-acs-request-id";
 
@@ -153,6 +155,9 @@ fn response(body: Body, format: Format, request_id: &RequestId) -> Response<Full
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
         headers.insert(REQUEST_ID, value);
+    }
+    if body.http_status == METHOD_NOT_ALLOWED {
+        headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
     }
     response
 }

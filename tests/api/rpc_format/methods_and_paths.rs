@@ -18,7 +18,9 @@ async fn another_method_is_not_supported() {
         }
     }
     api.send("PUT", "/", &[], b"Action=OpenCdnService").await.is(Format::Xml, &HTTP_METHOD);
-    api.send("OPTIONS", "*", &[], b"").await.is(Format::Xml, &HTTP_METHOD);
+    let options = api.send("OPTIONS", "*", &[], b"").await;
+    options.is(Format::Xml, &HTTP_METHOD);
+    assert_eq!(options.headers["allow"], "GET, POST");
     let mut draft = api.draft("DescribeUserCdnStatus", "2018-05-10", "");
     draft.method = "DELETE".to_owned();
     api.send_draft(&draft.signed(&key)).await.is(Format::Json, &HTTP_METHOD);
