@@ -72,17 +72,22 @@ pub async fn run(settings: CallSettings) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// A key without what comes along when people paste it: blanks, the end of a line, a byte order mark.
+fn pasted(text: &str) -> &str {
+    text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}')
+}
+
 fn sign(settings: &CallSettings) -> anyhow::Result<Signed> {
     let version = match &settings.api_version {
         Some(version) => version.clone(),
         None => newest_version(&settings.action)?,
     };
     let secret = match (&settings.access_key_secret_file, &settings.access_key_secret) {
-        (Some(path), _) => Secret::new(read_secret(path)?.trim().to_owned()),
-        (None, Some(secret)) => Secret::new(secret.clone()),
+        (Some(path), _) => Secret::new(pasted(&read_secret(path)?).to_owned()),
+        (None, Some(secret)) => Secret::new(pasted(secret).to_owned()),
         (None, None) => bail!("there is no secret: give --access-key-secret-file"),
     };
-    let key = AccessKey { id: settings.access_key_id.clone(), secret };
+    let key = AccessKey { id: pasted(&settings.access_key_id).to_owned(), secret };
     let format = if settings.xml { "XML" } else { "JSON" };
     if settings.v3 {
         return sign_v3(settings, &version, &key);

@@ -61,6 +61,20 @@ async fn an_answer_is_printed_and_the_status_is_0() {
 }
 
 #[tokio::test]
+async fn what_comes_along_when_a_key_is_pasted_is_no_part_of_it() {
+    let (api, scratch) = (Api::start().await, Scratch::new());
+    let key = api.account().await;
+    let paste = |text: &str| format!("\u{feff} {text}\t\r\n");
+    let pasted = Key { id: paste(&key.id), secret: paste(&key.secret), ..key.clone() };
+    let file = scratch.file("secret", &pasted.secret);
+    for from_file in [&[][..], &["--access-key-secret-file", &file]] {
+        let arguments = [&["DescribeUserCdnStatus"][..], from_file].concat();
+        let ended = call(&api, &pasted, &arguments).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_is_printed_and_the_status_is_1() {
     let api = Api::start().await;
     let key = api.account().await;
