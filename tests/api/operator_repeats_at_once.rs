@@ -3,6 +3,8 @@
 
 use std::fmt::Debug;
 
+use std::time::Duration;
+
 use cdn_activation::proto::billing::v1::{ChargeType, Product};
 use cdn_activation::proto::operator::v1 as wire;
 use futures_util::StreamExt;
@@ -146,7 +148,8 @@ async fn a_repeat_that_waits_with_its_first_try_for_a_row_gets_its_answer() {
         request_id: request_id(),
     };
     let release = async {
-        api.database.wait_until_blocked(4).await;
+        api.database.wait_until_blocked(1).await;
+        tokio::time::sleep(Duration::from_secs(1)).await; // each of the four has had a turn
         held.roll_back().await;
     };
     let (_, updated, ()) = tokio::join!(
