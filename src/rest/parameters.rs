@@ -98,6 +98,7 @@ impl Raw {
             wrong.map(Error::invalid).map_or(Ok(()), Err)?;
             received.check_names()?;
             received.check_md5()?;
+            received.check_body_is_read()?;
             wrong_format.map_or(Ok(()), Err)
         };
         received.problem = problem.take().or_else(|| checks().err());
@@ -152,6 +153,13 @@ impl Received<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is in a body that nobody reads may be what the caller wants, and an opening with the default
+    /// instead cannot be taken back.
+    fn check_body_is_read(&self) -> Result<(), Error> {
+        let is_read = self.body.is_empty() || is_form(self.headers);
+        if is_read { Ok(()) } else { Err(Error::invalid("Content-Type")) }
     }
 
     fn check_md5(&self) -> Result<(), Error> {

@@ -131,7 +131,8 @@ async fn a_body_that_is_not_the_signed_one_is_noticed() {
     longer.body.extend(b"&InternetChargeType=PayByTraffic");
     let mut gone = form().signed(&key);
     gone.body.clear();
-    let mut added = empty.clone().signed(&key);
+    let form_type = "application/x-www-form-urlencoded";
+    let mut added = empty.clone().with("content-type", form_type).signed(&key);
     added.body = b"Owner=2".to_vec();
     let upper = empty.headers["x-acs-content-sha256"].to_uppercase();
     let upper = empty.clone().with("x-acs-content-sha256", &upper).signed(&key);

@@ -3,7 +3,7 @@
 
 use super::{FORM, HISTORY, HISTORY_JSON, asker};
 use crate::support::Api;
-use crate::support::refusals::{Format, missing};
+use crate::support::refusals::{Format, invalid};
 use crate::support::rest::{Key, Parameters, Reply, query};
 
 /// A body in chunks of a few bytes, as clients without a length send it.
@@ -138,19 +138,34 @@ async fn the_content_type_of_a_form_may_have_a_charset_and_any_case() {
 }
 
 #[tokio::test]
-async fn a_body_of_another_type_holds_no_parameters() {
+async fn a_body_that_nobody_reads_is_refused_unless_it_is_empty() {
     let api = Api::start().await;
     let key = asker(&api).await;
-    for content_type in ["application/json", "text/plain", "multipart/form-data; boundary=x", ""] {
+    let unread = invalid("Content-Type");
+    for content_type in
+        ["application/json", "text/plain", "multipart/form-data; boundary=x", "", "none"]
+    {
+        let headers = [("Content-Type", content_type)];
+        let headers = if content_type == "none" { &[][..] } else { &headers };
         let (target, body) = divided(&api, &key, "POST", |_| true);
-        let reply = api.send("POST", &target, &[("Content-Type", content_type)], &body).await;
-        reply.is(Format::Xml, &missing("Action"));
+        api.send("POST", &target, headers, &body).await.is(Format::Xml, &unread);
+        // Also where everything that is needed is in the query: it may be meant otherwise.
+        let (target, _) = divided(&api, &key, "POST", |_| false);
+        let body = br#"{"InternetChargeType":"PayByBandwidth"}"#;
+        api.send("POST", &target, headers, body).await.is(Format::Json, &unread);
+        api.send("POST", &target, headers, b"").await.says(Format::Json, HISTORY_JSON);
     }
-    // Nor does it disturb the ones in the query.
-    let (target, _) = divided(&api, &key, "POST", |_| false);
-    let body = br#"{"Action":"OpenCdnService"}"#;
-    let reply = api.send("POST", &target, &[("Content-Type", "application/json")], body).await;
-    reply.says(Format::Json, HISTORY_JSON);
+}
+
+#[tokio::test]
+async fn a_signed_body_that_nobody_reads_opens_nothing() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let mut draft = api.draft("OpenCdnService", "2018-05-10", "").with_form("x");
+    draft.body = br#"{"InternetChargeType":"PayByBandwidth"}"#.to_vec();
+    let draft = draft.with("content-type", "application/json").signed(&key);
+    api.send_draft(&draft).await.is(Format::Json, &invalid("Content-Type"));
+    assert_eq!(api.database.openings(key.account_id).await, (0, 0, 0));
 }
 
 #[tokio::test]
