@@ -117,3 +117,16 @@ async fn a_service_whose_database_is_silent_stops_in_time() {
     // The drain of a test is 1 s; the process may take one more.
     assert!(asked.elapsed() < Duration::from_secs(2) + SLACK / 2, "{:?}", asked.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_database_is_a_black_hole_stops_in_time() {
+    let (mut api, proxy, _) = behind_a_proxy(16).await;
+    let keys = join_all((0..4).map(|_| api.account())).await;
+    connect(&api, &keys).await;
+    proxy.hold_replies(true); // of new connections, too
+    let calls = keys.iter().map(|key| api.ask(Wire::Grpc, key, OPEN));
+    tokio::time::timeout(Duration::from_millis(300), join_all(calls)).await.ok();
+    let asked = Instant::now();
+    api.begin_stop().await.expect("the service ends in good order");
+    assert!(asked.elapsed() < Duration::from_secs(2) + SLACK / 2, "{:?}", asked.elapsed());
+}
