@@ -12,7 +12,7 @@ use prost_reflect::{DynamicMessage, ExtensionDescriptor, MethodDescriptor};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-use super::plan::{ReplyPlan, RequestPlan};
+use super::plan::{FieldOptions, ReplyPlan, RequestPlan, option};
 use crate::context::Context;
 use crate::error::Error;
 use crate::grpc::layers::Hold;
@@ -43,13 +43,9 @@ impl Dispatch {
     /// serve.
     pub fn new() -> Result<Self, String> {
         let pool = &*POOL;
-        let option = |name: &str| {
-            let full_name = format!("activation.rpc.v1.{name}");
-            pool.get_extension_by_name(&full_name)
-                .ok_or_else(|| format!("there is no option {full_name}"))
-        };
+        let option = |name| option(pool, name);
         let (versions, method_versions) = (option("versions")?, option("method_versions")?);
-        let (product, spelling) = (option("product")?, option("spelling")?);
+        let (product, of_fields) = (option("product")?, FieldOptions::of(pool)?);
         let mut by_version: HashMap<Arc<str>, HashMap<String, Arc<Rpc>>> = HashMap::new();
         for service in pool.services() {
             let of_service = texts(&service.options(), &versions);
@@ -60,7 +56,7 @@ impl Dispatch {
                 let rpc = if of_service.is_empty() {
                     continue;
                 } else {
-                    Arc::new(Rpc::new(&method, &product, &spelling)?)
+                    Arc::new(Rpc::new(&method, &product, &of_fields)?)
                 };
                 for version in if of_method.is_empty() { &of_service } else { &of_method } {
                     let actions = by_version.entry(Arc::from(version.as_str())).or_default();
@@ -96,13 +92,13 @@ impl Rpc {
     fn new(
         method: &MethodDescriptor,
         product: &str,
-        spelling: &ExtensionDescriptor,
+        options: &FieldOptions,
     ) -> Result<Self, String> {
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         Ok(Self {
             path: PathAndQuery::from_str(&path).map_err(|error| error.to_string())?,
-            request: RequestPlan::new(&method.input(), spelling)?,
-            reply: ReplyPlan::new(&method.output(), spelling)?,
+            request: RequestPlan::new(&method.input(), options)?,
+            reply: ReplyPlan::new(&method.output(), options)?,
             permission: format!("{product}:{}", method.name()),
         })
     }

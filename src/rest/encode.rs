@@ -1,12 +1,13 @@
 //! Step 7: the bytes of a reply become JSON or XML by the plan of its message, and a status becomes
-//! the error body. One walk for both formats, straight into the text; absent fields are left out;
+//! the error body. One walk for both formats, straight into the text; absent fields are left
+//! out, or shown as empty text where their option says so;
 //! the root element is named like the message.
 
 use tonic::Status;
 use tonic_types::StatusExt;
 
 use super::parameters::Format;
-use super::plan::{Field, ReplyPlan, Shape};
+use super::plan::{Field, ReplyPlan, Shape, WhenAbsent};
 use super::records::{Value, malformed, records, varint};
 use crate::context::RequestId;
 use crate::domain::{Time, time};
@@ -61,9 +62,7 @@ pub fn refusal(status: &Status, request_id: &RequestId, host_id: &str, format: F
         ("Code", &code),
         ("Message", status.message()),
     ] {
-        writer.begin(name);
-        writer.text(text);
-        writer.end(name);
+        writer.text_member(name, text);
     }
     writer.end_object();
     writer.end("Error");
@@ -92,10 +91,14 @@ impl Writer {
                 self.begin_list(&field.name);
                 values.try_for_each(|value| self.items(field, value))?;
                 self.end_list();
-            } else if let Some(value) = values.next_back() {
-                self.member(field, value)?;
-            } else if !field.may_be_absent {
-                self.member(field, field.shape.default())?;
+                continue;
+            }
+            let default = (field.when_absent == WhenAbsent::Default).then(|| field.shape.default());
+            let shown = |value: &Value<'_>| !field.shape.says_nothing(*value);
+            match values.next_back().or(default).filter(shown) {
+                Some(value) => self.member(field, value)?,
+                None if field.when_absent == WhenAbsent::Empty => self.text_member(&field.name, ""),
+                None => {}
             }
         }
         self.end_object();
@@ -125,13 +128,16 @@ impl Writer {
     }
 
     fn member(&mut self, field: &Field, value: Value<'_>) -> Result<(), Status> {
-        if field.shape.says_nothing(value) {
-            return Ok(());
-        }
         self.begin(&field.name);
         self.value(&field.shape, value)?;
         self.end(&field.name);
         Ok(())
+    }
+
+    fn text_member(&mut self, name: &str, text: &str) {
+        self.begin(name);
+        self.text(text);
+        self.end(name);
     }
 
     fn value(&mut self, shape: &Shape, value: Value<'_>) -> Result<(), Status> {

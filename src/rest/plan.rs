@@ -4,7 +4,8 @@
 use bytes::BufMut;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use prost_reflect::{
-    Cardinality, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+    Cardinality, DescriptorPool, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind,
+    MessageDescriptor,
 };
 
 use crate::auth::SignedRequest;
@@ -49,10 +50,21 @@ pub struct Field {
     pub number: u32,
     /// It repeats.
     pub is_list: bool,
-    /// It is left out where it is absent; any other then has its default value.
-    pub may_be_absent: bool,
+    /// What is written where it is absent.
+    pub when_absent: WhenAbsent,
     /// What it holds.
     pub shape: Shape,
+}
+
+/// What a reply shows of an absent field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenAbsent {
+    /// The default value of its kind: the field has no presence.
+    Default,
+    /// Nothing.
+    Nothing,
+    /// Empty text.
+    Empty,
 }
 
 /// What a field holds.
@@ -74,9 +86,43 @@ pub enum Shape {
     Message(ReplyPlan),
 }
 
+/// The options of `proto/activation/rpc/v1/options.proto` that say how fields are read and written.
+#[derive(Debug)]
+pub struct FieldOptions {
+    /// How an enum value is spelled.
+    spelling: ExtensionDescriptor,
+    /// Whether an absent field is shown as empty text.
+    empty_when_absent: ExtensionDescriptor,
+}
+
 /// How the values of an enum are spelled, those that are.
 #[derive(Debug)]
 pub struct Spellings(Vec<(i32, String)>);
+
+impl FieldOptions {
+    /// Finds the options; the error names one that there is not.
+    pub fn of(pool: &DescriptorPool) -> Result<Self, String> {
+        Ok(Self {
+            spelling: option(pool, "spelling")?,
+            empty_when_absent: option(pool, "empty_when_absent")?,
+        })
+    }
+
+    fn when_absent(&self, field: &FieldDescriptor) -> WhenAbsent {
+        let is_set = field.options().get_extension(&self.empty_when_absent).as_bool();
+        match field.supports_presence() {
+            true if is_set == Some(true) => WhenAbsent::Empty,
+            true => WhenAbsent::Nothing,
+            false => WhenAbsent::Default,
+        }
+    }
+}
+
+/// The option of this name; the error says that there is none.
+pub fn option(pool: &DescriptorPool, name: &str) -> Result<ExtensionDescriptor, String> {
+    let full_name = format!("activation.rpc.v1.{name}");
+    pool.get_extension_by_name(&full_name).ok_or_else(|| format!("there is no option {full_name}"))
+}
 
 impl Spellings {
     fn new(values: &EnumDescriptor, option: &ExtensionDescriptor) -> Self {
@@ -103,15 +149,12 @@ impl Spellings {
 
 impl RequestPlan {
     /// The error says which field no parameter can fill.
-    pub fn new(
-        message: &MessageDescriptor,
-        spelling: &ExtensionDescriptor,
-    ) -> Result<Self, String> {
+    pub fn new(message: &MessageDescriptor, options: &FieldOptions) -> Result<Self, String> {
         let filled = |field: FieldDescriptor| {
             let spellings = match field.kind() {
                 _ if field.cardinality() == Cardinality::Repeated => None,
                 Kind::String => Some(None),
-                Kind::Enum(values) => Some(Some(Spellings::new(&values, spelling))),
+                Kind::Enum(values) => Some(Some(Spellings::new(&values, &options.spelling))),
                 _ => None,
             };
             let spellings = spellings.ok_or_else(|| {
@@ -145,16 +188,13 @@ impl RequestPlan {
 
 impl ReplyPlan {
     /// The error says which field cannot be written.
-    pub fn new(
-        message: &MessageDescriptor,
-        spelling: &ExtensionDescriptor,
-    ) -> Result<Self, String> {
-        Self::nested(message, spelling, 0)
+    pub fn new(message: &MessageDescriptor, options: &FieldOptions) -> Result<Self, String> {
+        Self::nested(message, options, 0)
     }
 
     fn nested(
         message: &MessageDescriptor,
-        spelling: &ExtensionDescriptor,
+        options: &FieldOptions,
         depth: usize,
     ) -> Result<Self, String> {
         let planned = |field: FieldDescriptor| {
@@ -164,10 +204,10 @@ impl ReplyPlan {
                 Kind::Bool => Some(Shape::Bool),
                 Kind::Int32 | Kind::Int64 => Some(Shape::Signed),
                 Kind::Uint32 | Kind::Uint64 => Some(Shape::Unsigned),
-                Kind::Enum(values) => Some(Shape::Enum(Spellings::new(&values, spelling))),
+                Kind::Enum(values) => Some(Shape::Enum(Spellings::new(&values, &options.spelling))),
                 Kind::Message(nested) if nested.full_name() == TIMESTAMP => Some(Shape::Timestamp),
                 Kind::Message(nested) => {
-                    Some(Shape::Message(Self::nested(&nested, spelling, depth + 1)?))
+                    Some(Shape::Message(Self::nested(&nested, options, depth + 1)?))
                 }
                 _ => None,
             };
@@ -178,7 +218,7 @@ impl ReplyPlan {
                 name: field.json_name().to_owned(),
                 number: field.number(),
                 is_list: field.is_list(),
-                may_be_absent: field.supports_presence(),
+                when_absent: options.when_absent(&field),
                 shape,
             })
         };

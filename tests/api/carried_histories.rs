@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::database::Database;
 use crate::support::operators::schedule;
-use crate::support::rest::Key;
+use crate::support::rest::{Key, text_if_any};
 use crate::support::{Api, eventually};
 
 /// How many instances of an account carry their history.
@@ -54,7 +54,7 @@ async fn described(api: &Api, key: &Key) -> Value {
 async fn shown(api: &Api, key: &Key) -> (usize, Option<String>) {
     let body = described(api, key).await;
     let locks = body["OperationLocks"]["LockReason"].as_array().expect("a list").len();
-    (locks, body["ChangingChargeType"].as_str().map(str::to_owned))
+    (locks, text_if_any(&body, "ChangingChargeType"))
 }
 
 async fn carry(api: &Api) {

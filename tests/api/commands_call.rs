@@ -38,12 +38,12 @@ async fn an_answer_is_printed_and_the_status_is_0() {
         (
             &[][..],
             "{\"RequestId\":\"REQUEST-ID\"}\n",
-            "{\"RequestId\":\"REQUEST-ID\",\"InstanceId\":\"ACCOUNT\",\"InternetChargeType\":\"PayByBandwidth\",\"OpeningTime\":\"2018-03-19T11:16:11Z\",\"OperationLocks\":{\"LockReason\":[]}}\n",
+            "{\"RequestId\":\"REQUEST-ID\",\"InstanceId\":\"ACCOUNT\",\"InternetChargeType\":\"PayByBandwidth\",\"OpeningTime\":\"2018-03-19T11:16:11Z\",\"ChangingChargeType\":\"\",\"ChangingAffectTime\":\"\",\"OperationLocks\":{\"LockReason\":[]}}\n",
         ),
         (
             &["--xml"],
             "<?xml version='1.0' encoding='UTF-8'?><OpenCdnServiceResponse><RequestId>REQUEST-ID</RequestId></OpenCdnServiceResponse>\n",
-            "<?xml version='1.0' encoding='UTF-8'?><DescribeCdnServiceResponse><RequestId>REQUEST-ID</RequestId><InstanceId>ACCOUNT</InstanceId><InternetChargeType>PayByBandwidth</InternetChargeType><OpeningTime>2018-03-19T11:16:11Z</OpeningTime><OperationLocks></OperationLocks></DescribeCdnServiceResponse>\n",
+            "<?xml version='1.0' encoding='UTF-8'?><DescribeCdnServiceResponse><RequestId>REQUEST-ID</RequestId><InstanceId>ACCOUNT</InstanceId><InternetChargeType>PayByBandwidth</InternetChargeType><OpeningTime>2018-03-19T11:16:11Z</OpeningTime><ChangingChargeType></ChangingChargeType><ChangingAffectTime></ChangingAffectTime><OperationLocks></OperationLocks></DescribeCdnServiceResponse>\n",
         ),
     ] {
         for v3 in [&[][..], &["--v3"]] {

@@ -8,7 +8,7 @@ use crate::support::scratch::Scratch;
 
 const SAMPLE_JSON: &str = r#"{"RequestId":"REQUEST-ID","InstanceId":"Eexample ID","InternetChargeType":"PayByTraffic","OpeningTime":"2018-03-19T11:16:11Z","ChangingChargeType":"PayByBandwidth","ChangingAffectTime":"2018-03-31T16:00:00Z","OperationLocks":{"LockReason":[{"LockReason":"financial"}]}}"#;
 const SAMPLE_XML: &str = "<?xml version='1.0' encoding='UTF-8'?><DescribeDcdnServiceResponse><RequestId>REQUEST-ID</RequestId><InstanceId>Eexample ID</InstanceId><InternetChargeType>PayByTraffic</InternetChargeType><OpeningTime>2018-03-19T11:16:11Z</OpeningTime><ChangingChargeType>PayByBandwidth</ChangingChargeType><ChangingAffectTime>2018-03-31T16:00:00Z</ChangingAffectTime><OperationLocks><LockReason><LockReason>financial</LockReason></LockReason></OperationLocks></DescribeDcdnServiceResponse>";
-const SAMPLE_CDN: &str = r#"{"RequestId":"REQUEST-ID","InstanceId":"1000000000000002","InternetChargeType":"PayByTraffic","OpeningTime":"2018-03-19T11:16:11Z","OperationLocks":{"LockReason":[]}}"#;
+const SAMPLE_CDN: &str = r#"{"RequestId":"REQUEST-ID","InstanceId":"1000000000000002","InternetChargeType":"PayByTraffic","OpeningTime":"2018-03-19T11:16:11Z","ChangingChargeType":"","ChangingAffectTime":"","OperationLocks":{"LockReason":[]}}"#;
 
 const OPEN_CDN: &str = "Action=OpenCdnService&InternetChargeType=PayByTraffic";
 const OPEN_DCDN: &str =

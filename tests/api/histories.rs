@@ -6,7 +6,7 @@ use cdn_activation::proto::operator::v1::{LockRequest, UnlockRequest};
 use tokio::task::JoinSet;
 
 use crate::support::Api;
-use crate::support::rest::Key;
+use crate::support::rest::{Key, text_if_any};
 
 /// How many instances of an account have a history.
 const OF_CDN: &str =
@@ -65,7 +65,7 @@ fn lock(key: &Key, reason: &str) -> LockRequest {
 async fn described(api: &Api, key: &Key) -> (Option<String>, usize) {
     let body = api.get(key, "Action=DescribeDcdnService").await.succeeded().json();
     let locks = body["OperationLocks"]["LockReason"].as_array().expect("a list").len();
-    (body["ChangingChargeType"].as_str().map(str::to_owned), locks)
+    (text_if_any(&body, "ChangingChargeType"), locks)
 }
 
 #[tokio::test]

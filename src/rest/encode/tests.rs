@@ -9,6 +9,7 @@ use prost_reflect::{
 
 use super::*;
 use crate::proto::DESCRIPTORS;
+use crate::rest::plan::{FieldOptions, option};
 
 fn text_of(body: Vec<u8>) -> String {
     String::from_utf8(body).unwrap()
@@ -36,13 +37,13 @@ fn both_formats_escape_what_they_must() {
 }
 
 /// The messages that some public service replies with, and the option that spells enum values.
-fn replies() -> (Vec<MessageDescriptor>, ExtensionDescriptor) {
+fn replies() -> (Vec<MessageDescriptor>, ExtensionDescriptor, FieldOptions) {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
-    let option = |name| pool.get_extension_by_name(name).unwrap();
-    let versions = option("activation.rpc.v1.versions");
+    let versions = option(&pool, "versions").unwrap();
     let public = pool.services().filter(|service| service.options().has_extension(&versions));
     let replies = public.flat_map(|service| service.methods().collect::<Vec<_>>());
-    (replies.map(|method| method.output()).collect(), option("activation.rpc.v1.spelling"))
+    let spelling = option(&pool, "spelling").unwrap();
+    (replies.map(|method| method.output()).collect(), spelling, FieldOptions::of(&pool).unwrap())
 }
 
 /// A message with whatever its fields can hold, as numbers drawn from a seed have it.
@@ -73,6 +74,9 @@ fn arbitrary_value(field: &FieldDescriptor, draw: &mut impl FnMut(u64) -> u64) -
     }
 }
 
+/// The members that a reply always has.
+const EMPTY_WHEN_ABSENT: [&str; 2] = ["ChangingChargeType", "ChangingAffectTime"];
+
 /// A value as both formats see it.
 enum Node {
     Text(String),
@@ -83,11 +87,13 @@ enum Node {
 
 impl Node {
     fn of_message(message: &DynamicMessage, spelling: &ExtensionDescriptor) -> Self {
-        let present =
-            |field: &FieldDescriptor| !field.supports_presence() || message.has_field(field);
         let descriptor = message.descriptor();
-        let members = descriptor.fields().filter(present).filter_map(|field| {
-            let node = Self::of_value(&message.get_field(&field), &field.kind(), spelling)?;
+        let members = descriptor.fields().filter_map(|field| {
+            let is_present = !field.supports_presence() || message.has_field(&field);
+            let value = || Self::of_value(&message.get_field(&field), &field.kind(), spelling);
+            let empty =
+                EMPTY_WHEN_ABSENT.contains(&field.json_name()).then(|| Self::Text(String::new()));
+            let node = is_present.then(value).flatten().or(empty)?;
             Some((field.json_name().to_owned(), node))
         });
         Self::Object(members.collect())
@@ -145,7 +151,7 @@ impl Node {
 proptest! {
     #[test]
     fn a_reply_is_written_as_a_walk_over_its_fields_does(seed in 1u64..) {
-        let (replies, spelling) = replies();
+        let (replies, spelling, options) = replies();
         prop_assert!(replies.len() > 8);
         let mut state = seed;
         let mut draw = |below: u64| {
@@ -157,7 +163,7 @@ proptest! {
         for descriptor in replies {
             let message = arbitrary(&descriptor, &mut draw);
             let node = Node::of_message(&message, &spelling);
-            let plan = ReplyPlan::new(&descriptor, &spelling).unwrap();
+            let plan = ReplyPlan::new(&descriptor, &options).unwrap();
             let bytes = message.encode_to_vec();
             let written = |format| text_of(reply(&plan, &bytes, format).unwrap().text);
             prop_assert_eq!(written(Format::Json), node.json());

@@ -72,6 +72,10 @@ fn business_answer(capture: &Capture, dcdn_instance: Option<&str>) -> Answer {
         };
         refusal(403, code, &format!("Your account does not open {product} service yet."))
     };
+    let never_changed = (
+        r#""ChangingChargeType":"","ChangingAffectTime":"""#,
+        "<ChangingChargeType></ChangingChargeType><ChangingAffectTime></ChangingAffectTime>",
+    );
     let open_times = (r#""OpeningTime":"2026-10-31T00:00:00Z""#, "2026-10-31T00:00:00Z");
     let locks = (r#""OperationLocks":{"LockReason":[]}"#, "<OperationLocks></OperationLocks>");
     match action {
@@ -98,27 +102,27 @@ fn business_answer(capture: &Capture, dcdn_instance: Option<&str>) -> Answer {
         "ModifyCdnService" => success("", ""),
         "DescribeCdnService" => success(
             &format!(
-                r#","InstanceId":"{ACCOUNT}","InternetChargeType":"PayByTraffic",{},{}"#,
-                open_times.0, locks.0
+                r#","InstanceId":"{ACCOUNT}","InternetChargeType":"PayByTraffic",{},{},{}"#,
+                open_times.0, never_changed.0, locks.0
             ),
             &format!(
                 "<InstanceId>{ACCOUNT}</InstanceId><InternetChargeType>PayByTraffic\
-                 </InternetChargeType><OpeningTime>{}</OpeningTime>{}",
-                open_times.1, locks.1
+                 </InternetChargeType><OpeningTime>{}</OpeningTime>{}{}",
+                open_times.1, never_changed.1, locks.1
             ),
         ),
         "DescribeDcdnService" => {
             let id = dcdn_instance.expect("opened");
             success(
                 &format!(
-                    r#","InstanceId":"{id}","InternetChargeType":"PayByTraffic",{},{},"WebsocketType":"websockettraffic""#,
-                    open_times.0, locks.0
+                    r#","InstanceId":"{id}","InternetChargeType":"PayByTraffic",{},{},{},"WebsocketType":"websockettraffic""#,
+                    open_times.0, never_changed.0, locks.0
                 ),
                 &format!(
                     "<InstanceId>{id}</InstanceId><InternetChargeType>PayByTraffic\
-                     </InternetChargeType><OpeningTime>{}</OpeningTime>{}\
+                     </InternetChargeType><OpeningTime>{}</OpeningTime>{}{}\
                      <WebsocketType>websockettraffic</WebsocketType>",
-                    open_times.1, locks.1
+                    open_times.1, never_changed.1, locks.1
                 ),
             )
         }

@@ -226,6 +226,12 @@ impl Api {
     }
 }
 
+/// A member that is text, if it is there and not empty: over REST some are empty where gRPC has none.
+pub fn text_if_any(body: &serde_json::Value, name: &str) -> Option<String> {
+    let text = body.get(name)?.as_str().expect("text");
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
 impl Reply {
     /// What the listener at this address replies to these bytes on a connection of their own.
     pub async fn of(address: std::net::SocketAddr, request: &[u8]) -> Self {

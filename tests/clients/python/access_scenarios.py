@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import refusals as r
 from clients.base import CDN_2014, Identity
-from scenarios import BANDWIDTH, CDN_OPEN, DCDN_OPEN, NEVER, TRAFFIC
+from scenarios import BANDWIDTH, CDN_OPEN, DCDN_OPEN, NEVER, NEVER_CHANGED, TRAFFIC
 from trial import Trial
 
 STATUS: tuple[str, dict[str, str]] = ("DescribeUserCdnStatus", {})
@@ -78,6 +78,7 @@ def versions_and_actions(trial: Trial) -> None:
             "InstanceId": str(able.account_id),
             "InternetChargeType": TRAFFIC,
             "OpeningTime": trial.recent(),
+            **NEVER_CHANGED,
             "OperationLocks": {"LockReason": []},
         },
         CDN_2014,

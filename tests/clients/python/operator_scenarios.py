@@ -15,7 +15,7 @@ import refusals as r
 from clients.base import Identity
 from operator_api import ABLE
 from operator_client import ANYTHING, Day, Fields, Follower, Has, matches, tampered
-from scenarios import BANDWIDTH, CDN_OPEN, DCDN_OPEN, FREE, GOOD, NEVER, TRAFFIC
+from scenarios import BANDWIDTH, CDN_OPEN, DCDN_OPEN, FREE, GOOD, NEVER, NEVER_CHANGED, TRAFFIC
 from signer import utc_text
 from trial import Expected, Trial
 
@@ -93,6 +93,7 @@ def _create(day: Day) -> None:
         "InstanceId": number,
         "InternetChargeType": TRAFFIC,
         "OpeningTime": day.trial.recent(),
+        **NEVER_CHANGED,
         "OperationLocks": FREE,
     }
     day.sdk("CDN is open", "DescribeCdnService", day.cdn)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from outcome import from_xml
-from scenarios import BANDWIDTH, FREE, TRAFFIC, life_of_an_account
+from scenarios import BANDWIDTH, FREE, NEVER_CHANGED, TRAFFIC, life_of_an_account
 from trial import Trial
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -42,6 +42,7 @@ def samples(trial: Trial) -> None:
             "InstanceId": str(who.account_id),
             "InternetChargeType": TRAFFIC,
             "OpeningTime": printed["OpeningTime"],
+            **NEVER_CHANGED,
             "OperationLocks": FREE,
         },
     )

@@ -19,6 +19,7 @@ WS_TRAFFIC, WS_BANDWIDTH = "websockettraffic", "websocketbps"
 CDN_OPEN = ("OpenCdnService", {"InternetChargeType": TRAFFIC})
 DCDN_OPEN = ("OpenDcdnService", {"BillType": TRAFFIC, "WebsocketBillType": WS_TRAFFIC})
 FREE: dict[str, Any] = {"LockReason": []}
+NEVER_CHANGED = {"ChangingChargeType": "", "ChangingAffectTime": ""}
 NEVER = {"Enabled": False, "OnService": False, "InDebt": False, "InDebtOverdue": False}
 GOOD = {"Enabled": True, "OnService": True, "InDebt": False, "InDebtOverdue": False}
 DAY, DAY_AFTER = "2018-03-01T00:00:00Z", "2018-03-02T00:00:00Z"
@@ -147,6 +148,7 @@ def _open_cdn(trial: Trial, who: Identity, params: dict[str, str], charge_type: 
             "InstanceId": str(who.account_id),
             "InternetChargeType": charge_type,
             "OpeningTime": trial.recent(),
+            **NEVER_CHANGED,
             "OperationLocks": FREE,
         },
     )
@@ -169,6 +171,7 @@ def _open_dcdn(trial: Trial, who: Identity, charge_type: str, websocket: str) ->
             "InstanceId": Expected("FP- and 9 lower-case base-32 characters", _dcdn_instance),
             "InternetChargeType": charge_type,
             "OpeningTime": trial.recent(),
+            **NEVER_CHANGED,
             "OperationLocks": FREE,
             "WebsocketType": websocket,
         },
@@ -225,6 +228,7 @@ def _modify(trial: Trial, who: Identity, current: str) -> dict[str, Any]:
         "InstanceId": str(who.account_id),
         "InternetChargeType": current,
         "OpeningTime": trial.recent(),
+        **NEVER_CHANGED,
         "OperationLocks": FREE,
     }
     trial.answers("modify", "to the type in force: nothing to do", who, "ModifyCdnService", same)
@@ -260,7 +264,7 @@ def _locks(trial: Trial, who: Identity, cdn: dict[str, Any]) -> None:
         "nothing to do, locked or not",
         who,
         "ModifyCdnService",
-        {"InternetChargeType": cdn.get("ChangingChargeType", BANDWIDTH)},
+        {"InternetChargeType": cdn.get("ChangingChargeType") or BANDWIDTH},
     )
     operator.unlock(who, "cdn", "security")
     trial.refuses("modify", "locked for payment", who, "ModifyCdnService", same, r.BALANCE)
