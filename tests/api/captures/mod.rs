@@ -1,8 +1,10 @@
-//! Captured requests of official SDKs: their signatures are computed as the SDKs computed them, and
-//! the requests are answered byte for byte as they were sent.
+//! Captured requests of real clients: their signatures are computed as the clients computed them, and
+//! the requests are answered, byte for byte as they were sent and signed anew.
 
 mod allocations;
+mod expected;
 mod replayed;
+mod resigned;
 mod vectors;
 
 use crate::support::captures::Capture;

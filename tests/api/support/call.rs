@@ -33,9 +33,13 @@ impl Api {
     /// The same action over gRPC: the reply in the form of the JSON body. A value of an enum is its
     /// spelling, `#99` for the number 99, and the number 99 where there is no such spelling.
     pub async fn call(&self, key: &Key, given: &str) -> Result<Value, GrpcRefusal> {
-        let given = parameters(given);
+        self.call_with(key, &parameters(given)).await
+    }
+
+    /// The same with parameters of any text.
+    pub async fn call_with(&self, key: &Key, given: &Parameters) -> Result<Value, GrpcRefusal> {
         let method = method(&given["Action"]);
-        let mut request = Request::new(message(&method, &given).encode_to_vec());
+        let mut request = Request::new(message(&method, given).encode_to_vec());
         let metadata = request.metadata_mut();
         metadata.insert("authorization", format!("Bearer {TOKEN}").parse().expect("visible"));
         metadata.insert("x-account-id", key.account_id.into());

@@ -64,7 +64,10 @@ impl HttpRequest {
     pub fn parse(bytes: Vec<u8>) -> Self {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
         let head = std::str::from_utf8(&bytes[..end]).expect("UTF-8").to_owned();
-        let body = bytes[end + 4..].to_vec();
+        let mut body = bytes[end + 4..].to_vec();
+        if body == b"0\r\n\r\n" {
+            body.clear(); // in chunks, and there is none
+        }
         let mut lines = head.split("\r\n");
         let line: Vec<_> = lines.next().expect("a line").split(' ').collect();
         let [method, target, "HTTP/1.1"] = line[..] else { panic!("no request line: {line:?}") };
@@ -86,7 +89,7 @@ impl HttpRequest {
     /// The parameters of a form body, decoded.
     pub fn form(&self) -> Vec<(String, String)> {
         match self.header("content-type") {
-            Some("application/x-www-form-urlencoded") => {
+            Some(kind) if kind.starts_with("application/x-www-form-urlencoded") => {
                 decoded(std::str::from_utf8(&self.body).expect("UTF-8"))
             }
             _ => Vec::new(),
@@ -103,6 +106,13 @@ impl Capture {
     /// A text of the index; empty where it says none.
     pub fn text(&self, name: &str) -> &str {
         self.says[name].as_str().unwrap_or_default()
+    }
+
+    /// When it was signed, as its client spells it. An anonymous one has it, too.
+    pub fn timestamp(&self) -> String {
+        let parameter = self.request.parameters().get("Timestamp").cloned();
+        let header = || self.request.header("x-acs-date").map(str::to_owned);
+        parameter.or_else(header).expect("a timestamp")
     }
 
     /// The signature is V1's.

@@ -50,7 +50,9 @@ impl Api {
     pub async fn exchange(&self, request: &[u8]) -> Option<Reply> {
         let mut connection = self.connect().await;
         connection.send(request).await;
-        connection.reply().await
+        let reply = connection.reply().await?;
+        // Some clients ask to be told to go on.
+        if reply.status == 100 { connection.reply().await } else { Some(reply) }
     }
 }
 

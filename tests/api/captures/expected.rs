@@ -1,0 +1,86 @@
+//! How a captured request is to be answered, whatever its client: as gRPC answers an account in the
+//! same state.
+
+use serde_json::Value;
+
+use super::format;
+use crate::support::Api;
+use crate::support::captures::Capture;
+use crate::support::refusals::{
+    Format, INVALID_VERSION, Refusal, TOKEN_MISMATCH, invalid, missing,
+};
+use crate::support::rest::{Key, Parameters, Reply};
+use crate::support::wires::{Answer, json_answer, xml_answer};
+
+/// The refusal of a request that no action sees, whoever signs it.
+pub fn refused_before_the_action(capture: &Capture) -> Option<Refusal> {
+    if capture.text("version") == "2015-01-09" {
+        return Some(INVALID_VERSION); // one client signs all requests for this version
+    }
+    let content_type = capture.request.header("content-type").unwrap_or_default();
+    if content_type.starts_with("application/json") && !capture.request.body.is_empty() {
+        return Some(invalid("Content-Type")); // a body that nobody reads
+    }
+    match capture.text("scheme") {
+        "none" | "bearer" => Some(missing("AccessKeyId")),
+        _ => capture.has_security_token().then_some(TOKEN_MISMATCH),
+    }
+}
+
+/// A refusal as an answer.
+pub fn answer_of(refusal: &Refusal) -> Answer {
+    let says = [("Code", &refusal.code), ("Message", &refusal.message)];
+    let says = says.map(|(path, text)| (path.to_owned(), text.clone().into_owned()));
+    Answer { http: refusal.status, says: says.into() }
+}
+
+/// What is to be answered: what gRPC answers this account, which is in the state of the one that
+/// signed, where the request reaches the action.
+pub async fn expected(api: &Api, capture: &Capture, twin: &Key) -> Answer {
+    match refused_before_the_action(capture) {
+        Some(refusal) => answer_of(&refusal),
+        None => answer_over_grpc(api, capture, twin).await,
+    }
+}
+
+async fn answer_over_grpc(api: &Api, capture: &Capture, twin: &Key) -> Answer {
+    let given = capture.says["business_params"].as_object().expect("an object").iter();
+    let given = given.map(|(name, value)| (name.clone(), value.as_str().expect("text").to_owned()));
+    let mut given: Parameters = given.collect();
+    given.insert("Action".to_owned(), capture.text("action").to_owned());
+    let mut answer = without_instance(Answer::of_call(api.call_with(twin, &given).await));
+    if capture.text("version") == "2014-11-11" {
+        // Until 2018-05-10 "not opened" was a denied operation; gRPC has the newest version.
+        let code = answer.says.iter_mut().find(|(path, _)| path == "Code");
+        if let Some((_, code)) = code.filter(|(_, code)| code == "CdnServiceNotFound") {
+            "OperationDenied".clone_into(code);
+        }
+    }
+    answer
+}
+
+/// What a reply says, in the format that the capture asks for, but for the id of the instance.
+pub fn said(capture: &Capture, reply: &Reply) -> Answer {
+    without_instance(match format(capture) {
+        Format::Json => json_answer(reply),
+        Format::Xml => xml_answer(reply),
+    })
+}
+
+fn without_instance(mut answer: Answer) -> Answer {
+    answer.says.retain(|(path, _)| path != "InstanceId");
+    answer
+}
+
+/// The charge types that an opening of this capture leaves behind, where it succeeds.
+pub fn opened_types(capture: &Capture, reply: &Reply) -> Vec<String> {
+    let asked: &Value = &capture.says["business_params"];
+    let text = |name: &str, otherwise: &str| asked[name].as_str().unwrap_or(otherwise).to_owned();
+    match (reply.status, capture.text("action")) {
+        (200, "OpenCdnService") => vec![text("InternetChargeType", "PayByTraffic")],
+        (200, "OpenDcdnService") => {
+            vec![format!("{} {}", text("BillType", "-"), text("WebsocketBillType", "-"))]
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,139 @@
+//! Every capture is signed anew, as its client would sign it today: with another key, nonce and
+//! time, in its own form, and everything else as it was, byte for byte.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cdn_activation::auth::secret::Secret;
+use cdn_activation::auth::signature::{v1, v3};
+use cdn_activation::domain::time;
+use md5::{Digest, Md5};
+
+use super::expected::{expected, said};
+use super::vectors::{all_pairs, v3_of};
+use crate::support::Api;
+use crate::support::captures::{Capture, HttpRequest, captures};
+use crate::support::rest::{Key, encode, nonce};
+
+/// The capture as bytes, signed by this key at this instant, as `2026-11-29T08:00:00`.
+fn signed_anew(capture: &Capture, key: &Key, second: &str) -> Vec<u8> {
+    // The fraction, and the `Z` or none, are the client's.
+    let timestamp = format!("{second}{}", &capture.timestamp()[second.len()..]);
+    if capture.is_v1() {
+        let with = |signature: &str| {
+            let values = [
+                ("AccessKeyId", key.id.as_str()),
+                ("SignatureNonce", &nonce()),
+                ("Timestamp", &timestamp),
+                ("Signature", signature),
+            ];
+            with_parameters(&capture.request.bytes, &values)
+        };
+        let unsigned = HttpRequest::parse(with(""));
+        let pairs: Vec<_> = all_pairs(&unsigned);
+        let signed = pairs.iter().filter(|(name, _)| name != v1::SIGNATURE);
+        let to_sign = v1::string_to_sign(&unsigned.method, &signed.collect());
+        let signature = v1::Key::new(&Secret::new(key.secret.clone())).sign(&to_sign);
+        with_parameters(&unsigned.bytes, &[("Signature", &signature)])
+    } else {
+        let dated = [("x-acs-date", timestamp.as_str()), ("x-acs-signature-nonce", &nonce())];
+        let dated = with_headers(&capture.request.bytes, &dated);
+        let request = HttpRequest::parse(dated.clone());
+        let old = request.header("authorization").expect("an authorization");
+        let (_, to_sign, authorization) = v3_of(&request, old);
+        let signature = v3::Key::new(&Secret::new(key.secret.clone())).sign(&to_sign);
+        let new = old.replace(authorization.signature, &signature).replace(
+            &format!("Credential={}", authorization.credential),
+            &format!("Credential={}", key.id),
+        );
+        with_headers(&dated, &[("authorization", &new)])
+    }
+}
+
+/// The request with other values of these parameters, wherever they stand.
+fn with_parameters(bytes: &[u8], values: &[(&str, &str)]) -> Vec<u8> {
+    let (head, body) = parts(bytes);
+    let (line, headers) = head.split_once("\r\n").expect("headers");
+    let [method, target, version] = line.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{line}")
+    };
+    let target = match target.split_once('?') {
+        Some((path, query)) => format!("{path}?{}", with_values(query, values)),
+        None => target.to_owned(),
+    };
+    let head = format!("{method} {target} {version}\r\n{headers}");
+    let is_form =
+        head.to_ascii_lowercase().contains("content-type: application/x-www-form-urlencoded");
+    if !is_form || body.is_empty() {
+        return [head.as_bytes(), b"\r\n\r\n", body].concat();
+    }
+    let body = with_values(std::str::from_utf8(body).expect("a form"), values);
+    let head = [head.as_bytes(), b"\r\n\r\n"].concat();
+    let digest = STANDARD.encode(Md5::digest(body.as_bytes()));
+    let head = with_headers(
+        &head,
+        &[("content-length", &body.len().to_string()), ("content-md5", &digest)],
+    );
+    [&head, body.as_bytes()].concat()
+}
+
+/// The pairs of a query or form with other values of these names.
+fn with_values(text: &str, values: &[(&str, &str)]) -> String {
+    let pairs = text.split('&').map(|pair| {
+        let name = pair.split('=').next().expect("a name");
+        match values.iter().find(|(named, _)| *named == name) {
+            Some((_, value)) => Cow::from(format!("{name}={}", encode(value))),
+            None => Cow::from(pair),
+        }
+    });
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+/// The request with other values of those of these headers that it has.
+fn with_headers(bytes: &[u8], values: &[(&str, &str)]) -> Vec<u8> {
+    let (head, body) = parts(bytes);
+    let lines = head.split("\r\n").map(|line| {
+        let name = line.split(':').next().expect("a name");
+        match values.iter().find(|(named, _)| name.eq_ignore_ascii_case(named)) {
+            Some((_, value)) => format!("{name}: {value}"),
+            None => line.to_owned(),
+        }
+    });
+    let head = lines.collect::<Vec<_>>().join("\r\n");
+    [head.as_bytes(), b"\r\n\r\n", body].concat()
+}
+
+fn parts(bytes: &[u8]) -> (&str, &[u8]) {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+    (std::str::from_utf8(&bytes[..end]).expect("UTF-8"), &bytes[end + 4..])
+}
+
+#[tokio::test]
+async fn captures_that_are_signed_anew_are_answered_as_their_actions_should_be() {
+    let api = Api::start().await;
+    let (key, twin) = (api.account().await, api.account().await);
+    let second = time::format(api.clock.wire_now());
+    let second = second.strip_suffix('Z').expect("UTC");
+    let mut database = api.database.connect().await;
+    let mut answered = 0;
+    for is_open in [false, true] {
+        for capture in captures().iter().filter(|capture| capture.is_v1() || capture.is_v3()) {
+            println!("{}", capture.file); // the last one is shown where the test fails
+            let forget = "DELETE FROM charge_type_changes; DELETE FROM instances";
+            sqlx::raw_sql(forget).execute(&mut database).await.expect("runs");
+            if is_open {
+                for key in [&key, &twin] {
+                    api.open_cdn(key).await;
+                    api.open_dcdn(key).await;
+                }
+            }
+            api.at(&format!("{second}Z"));
+            let reply = api.exchange(&signed_anew(capture, &key, second)).await.expect("answered");
+            let expected = expected(&api, capture, &twin).await;
+            assert_eq!(said(capture, &reply), expected, "{}", capture.file);
+            answered += u32::from(reply.status == 200);
+        }
+    }
+    assert!(answered > 300, "{answered} were answered with a success");
+}
