@@ -163,6 +163,10 @@ pub struct SharedSettings {
     /// The same of gRPC.
     #[arg(long, env = "GRPC_CONNECTIONS", default_value_t = 512, value_parser = clap::value_parser!(u16).range(16..))]
     pub grpc_connections: u16,
+    /// How long a connection of the RPC query format, or of the ops pages, is kept without a request: 2s to
+    /// 1h. Answers tell five seconds less in `Keep-Alive`, or half of it.
+    #[arg(long, env = "KEEP_ALIVE", default_value = "75s", value_parser = parse_keep_alive)]
+    pub keep_alive: Duration,
     /// How many cores answer requests, each with a thread and connections of its own. Default: all, at most 4.
     #[arg(long, env = "CORES", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub cores: Option<u16>,
@@ -232,6 +236,15 @@ fn parse_order_timeout(text: &str) -> Result<Duration, String> {
     Ok(timeout)
 }
 
+fn parse_keep_alive(text: &str) -> Result<Duration, String> {
+    let kept = parse_duration(text)?;
+    if (2..=3600).contains(&kept.as_secs()) {
+        Ok(kept)
+    } else {
+        Err("the time is not between 2s and 1h".to_owned())
+    }
+}
+
 fn parse_retention(text: &str) -> Result<Duration, String> {
     let retention = parse_duration(text)?;
     if (60..=3650 * 86_400).contains(&retention.as_secs()) {
@@ -278,6 +291,7 @@ mod tests {
         assert!(parse_order_timeout("2s").is_ok());
         assert!(parse_order_timeout("99ms").is_err() && parse_order_timeout("6s").is_err());
         assert!(parse_window("15m").is_ok() && parse_window("901s").is_err());
+        assert!(parse_keep_alive("2s").is_ok() && parse_keep_alive("1999ms").is_err());
         assert!(parse_retention("3650d").is_ok() && parse_retention("3651d").is_err());
         assert!(parse_retention("60").is_ok() && parse_retention("59s").is_err());
     }

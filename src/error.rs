@@ -59,6 +59,8 @@ pub enum Error {
     // The gateway (protocol, section 8).
     /// The URI, a header, the query or the body is larger than is read.
     RequestTooLarge,
+    /// The request cannot be read as HTTP.
+    MalformedRequest,
     /// The request did not arrive in time.
     RequestTimeout,
     /// There is no such action in this version, or no such path.
@@ -200,6 +202,7 @@ impl Error {
             Self::InvalidParameter(parameter) => row("InvalidParameter",              400, InvalidArgument,    format!("The specified value of parameter \"{parameter}\" is not valid.")),
 
             Self::RequestTooLarge                => row("RequestTooLarge",               413, InvalidArgument,    "The request is too large."),
+            Self::MalformedRequest               => row("MalformedRequest",              400, InvalidArgument,    "The request cannot be read as HTTP."),
             Self::RequestTimeout                 => row("RequestTimeout",                408, DeadlineExceeded,   "The request did not arrive in time."),
             Self::ActionNotFound                 => row("InvalidAction.NotFound",        404, Unimplemented,      "Specified api is not found, please check your url and method."),
             Self::InvalidVersion                 => row("InvalidVersion",                400, InvalidArgument,    "Specified parameter Version is not valid."),
@@ -279,20 +282,5 @@ impl Error {
     #[must_use]
     pub fn is_our_fault(&self) -> bool {
         self.http_status() >= 500
-    }
-}
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}: {}", self.code(), self.message())
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Unavailable(c) | Self::OutcomeUnknown(c) | Self::Internal(c) => Some(&**c),
-            _ => None,
-        }
     }
 }

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod coming;
+mod completed;
 mod core;
 pub mod descriptors;
 mod grpc;
@@ -24,6 +25,7 @@ use tonic_health::server::HealthReporter;
 
 pub use self::bounds::Bounds;
 use self::core::{Shared, Waiting};
+use self::http::Manner;
 use self::ops::Readiness;
 pub use self::settings::Settings;
 use crate::events::Feed;
@@ -134,7 +136,13 @@ impl Server {
             tokio::spawn(hand_out(listeners.grpc, places.grpc, grpc, shutdown.clone())),
             tokio::spawn(hand_out(listeners.rest, places.rest, rest, shutdown.clone())),
             tokio::spawn(hand_out(listeners.ops, places.ops, vec![to_ops], shutdown.clone())),
-            tokio::spawn(serve_ops(ops, readiness.clone(), metrics, shutdown.clone())),
+            tokio::spawn(serve_ops(
+                ops,
+                readiness.clone(),
+                metrics,
+                settings.bounds.keep_alive,
+                shutdown.clone(),
+            )),
             tokio::spawn(readiness.clone().follow(first_check, store.clone(), shutdown.clone())),
             tokio::spawn(after_the_start(
                 readiness.clone(),
@@ -213,6 +221,7 @@ async fn serve_ops(
     connections: Connections,
     readiness: Readiness,
     metrics: Metrics,
+    keep_alive: Duration,
     shutdown: CancellationToken,
 ) {
     let listener = metrics.listener("ops");
@@ -224,7 +233,8 @@ async fn serve_ops(
         }
         async move { response }
     };
-    http::serve(connections, handler, shutdown).await;
+    let manner = Manner { keep_alive, complete: ops::answer_to_what_is_no_request };
+    http::serve(connections, handler, manner, shutdown).await;
 }
 
 fn service_names() -> Vec<String> {

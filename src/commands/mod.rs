@@ -45,6 +45,7 @@ fn settings(
     let bounds = Bounds {
         grpc_connections: shared.grpc_connections.into(),
         rest_connections: shared.rest_connections.into(),
+        keep_alive: shared.keep_alive,
         ..Bounds::default()
     };
     Ok(Settings {

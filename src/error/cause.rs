@@ -25,3 +25,18 @@ impl Error {
         Self::Internal(Cause::from(cause.into()))
     }
 }
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.code(), self.message())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unavailable(c) | Self::OutcomeUnknown(c) | Self::Internal(c) => Some(&**c),
+            _ => None,
+        }
+    }
+}

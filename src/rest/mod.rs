@@ -114,8 +114,12 @@ impl Shim {
         received.problem.clone().map_or(Ok(()), Err)?;
         let request = received.signed();
         let common = CommonParameters::read(&request);
-        let (action, version) = common.action()?;
-        let (version, rpc) = self.dispatch.find(action, version)?;
+        let found = common.action().map(|(action, version)| self.dispatch.find(action, version));
+        if let Some(unreadable) = &received.unreadable {
+            found.ok().transpose()?;
+            return Err(unreadable.clone());
+        }
+        let (version, rpc) = found??;
         let credentials = common.credentials()?;
         let wire_now = self.clock.wire_now();
         let key = self.authenticator.authenticate(&request, &credentials, wire_now).await?;
@@ -145,6 +149,28 @@ impl Shim {
         log_refused_at_the_gateway(request_id, action, error);
         status::of(error, request_id, None)
     }
+}
+
+/// The answer to what hyper cannot read as a request: whole, and in XML, for nobody knows what was asked.
+#[must_use]
+pub fn answer_to_what_is_no_request(status: u16) -> Vec<u8> {
+    let too_large = [StatusCode::URI_TOO_LONG, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE];
+    let is_too_large = too_large.iter().any(|too_large| too_large.as_u16() == status);
+    let error = if is_too_large { Error::RequestTooLarge } else { Error::MalformedRequest };
+    let request_id = RequestId::random();
+    let body =
+        encode::refusal(&status::of(&error, &request_id, None), &request_id, "", Format::Xml);
+    let reason = StatusCode::from_u16(body.http_status).ok();
+    let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or_default();
+    let head = format!(
+        "HTTP/1.1 {} {reason}\r\nContent-Type: {}\r\nX-Acs-Request-Id: {}\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.http_status,
+        Format::Xml.content_type(),
+        request_id.as_str(),
+        body.text.len(),
+    );
+    [head.into_bytes(), body.text].concat()
 }
 
 fn response(body: Body, format: Format, request_id: &RequestId) -> Response<Full<Bytes>> {

@@ -57,6 +57,8 @@ pub struct Received<'a> {
     pub host_id: &'a str,
     /// Why the request is refused, where it cannot be read.
     pub problem: Option<Error>,
+    /// A parameter that cannot be read. That there is no such action is told before.
+    pub unreadable: Option<Error>,
 }
 
 impl Raw {
@@ -91,11 +93,12 @@ impl Raw {
             format: Format::Xml,
             host_id: host_without_port(&head.headers),
             problem: None,
+            unreadable: None,
         };
         let (format, wrong_format) = received.asked_format();
         received.format = format;
+        received.unreadable = wrong.map(Error::invalid);
         let checks = || {
-            wrong.map(Error::invalid).map_or(Ok(()), Err)?;
             received.check_names()?;
             received.check_md5()?;
             received.check_body_is_read()?;
@@ -197,8 +200,8 @@ where
     match tokio::time::timeout(BODY_TIMEOUT, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::RequestTooLarge),
-        // Whoever broke off reads no reply; whoever is slow does.
-        Ok(Err(_)) | Err(_) => Err(Error::RequestTimeout),
+        Ok(Err(_)) => Err(Error::MalformedRequest), // no chunks, or the client broke off
+        Err(_) => Err(Error::RequestTimeout),
     }
 }
 

@@ -18,9 +18,10 @@ pub struct Bounds {
     pub grpc_connections: usize,
     /// The same of the RPC query format.
     pub rest_connections: usize,
-    /// How long until the first request or the handshake of HTTP/2 has come; and, over HTTP/1, the
-    /// next request.
+    /// How long until the first request or the handshake of HTTP/2 has come.
     pub greeting: Duration,
+    /// How long until the next request has come, over HTTP/1.
+    pub keep_alive: Duration,
     /// How long a write may wait for the peer to read.
     pub write: Duration,
     /// How long no call may run or begin over HTTP/2.
@@ -44,6 +45,7 @@ impl Default for Bounds {
             grpc_connections: 512,
             rest_connections: 1024,
             greeting: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
             write: Duration::from_secs(10),
             idle: Duration::from_mins(5),
             age: Duration::from_mins(5),
@@ -72,9 +74,14 @@ impl Bounds {
         let places = self.grpc_connections;
         let grpc =
             Limits { places, greeting, write, idle, age, can_be_asked: true, cut_off, round };
-        // The next request must come as the first one; and the answer be taken before that.
-        let rest =
-            Limits { places: self.rest_connections, idle: greeting, can_be_asked: false, ..grpc };
+        let rest = Limits {
+            places: self.rest_connections,
+            idle: self.keep_alive,
+            can_be_asked: false,
+            // The last answer before it came of age may have told that the connection is kept.
+            cut_off: self.keep_alive + cut_off,
+            ..grpc
+        };
         Addresses { grpc, rest, ops: Limits { places: OPS_CONNECTIONS, ..rest } }
     }
 }

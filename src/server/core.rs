@@ -11,8 +11,9 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
+use super::http::{self, Manner};
 use super::ops::{Asks, FirstCheck, Readiness};
-use super::{BACKGROUND_WAIT, Settings, after_the_start, grpc, http, streaming_paths};
+use super::{BACKGROUND_WAIT, Settings, after_the_start, grpc, streaming_paths};
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
 use crate::grpc::Actions;
@@ -21,7 +22,7 @@ use crate::grpc::operator::Events;
 use crate::grpc::services::Services;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
-use crate::rest::{Dispatch, Shim};
+use crate::rest::{Dispatch, Shim, answer_to_what_is_no_request};
 use crate::runtime::{Connections, Core};
 use crate::storage::Store;
 
@@ -148,7 +149,7 @@ impl Shared {
         let serving = async {
             tokio::join!(
                 grpc::serve(grpc, services, guard, settings, listener, shutdown.clone()),
-                serve_rest(rest, shim, shutdown.clone()),
+                serve_rest(rest, shim, settings.bounds.keep_alive, shutdown.clone()),
             )
         };
         let too_late = drain_ends(shutdown.clone(), settings.drain_timeout);
@@ -203,7 +204,12 @@ fn drain_ends(shutdown: CancellationToken, drain_timeout: Duration) -> Cancellat
     ended
 }
 
-async fn serve_rest(connections: Connections, shim: Shim, shutdown: CancellationToken) {
+async fn serve_rest(
+    connections: Connections,
+    shim: Shim,
+    keep_alive: Duration,
+    shutdown: CancellationToken,
+) {
     let shim = Arc::new(shim);
     let handler = move |request| {
         // A panic in the shim itself still ends in an answer.
@@ -211,5 +217,6 @@ async fn serve_rest(connections: Connections, shim: Shim, shutdown: Cancellation
         let shim = Arc::clone(&shim);
         answer.map(move |answer| answer.unwrap_or_else(|_| shim.answer_to_a_panic()))
     };
-    http::serve(connections, handler, shutdown).await;
+    let manner = Manner { keep_alive, complete: answer_to_what_is_no_request };
+    http::serve(connections, handler, manner, shutdown).await;
 }

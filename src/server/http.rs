@@ -3,11 +3,12 @@
 //! the connection's place: hyper's own timer would be one for each request.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderName, HeaderValue, Request, Response, Version, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,16 +17,33 @@ use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 
 use super::coming::Coming;
+use super::completed::{Complete, Completed};
 use super::serving;
 use crate::runtime::Connections;
 use crate::runtime::peer::Peer;
 
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+/// How much longer than told a connection is kept, where that is not half of it all.
+const KEPT_LONGER: Duration = Duration::from_secs(5);
 /// The most that is held of a head, above what the shim reads, which so gets a documented answer.
 const LARGEST_HEAD: usize = 48 * 1024;
 
+/// How a listener answers beside its handler.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// How long a connection is kept without a request. Answers tell a little less.
+    pub keep_alive: Duration,
+    /// Whole answers to what is no request.
+    pub complete: Complete,
+}
+
 /// Serves until `shutdown`, then finishes what runs.
-pub async fn serve<H, F>(connections: Connections, handler: H, shutdown: CancellationToken)
-where
+pub async fn serve<H, F>(
+    connections: Connections,
+    handler: H,
+    manner: Manner,
+    shutdown: CancellationToken,
+) where
     H: Fn(Request<Coming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
@@ -33,26 +51,51 @@ where
     builder.max_buf_size(LARGEST_HEAD);
     // The official .NET SDK looks for `Content-Type`, and for no other case.
     builder.title_case_headers(true);
+    // A client that has sent all that it will may say so, and is answered.
+    builder.half_close(true);
+    let keep_alive = told_keep_alive(manner.keep_alive);
     let begin = |stream, place: &crate::runtime::places::Place| {
         let (handler, signs) = (handler.clone(), place.signs().clone());
+        let keep_alive = keep_alive.clone();
         let peer = Peer::new(stream, &signs, 0); // the first request is seen below
         // Not in an async block, which would hold what it waits for twice, for each connection.
         let service = service_fn(move |request: Request<Incoming>| {
             let running = signs.begin();
             let request = request.map(|incoming| Coming::new(incoming, &signs, None));
             let is_last = signs.is_old();
+            let keep_alive = (!is_last && asks_to_be_kept(&request)).then(|| keep_alive.clone());
             handler(let_go_of_the_buffer(request)).map(move |mut response| {
                 drop(running);
                 if is_last {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);
                 }
+                if let Some(keep_alive) = keep_alive {
+                    response.headers_mut().insert(KEEP_ALIVE, keep_alive);
+                }
                 Ok::<_, Infallible>(response)
             })
         });
-        builder.serve_connection(TokioIo::new(peer), service)
+        builder.serve_connection(TokioIo::new(Completed::new(peer, manner.complete)), service)
     };
     serving::serve(connections, begin, shutdown).await;
+}
+
+/// What answers say of how long their connection is kept: less than it is, so that a client that heeds
+/// it never sends a request on a connection that is being closed.
+fn told_keep_alive(kept: Duration) -> HeaderValue {
+    let told = kept.saturating_sub(KEPT_LONGER).max(kept / 2).as_secs().max(1);
+    HeaderValue::from_str(&format!("timeout={told}")).expect("digits")
+}
+
+/// Whether hyper keeps the connection after the answer to this request.
+fn asks_to_be_kept<B>(request: &Request<B>) -> bool {
+    let connection = request.headers().get(header::CONNECTION).map(HeaderValue::as_bytes);
+    let says = |option: &[u8]| connection.is_some_and(|said| said.eq_ignore_ascii_case(option));
+    match request.version() {
+        Version::HTTP_11 => !says(b"close"),
+        _ => says(b"keep-alive"),
+    }
 }
 
 /// Copies what was read of a request's head. Hyper's are slices of the 8 KiB that it reads into, and as

@@ -152,6 +152,17 @@ pub fn answer<B>(
     }
 }
 
+/// The answer to what hyper cannot read as a request.
+pub fn answer_to_what_is_no_request(status: u16) -> Vec<u8> {
+    let text = "the request cannot be read as HTTP\n";
+    format!(
+        "HTTP/1.1 {status} Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{text}",
+        text.len(),
+    )
+    .into_bytes()
+}
+
 fn text(
     status: StatusCode,
     content_type: &'static str,

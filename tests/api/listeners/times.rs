@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cdn_activation::server::Bounds;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -108,4 +108,29 @@ async fn an_old_connection_of_the_signed_format_ends_with_its_next_answer() {
     }
     assert!(connection.has_ended().await);
     ended(&api, "rest", "age", 1.0).await;
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_longer_than_its_answers_tell() {
+    let api = start(|bounds| bounds.keep_alive = Duration::from_secs(3)).await;
+    for address in [api.addresses.rest, api.addresses.ops] {
+        let mut kept = TcpStream::connect(address).await.expect("it listens");
+        let mut answer = async |request: &str| {
+            kept.write_all(request.as_bytes()).await.expect("sent");
+            let mut read = vec![0; 4096];
+            let length = kept.read(&mut read).await.expect("answered");
+            String::from_utf8(read[..length].to_vec()).expect("text")
+        };
+        let get = "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n";
+        for _ in 0..2 {
+            assert!(answer(get).await.contains("\r\nKeep-Alive: timeout=1\r\n"));
+            // Longer than told.
+            tokio::time::sleep(Duration::from_millis(1300)).await;
+        }
+        let last = answer("GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+        assert!(last.starts_with("HTTP/1.1 ") && !last.contains("Keep-Alive"), "{last}");
+    }
+    let mut idle = TcpStream::connect(api.addresses.rest).await.expect("it listens");
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("sent");
+    ended(&api, "rest", "idle", 1.0).await;
 }

@@ -2,6 +2,7 @@
 //! may be spelled, in which format is answered, and what of a request is refused because it cannot be
 //! read, is too much, or comes too slowly.
 
+mod broken_requests;
 mod changed_bytes;
 mod connections;
 mod content_md5;

@@ -1,0 +1,113 @@
+//! Answers that hyper gives by itself, to what it cannot read as a request, have no body. Here they get
+//! one: on the way to the socket such an answer is replaced by a whole one of ours.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Whole answers in place of those without a body, by the status that hyper has chosen.
+pub(super) type Complete = fn(status: u16) -> Vec<u8>;
+
+/// A socket on which no answer goes out without its body.
+pub(super) struct Completed<S> {
+    stream: S,
+    complete: Complete,
+    /// What is written in place of hyper's answer, and how much of it has been.
+    replacing: Option<(Vec<u8>, usize)>,
+}
+
+impl<S> Completed<S> {
+    pub(super) fn new(stream: S, complete: Complete) -> Self {
+        Self { stream, complete, replacing: None }
+    }
+}
+
+/// The status of an answer that hyper gives by itself: all of ours have a body.
+fn status_without_a_body(bytes: &[u8]) -> Option<u16> {
+    let head = bytes.strip_suffix(b"\r\n\r\n")?;
+    let head = std::str::from_utf8(head).ok()?.to_ascii_lowercase();
+    let status = head.strip_prefix("http/1.1 ").or_else(|| head.strip_prefix("http/1.0 "))?;
+    let status = status.get(..3)?.parse().ok().filter(|status| *status >= 400)?;
+    head.lines().any(|line| line == "content-length: 0").then_some(status)
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Completed<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.replacing.is_none() {
+            let status = bytes.starts_with(b"HTTP/1.").then(|| status_without_a_body(bytes));
+            let Some(status) = status.flatten() else {
+                return Pin::new(&mut this.stream).poll_write(context, bytes);
+            };
+            this.replacing = Some(((this.complete)(status), 0));
+        }
+        // Hyper comes back with the same bytes until it is told that they are written.
+        while let Some((answer, written)) = &mut this.replacing {
+            if *written == answer.len() {
+                this.replacing = None;
+                break;
+            }
+            *written +=
+                ready!(Pin::new(&mut this.stream).poll_write(context, &answer[*written..]))?;
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // An answer without a body is one slice.
+        match slices {
+            [bytes] => self.poll_write(context, bytes),
+            slices => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Completed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_without_a_body_is_hypers_own() {
+        let bare = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(status_without_a_body(bare), Some(431));
+        for ours in [
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\n",
+        ] {
+            assert_eq!(status_without_a_body(ours.as_bytes()), None, "{ours}");
+        }
+    }
+}
