@@ -39,6 +39,8 @@ pub enum Command {
     /// Signs and sends one request to any endpoint, and prints the answer. Exit status: 0 answered,
     /// 1 refused, 2 unreachable.
     Call(CallSettings),
+    /// Prints the descriptors of the API and of its error details, an encoded FileDescriptorSet.
+    Descriptors,
 }
 
 /// Settings of `dev`.

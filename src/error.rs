@@ -124,6 +124,8 @@ pub enum Error {
     InvalidFields(Vec<FieldViolation>),
     /// The request is not a message of the method.
     MalformedMessage,
+    /// The message is compressed in a way that is not known.
+    UnsupportedEncoding,
     /// As many streams without a token are open as there may be.
     TooManyStreams,
     /// There is no service of this name to tell the health of.
@@ -232,6 +234,7 @@ impl Error {
             Self::EtagMismatch                   => row("EtagMismatch",                  409, Aborted,            "The resource has changed since it was read: read it again."),
             Self::InvalidFields(violations)      => row("InvalidFields",                 400, InvalidArgument,    sentence(violations)),
             Self::MalformedMessage               => row("MalformedMessage",              400, InvalidArgument,    "The request is not a message of this method."),
+            Self::UnsupportedEncoding            => row("UnsupportedEncoding",           415, Unimplemented,      "The message is compressed in a way that is not known: send gzip, or no compression."),
             Self::ServiceNotFound                => row("ServiceNotFound",               404, NotFound,           "There is no such service."),
             Self::TooManyStreams                 => row("TooManyStreams",                429, ResourceExhausted,  "Too many streams without a token are open: close some, or try later."),
             Self::CursorExpired                  => row("CursorExpired",                 410, OutOfRange,         "Events after the cursor are no longer kept: start over with an empty cursor, and read anew the state that you keep."),

@@ -49,6 +49,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 commands::migrate::run(settings).await.map(|()| ExitCode::SUCCESS)
             }
             Command::Call(settings) => commands::call::run(settings).await,
+            Command::Descriptors => commands::descriptors::run().map(|()| ExitCode::SUCCESS),
         }
     });
     // A look-up of a name that hangs in the system must not hold the end of the process.

@@ -2,6 +2,7 @@
 //! where it cannot go on.
 
 pub mod call;
+pub mod descriptors;
 pub mod dev;
 pub mod migrate;
 pub mod serve;
@@ -20,7 +21,8 @@ use crate::config::SharedSettings;
 use crate::context::Clock;
 use crate::domain::opening::Limits;
 use crate::orders;
-use crate::server::{Addresses, Bounds, Server, Settings, descriptors};
+use crate::server::descriptors::fit;
+use crate::server::{Addresses, Bounds, Server, Settings};
 use crate::storage;
 
 /// Reads the URL of a setting. The parser takes any scheme, and its error would repeat the URL, and
@@ -65,7 +67,7 @@ fn settings(
         workers: shared.workers,
         carry_after: shared.carry_after,
         cores: cores.into(),
-        bounds: descriptors::fit(bounds, connections)?,
+        bounds: fit(bounds, connections)?,
         drain_delay: shared.drain_delay,
         drain_timeout: shared.drain_timeout,
         clock,
@@ -102,6 +104,12 @@ fn announce(server: &Server) -> anyhow::Result<String> {
 /// Prints what a command was run for, and waits until it is taken; only of commands that serve nobody.
 fn print(text: impl Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
+}
+
+/// The same of bytes.
+fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output")
 }
 
 /// Ends when the process is asked to stop. A second request to stop ends the process at once.

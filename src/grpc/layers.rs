@@ -38,11 +38,16 @@ const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
 const REFLECTION: &str = "/grpc.reflection.";
 
 /// How tonic begins what it says of a message that does not decode, is absent or is cut off.
-const NO_MESSAGE: [&str; 3] = [
+const NO_MESSAGE: [&str; 5] = [
     "failed to decode Protobuf message",
     "Missing request message.",
     "Unexpected EOF decoding stream.",
+    "protocol error: received message with",
+    "Error decompressing: ",
 ];
+/// How tonic begins what it says of a message that is compressed in a way that it does not know.
+const UNKNOWN_ENCODING: &str = "Content is compressed with ";
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// How tonic begins what it says, by any code, of a request that HTTP/2 breaks off.
 const BROKEN_OFF: &str = "h2 protocol error";
 
@@ -211,6 +216,9 @@ fn complete(response: Response<Body>, request_id: &RequestId) -> (Response<Body>
     }
     let error = match made.code() {
         _ if made.message().starts_with(BROKEN_OFF) => Error::MalformedMessage,
+        Code::Unimplemented if made.message().starts_with(UNKNOWN_ENCODING) => {
+            Error::UnsupportedEncoding
+        }
         Code::Unimplemented => Error::ActionNotFound,
         Code::OutOfRange | Code::ResourceExhausted => Error::RequestTooLarge,
         // tonic says INTERNAL of what is no message, which is the caller's to mend.
@@ -225,9 +233,22 @@ fn complete(response: Response<Body>, request_id: &RequestId) -> (Response<Body>
     if error.is_our_fault() && logging::fault_is_within_limit() {
         tracing::error!(%request_id, code = ?made.code(), message = made.message(), "failed outside a handler");
     }
-    let completed = status::of(&error, request_id, None);
+    let completed = match error {
+        // What tonic says of a message tells more than we know.
+        Error::RequestTooLarge | Error::UnsupportedEncoding => {
+            status::saying(&error, made.message(), request_id)
+        }
+        Error::MalformedMessage if !made.message().starts_with(BROKEN_OFF) => {
+            status::saying(&error, made.message(), request_id)
+        }
+        error => status::of(&error, request_id, None),
+    };
     let code = completed.code();
-    (completed.into_http(), code)
+    let mut completed = completed.into_http();
+    if let Some(known) = response.headers().get(ACCEPT_ENCODING) {
+        completed.headers_mut().insert(ACCEPT_ENCODING, known.clone());
+    }
+    (completed, code)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Not tonic's `Routes`: those are a web framework's router, which for each call notes the parameters
 //! of a path that has none, and boxes the bodies of request and reply once more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::ready;
@@ -46,6 +46,14 @@ impl Services {
     pub fn with<S: Answers + NamedService + 'static>(mut self, service: S) -> Self {
         Arc::make_mut(&mut self.0).insert(S::NAME, Arc::new(service));
         self
+    }
+}
+
+impl Services {
+    /// The names by which they are found.
+    #[must_use]
+    pub fn names(&self) -> HashSet<&'static str> {
+        self.0.keys().copied().collect()
     }
 }
 

@@ -14,6 +14,20 @@ pub const DOMAIN: &str = "cdn-activation";
 /// The metadata of `ErrorInfo` with the documented HTTP status.
 pub const HTTP_STATUS: &str = "http_status";
 
+/// The longest text that is not ours, in bytes: it may repeat what the caller sent.
+const LONGEST_TEXT: usize = 256;
+
+/// The status of an error, with a text that says more than its message.
+#[must_use]
+pub fn saying(error: &Error, text: &str, request_id: &RequestId) -> Status {
+    let status = of(error, request_id, None);
+    if text.is_empty() {
+        return status;
+    }
+    let text = &text[..text.floor_char_boundary(LONGEST_TEXT)];
+    Status::with_error_details(error.grpc_code(), text, status.get_error_details())
+}
+
 /// The status of an error. The API version matters to codes that were renamed with a new one.
 #[must_use]
 pub fn of(error: &Error, request_id: &RequestId, api_version: Option<&str>) -> Status {

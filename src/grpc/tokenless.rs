@@ -16,11 +16,12 @@ const WATCH: &str = "/grpc.health.v1.Health/Watch";
 const MOST_READ: usize = 8;
 
 /// What is read of the metadata of a call without a token. Nothing else is held.
-const READ: [HeaderName; 5] = [
+const READ: [HeaderName; 6] = [
     header::CONTENT_TYPE,
     header::TE,
     HeaderName::from_static("grpc-timeout"),
     HeaderName::from_static("grpc-encoding"),
+    HeaderName::from_static("grpc-accept-encoding"),
     HeaderName::from_static(REQUEST_ID),
 ];
 

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use futures_util::future::{Either, ready};
 use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codec::CompressionEncoding;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::{Layer, Service};
 
-use super::{Settings, http2};
+use super::{Settings, http2, no_grpc};
 use crate::auth::service::ServiceAuthLayer;
 use crate::grpc::Actions;
 use crate::grpc::bodies::CountedAtItsEnd;
@@ -37,6 +39,17 @@ const LARGEST_HEALTH_MESSAGE: usize = 1024;
 /// And of reflection: the name of a symbol.
 const LARGEST_REFLECTION_MESSAGE: usize = 16 * 1024;
 
+/// A server that reads messages up to a size, which holds for what a compressed one becomes, too; and
+/// that compresses its own where the caller asks for it.
+macro_rules! bounded {
+    ($server:expr, $largest:expr) => {
+        $server
+            .max_decoding_message_size($largest)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .send_compressed(CompressionEncoding::Gzip)
+    };
+}
+
 /// The services that need no store: health and reflection. Built once; reading the descriptors takes
 /// longer than everything else at a start.
 pub(super) fn infrastructure(health: HealthServer<impl Health>) -> Services {
@@ -44,25 +57,22 @@ pub(super) fn infrastructure(health: HealthServer<impl Health>) -> Services {
     let v1 = reflection().build_v1().expect(reflects);
     let v1alpha = reflection().build_v1alpha().expect(reflects);
     Services::default()
-        .with(health.max_decoding_message_size(LARGEST_HEALTH_MESSAGE))
-        .with(v1.max_decoding_message_size(LARGEST_REFLECTION_MESSAGE))
-        .with(v1alpha.max_decoding_message_size(LARGEST_REFLECTION_MESSAGE))
+        .with(bounded!(health, LARGEST_HEALTH_MESSAGE))
+        .with(bounded!(v1, LARGEST_REFLECTION_MESSAGE))
+        .with(bounded!(v1alpha, LARGEST_REFLECTION_MESSAGE))
 }
 
 /// Every service.
 pub(super) fn services(mut services: Services, actions: &Actions, events: Events) -> Services {
     macro_rules! serve {
         ($($server:ident),*) => {
-            $(services = services.with(
-                $server::new(actions.clone()).max_decoding_message_size(LARGEST_MESSAGE),
-            );)*
+            $(services = services.with(bounded!($server::new(actions.clone()), LARGEST_MESSAGE));)*
         };
     }
     serve!(CdnServiceServer, DcdnServiceServer);
     serve!(AccountServiceServer, AccessKeyServiceServer, InstanceServiceServer);
     serve!(ChargeTypeChangeServiceServer, OperationLockServiceServer);
-    let events = EventServiceServer::new(events).max_decoding_message_size(LARGEST_MESSAGE);
-    services.with(events)
+    services.with(bounded!(EventServiceServer::new(events), LARGEST_MESSAGE))
 }
 
 /// Reflection shows the API and the types of error details: a client can decode both without files.
@@ -82,21 +92,28 @@ pub(super) async fn serve(
     listener: Listener,
     shutdown: CancellationToken,
 ) {
-    let authentication =
-        ServiceAuthLayer::new(settings.clock.clone(), settings.service_token.clone());
+    let authentication = ServiceAuthLayer::new(
+        settings.clock.clone(),
+        settings.service_token.clone(),
+        services.names(),
+    );
     let services = authentication.layer(guard.layer(services));
     let listener = Arc::new(listener);
     let door = || {
         let (services, listener) = (services.clone(), Arc::clone(&listener));
         let tokenless = OfConnection::default();
         move |mut request: Request<Body>| {
+            if let Some(refused) = no_grpc::answer(&request) {
+                listener.refused(refused.status().as_str());
+                return Either::Left(ready(refused));
+            }
             tokenless.hold(&mut request);
             let (answer, listener) = (services.clone().call(request), Arc::clone(&listener));
-            answer.map(move |answer| {
+            Either::Right(answer.map(move |answer| {
                 let Ok(response) = answer;
                 count(&listener, &response);
                 response
-            })
+            }))
         }
     };
     http2::serve(connections, door, settings.bounds.stall, shutdown).await;

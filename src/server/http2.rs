@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
 use super::coming::{Coming, Rests};
+use super::no_grpc::Begun;
 use super::serving;
 use crate::grpc::answered;
 use crate::metrics::Listener;
@@ -73,7 +74,7 @@ pub(super) async fn serve<H, F>(
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
             .max_header_list_size(LARGEST_HEAD)
-            .serve_connection(TokioIo::new(peer), service)
+            .serve_connection(TokioIo::new(Begun::new(peer)), service)
     };
     serving::serve(connections, begin, shutdown).await;
 }

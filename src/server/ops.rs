@@ -14,6 +14,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
+use super::health::Watched;
 use crate::metrics::Metrics;
 use crate::storage::Store;
 
@@ -67,8 +68,8 @@ impl Readiness {
 
     /// The health service, which tells the same.
     #[must_use]
-    pub fn service(&self) -> HealthServer<HealthService> {
-        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    pub fn service(&self) -> HealthServer<Watched> {
+        HealthServer::new(Watched(HealthService::from_health_reporter(self.reporter.clone())))
     }
 
     /// Whether the service wants traffic now.

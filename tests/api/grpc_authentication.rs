@@ -16,7 +16,7 @@ const PATHS: [&str; 6] = [
     "/activation.operator.v1.AccountService/GetAccount",
     "/activation.operator.v1.AccessKeyService/CreateAccessKey",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-    "/activation.cdn.v1.NoService/NoMethod",
+    "/activation.cdn.v1.CdnService/NoMethod",
 ];
 
 /// Every method that acts for an account.
@@ -79,6 +79,33 @@ async fn a_service_without_the_token_is_let_into_nothing_but_health() {
     }
     let health = call(&grpc, "/grpc.health.v1.Health/Check", &[]).await;
     assert_eq!(health.status().code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_service_that_there_is_not_is_unimplemented_whoever_asks() {
+    let api = Api::start().await;
+    let grpc = api.raw_grpc().await;
+    for path in ["/grpc.lb.v1.LoadBalancer/BalanceLoad", "/activation.cdn.v2.CdnService/Open", "/"]
+    {
+        let reply = call(&grpc, path, &[]).await;
+        let said = refusal(&reply.status());
+        let expected = (Code::Unimplemented, "InvalidAction.NotFound");
+        assert_eq!((said.grpc, said.code.as_str()), expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_tokens_none_is_taken() {
+    let api = Api::start().await;
+    let grpc = api.raw_grpc().await;
+    let right = format!("Bearer {TOKEN}");
+    for other in [right.as_str(), "Bearer another-token-of-services"] {
+        for sent in [[&*right, other], [other, &*right]] {
+            let metadata = sent.map(|value| ("authorization", value));
+            let reply = call(&grpc, PATHS[2], &metadata).await;
+            assert_eq!(refusal(&reply.status()), unauthenticated(&reply));
+        }
+    }
 }
 
 #[tokio::test]

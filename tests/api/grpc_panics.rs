@@ -92,7 +92,7 @@ async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     let server = tonic::transport::Server::builder();
     if authenticate {
         let token = ServiceToken::new(TOKEN).expect("a token");
-        let layer = ServiceAuthLayer::new(Clock::system(), Some(token));
+        let layer = ServiceAuthLayer::new(Clock::system(), Some(token), services.names());
         tokio::spawn(server.layer(layer).layer(guard).serve_with_incoming(services, incoming));
     } else {
         tokio::spawn(server.layer(guard).serve_with_incoming(services, incoming));

@@ -26,6 +26,7 @@ mod events_stream;
 mod events_unread;
 mod failing_database;
 mod grpc_authentication;
+mod grpc_compression;
 mod grpc_deadlines;
 mod grpc_errors;
 mod grpc_health;

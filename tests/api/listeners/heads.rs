@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tonic::Code;
 
 use crate::support::Api;
-use crate::support::grpc::assert_refusal;
+use crate::support::grpc::refusal;
 use crate::support::raw_grpc::{framed, token};
 
 /// Bytes of a head that are held.
@@ -44,8 +44,8 @@ async fn health_and_reflection_read_short_messages_only() {
             let mut said = status.status();
             let id = id.to_str().expect("visible").parse().expect("visible");
             said.metadata_mut().insert("x-request-id", id);
-            let code = Code::InvalidArgument;
-            assert_refusal(&said, code, "RequestTooLarge", 413, "The request is too large.");
+            let said = refusal(&said);
+            assert_eq!((said.grpc, said.code.as_str()), (Code::InvalidArgument, "RequestTooLarge"));
         }
     }
     let (name, token) = token();

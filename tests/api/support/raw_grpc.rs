@@ -59,8 +59,25 @@ impl RawGrpc {
 
     /// Sends this body to this path; `metadata` is all there is beside what HTTP/2 and gRPC demand.
     pub async fn send(&self, path: &str, metadata: &[(&str, &str)], body: Bytes) -> RawReply {
-        let mut request = Request::post(format!("http://localhost{path}"))
-            .header("content-type", "application/grpc")
+        let reply = self.send_as("POST", "application/grpc", path, metadata, body).await;
+        let (status, reply) = reply;
+        assert_eq!(status, 200, "gRPC says everything with 200: {:?}", reply.headers);
+        reply
+    }
+
+    /// The same by another method, or with another content type; the HTTP status, and the reply.
+    pub async fn send_as(
+        &self,
+        method: &str,
+        content_type: &str,
+        path: &str,
+        metadata: &[(&str, &str)],
+        body: Bytes,
+    ) -> (u16, RawReply) {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://localhost{path}"))
+            .header("content-type", content_type)
             .header("te", "trailers");
         for (name, value) in metadata {
             let value = HeaderValue::from_bytes(value.as_bytes()).expect("no control character");
@@ -69,10 +86,10 @@ impl RawGrpc {
         let request = request.body(Full::new(body)).expect("a request");
         let response = self.0.clone().send_request(request).await.expect("answered");
         let (head, body) = response.into_parts();
-        assert_eq!(head.status, 200, "gRPC says everything with 200: {:?}", head.headers);
         let collected = body.collect().await.expect("a whole reply");
         let trailers = collected.trailers().cloned().unwrap_or_default();
-        RawReply { headers: head.headers, body: collected.to_bytes(), trailers }
+        let reply = RawReply { headers: head.headers, body: collected.to_bytes(), trailers };
+        (head.status.as_u16(), reply)
     }
 
     /// Sends an encoded message with the token and further metadata.

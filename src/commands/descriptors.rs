@@ -1,0 +1,45 @@
+//! `descriptors`: prints the descriptors of the API, for tools that cannot ask reflection.
+
+use std::collections::HashSet;
+
+use prost::Message;
+use prost_types::FileDescriptorSet;
+
+use crate::proto::COMMENTED_DESCRIPTORS;
+
+/// Runs the command.
+pub fn run() -> anyhow::Result<()> {
+    super::print_bytes(&descriptors())
+}
+
+/// What is served, with the types of error details: Envoy's transcoder answers an error whose details it
+/// cannot read with an empty body.
+#[must_use]
+pub fn descriptors() -> Vec<u8> {
+    let sets = [COMMENTED_DESCRIPTORS, tonic_types::pb::FILE_DESCRIPTOR_SET];
+    let mut known = HashSet::new();
+    let files = sets
+        .into_iter()
+        .flat_map(|set| FileDescriptorSet::decode(set).expect("the build made it").file);
+    let file = files.filter(|file| known.insert(file.name().to_owned())).collect();
+    FileDescriptorSet { file }.encode_to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::DescriptorPool;
+
+    use super::*;
+
+    #[test]
+    fn the_descriptors_resolve_the_api_and_the_details_of_its_errors() {
+        let pool = DescriptorPool::decode(descriptors().as_slice()).unwrap();
+        for name in ["google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.Status"] {
+            assert!(pool.get_message_by_name(name).is_some(), "{name}");
+        }
+        let service = pool.get_service_by_name("activation.dcdn.v1.DcdnService").unwrap();
+        let options = service.parent_file().file_descriptor_proto().options.clone().unwrap();
+        assert_eq!(options.java_package(), "cdnactivation.dcdn.v1");
+        assert!(options.java_multiple_files() && options.go_package().ends_with(";dcdnv1"));
+    }
+}

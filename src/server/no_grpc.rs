@@ -1,0 +1,179 @@
+//! What reaches the gRPC listener and is no gRPC: it is refused as HTTP, in words that a person can read.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tonic::body::Body;
+
+/// How every connection of HTTP/2 begins.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The answer to any other beginning.
+const NO_HTTP_2: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
+    Content-Length: 43\r\n\r\nThis port speaks gRPC, by HTTP/2 directly.\n";
+const GRPC: &[u8] = b"application/grpc";
+
+/// The refusal of a request over HTTP/2 that is no call of gRPC.
+pub(super) fn answer<B>(request: &Request<B>) -> Option<Response<Body>> {
+    let mut refused = Response::new(Body::empty());
+    if request.method() != Method::POST {
+        *refused.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return Some(refused);
+    }
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    if content_type.is_some_and(|content_type| is_grpc(content_type.as_bytes())) {
+        return None;
+    }
+    *refused.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    refused.headers_mut().insert("accept-post", HeaderValue::from_static("application/grpc"));
+    Some(refused)
+}
+
+/// `application/grpc`, alone or with a message format or parameters: gRPC-Web is another protocol.
+fn is_grpc(content_type: &[u8]) -> bool {
+    let Some(rest) = content_type.get(GRPC.len()..) else { return false };
+    content_type[..GRPC.len()].eq_ignore_ascii_case(GRPC)
+        && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+}
+
+/// A socket that is written to when its peer has begun to speak HTTP/2. Whoever speaks something else is
+/// told, where hyper would send a frame.
+pub(super) struct Begun<S> {
+    stream: S,
+    /// What has been read and not been taken.
+    read: Vec<u8>,
+    /// The peer speaks HTTP/2, or has been told.
+    is_known: bool,
+    told: usize,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Begun<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, read: Vec::new(), is_known: false, told: 0 }
+    }
+
+    /// Waits for enough to tell what the peer speaks.
+    fn poll_known(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.is_known {
+            let begun = self.read.len().min(PREFACE.len());
+            if self.read[..begun] != PREFACE[..begun] {
+                return self.poll_tell(context);
+            }
+            if begun == PREFACE.len() {
+                self.is_known = true;
+                break;
+            }
+            let mut bytes = [0; PREFACE.len()];
+            let mut buffer = ReadBuf::new(&mut bytes[begun..]);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.read.extend_from_slice(buffer.filled());
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Tells the peer that this is gRPC, and ends in an error.
+    fn poll_tell(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.told < NO_HTTP_2.len() {
+            let rest = &NO_HTTP_2[self.told..];
+            self.told += ready!(Pin::new(&mut self.stream).poll_write(context, rest))?;
+        }
+        ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "no HTTP/2")))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Begun<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if !this.is_known {
+            ready!(this.poll_known(context))?;
+        }
+        if this.read.is_empty() {
+            return Pin::new(&mut this.stream).poll_read(context, buffer);
+        }
+        let length = this.read.len().min(buffer.remaining());
+        buffer.put_slice(&this.read[..length]);
+        this.read.drain(..length);
+        if this.read.is_empty() {
+            this.read = Vec::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Begun<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if !self.is_known {
+            ready!(self.poll_known(context))?;
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if !self.is_known {
+            ready!(self.poll_known(context))?;
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_the_answer_is_the_one_that_it_tells() {
+        let text = std::str::from_utf8(NO_HTTP_2).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{}", body.len());
+    }
+
+    #[test]
+    fn grpc_is_told_from_what_only_begins_like_it() {
+        for grpc in
+            ["application/grpc", "application/grpc+proto", "Application/GRPC; charset=utf-8"]
+        {
+            assert!(is_grpc(grpc.as_bytes()), "{grpc}");
+        }
+        for other in [
+            "",
+            "application/json",
+            "application/grpc-web",
+            "application/grpc-web+proto",
+            "application/grp",
+        ] {
+            assert!(!is_grpc(other.as_bytes()), "{other}");
+        }
+    }
+}
