@@ -23,8 +23,8 @@ pub struct ReadyKey {
     pub v1: v1::Key,
     /// The secret as V3 takes it.
     pub v3: v3::Key,
-    /// What the key may do, or what is wrong with that.
-    pub policy: Result<Policy, String>,
+    /// What the key may do.
+    pub policy: Policy,
     made_of: MadeOf,
 }
 
@@ -43,7 +43,14 @@ impl ReadyKey {
         Ok(Self {
             v1: v1::Key::new(&secret),
             v3: v3::Key::new(&secret),
-            policy: Policy::parse(&row.policy),
+            policy: Policy::parse(&row.policy).unwrap_or_else(|wrong| {
+                tracing::warn!(
+                    access_key_id = row.access_key_id,
+                    wrong,
+                    "a policy denies everything"
+                );
+                Policy::nothing()
+            }),
             made_of: MadeOf {
                 version: row.version,
                 secret_sealed: row.secret_sealed.clone(),
@@ -155,9 +162,12 @@ mod tests {
         assert!(Arc::ptr_eq(&kept, &keys.of(&row, &sealing_key).unwrap()));
         let changed = StoredAccessKey { version: 2, ..row.clone() };
         assert!(!Arc::ptr_eq(&kept, &keys.of(&changed, &sealing_key).unwrap()));
-        let narrowed = StoredAccessKey { policy: r#"{"Statement":[]}"#.to_owned(), ..row.clone() };
+        let narrowed = StoredAccessKey {
+            policy: r#"{"Version":"1","Statement":[]}"#.to_owned(),
+            ..row.clone()
+        };
         let narrowed = keys.of(&narrowed, &sealing_key).unwrap();
-        assert!(!narrowed.policy.as_ref().unwrap().allows("cdn:OpenCdnService"));
+        assert!(!narrowed.policy.allows("cdn:OpenCdnService"));
         assert_eq!(narrowed.v1.sign("text"), kept.v1.sign("text"));
     }
 

@@ -4,12 +4,17 @@
 //! denied. Elements that the evaluator does not know are refused when a document is read: ignoring
 //! a condition would allow too much.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::{Arc, LazyLock};
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// The policy of a key that was created without one.
-pub const EVERYTHING: &str = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*"}]}"#;
+pub const EVERYTHING: &str =
+    r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
 
 /// The same, read once: nearly every key has it, and not all keys in use are kept ready.
 static EVERYTHING_READ: LazyLock<Policy> =
@@ -24,10 +29,60 @@ pub struct Policy {
     statements: Arc<[Statement]>,
 }
 
-#[derive(Clone, Debug)]
+/// A document as it is written. An element that is not here, or that comes twice, is refused.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Document {
+    version: String,
+    statement: OneOrMore<Statement>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Statement {
-    allows: bool,
-    actions: Vec<String>,
+    effect: Effect,
+    action: OneOrMore<String>,
+    resource: OneOrMore<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+enum Effect {
+    Allow,
+    Deny,
+}
+
+/// One value, or a list of them.
+#[derive(Clone, Debug)]
+struct OneOrMore<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Values<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Values<T> {
+            type Value = OneOrMore<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("one value or a list")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<OneOrMore<T>, E> {
+                Ok(OneOrMore(vec![T::deserialize(StrDeserializer::new(text))?]))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OneOrMore<T>, A::Error> {
+                Ok(OneOrMore(vec![T::deserialize(MapAccessDeserializer::new(map))?]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMore<T>, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = list.next_element()? {
+                    values.push(value);
+                }
+                Ok(OneOrMore(values))
+            }
+        }
+        deserializer.deserialize_any(Values(PhantomData))
+    }
 }
 
 impl Policy {
@@ -36,29 +91,23 @@ impl Policy {
         if document == EVERYTHING { Ok(EVERYTHING_READ.clone()) } else { Self::read(document) }
     }
 
+    /// A policy that allows nothing.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { statements: Arc::default() }
+    }
+
     fn read(document: &str) -> Result<Self, String> {
         if document.len() > LONGEST {
             return Err(format!("the policy is longer than {LONGEST} bytes"));
         }
-        let document: Value =
-            serde_json::from_str(document).map_err(|_| "the policy is not JSON")?;
-        let document = document.as_object().ok_or("the policy is not an object")?;
-        for name in document.keys() {
-            if !["Version", "Statement"].contains(&name.as_str()) {
-                return Err(format!("the policy has an unknown element {name:?}"));
-            }
-        }
-        if document.get("Version").is_some_and(|version| version != "1") {
+        let document: Document = serde_json::from_str(document)
+            .map_err(|error| format!("the policy cannot be read: {error}"))?;
+        if document.version != "1" {
             return Err("Version of the policy is not \"1\"".to_owned());
         }
-        let statements = match document.get("Statement") {
-            Some(Value::Array(statements)) => {
-                statements.iter().map(statement).collect::<Result<_, _>>()?
-            }
-            Some(single) => [statement(single)?].into(),
-            None => return Err("the policy has no Statement".to_owned()),
-        };
-        Ok(Self { statements })
+        document.statement.0.iter().try_for_each(Statement::check)?;
+        Ok(Self { statements: document.statement.0.into() })
     }
 
     /// Whether it allows an action, named like "cdn:OpenCdnService".
@@ -66,39 +115,37 @@ impl Policy {
     pub fn allows(&self, action: &str) -> bool {
         let matching = || {
             let names =
-                |statement: &&Statement| statement.actions.iter().any(|p| matches(p, action));
-            self.statements.iter().filter(names)
+                |statement: &&Statement| statement.action.0.iter().any(|p| matches(p, action));
+            self.statements.iter().filter(names).map(|statement| statement.effect)
         };
-        matching().any(|statement| statement.allows) && matching().all(|statement| statement.allows)
+        matching().any(|effect| effect == Effect::Allow)
+            && matching().all(|effect| effect == Effect::Allow)
     }
 }
 
-fn statement(value: &Value) -> Result<Statement, String> {
-    let statement = value.as_object().ok_or("a statement of the policy is not an object")?;
-    for (name, value) in statement {
-        match name.as_str() {
-            "Effect" | "Action" => {}
-            "Resource" if *value == "*" || *value == serde_json::json!(["*"]) => {}
-            "Resource" => return Err("Resource of a statement is not \"*\"".to_owned()),
-            _ => return Err(format!("a statement of the policy has an unknown element {name:?}")),
+impl Statement {
+    fn check(&self) -> Result<(), String> {
+        if self.action.0.is_empty() {
+            return Err("a statement of the policy has no Action".to_owned());
         }
+        if let Some(wrong) = self.action.0.iter().find(|action| !is_pattern(action)) {
+            return Err(format!("{wrong:?} is no Action, like \"cdn:Describe*\" or \"*\""));
+        }
+        if self.resource.0 != ["*"] {
+            return Err("Resource of a statement is not \"*\"".to_owned());
+        }
+        Ok(())
     }
-    let allows = match statement.get("Effect").and_then(Value::as_str) {
-        Some("Allow") => true,
-        Some("Deny") => false,
-        _ => return Err("Effect of a statement is neither \"Allow\" nor \"Deny\"".to_owned()),
+}
+
+/// Whether it names actions: a product and an action, in which `*` stands for any text, or `*` alone.
+/// A pattern with anything else in it would match nothing, or less than its author thinks.
+fn is_pattern(action: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'*')
     };
-    let actions = match statement.get("Action") {
-        Some(Value::String(action)) => vec![action.clone()],
-        Some(Value::Array(actions)) if !actions.is_empty() => actions
-            .iter()
-            .map(|action| {
-                action.as_str().map(str::to_owned).ok_or("an Action of a statement is not text")
-            })
-            .collect::<Result<_, _>>()?,
-        _ => return Err("a statement of the policy has no Action".to_owned()),
-    };
-    Ok(Statement { allows, actions })
+    action == "*"
+        || action.split_once(':').is_some_and(|(product, name)| is_part(product) && is_part(name))
 }
 
 /// Whether a pattern, in which `*` stands for any text, names an action. Letter case does not
@@ -137,17 +184,27 @@ mod tests {
         Policy::parse(document).expect(document).allows(action)
     }
 
+    fn statement(effect: &str, action: &str) -> String {
+        format!(r#"{{"Effect":"{effect}","Action":{action},"Resource":"*"}}"#)
+    }
+
+    fn document(statements: &str) -> String {
+        format!(r#"{{"Version":"1","Statement":{statements}}}"#)
+    }
+
     #[test]
     fn what_is_not_allowed_is_denied_and_a_denial_wins() {
-        let describe = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":["cdn:Describe*","dcdn:Describe*"],"Resource":"*"}]}"#;
-        assert!(allows(describe, "cdn:DescribeCdnService"));
-        assert!(allows(describe, "DCDN:describedcdnservice"));
-        assert!(!allows(describe, "cdn:OpenCdnService"));
+        let describe = document(&statement("Allow", r#"["cdn:Describe*","dcdn:Describe*"]"#));
+        assert!(allows(&describe, "cdn:DescribeCdnService"));
+        assert!(allows(&describe, "DCDN:describedcdnservice"));
+        assert!(!allows(&describe, "cdn:OpenCdnService"));
         assert!(allows(EVERYTHING, "cdn:OpenCdnService"));
-        let denied = r#"{"Statement":[{"Effect":"Allow","Action":"*"},{"Effect":"Deny","Action":"*:Open*"}]}"#;
-        assert!(!allows(denied, "cdn:OpenCdnService"));
-        assert!(allows(denied, "cdn:DescribeCdnService"));
-        assert!(!allows(r#"{"Statement":[]}"#, "cdn:DescribeCdnService"));
+        let denied = [statement("Allow", r#""*""#), statement("Deny", r#""*:Open*""#)].join(",");
+        let denied = document(&format!("[{denied}]"));
+        assert!(!allows(&denied, "cdn:OpenCdnService"));
+        assert!(allows(&denied, "cdn:DescribeCdnService"));
+        assert!(!allows(&document("[]"), "cdn:DescribeCdnService"));
+        assert!(!Policy::nothing().allows("cdn:DescribeCdnService"));
     }
 
     #[test]
@@ -170,18 +227,42 @@ mod tests {
 
     #[test]
     fn a_document_with_what_the_evaluator_does_not_know_is_refused() {
+        let good = r#""Effect":"Deny","Action":"*","Resource":"*""#;
+        for statement in [
+            r#""Action":"*","Resource":"*""#,
+            r#""Effect":"Deny","Resource":"*""#,
+            r#""Effect":"Deny","Action":"*""#,
+            r#""Effect":"allow","Action":"*","Resource":"*""#,
+            r#""Effect":"Deny","Effect":"Allow","Action":"*","Resource":"*""#,
+            r#""Effect":"Deny","Action":"*","Action":"cdn:*","Resource":"*""#,
+            r#""Effect":"Deny","NotAction":"*","Resource":"*""#,
+            r#""Effect":"Deny","Action":"*","NotResource":"*""#,
+            r#""Effect":"Deny","Action":"*","Resource":"*","Condition":{}"#,
+            r#""Effect":"Deny","Action":"*","Resource":"acs:cdn:*:1:domain/a""#,
+            r#""Effect":"Deny","Action":"*","Resource":[]"#,
+            r#""Effect":"Deny","Action":[],"Resource":"*""#,
+            r#""Effect":"Deny","Action":[1],"Resource":"*""#,
+            r#""Effect":"Deny","Action":"cdn:Open?","Resource":"*""#,
+            r#""Effect":"Deny","Action":"cdn:Open Service","Resource":"*""#,
+            r#""Effect":"Deny","Action":"OpenCdnService","Resource":"*""#,
+            r#""Effect":"Deny","Action":"cdn:Open:Service","Resource":"*""#,
+            r#""Effect":"Deny","Action":"","Resource":"*""#,
+        ] {
+            let document = document(&format!("[{{{statement}}}]"));
+            assert!(Policy::parse(&document).is_err(), "{document}");
+        }
+        assert!(Policy::parse(&document(&format!("{{{good}}}"))).is_ok());
         for document in [
             "",
             "[]",
             "{}",
-            r#"{"Statement":[{"Effect":"Allow"}]}"#,
-            r#"{"Statement":[{"Effect":"Maybe","Action":"*"}]}"#,
-            r#"{"Statement":[{"Effect":"Allow","Action":"*","Condition":{}}]}"#,
-            r#"{"Statement":[{"Effect":"Allow","NotAction":"*"}]}"#,
-            r#"{"Statement":[{"Effect":"Allow","Action":"*","Resource":"acs:cdn:*:1:domain/a"}]}"#,
+            r#"{"Statement":[]}"#,
+            r#"{"Version":1,"Statement":[]}"#,
             r#"{"Version":"2","Statement":[]}"#,
-            r#"{"Statement":[{"Effect":"Allow","Action":[]}]}"#,
-            r#"{"Statement":[{"Effect":"Allow","Action":[1]}]}"#,
+            r#"{"Version":"1"}"#,
+            r#"{"Version":"1","Version":"1","Statement":[]}"#,
+            r#"{"Version":"1","Statement":[],"Id":"1"}"#,
+            r#"{"Version":"1","Statement":[]} more"#,
         ] {
             assert!(Policy::parse(document).is_err(), "{document}");
         }

@@ -4,8 +4,9 @@ use cdn_activation::proto::operator::v1 as operator;
 use operator::AccessKey;
 use sqlx::Connection;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
-use crate::support::grpc::{assert_field_is_wrong, assert_refusal, next_account_id};
+use crate::support::grpc::{assert_refusal, next_account_id};
 use crate::support::rest::{Key, hex};
 use crate::support::{Api, TOKEN};
 
@@ -71,7 +72,8 @@ async fn a_new_key_signs_at_once_with_either_signature() {
     let account_id = api.account().await.account_id;
     let created = create(&api, account_id, "").await.expect("created");
     let key = created.access_key.clone().expect("a key");
-    let anything = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*"}]}"#;
+    let anything =
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
     assert_eq!((key.account_id, key.disabled, key.policy.as_str()), (account_id, false, anything));
     assert!(key.create_time.is_some() && key.create_time == key.update_time);
     assert_eq!((key.access_key_id.len(), &key.access_key_id[..4]), (24, "LTAI"));
@@ -106,7 +108,7 @@ async fn a_secret_is_shown_once_and_stored_sealed() {
 async fn a_key_does_what_its_policy_says() {
     let api = Api::start().await;
     let account_id = api.account().await.account_id;
-    let policy = r#"{"Statement":{"Effect":"Allow","Action":["cdn:Describe*"],"Resource":["*"]}}"#;
+    let policy = r#"{"Version":"1","Statement":{"Effect":"Allow","Action":["cdn:Describe*"],"Resource":["*"]}}"#;
     let created = create(&api, account_id, policy).await.expect("created");
     let key = created.access_key.expect("a key");
     assert_eq!(key.policy, policy);
@@ -124,38 +126,43 @@ async fn a_policy_that_the_evaluator_would_not_understand_is_refused() {
     let api = Api::start().await;
     let account_id = api.account().await.account_id;
     let keys = api.database.count("SELECT count(*) FROM access_keys").await;
-    let long = format!(r#"{{"Statement":[{{"Effect":"Allow","Action":"{}"}}]}}"#, "a".repeat(6144));
+    let long = "a".repeat(6145);
+    let one = |elements: &str| format!(r#"{{"Version":"1","Statement":[{{{elements}}}]}}"#);
+    let (deny, any) = (r#""Effect":"Deny","Action":"*""#, r#""Resource":"*""#);
     for (policy, wrong) in [
-        (" ", "the policy is not JSON"),
-        ("everything", "the policy is not JSON"),
-        ("\0", "the policy is not JSON"),
-        ("[]", "the policy is not an object"),
-        ("{}", "the policy has no Statement"),
-        (r#"{"Statement":[],"Id":"1"}"#, "the policy has an unknown element \"Id\""),
-        (r#"{"Version":"2","Statement":[]}"#, "Version of the policy is not \"1\""),
-        (r#"{"Version":1,"Statement":[]}"#, "Version of the policy is not \"1\""),
-        (r#"{"Statement":[[]]}"#, "a statement of the policy is not an object"),
+        (" ".to_owned(), "the policy cannot be read: EOF"),
+        ("everything".to_owned(), "the policy cannot be read: expected value"),
+        ("\0".to_owned(), "the policy cannot be read: expected value"),
+        (r#"{"Statement":[]}"#.to_owned(), "the policy cannot be read: missing field `Version`"),
+        (r#"{"Version":"2","Statement":[]}"#.to_owned(), "Version of the policy is not \"1\""),
+        (one(deny), "the policy cannot be read: missing field `Resource`"),
         (
-            r#"{"Statement":[{"Effect":"allow","Action":"*"}]}"#,
-            "Effect of a statement is neither \"Allow\" nor \"Deny\"",
-        ),
-        (r#"{"Statement":[{"Effect":"Allow"}]}"#, "a statement of the policy has no Action"),
-        (
-            r#"{"Statement":[{"Effect":"Allow","Action":["*",1]}]}"#,
-            "an Action of a statement is not text",
+            one(&format!(r#"{deny},"Effect":"Allow",{any}"#)),
+            "the policy cannot be read: duplicate field `Effect`",
         ),
         (
-            r#"{"Statement":[{"Effect":"Allow","Action":"*","Resource":"acs:cdn:*:*:domain/a"}]}"#,
+            one(&format!(r#"{deny},{any},"Condition":{{}}"#)),
+            "the policy cannot be read: unknown field `Condition`",
+        ),
+        (
+            one(&format!(r#"{deny},"NotResource":"*""#)),
+            "the policy cannot be read: unknown field `NotResource`",
+        ),
+        (
+            one(&format!(r#"{deny},"Resource":"acs:cdn:*:*:domain/a""#)),
             "Resource of a statement is not \"*\"",
         ),
         (
-            r#"{"Statement":[{"Effect":"Allow","Action":"*","Condition":{}}]}"#,
-            "a statement of the policy has an unknown element \"Condition\"",
+            one(&format!(r#""Effect":"Deny","Action":"cdn:Open?",{any}"#)),
+            "\"cdn:Open?\" is no Action",
         ),
-        (&long, "the policy is longer than 6144 bytes"),
+        (long, "the policy is longer than 6144 bytes"),
     ] {
-        let status = create(&api, account_id, policy).await.expect_err(policy);
-        assert_field_is_wrong(&status, "policy", wrong);
+        let status = create(&api, account_id, &policy).await.expect_err(&policy);
+        let violations = status.get_details_bad_request().expect("details").field_violations;
+        assert_eq!(violations.len(), 1);
+        assert_eq!(violations[0].field, "policy");
+        assert!(violations[0].description.starts_with(wrong), "{policy}: {violations:?}");
     }
     assert_eq!(api.database.count("SELECT count(*) FROM access_keys").await, keys);
 }
@@ -242,4 +249,16 @@ async fn an_id_of_no_key_is_not_found() {
         }
     }
     api.get(&key, "Action=DescribeUserCdnStatus").await.succeeded();
+}
+
+#[tokio::test]
+async fn a_stored_policy_that_would_be_refused_now_denies() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let lax = r#"UPDATE access_keys SET policy = '{"Statement":[{"Effect":"Deny","Effect":"Allow","Action":"*"}]}', version = version + 1
+        WHERE account_id = $1"#;
+    api.database.execute_for(key.account_id, lax).await;
+    let denied = "User not authorized to operate on the specified resource, or this API doesn't support RAM.";
+    api.get(&key, "Action=OpenCdnService").await.refused(403, "Forbidden.RAM", denied);
+    api.get(&key, "Action=DescribeUserCdnStatus").await.refused(403, "Forbidden.RAM", denied);
 }

@@ -31,7 +31,7 @@ async fn a_key_is_created_once_and_its_secret_shown_again_for_24_hours() {
     assert_eq!(api.database.count("SELECT count(*) FROM access_keys").await, 2);
 
     let other = wire::CreateAccessKeyRequest {
-        policy: r#"{"Statement":[]}"#.to_owned(),
+        policy: r#"{"Version":"1","Statement":[]}"#.to_owned(),
         ..request.clone()
     };
     let refused = create(other).await.expect_err("another request");

@@ -171,7 +171,7 @@ async fn a_refusal_after_the_signature_uses_the_nonce_up() {
     let signed = signed_query(&api, &key, "Action=OpenCdnService");
     api.send_get(&signed).await.is(Format::Json, &HAS_OPENED);
     api.send_get(&signed).await.is(Format::Json, &NONCE_USED);
-    let nothing = api.key_of(key.account_id, r#"{"Statement":[]}"#).await;
+    let nothing = api.key_of(key.account_id, r#"{"Version":"1","Statement":[]}"#).await;
     let signed = signed_query(&api, &nothing, STATUS);
     api.send_get(&signed).await.is(Format::Json, &FORBIDDEN);
     api.send_get(&signed).await.is(Format::Json, &NONCE_USED);

@@ -127,7 +127,7 @@ impl Keys {
             if opened {
                 api.open_cdn(&key).await;
             }
-            let describe = r#"{"Statement":[{"Effect":"Allow","Action":"cdn:Describe*"}]}"#;
+            let describe = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"cdn:Describe*","Resource":"*"}]}"#;
             let policy = if restricted { describe } else { "" };
             let key = api.key_of(key.account_id, policy).await;
             for at in [instant(TOO_OLD), now] {

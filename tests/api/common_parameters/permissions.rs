@@ -31,58 +31,90 @@ async fn an_action_that_the_policy_does_not_allow_is_forbidden() {
 
 /// Policy, action, whether it is allowed.
 const POLICIES: &[(&str, &str, bool)] = &[
-    (r#"{"Statement":[{"Effect":"Allow","Action":"*"}]}"#, "DescribeUserCdnStatus", true),
-    (r#"{"Statement":{"Effect":"Allow","Action":"*"}}"#, "DescribeUserCdnStatus", true),
-    (r#"{"Statement":[]}"#, "DescribeUserCdnStatus", false),
     (
-        r#"{"Statement":[{"Effect":"Allow","Action":"cdn:DescribeUserCdnStatus"}]}"#,
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,
         "DescribeUserCdnStatus",
         true,
     ),
     (
-        r#"{"Statement":[{"Effect":"Allow","Action":"cdn:DescribeUserCdnStatus"}]}"#,
+        r#"{"Version":"1","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#,
+        "DescribeUserCdnStatus",
+        true,
+    ),
+    (r#"{"Version":"1","Statement":[]}"#, "DescribeUserCdnStatus", false),
+    (
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"cdn:DescribeUserCdnStatus","Resource":"*"}]}"#,
+        "DescribeUserCdnStatus",
+        true,
+    ),
+    (
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"cdn:DescribeUserCdnStatus","Resource":"*"}]}"#,
         "DescribeUserDcdnStatus",
         false,
     ),
     (
-        r#"{"Statement":[{"Effect":"Allow","Action":"cdn:DescribeUserCdn"}]}"#,
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"cdn:DescribeUserCdn","Resource":"*"}]}"#,
         "DescribeUserCdnStatus",
         false,
     ),
     // Letter case does not count.
     (
-        r#"{"Statement":[{"Effect":"Allow","Action":"CDN:describeusercdnstatus"}]}"#,
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"CDN:describeusercdnstatus","Resource":"*"}]}"#,
         "DescribeUserCdnStatus",
         true,
     ),
     // A wildcard stands anywhere, and cdn is not dcdn.
-    (r#"{"Statement":[{"Effect":"Allow","Action":"cdn:*"}]}"#, "DescribeUserCdnStatus", true),
-    (r#"{"Statement":[{"Effect":"Allow","Action":"cdn:*"}]}"#, "DescribeUserDcdnStatus", false),
-    (r#"{"Statement":[{"Effect":"Allow","Action":"dcdn:*"}]}"#, "DescribeUserCdnStatus", false),
-    (r#"{"Statement":[{"Effect":"Allow","Action":"*:*Status"}]}"#, "DescribeUserDcdnStatus", true),
-    (r#"{"Statement":[{"Effect":"Allow","Action":"*dcdn:*"}]}"#, "DescribeUserCdnStatus", false),
     (
-        r#"{"Statement":[{"Effect":"Allow","Action":"cdn:Des*User*tatus"}]}"#,
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"cdn:*","Resource":"*"}]}"#,
+        "DescribeUserCdnStatus",
+        true,
+    ),
+    (
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"cdn:*","Resource":"*"}]}"#,
+        "DescribeUserDcdnStatus",
+        false,
+    ),
+    (
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"dcdn:*","Resource":"*"}]}"#,
+        "DescribeUserCdnStatus",
+        false,
+    ),
+    (
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*:*Status","Resource":"*"}]}"#,
+        "DescribeUserDcdnStatus",
+        true,
+    ),
+    (
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*dcdn:*","Resource":"*"}]}"#,
+        "DescribeUserCdnStatus",
+        false,
+    ),
+    (
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"cdn:Des*User*tatus","Resource":"*"}]}"#,
         "DescribeUserCdnStatus",
         true,
     ),
     // A denial wins, wherever it stands.
     (
-        r#"{"Statement":[{"Effect":"Allow","Action":"*"},{"Effect":"Deny","Action":"cdn:*"}]}"#,
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"cdn:*","Resource":"*"}]}"#,
         "DescribeUserCdnStatus",
         false,
     ),
     (
-        r#"{"Statement":[{"Effect":"Deny","Action":"*:DescribeUser*"},{"Effect":"Allow","Action":"*"}]}"#,
+        r#"{"Version":"1","Statement":[{"Effect":"Deny","Action":"*:DescribeUser*","Resource":"*"},{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,
         "DescribeUserCdnStatus",
         false,
     ),
     (
-        r#"{"Statement":[{"Effect":"Allow","Action":"*"},{"Effect":"Deny","Action":"cdn:*"}]}"#,
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"cdn:*","Resource":"*"}]}"#,
         "DescribeUserDcdnStatus",
         true,
     ),
-    (r#"{"Statement":[{"Effect":"Deny","Action":"cdn:Open*"}]}"#, "DescribeUserCdnStatus", false),
+    (
+        r#"{"Version":"1","Statement":[{"Effect":"Deny","Action":"cdn:Open*","Resource":"*"}]}"#,
+        "DescribeUserCdnStatus",
+        false,
+    ),
 ];
 
 #[tokio::test]
@@ -122,8 +154,8 @@ async fn every_action_goes_by_its_product_and_its_name() {
     ] {
         let only = |effect: &str| {
             format!(
-                r#"{{"Statement":[{{"Effect":"{effect}","Action":"{product}:{action}"}},
-                {{"Effect":"Allow","Action":"other:*"}}]}}"#
+                r#"{{"Version":"1","Statement":[{{"Effect":"{effect}","Action":"{product}:{action}","Resource":"*"}},
+                {{"Effect":"Allow","Action":"other:*","Resource":"*"}}]}}"#
             )
         };
         let given = format!("Action={action}");
