@@ -112,7 +112,7 @@ impl Context {
             Caller::Account(account_id) => Ok(*account_id),
             Caller::Service { account_id: None } => Err(Error::MissingAccountId),
             Caller::Service { account_id: Some(text) } => {
-                AccountId::parse(text).ok_or(Error::InvalidAccountId)
+                AccountId::parse(text).ok_or(Error::InvalidAccountId(Vec::new()))
             }
         }
     }

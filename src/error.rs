@@ -14,8 +14,8 @@ use std::borrow::Cow;
 use tonic::Code;
 
 pub use self::cause::Cause;
-pub use self::field::FieldViolation;
-use self::field::sentence;
+pub use self::field::{FieldViolation, both};
+use self::field::{sentence, shortened};
 pub use self::shown::Shown;
 use crate::domain::Product;
 
@@ -106,8 +106,9 @@ pub enum Error {
     ServiceUnauthenticated,
     /// The request names no account.
     MissingAccountId,
-    /// The account id is not a positive 64-bit number.
-    InvalidAccountId,
+    /// The account id is not a positive 64-bit number: in the metadata or, with what else is wrong, in a
+    /// field of an operator request.
+    InvalidAccountId(Vec<FieldViolation>),
     /// There is no such account.
     AccountNotFound,
     /// The account exists already.
@@ -148,6 +149,9 @@ pub enum Error {
     Internal(Cause),
 }
 
+/// The longest name of a parameter that is shown, in bytes: it is the caller's text.
+const LONGEST_NAME: usize = 256;
+
 type Text = Cow<'static, str>;
 
 /// A row of the table.
@@ -170,12 +174,10 @@ impl Error {
 
     /// The value of a parameter cannot be used.
     pub fn invalid(parameter: impl Into<Cow<'static, str>>) -> Self {
-        Self::InvalidParameter(parameter.into())
-    }
-
-    /// One field of an operator request is wrong.
-    pub fn field(field: &'static str, description: impl Into<String>) -> Self {
-        Self::InvalidFields(vec![FieldViolation { field, description: description.into() }])
+        Self::InvalidParameter(match parameter.into() {
+            Cow::Borrowed(name) => name.into(),
+            Cow::Owned(name) => shortened(name, LONGEST_NAME).into(),
+        })
     }
 
     #[rustfmt::skip] // a table is read down its columns
@@ -225,7 +227,7 @@ impl Error {
 
             Self::ServiceUnauthenticated         => row("ServiceUnauthenticated",        401, Unauthenticated,    "The calling service is not authenticated: send its token in the metadata authorization."),
             Self::MissingAccountId               => row("MissingAccountId",              401, Unauthenticated,    "The request names no account: send its id in the metadata x-account-id."),
-            Self::InvalidAccountId               => row("InvalidAccountId",              400, InvalidArgument,    "The account id is not a positive 64-bit number."),
+            Self::InvalidAccountId(_)            => row("InvalidAccountId",              400, InvalidArgument,    "The account id is not a positive 64-bit number."),
             Self::AccountNotFound                => row("AccountNotFound",               404, NotFound,           "There is no such account."),
             Self::AccountAlreadyExists           => row("AccountAlreadyExists",          409, AlreadyExists,      "The account exists already."),
             Self::UnknownAccessKey               => row("AccessKeyNotFound",             404, NotFound,           "There is no such access key."),

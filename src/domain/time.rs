@@ -5,6 +5,16 @@ use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 /// An instant, UTC, with the microsecond precision of the database.
 pub type Time = DateTime<Utc>;
 
+/// 9999-01-01T00:00:00Z, in seconds. From then on what follows from now, the end of a cycle say, may be an
+/// instant that four digits of a year cannot spell.
+const TOO_LATE: i64 = 253_370_764_800;
+
+/// Whether all that follows from this instant can be stored and shown, where it is now.
+#[must_use]
+pub fn may_be_now(time: Time) -> bool {
+    time.timestamp() < TOO_LATE
+}
+
 /// Reads `yyyy-MM-ddTHH:mm:ssZ` and nothing else; `None` for any other text.
 #[must_use]
 pub fn parse(text: &str) -> Option<Time> {

@@ -36,11 +36,12 @@ pub fn of(error: &Error, request_id: &RequestId, api_version: Option<&str>) -> S
         ("request_id".to_owned(), request_id.as_str().to_owned()),
     ]);
     let mut details = ErrorDetails::with_error_info(error.code_in(api_version), DOMAIN, metadata);
-    if let Error::InvalidFields(violations) = error {
-        let violations = violations
-            .iter()
-            .map(|wrong| FieldViolation::new(wrong.field, wrong.description.as_str()));
-        details.set_bad_request(violations.collect::<Vec<_>>());
+    let violations = error.violations().iter();
+    let violations: Vec<_> = violations
+        .map(|wrong| FieldViolation::new(wrong.field, wrong.description.as_str()))
+        .collect();
+    if !violations.is_empty() {
+        details.set_bad_request(violations);
     }
     Status::with_error_details(error.grpc_code(), error.message().into_owned(), details)
 }

@@ -48,6 +48,7 @@ mod open_dcdn_service;
 mod opening_races;
 mod operator_access_keys;
 mod operator_accounts;
+mod operator_errors;
 mod operator_events;
 mod operator_lists;
 mod operator_operation_locks;

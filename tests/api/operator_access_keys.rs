@@ -240,7 +240,7 @@ async fn an_id_of_no_key_is_not_found() {
     let (code, http, message) = NO_KEY;
     let with_nul = format!("{}\0", key.id);
     let lower_case = key.id.to_lowercase();
-    for id in ["", "\0", &with_nul, &lower_case, "LTAInosuchkey", "'; --", "ключ"] {
+    for id in ["\0", &with_nul, &lower_case, "LTAInosuchkey", "'; --", "ключ"] {
         for status in [
             disable(&api, id).await.expect_err("unknown"),
             enable(&api, id).await.expect_err("unknown"),

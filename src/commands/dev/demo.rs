@@ -66,7 +66,8 @@ async fn create_account(
     sealing_key: &SealingKey,
     wire_now: Time,
 ) -> Result<(), Error> {
-    let account_id = AccountId::new(demo.account_id).ok_or(Error::InvalidAccountId)?;
+    let account_id =
+        AccountId::new(demo.account_id).ok_or(Error::account_id_field("account_id"))?;
     let mut profile = Profile {
         site: Site::Domestic,
         intl_allowed: false,
@@ -97,7 +98,7 @@ async fn create_account(
 /// The seed's sample: DCDN opened, a change submitted, a lock; and CDN opened, which comes last: it
 /// tells that the rest is there, also after a start that was broken off.
 async fn create_sample(store: &Store, wire_now: Time) -> Result<(), Error> {
-    let account_id = AccountId::new(OPENED_ACCOUNT).ok_or(Error::InvalidAccountId)?;
+    let account_id = AccountId::new(OPENED_ACCOUNT).ok_or(Error::account_id_field("account_id"))?;
     let facts =
         async |product| store.facts(account_id, product).await?.ok_or(Error::AccountNotFound);
     if facts(Product::Cdn).await?.instance.is_some() {

@@ -2,13 +2,13 @@
 
 use tonic::Request;
 
-use super::repeat::{Repeatable, Ticket};
-use super::{account_id, etag};
+use super::repeat::{Repeatable, Ticket, request_id};
+use super::{access_key_id, account_id, etag};
 use crate::auth::secret::{Secret, random_access_key_id};
 use crate::context::Context;
 use crate::domain::AccountId;
 use crate::domain::policy::{EVERYTHING, Policy};
-use crate::error::Error;
+use crate::error::{Error, both};
 use crate::grpc::{Actions, Reply, operate};
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
@@ -79,9 +79,9 @@ impl AccessKeyService for Actions {
     ) -> Reply<wire::ListAccessKeysResponse> {
         operate("ListAccessKeys", request, async |context, message| {
             context.service_name()?;
-            let account_id = account_id(message.account_id)?;
-            let list = format!("access keys of {account_id}");
-            let page = self.page_tokens.page(&list, message.page_size, &message.page_token)?;
+            let list = format!("access keys of {}", message.account_id);
+            let page = self.page_tokens.page(&list, message.page_size, &message.page_token);
+            let (account_id, page) = both(account_id(message.account_id), page)?;
             self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
             let after = page.after.clone().unwrap_or_default();
             let mut keys =
@@ -110,9 +110,10 @@ impl Actions {
         context: &Context,
         message: &wire::CreateAccessKeyRequest,
     ) -> Result<(StoredAccessKey, Secret), Error> {
-        let account_id = account_id(message.account_id)?;
         let policy = if message.policy.is_empty() { EVERYTHING } else { &message.policy };
-        Policy::parse(policy).map_err(|wrong| Error::field("policy", wrong))?;
+        let parsed = Policy::parse(policy).map_err(|wrong| Error::field("policy", wrong));
+        let checked = both(account_id(message.account_id), parsed);
+        let ((account_id, _), ()) = both(checked, request_id(&message.request_id))?;
         let write = async |ticket| self.write_key(context, account_id, policy, ticket).await;
         let again = async |access_key_id: String| self.key_again(&access_key_id).await;
         self.repeatable(context, "CreateAccessKey", message, write, again).await
@@ -154,7 +155,7 @@ impl Actions {
 
     async fn existing_key(&self, access_key_id: &str) -> Result<StoredAccessKey, Error> {
         // A database text holds no NUL: an id with one is of no key.
-        if access_key_id.is_empty() || access_key_id.contains('\0') {
+        if access_key_id.contains('\0') {
             return Err(Error::UnknownAccessKey);
         }
         self.store.access_key(access_key_id).await?.ok_or(Error::UnknownAccessKey)
@@ -167,6 +168,7 @@ impl Actions {
         message: &impl Repeatable,
         wanted: Wanted<'_>,
     ) -> Result<StoredAccessKey, Error> {
+        access_key_id(wanted.id)?;
         let write = async |ticket| self.write_disabled(context, wanted, ticket).await;
         let again = async |_| {
             let key = self.existing_key(wanted.id).await?;
@@ -206,6 +208,7 @@ impl Actions {
         context: &Context,
         message: &wire::DeleteAccessKeyRequest,
     ) -> Result<(), Error> {
+        both(access_key_id(&message.access_key_id), request_id(&message.request_id))?;
         let write = async |ticket: Option<Ticket>| {
             for _ in 0..ATTEMPTS {
                 let key = self.existing_key(&message.access_key_id).await?;

@@ -3,11 +3,11 @@
 use prost_types::FieldMask;
 use tonic::Request;
 
-use super::repeat::Ticket;
-use super::{account_id, etag, key_of};
+use super::repeat::{Ticket, request_id};
+use super::{account_id, account_id_of, etag, key_of};
 use crate::context::Context;
 use crate::domain::{Account, AccountId, Profile, Site};
-use crate::error::Error;
+use crate::error::{Error, both};
 use crate::grpc::{Actions, Reply, operate};
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
@@ -87,10 +87,12 @@ impl Actions {
     ) -> Result<Account, Error> {
         let given =
             message.account.as_ref().ok_or_else(|| Error::field("account", "is required"))?;
-        let account_id = account_id(given.account_id)?;
+        let checked = both(account_id_of(given), profile(given));
+        let (checked, ()) = both(checked, request_id(&message.request_id))?;
+        let (account_id, profile) = checked;
         let account = Account {
             account_id,
-            profile: profile(given)?,
+            profile,
             version: 1,
             created_at: context.wire_now,
             updated_at: context.wire_now,
@@ -114,8 +116,9 @@ impl Actions {
     ) -> Result<Account, Error> {
         let given =
             message.account.as_ref().ok_or_else(|| Error::field("account", "is required"))?;
-        let account_id = account_id(given.account_id)?;
-        let wanted = profile(given)?;
+        let checked = both(account_id_of(given), profile(given));
+        let (checked, ()) = both(checked, check_mask(message.update_mask.as_ref()))?;
+        let (account_id, wanted) = checked;
         let write = async |ticket: Option<Ticket>| {
             let record = ticket.map(|ticket| ticket.about(&account_id.to_string()));
             self.apply_update(context, message, given, &wanted, record).await
@@ -133,12 +136,12 @@ impl Actions {
         record: Option<RequestRecord>,
     ) -> Result<Account, Error> {
         for _ in 0..ATTEMPTS {
-            let mut account = self.existing_account(account_id(given.account_id)?).await?;
+            let mut account = self.existing_account(account_id_of(given)?).await?;
             if !given.etag.is_empty() && given.etag != etag(account.version) {
                 return Err(Error::EtagMismatch);
             }
             let read_version = account.version;
-            apply(&mut account.profile, wanted, message.update_mask.as_ref())?;
+            apply(&mut account.profile, wanted, message.update_mask.as_ref());
             let update = AccountUpdate {
                 account_id: account.account_id,
                 read_version,
@@ -156,12 +159,33 @@ impl Actions {
     }
 }
 
+/// The fields that can change.
+const CHANGEABLE: [&str; 8] = [
+    "site",
+    "intl_allowed",
+    "bid_user",
+    "real_name_verified",
+    "profile_complete",
+    "payment_method_valid",
+    "balance",
+    "orders_refused",
+];
+
+fn check_mask(mask: Option<&FieldMask>) -> Result<(), Error> {
+    let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
+    let wrong = paths.iter().filter(|path| *path != "*" && !CHANGEABLE.contains(&path.as_str()));
+    wrong.fold(Ok(()), |checked, path| {
+        let wrong = Error::field("update_mask", format!("{path:?} is no field that can change"));
+        both(checked, Err(wrong)).map(|((), ())| ())
+    })
+}
+
 /// Takes the fields that the mask names, or all, from `wanted`.
-fn apply(profile: &mut Profile, wanted: &Profile, mask: Option<&FieldMask>) -> Result<(), Error> {
+fn apply(profile: &mut Profile, wanted: &Profile, mask: Option<&FieldMask>) {
     let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
     if paths.is_empty() || paths.iter().any(|path| path == "*") {
         profile.clone_from(wanted);
-        return Ok(());
+        return;
     }
     for path in paths {
         match path.as_str() {
@@ -173,15 +197,9 @@ fn apply(profile: &mut Profile, wanted: &Profile, mask: Option<&FieldMask>) -> R
             "payment_method_valid" => profile.payment_method_valid = wanted.payment_method_valid,
             "balance" => profile.balance = wanted.balance,
             "orders_refused" => profile.orders_refused = wanted.orders_refused,
-            _ => {
-                return Err(Error::field(
-                    "update_mask",
-                    format!("{path:?} is no field that can change"),
-                ));
-            }
+            _ => {} // the mask was checked
         }
     }
-    Ok(())
 }
 
 fn profile(account: &wire::Account) -> Result<Profile, Error> {

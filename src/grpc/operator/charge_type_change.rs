@@ -3,12 +3,12 @@
 use tonic::Request;
 use uuid::Uuid;
 
-use super::repeat::Ticket;
+use super::repeat::{Ticket, request_id};
 use super::{account_id, key_of, product, product_filter};
 use crate::context::Context;
 use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::{AccountId, Product, Requested, Time, scheduling};
-use crate::error::Error;
+use crate::error::{Error, both};
 use crate::grpc::{Actions, Reply, operate};
 use crate::proto::billing::v1 as billing;
 use crate::proto::convert::{
@@ -56,10 +56,10 @@ impl ChargeTypeChangeService for Actions {
     ) -> Reply<wire::ListChargeTypeChangesResponse> {
         operate("ListChargeTypeChanges", request, async |context, message| {
             context.service_name()?;
-            let account_id = account_id(message.account_id)?;
-            let product = product_filter(message.product)?;
-            let list = format!("changes of {account_id} {product:?}");
-            let page = self.page_tokens.page(&list, message.page_size, &message.page_token)?;
+            let list = format!("changes of {} {}", message.account_id, message.product);
+            let page = self.page_tokens.page(&list, message.page_size, &message.page_token);
+            let checked = both(account_id(message.account_id), product_filter(message.product));
+            let ((account_id, product), page) = both(checked, page)?;
             self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
             let after = key_of(page.after.as_deref())?.unwrap_or(Uuid::nil());
             let size = page.read_size();
@@ -91,13 +91,12 @@ impl Actions {
         context: &Context,
         message: &wire::ScheduleChargeTypeChangeRequest,
     ) -> Result<StoredChange, Error> {
-        let account_id = account_id(message.account_id)?;
-        let asked = Asked {
-            change_id: context.new_id(),
-            product: product(message.product)?,
-            charge_type: charge_type(message.charge_type)?,
-            effective_time: message.effective_time.as_ref().map(effective_time).transpose()?,
-        };
+        let named = both(account_id(message.account_id), product(message.product));
+        let effective_time = message.effective_time.as_ref().map(effective_time).transpose();
+        let asked = both(charge_type(message.charge_type), effective_time);
+        let checked = both(both(named, asked), request_id(&message.request_id))?;
+        let (((account_id, product), (charge_type, effective_time)), ()) = checked;
+        let asked = Asked { change_id: context.new_id(), product, charge_type, effective_time };
         let write = async |ticket: Option<Ticket>| {
             let record = ticket.map(|ticket| ticket.about(&asked.change_id.to_string()));
             self.write_change(context, account_id, asked, record).await
@@ -148,8 +147,8 @@ impl Actions {
         context: &Context,
         message: &wire::CancelChargeTypeChangeRequest,
     ) -> Result<StoredChange, Error> {
-        let account_id = account_id(message.account_id)?;
-        let change_id = change_id(&message.change_id)?;
+        let named = both(account_id(message.account_id), change_id(&message.change_id));
+        let ((account_id, change_id), ()) = both(named, request_id(&message.request_id))?;
         let write = async |ticket: Option<Ticket>| {
             for _ in 0..ATTEMPTS {
                 let change = self.existing_change(account_id, change_id).await?;

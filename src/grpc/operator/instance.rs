@@ -6,7 +6,7 @@ use tonic::Request;
 
 use super::{account_id, product, product_filter};
 use crate::domain::{AccountId, Facts, Product, Time};
-use crate::error::Error;
+use crate::error::{Error, both};
 use crate::grpc::{Actions, Reply, operate};
 use crate::proto::billing::v1 as billing;
 use crate::proto::convert::timestamp;
@@ -22,7 +22,7 @@ impl InstanceService for Actions {
         operate("GetInstance", request, async |context, message| {
             context.service_name()?;
             let (account_id, product) =
-                (account_id(message.account_id)?, product(message.product)?);
+                both(account_id(message.account_id), product(message.product))?;
             let facts =
                 self.store.facts(account_id, product).await?.ok_or(Error::AccountNotFound)?;
             let instance = shown(&facts, product, context.now).ok_or(Error::NotOpened(product))?;
@@ -37,11 +37,12 @@ impl InstanceService for Actions {
     ) -> Reply<wire::ListInstancesResponse> {
         operate("ListInstances", request, async |context, message| {
             context.service_name()?;
-            let account =
-                if message.account_id == 0 { None } else { Some(account_id(message.account_id)?) };
-            let product = product_filter(message.product)?;
-            let list = format!("instances of {account:?} {product:?}");
-            let page = self.page_tokens.page(&list, message.page_size, &message.page_token)?;
+            let given = Some(message.account_id).filter(|given| *given != 0);
+            let list = format!("instances of {given:?} {}", message.product);
+            let page = self.page_tokens.page(&list, message.page_size, &message.page_token);
+            let account = given.map(account_id).transpose();
+            let checked = both(account, product_filter(message.product));
+            let ((account, product), page) = both(checked, page)?;
             let after = page_key(page.after.as_deref())?;
             let mut keys =
                 self.store.instances_after(after, account, product, page.read_size()).await?;

@@ -19,7 +19,17 @@ use crate::proto::convert::requested_product;
 
 /// The account id of an operator request.
 fn account_id(number: i64) -> Result<AccountId, Error> {
-    AccountId::new(number).ok_or(Error::InvalidAccountId)
+    AccountId::new(number).ok_or_else(|| Error::account_id_field("account_id"))
+}
+
+/// The account id in an account.
+fn account_id_of(account: &crate::proto::operator::v1::Account) -> Result<AccountId, Error> {
+    AccountId::new(account.account_id).ok_or_else(|| Error::account_id_field("account.account_id"))
+}
+
+/// The id of an access key: required.
+fn access_key_id(id: &str) -> Result<&str, Error> {
+    if id.is_empty() { Err(Error::field("access_key_id", "is required")) } else { Ok(id) }
 }
 
 /// The product that a list is narrowed to, if any.

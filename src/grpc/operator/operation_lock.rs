@@ -3,12 +3,12 @@
 use tonic::Request;
 use uuid::Uuid;
 
-use super::repeat::Ticket;
+use super::repeat::{Ticket, request_id};
 use super::{account_id, key_of, product, product_filter};
 use crate::context::Context;
 use crate::domain::instance::OperationLock;
 use crate::domain::{AccountId, Facts, Product};
-use crate::error::Error;
+use crate::error::{Error, both};
 use crate::grpc::{Actions, Reply, operate};
 use crate::proto::billing::v1 as billing;
 use crate::proto::convert::timestamp;
@@ -52,11 +52,12 @@ impl OperationLockService for Actions {
     ) -> Reply<wire::ListOperationLocksResponse> {
         operate("ListOperationLocks", request, async |context, message| {
             context.service_name()?;
-            let account_id = account_id(message.account_id)?;
-            let product = product_filter(message.product)?;
-            let lifted_too = message.show_lifted;
-            let list = format!("locks of {account_id} {product:?} {lifted_too}");
-            let page = self.page_tokens.page(&list, message.page_size, &message.page_token)?;
+            let (account, of, lifted_too) =
+                (message.account_id, message.product, message.show_lifted);
+            let list = format!("locks of {account} {of} {lifted_too}");
+            let page = self.page_tokens.page(&list, message.page_size, &message.page_token);
+            let checked = both(account_id(account), product_filter(of));
+            let ((account_id, product), page) = both(checked, page)?;
             self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
             let after = key_of(page.after.as_deref())?.unwrap_or(Uuid::nil());
             let size = page.read_size();
@@ -78,10 +79,10 @@ impl Actions {
         context: &Context,
         message: &wire::LockRequest,
     ) -> Result<wire::OperationLock, Error> {
-        let account_id = account_id(message.account_id)?;
-        let product = product(message.product)?;
-        let reason = reason(&message.reason)?;
-        let locked_by = locked_by(&message.locked_by)?;
+        let named = both(account_id(message.account_id), product(message.product));
+        let lock = both(reason(&message.reason), locked_by(&message.locked_by));
+        let checked = both(both(named, lock), request_id(&message.request_id))?;
+        let (((account_id, product), (reason, locked_by)), ()) = checked;
         let write = async |ticket: Option<Ticket>| {
             for _ in 0..ATTEMPTS {
                 let facts = self.facts_of(account_id, product).await?;
@@ -125,9 +126,9 @@ impl Actions {
         context: &Context,
         message: &wire::UnlockRequest,
     ) -> Result<bool, Error> {
-        let account_id = account_id(message.account_id)?;
-        let product = product(message.product)?;
-        let reason = reason(&message.reason)?;
+        let named = both(account_id(message.account_id), product(message.product));
+        let checked = both(both(named, reason(&message.reason)), request_id(&message.request_id))?;
+        let (((account_id, product), reason), ()) = checked;
         let write = async |ticket: Option<Ticket>| {
             for _ in 0..ATTEMPTS {
                 let facts = self.facts_of(account_id, product).await?;

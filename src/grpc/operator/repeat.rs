@@ -56,6 +56,15 @@ pub(super) struct Ticket {
     recorded_at: Time,
 }
 
+fn parsed(request_id: &str) -> Result<Uuid, Error> {
+    Uuid::try_parse(request_id).map_err(|_| Error::field("request_id", "is not a UUID"))
+}
+
+/// Whether the id of a request is none or a UUID.
+pub(super) fn request_id(id: &str) -> Result<(), Error> {
+    if id.is_empty() { Ok(()) } else { parsed(id).map(drop) }
+}
+
 impl Ticket {
     /// The ticket of a request; none where it has no id.
     fn of(
@@ -68,8 +77,7 @@ impl Ticket {
         if field.is_empty() {
             return Ok(None);
         }
-        let request_id =
-            Uuid::try_parse(field).map_err(|_| Error::field("request_id", "is not a UUID"))?;
+        let request_id = parsed(field)?;
         // However the id is spelled, the request is the same.
         *field = request_id.to_string();
         let mut fingerprint = Sha256::new();
