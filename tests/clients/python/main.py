@@ -21,6 +21,8 @@ CLIENTS = {
     "pop-core": ("pop", "node"),
     "python-tea": ("tea", None),
     "node-tea": ("node_tea", "node"),
+    "aliyun-sdk": ("aliyun_sdk", "node"),
+    "libcloud": ("libcloud", None),
     "grpc": ("grpcio", None),
     "raw": ("raw", None),
 }
@@ -51,7 +53,7 @@ def load_clients(report: Report) -> list[Client]:
         except ImportError as error:
             report.record("setup", (name, "", "", ""), "process", "the client is there", f"{name} is missing: {error}")
     for row in rows:
-        report.declare(row.row, row.official)
+        report.declare(row.row, row.published)
     return rows
 
 

@@ -88,11 +88,15 @@ def from_http(action: str, status: int, content_type: str | None, body: bytes, w
 
 def from_xml(action: str | None, text: str) -> tuple[dict[str, Any], str | None]:
     """The fields of an XML reply, and what is wrong with its frame. `action` is None for an error."""
-    root = ElementTree.fromstring(text)
+    fields, problem = from_element(action, ElementTree.fromstring(text))
+    begins = text.startswith(XML_HEAD)
+    return fields, problem or (None if begins else f"the reply does not begin with {XML_HEAD}")
+
+
+def from_element(action: str | None, root: ElementTree.Element) -> tuple[dict[str, Any], str | None]:
+    """The same of a reply that the client itself has read as XML."""
     expected = f"{action}Response" if action else "Error"
-    if root.tag != expected:
-        return _element(root), f"the root element is {root.tag}, not {expected}"
-    return _element(root), None if text.startswith(XML_HEAD) else f"the reply does not begin with {XML_HEAD}"
+    return _element(root), None if root.tag == expected else f"the root element is {root.tag}, not {expected}"
 
 
 def _element(element: ElementTree.Element) -> Any:

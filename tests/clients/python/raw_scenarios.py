@@ -1,6 +1,6 @@
 """What no SDK can be made to send: used nonces, doubled parameters, old timestamps, broken requests.
 
-Not an official client. The requests are those of clients/raw.py, bent in one place each.
+Not a published client. The requests are those of clients/raw.py, bent in one place each.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class Report:
         self._failures: list[str] = []
         self._skipped: list[str] = []
         self._order: list[Row] = [HARNESS]
-        self._unofficial: set[Row] = set()
+        self._unpublished: set[Row] = set()
 
     def record(self, world: str, row: Row, group: str, name: str, problem: str = "") -> None:
         """One check: passed when there is no problem."""
@@ -31,11 +31,11 @@ class Report:
             self._failures.append(failure)
             print(failure, flush=True)
 
-    def declare(self, row: Row, official: bool) -> None:
+    def declare(self, row: Row, published: bool) -> None:
         """A row of the matrix, in the order in which rows are printed."""
         self._order.append(row)
-        if not official:
-            self._unofficial.add(row)
+        if not published:
+            self._unpublished.add(row)
 
     def skip(self, what: str) -> None:
         """Something was left out on request."""
@@ -50,8 +50,8 @@ class Report:
         """The matrix of each environment, what was skipped, the failures and the closing line."""
         for world, rows in self._cells.items():
             self._print_matrix(world, rows)
-        if self._unofficial:
-            print("\n* not an official client: a signer of this suite, for what SDKs cannot send")
+        if self._unpublished:
+            print("\n* not a published client: a signer of this suite, for what SDKs cannot send")
         if self._skipped:
             print("\nskipped: " + ", ".join(self._skipped))
         if self._failures:
@@ -63,7 +63,7 @@ class Report:
         used = [group for group in GROUPS if any(group in groups for groups in rows.values())]
         table = [["client", "signature", "format", "parameters", *used]]
         for row, groups in sorted(rows.items(), key=lambda item: self._order.index(item[0])):
-            name = row[0] + (" *" if row in self._unofficial else "")
+            name = row[0] + (" *" if row in self._unpublished else "")
             table.append([name, *row[1:], *(_cell(groups.get(group)) for group in used)])
         widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
         print(f"\n== {world}")

@@ -1,6 +1,6 @@
 """Signatures V1 and V3 with the standard library alone, written from the documentation.
 
-Not an official client: it exists for requests that no SDK can be made to send (a replayed nonce, a doubled parameter,
+Not a published client: it exists for requests that no SDK can be made to send (a replayed nonce, a doubled parameter,
 an old timestamp), and as a second opinion beside the SDKs.
 """
 

@@ -17,6 +17,8 @@ from world import World
 REQUEST_ID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 WHOLE_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 HOST = "127.0.0.1"
+# What only an instance has whose charge type changes: until then both are empty over REST and absent over gRPC.
+CHANGING = ("ChangingChargeType", "ChangingAffectTime")
 
 
 class Expected:
@@ -61,7 +63,8 @@ class Trial:
     ) -> Outcome:
         """Calls and expects a success with exactly these fields beside the request id."""
         outcome = self.call(who, action, params, version)
-        self.judge(group, name, outcome, fields or {}, f"{action} {dict(params or {})} as {who.key}")
+        expected = self._on_this_wire(action, fields or {})
+        self.judge(group, name, outcome, expected, f"{action} {dict(params or {})} as {who.key}")
         return outcome
 
     def refuses(
@@ -78,6 +81,14 @@ class Trial:
         outcome = self.call(who, action, params, version)
         self.judge(group, name, outcome, refusal, f"{action} {dict(params or {})} as {who.key}")
         return outcome
+
+    def _on_this_wire(self, action: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fields as this client's wire shows them; they may come from what a client of the other wire saw."""
+        if action not in ("DescribeCdnService", "DescribeDcdnService"):
+            return fields
+        unset = {name: "" for name in CHANGING if fields.get(name, "") == ""}
+        others = {name: value for name, value in fields.items() if name not in unset}
+        return others if self.client.is_grpc else {**others, **unset}
 
     def judge(self, group: str, name: str, outcome: Outcome, expected: Any, request: str) -> None:
         """Holds an outcome against a Refusal or the fields of a success."""

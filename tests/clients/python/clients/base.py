@@ -59,7 +59,7 @@ class Client:
     signature = ""  # V1, V3, or what gRPC has instead
     format = ""  # what the reply is written in
     placement = ""  # where parameters travel
-    official = True
+    published = True  # false for this suite's own signer
 
     @property
     def row(self) -> tuple[str, str, str, str]:

@@ -1,4 +1,4 @@
-"""NOT an official client: plain HTTP with the signer of this suite.
+"""NOT a published client: plain HTTP with the signer of this suite.
 
 It places parameters like clients that the suite cannot install (terraform's provider: common parameters in the query,
 business ones in the form; Java: another order in Authorization), and sends what no SDK can be made to send.
@@ -76,7 +76,7 @@ def send(endpoint: Endpoint, action: str, request: Request, xml: bool = False) -
 class Terraform(Client):
     """V1 as terraform's provider sends it."""
 
-    name, signature, format, placement, official = "raw", "V1", "JSON", "query + form", False
+    name, signature, format, placement, published = "raw", "V1", "JSON", "query + form", False
 
     def call(
         self,
@@ -94,7 +94,7 @@ class Terraform(Client):
 class Java(Client):
     """V3 with the fields of Authorization in the order of the Java SDK, and blanks after the commas."""
 
-    name, signature, format, placement, official = "raw", "V3", "JSON", "Java order", False
+    name, signature, format, placement, published = "raw", "V3", "JSON", "Java order", False
 
     def call(
         self,
@@ -115,5 +115,5 @@ class Java(Client):
 
 
 def clients() -> list[Client]:
-    """Two rows, marked as not official."""
+    """Two rows, marked as not published."""
     return [Terraform(), Java()]
