@@ -55,6 +55,7 @@ mod operator_repeats_at_once;
 mod ops;
 mod ops_drain;
 mod ops_readiness;
+mod ops_unready;
 mod orders_broken;
 mod orders_killed;
 mod orders_placed;
