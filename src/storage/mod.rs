@@ -60,7 +60,7 @@ pub use openings::Opening;
 pub use order_intents::DueIntent;
 pub use readiness::{GRANTS, NotReady};
 pub use requests::RequestRecord;
-pub use statements::{HotStatements, hot_statements};
+pub use statements::{HotStatements, hot_statements, list_statements, waiting_lanes};
 
 use self::batches::Batches;
 use self::connections::{Connection, Connections, Distrust};

@@ -60,6 +60,7 @@ mod orders_broken;
 mod orders_killed;
 mod orders_placed;
 mod orders_reconciled;
+mod pages_of_lists;
 mod rpc_format;
 mod seeds;
 mod silent_database;
