@@ -44,7 +44,7 @@ CREATE TABLE access_keys (
     event_time    timestamptz NOT NULL,
     CONSTRAINT access_keys_pkey PRIMARY KEY (access_key_id)
 );
-CREATE INDEX access_keys_by_account ON access_keys (account_id);
+CREATE INDEX access_keys_by_account ON access_keys (account_id, access_key_id);
 COMMENT ON TABLE access_keys IS 'Key pairs that sign requests. Keyed by id: a request names nothing else.';
 COMMENT ON COLUMN access_keys.secret_sealed IS 'The secret, AES-256-GCM with the key id as associated data.';
 COMMENT ON COLUMN access_keys.policy IS 'JSON policy document: what the key may do.';
@@ -68,6 +68,7 @@ CREATE TABLE instances (
     CONSTRAINT instances_websocket_charge_type_is_known CHECK (
         websocket_charge_type IN ('websockettraffic', 'websocketbps'))
 );
+CREATE INDEX instances_by_product ON instances (product, account_id);
 COMMENT ON TABLE instances IS 'What an account has opened, as it was opened; a row never changes.';
 COMMENT ON COLUMN instances.internet_charge_type IS 'The charge type of the opening; what holds now follows from it and the changes.';
 COMMENT ON COLUMN instances.websocket_charge_type IS 'NULL for CDN and for openings older than WebSocket charging.';
@@ -108,6 +109,7 @@ CREATE UNIQUE INDEX charge_type_changes_one_pending ON charge_type_changes (acco
     WHERE cancelled_at IS NULL AND in_force_event_at IS NULL;
 CREATE INDEX charge_type_changes_due ON charge_type_changes (effective_time)
     WHERE cancelled_at IS NULL AND in_force_event_at IS NULL;
+CREATE INDEX charge_type_changes_by_product ON charge_type_changes (account_id, product, change_id);
 COMMENT ON TABLE charge_type_changes IS 'Decisions that another charge type holds from an instant on.';
 COMMENT ON COLUMN charge_type_changes.kind IS 'What is charged: internet or websocket traffic.';
 COMMENT ON COLUMN charge_type_changes.effective_time IS 'From when it holds, inclusive.';
@@ -129,6 +131,10 @@ CREATE TABLE operation_locks (
     CONSTRAINT operation_locks_reason_is_a_token CHECK (reason ~ '^[a-z][a-z0-9_-]{0,63}$')
 );
 CREATE UNIQUE INDEX operation_locks_one_per_reason ON operation_locks (account_id, product, reason)
+    WHERE lifted_at IS NULL;
+CREATE INDEX operation_locks_by_product ON operation_locks (account_id, product, lock_id);
+CREATE INDEX operation_locks_that_hold ON operation_locks (account_id, lock_id) WHERE lifted_at IS NULL;
+CREATE INDEX operation_locks_that_hold_by_product ON operation_locks (account_id, product, lock_id)
     WHERE lifted_at IS NULL;
 COMMENT ON TABLE operation_locks IS 'Holds on the operations of an instance; several may hold at once.';
 COMMENT ON COLUMN operation_locks.lifted_at IS 'NULL while it holds.';

@@ -88,8 +88,7 @@ pub struct MigrateSettings {
         required_unless_present = "db_admin_url"
     )]
     pub database_url: Option<String>,
-    /// The database for migrations, where the other URL leads through a pooler or to a role that
-    /// may not change tables.
+    /// The same database for migrations, as a role that may change tables.
     #[arg(long, env = "DB_ADMIN_URL", hide_env_values = true)]
     pub db_admin_url: Option<String>,
 }

@@ -12,6 +12,7 @@ mod http;
 mod http2;
 mod no_grpc;
 mod ops;
+mod readiness;
 mod serving;
 mod settings;
 
@@ -28,7 +29,7 @@ use tonic_health::server::HealthReporter;
 pub use self::bounds::Bounds;
 use self::core::{Shared, Waiting};
 use self::http::Manner;
-use self::ops::Readiness;
+use self::readiness::Readiness;
 pub use self::settings::Settings;
 use crate::events::Feed;
 use crate::metrics::Metrics;
@@ -145,7 +146,12 @@ impl Server {
                 settings.bounds.keep_alive,
                 shutdown.clone(),
             )),
-            tokio::spawn(readiness.clone().follow(first_check, store.clone(), shutdown.clone())),
+            tokio::spawn(readiness.clone().follow(
+                first_check,
+                store.clone(),
+                settings.sealing_key.check_value(),
+                shutdown.clone(),
+            )),
             tokio::spawn(after_the_start(
                 readiness.clone(),
                 shutdown.clone(),

@@ -236,3 +236,35 @@ fn every_bound_has_a_test_that_there_is() {
     }
     assert!(count > 30, "{count} bounds");
 }
+
+/// The first migrations make the schema on an empty database. The later ones meet rows and callers.
+const FIRST_MIGRATIONS: usize = 14;
+
+#[test]
+fn a_later_migration_changes_one_thing_and_locks_no_table_to_build_an_index() {
+    let mut files: Vec<_> = fs::read_dir("migrations")
+        .expect("there")
+        .map(|entry| entry.expect("read").path())
+        .collect();
+    files.sort();
+    for file in &files[FIRST_MIGRATIONS..] {
+        let text = fs::read_to_string(file).expect("UTF-8");
+        let code: String =
+            text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+        let statements = code.split(";\n").map(str::trim).filter(|statement| !statement.is_empty());
+        let changes: Vec<_> =
+            statements.filter(|statement| !statement.starts_with("COMMENT ON ")).collect();
+        let file = file.display();
+        assert_eq!(changes.len(), 1, "{file}: one statement a file, beside comments");
+        let builds_index = changes[0].contains("INDEX ");
+        assert!(
+            !builds_index || changes[0].contains("INDEX CONCURRENTLY "),
+            "{file}: an index is built CONCURRENTLY"
+        );
+        let outside_a_transaction = text.starts_with("-- no-transaction\n");
+        assert_eq!(
+            builds_index, outside_a_transaction,
+            "{file}: an index, and nothing else, is built outside a transaction"
+        );
+    }
+}

@@ -107,6 +107,12 @@ impl SealingKey {
         keyed(&*self.0.material).chain_update(label).finalize().into_bytes().into()
     }
 
+    /// What the key is recognised by. It does not reveal the key.
+    #[must_use]
+    pub fn check_value(&self) -> [u8; 32] {
+        self.derive("check value")
+    }
+
     /// A new key as the text of a key file.
     pub fn generate() -> Result<Zeroizing<String>, Error> {
         let mut bytes = Zeroizing::new([0; 32]);

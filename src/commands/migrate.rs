@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use super::database_url;
 use crate::config::MigrateSettings;
-use crate::storage;
+use crate::storage::{self, Migrated};
 
 /// Runs the command.
 pub async fn run(settings: MigrateSettings) -> anyhow::Result<()> {
@@ -12,7 +12,12 @@ pub async fn run(settings: MigrateSettings) -> anyhow::Result<()> {
     let url = admin.or(settings.database_url.map(|url| ("DATABASE_URL", url)));
     let (name, url) = url.context("DATABASE_URL is not set")?;
     let url = database_url(name, &url)?;
-    storage::migrate(&url).await.context("the schema could not be brought up to date")?;
-    tracing::info!("the schema is up to date");
+    let migrated = storage::migrate(&url).await;
+    match migrated.context("the schema could not be brought up to date")? {
+        Migrated::UpToDate => tracing::info!("the schema is up to date"),
+        Migrated::Newer(version) => {
+            tracing::info!(version, "the schema is newer than this program: nothing is done");
+        }
+    }
     Ok(())
 }

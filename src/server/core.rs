@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
 use super::http::{self, Manner};
-use super::ops::{Asks, FirstCheck, Readiness};
+use super::readiness::{Asks, FirstCheck, Readiness};
 use super::{BACKGROUND_WAIT, Settings, after_the_start, grpc, streaming_paths};
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
@@ -60,6 +60,7 @@ impl Waiting {
         asks: Option<Asks>,
     ) -> io::Result<Self> {
         let (background, share) = (background.clone(), settings.share_of_core());
+        let key_check = settings.sealing_key.check_value();
         let (told, what) = oneshot::channel::<Told>();
         let core = Core::start(format!("core-{index}"), move || async move {
             let store = background.beside(share);
@@ -67,7 +68,7 @@ impl Waiting {
             let mut plan_after = BACKGROUND_WAIT;
             if let Some(asks) = asks {
                 plan_after = Duration::ZERO;
-                tokio::spawn(asks.ask(store.clone()));
+                tokio::spawn(asks.ask(store.clone(), key_check));
             }
             // Never told: the start has failed elsewhere.
             if let Ok((shared, grpc, rest)) = what.await {

@@ -134,7 +134,7 @@ const DELETE_ACCESS_KEY: &str = with_event_and_record!(concat!(
     )"
 ));
 
-const LIST_ACCESS_KEYS: &str = select_access_keys!(
+pub(super) const LIST_ACCESS_KEYS: &str = select_access_keys!(
     "WHERE account_id = $1 AND access_key_id > $2 ORDER BY access_key_id LIMIT $3"
 );
 

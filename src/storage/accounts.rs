@@ -136,7 +136,8 @@ fn bind_profile<'q>(
         .bind(profile.orders_refused)
 }
 
-const LIST_ACCOUNTS: &str = select_accounts!("WHERE account_id > $1 ORDER BY account_id LIMIT $2");
+pub(super) const LIST_ACCOUNTS: &str =
+    select_accounts!("WHERE account_id > $1 ORDER BY account_id LIMIT $2");
 
 impl Store {
     /// Accounts with larger ids than this one, in the order of their ids.

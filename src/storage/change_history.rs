@@ -49,14 +49,24 @@ const READ_CHANGE: &str = "
     FROM charge_type_changes
     WHERE account_id = $1 AND change_id = $2";
 
-const LIST_CHANGES: &str = "
-    SELECT
-        account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
-        cancelled_at, in_force_event_at IS NOT NULL AS settled
-    FROM charge_type_changes
-    WHERE account_id = $1 AND change_id > $2 AND ($3::text IS NULL OR product = $3)
-    ORDER BY change_id
-    LIMIT $4";
+// One statement for each set of filters: a filter that may be absent could not choose an index.
+macro_rules! list_changes {
+    ($which:literal) => {
+        concat!(
+            "SELECT
+                account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+                cancelled_at, in_force_event_at IS NOT NULL AS settled
+            FROM charge_type_changes
+            WHERE account_id = $1 AND change_id > $2",
+            $which,
+            " ORDER BY change_id
+            LIMIT $3"
+        )
+    };
+}
+
+pub(super) const LIST_CHANGES: &str = list_changes!("");
+pub(super) const LIST_CHANGES_OF_PRODUCT: &str = list_changes!(" AND product = $4");
 
 // Unlocked: whoever writes the event of one does so by compare-and-set.
 const DUE_CHANGES: &str = "
@@ -91,13 +101,17 @@ impl Store {
         at_most: i64,
     ) -> Result<Vec<StoredChange>, Error> {
         let rows = self.read(|pool| async move {
-            sqlx::query_as::<_, ChangeRow>(LIST_CHANGES)
-                .bind(account_id.get())
-                .bind(change_id)
-                .bind(product.map(Product::name))
-                .bind(at_most)
-                .fetch_all(&pool)
-                .await
+            let list = |statement| {
+                sqlx::query_as::<_, ChangeRow>(statement)
+                    .bind(account_id.get())
+                    .bind(change_id)
+                    .bind(at_most)
+            };
+            let list = match product {
+                None => list(LIST_CHANGES),
+                Some(product) => list(LIST_CHANGES_OF_PRODUCT).bind(product.name()),
+            };
+            list.fetch_all(&pool).await
         });
         rows.await?.into_iter().map(StoredChange::try_from).collect()
     }

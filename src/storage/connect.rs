@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection as _, PgConnection, Row};
 
+use super::Store;
 use super::connections::Distrust;
-use super::{MIGRATIONS, Store, failure};
 use crate::domain::{AccountId, Product};
 
 /// How many connections, and where to.
@@ -44,8 +43,6 @@ pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a commit takes as a rule, and short, because a connection that waits for a row serves
 /// nobody else meanwhile.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(10);
-/// How often a migration is tried that could not get its locks in time.
-const MIGRATION_ATTEMPTS: u32 = 10;
 
 impl Store {
     /// A store that connects when it is first used: the service starts whether the database is
@@ -107,7 +104,7 @@ impl Store {
 
 /// How a session begins. Nobody listens on the way to a socket in the file system: TLS is not asked
 /// for there, as in libpq, which saves a round trip.
-fn session(url: PgConnectOptions) -> PgConnectOptions {
+pub(super) fn session(url: PgConnectOptions) -> PgConnectOptions {
     let is_local = url.get_socket().is_some() || url.get_host().starts_with('/');
     if is_local { url.ssl_mode(PgSslMode::Disable) } else { url }
 }
@@ -137,36 +134,6 @@ pub async fn create_database(admin: &PgConnectOptions, name: &str) -> Result<(),
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
     }
     connection.close().await
-}
-
-/// Brings the schema up to date. Two at once are no harm: the second waits and finds nothing to do.
-pub async fn migrate(url: &PgConnectOptions) -> Result<(), sqlx::Error> {
-    // A migration that waits for a lock would make everybody else wait behind it.
-    let session = session(url.clone())
-        .application_name("cdn-activation migrate")
-        .options([("lock_timeout", "3s")]);
-    let mut attempt = 1;
-    loop {
-        let mut connection = session.connect().await?;
-        match MIGRATIONS.run_direct(None, &mut connection, false).await {
-            Ok(()) => return connection.close().await,
-            Err(error) if attempt < MIGRATION_ATTEMPTS && lost_to_another(&error) => {
-                tracing::warn!(attempt, error = %error, "the migration is tried again");
-                tokio::time::sleep(Duration::from_millis(200) * attempt).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
-        attempt += 1;
-    }
-}
-
-fn lost_to_another(error: &MigrateError) -> bool {
-    match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            failure::write_may_be_repeated(error)
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]

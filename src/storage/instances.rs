@@ -5,14 +5,28 @@ use super::{Store, histories};
 use crate::domain::{AccountId, Product, Time};
 use crate::error::Error;
 
-const LIST_INSTANCES: &str = "
-    SELECT account_id, product
-    FROM instances
-    WHERE (account_id, product) > ($1, $2)
-        AND ($3::bigint IS NULL OR account_id = $3)
-        AND ($4::text IS NULL OR product = $4)
-    ORDER BY account_id, product
-    LIMIT $5";
+// One statement for each set of filters: a filter that may be absent could not choose an index.
+macro_rules! list_instances {
+    ($which:literal) => {
+        concat!(
+            "SELECT account_id, product
+            FROM instances
+            WHERE ",
+            $which,
+            " ORDER BY account_id, product
+            LIMIT $3"
+        )
+    };
+}
+
+pub(super) const LIST_INSTANCES: &str = list_instances!("(account_id, product) > ($1, $2)");
+pub(super) const LIST_INSTANCES_OF_ACCOUNT: &str =
+    list_instances!("(account_id, product) > ($1, $2) AND account_id = $4");
+// All are of one product, so that the account alone tells which come after.
+pub(super) const LIST_INSTANCES_OF_PRODUCT: &str =
+    list_instances!("account_id > $1 AND product >= $2 AND product = $4");
+pub(super) const LIST_INSTANCES_OF_BOTH: &str =
+    list_instances!("(account_id, product) > ($1, $2) AND account_id = $4 AND product = $5");
 
 // For `dev --at` alone, over a handful of accounts.
 const LATEST_SUBMISSION: &str = "
@@ -32,12 +46,18 @@ impl Store {
     ) -> Result<Vec<(AccountId, Product)>, Error> {
         let rows: Vec<(i64, String)> = self
             .read(|pool| {
-                let list = sqlx::query_as(LIST_INSTANCES)
-                    .bind(after.0)
-                    .bind(after.1.clone())
-                    .bind(account_id.map(AccountId::get))
-                    .bind(product.map(Product::name))
-                    .bind(at_most);
+                let list = |statement| {
+                    sqlx::query_as(statement).bind(after.0).bind(after.1.clone()).bind(at_most)
+                };
+                let account_id = account_id.map(AccountId::get);
+                let list = match (account_id, product.map(Product::name)) {
+                    (None, None) => list(LIST_INSTANCES),
+                    (Some(account), None) => list(LIST_INSTANCES_OF_ACCOUNT).bind(account),
+                    (None, Some(product)) => list(LIST_INSTANCES_OF_PRODUCT).bind(product),
+                    (Some(account), Some(product)) => {
+                        list(LIST_INSTANCES_OF_BOTH).bind(account).bind(product)
+                    }
+                };
                 async move { list.fetch_all(&pool).await }
             })
             .await?;

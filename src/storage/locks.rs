@@ -90,15 +90,25 @@ const READ_LOCK: &str = "
     FROM operation_locks
     WHERE account_id = $1 AND lock_id = $2";
 
-const LIST_LOCKS: &str = "
-    SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
-    FROM operation_locks
-    WHERE account_id = $1
-        AND lock_id > $2
-        AND ($3::text IS NULL OR product = $3)
-        AND ($4 OR lifted_at IS NULL)
-    ORDER BY lock_id
-    LIMIT $5";
+// One statement for each set of filters: a filter that may be absent could not choose an index.
+macro_rules! list_locks {
+    ($which:literal) => {
+        concat!(
+            "SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
+            FROM operation_locks
+            WHERE account_id = $1 AND lock_id > $2",
+            $which,
+            " ORDER BY lock_id
+            LIMIT $3"
+        )
+    };
+}
+
+pub(super) const LIST_LOCKS: &str = list_locks!("");
+pub(super) const LIST_LOCKS_OF_PRODUCT: &str = list_locks!(" AND product = $4");
+pub(super) const LIST_LOCKS_THAT_HOLD: &str = list_locks!(" AND lifted_at IS NULL");
+pub(super) const LIST_LOCKS_OF_PRODUCT_THAT_HOLD: &str =
+    list_locks!(" AND product = $4 AND lifted_at IS NULL");
 
 impl Store {
     /// A lock of an account; `None` where there is none.
@@ -124,14 +134,16 @@ impl Store {
         at_most: i64,
     ) -> Result<Vec<StoredLock>, Error> {
         self.read(|pool| async move {
-            sqlx::query_as(LIST_LOCKS)
-                .bind(account_id.get())
-                .bind(lock_id)
-                .bind(product.map(Product::name))
-                .bind(lifted_too)
-                .bind(at_most)
-                .fetch_all(&pool)
-                .await
+            let list = |statement| {
+                sqlx::query_as(statement).bind(account_id.get()).bind(lock_id).bind(at_most)
+            };
+            let list = match (product.map(Product::name), lifted_too) {
+                (None, true) => list(LIST_LOCKS),
+                (None, false) => list(LIST_LOCKS_THAT_HOLD),
+                (Some(product), true) => list(LIST_LOCKS_OF_PRODUCT).bind(product),
+                (Some(product), false) => list(LIST_LOCKS_OF_PRODUCT_THAT_HOLD).bind(product),
+            };
+            list.fetch_all(&pool).await
         })
         .await
     }

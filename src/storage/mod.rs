@@ -24,11 +24,13 @@ mod instances;
 mod leases;
 mod listen;
 mod locks;
+mod migrating;
 mod nonces;
 mod numbering;
 mod opening_groups;
 mod openings;
 mod order_intents;
+mod readiness;
 mod requests;
 mod statements;
 mod writing;
@@ -37,8 +39,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use sqlx::{PgPool, Row};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -47,19 +49,21 @@ pub use access_keys::{NewAccessKey, StoredAccessKey};
 pub use accounts::AccountUpdate;
 pub use change_history::{DueChange, StoredChange};
 pub use charge_type_changes::{CancelledChange, ScheduledChange, SettledChange};
-pub use connect::{Options, create_database, migrate};
+pub use connect::{Options, create_database};
 pub use event_log::{Lane, LogPage, LoggedEvent};
 pub use listen::Listener;
 pub use locks::{LiftedLock, NewLock, StoredLock};
+pub use migrating::{Migrated, MigrationError, migrate};
 pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
 pub use numbering::Numbered;
 pub use openings::Opening;
 pub use order_intents::DueIntent;
+pub use readiness::{GRANTS, NotReady};
 pub use requests::RequestRecord;
-pub use statements::{HotStatements, hot_statements};
+pub use statements::{HotStatements, hot_statements, list_statements, waiting_lanes};
 
 use self::batches::Batches;
-use self::connections::{Connection, Connections, Distrust, limited};
+use self::connections::{Connection, Connections, Distrust};
 use self::writing::Lanes;
 use crate::error::Error;
 
@@ -143,32 +147,6 @@ impl Store {
         F: Future<Output: Send> + Send + 'static,
     {
         self.writes.spawn(work)
-    }
-
-    /// Whether the database answers and holds the schema that this program needs; the error says
-    /// what is missing.
-    pub async fn check_ready(&self) -> Result<(), String> {
-        let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-        match self.schema_version().await {
-            Ok(version) if version >= needed => Ok(()),
-            Ok(version) => {
-                Err(format!("the schema is at version {version}, needed is {needed}: run migrate"))
-            }
-            Err(error) if failure::is_undefined_table(&error) => {
-                Err("the database has no schema yet: run migrate".to_owned())
-            }
-            Err(error) => Err(format!("the database does not answer: {error}")),
-        }
-    }
-
-    async fn schema_version(&self) -> Result<i64, sqlx::Error> {
-        // The version of the schema stands in the migrator's own table: no account is named. Not
-        // prepared: a start has to wait for it, and this is one round trip.
-        let applied =
-            sqlx::raw_sql("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success");
-        let mut connection = self.connections.take().await?;
-        let row = limited(applied.fetch_one(&mut *connection)).await;
-        connection.answered(row)?.try_get(0)
     }
 
     /// How many connections are open, and how many of them are idle.

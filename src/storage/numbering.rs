@@ -9,13 +9,19 @@ use super::connections::limited;
 use super::listen::CHANNEL;
 use super::{Store, failure};
 use crate::domain::Time;
+use crate::domain::event::LANES;
 use crate::error::Error;
 
 /// How many events of a lane one transaction numbers; a few more where they have the same time.
 const NUMBERED_AT_ONCE: i64 = 256;
 
 // No account is named here or below: a lane has the events of many.
-const WAITING_LANES: &str = "SELECT DISTINCT lane FROM event_outbox";
+// While a transaction somewhere keeps an old snapshot, index entries of events that were moved stay: a
+// look from the beginning passes them all, one from a recent time few.
+pub(super) const WAITING_LANES: &str = "
+    SELECT DISTINCT lane
+    FROM event_outbox
+    WHERE lane = ANY($1) AND event_time > $2";
 
 // An engine without it is polled.
 const HAS_NOTIFY: &str = "SELECT EXISTS (SELECT 1 FROM pg_proc WHERE proname = 'pg_notify')";
@@ -40,10 +46,10 @@ struct LaneRow {
 const MOVE: &str = "
     WITH taken AS (
         DELETE FROM event_outbox
-        WHERE lane = $1 AND event_time <= COALESCE((
+        WHERE lane = $1 AND event_time > $5 AND event_time <= COALESCE((
             SELECT event_time
             FROM event_outbox
-            WHERE lane = $1
+            WHERE lane = $1 AND event_time > $5
             ORDER BY event_time, event_id
             OFFSET $2 - 1 LIMIT 1
         ), 'infinity')
@@ -79,15 +85,20 @@ const NOTIFY: &str = "SELECT pg_notify($1, '')";
 pub struct Numbered {
     /// How many events.
     pub events: i64,
+    /// Another replica is at some lane.
+    pub left_to_another: bool,
     /// The lanes in which more may wait.
     pub longer: Vec<i16>,
 }
 
 impl Store {
-    /// The lanes in which events wait for their numbers.
-    pub async fn waiting_lanes(&self) -> Result<Vec<i16>, Error> {
-        self.read(|pool| async move { sqlx::query_scalar(WAITING_LANES).fetch_all(&pool).await })
-            .await
+    /// The lanes in which events of a time after this one wait for their numbers.
+    pub async fn waiting_lanes(&self, after: Time) -> Result<Vec<i16>, Error> {
+        self.read(|pool| async move {
+            let all: Vec<i16> = (0..).take(LANES).collect();
+            sqlx::query_scalar(WAITING_LANES).bind(all).bind(after).fetch_all(&pool).await
+        })
+        .await
     }
 
     /// Whether the engine can wake those who listen.
@@ -95,18 +106,20 @@ impl Store {
         self.read(|pool| async move { sqlx::query_scalar(HAS_NOTIFY).fetch_one(&pool).await }).await
     }
 
-    /// Numbers events of some lanes, some hundreds of each at the most; none of a lane where another
-    /// replica is at it. All of them or, with an error, none. `notify` wakes those who listen.
+    /// Numbers events of some lanes whose time is after this one, some hundreds of each at the most;
+    /// none of a lane where another replica is at it. All of them or, with an error, none. `notify`
+    /// wakes those who listen.
     pub async fn number_events(
         &self,
         lanes: Vec<i16>,
+        after: Time,
         now: Time,
         notify: bool,
     ) -> Result<Numbered, Error> {
         let connections = self.connections.clone();
         let task = self.writes.spawn(async move {
             let mut connection = connections.take().await?;
-            match number(&mut connection, lanes, now, notify).await {
+            match number(&mut connection, lanes, after, now, notify).await {
                 Ok(numbered) => connection.answered(Ok(numbered)),
                 // The connection is closed, and what it had locked is free at once.
                 Err(error) => Err(connection.failed(error)),
@@ -119,17 +132,20 @@ impl Store {
 async fn number(
     connection: &mut PgConnection,
     lanes: Vec<i16>,
+    after: Time,
     now: Time,
     notify: bool,
 ) -> Result<Numbered, sqlx::Error> {
     let mut transaction = limited(connection.begin()).await?;
+    let asked = lanes.len();
     let locked = sqlx::query_as::<_, LaneRow>(LOCK_LANES).bind(lanes);
-    let mut numbered = Numbered::default();
-    for LaneRow { lane, last_position } in limited(locked.fetch_all(&mut *transaction)).await? {
-        let moved = move_waiting(&mut transaction, lane, last_position, now).await?;
+    let locked = limited(locked.fetch_all(&mut *transaction)).await?;
+    let mut numbered = Numbered { left_to_another: locked.len() < asked, ..Numbered::default() };
+    for lane in locked {
+        let moved = move_waiting(&mut transaction, &lane, after, now).await?;
         numbered.events += moved;
         if moved >= NUMBERED_AT_ONCE {
-            numbered.longer.push(lane);
+            numbered.longer.push(lane.lane);
         }
     }
     if numbered.events == 0 {
@@ -147,15 +163,16 @@ async fn number(
 /// shows everything that the last holder left.
 async fn move_waiting(
     connection: &mut PgConnection,
-    lane: i16,
-    last_position: i64,
+    lane: &LaneRow,
+    after: Time,
     now: Time,
 ) -> Result<i64, sqlx::Error> {
     let moved = sqlx::query_scalar::<_, i64>(MOVE)
-        .bind(lane)
+        .bind(lane.lane)
         .bind(NUMBERED_AT_ONCE)
-        .bind(last_position)
-        .bind(now);
+        .bind(lane.last_position)
+        .bind(now)
+        .bind(after);
     let newest = limited(moved.fetch_optional(connection)).await?;
-    Ok(newest.map_or(0, |newest| newest - last_position))
+    Ok(newest.map_or(0, |newest| newest - lane.last_position))
 }

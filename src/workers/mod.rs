@@ -9,6 +9,7 @@ pub mod numbering;
 pub mod reconciler;
 pub mod retention;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -58,10 +59,11 @@ async fn next_turn(interval: Duration, shutdown: &CancellationToken) -> bool {
     }
 }
 
-/// Tells of a failure once, when it begins and when it ends or changes, however often it is met.
+/// Tells of a failure once, when it begins and when it ends, however often it is met, and with however
+/// many causes. A fault of another code is another failure.
 pub(crate) struct Told {
     what: &'static str,
-    last: Option<String>,
+    last: Option<Cow<'static, str>>,
 }
 
 impl Told {
@@ -79,10 +81,10 @@ impl Told {
             }
             return;
         };
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-        if self.last.as_ref() != Some(&cause) {
-            tracing::warn!(%error, cause, "{what}");
-            self.last = Some(cause);
+        if self.last.as_ref() != Some(&error.code()) {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, cause = cause.unwrap_or_default(), "{what}");
+            self.last = Some(error.code());
         }
     }
 }

@@ -173,11 +173,12 @@ const CHANGEABLE: [&str; 8] = [
 
 fn check_mask(mask: Option<&FieldMask>) -> Result<(), Error> {
     let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
-    let wrong = paths.iter().filter(|path| *path != "*" && !CHANGEABLE.contains(&path.as_str()));
-    wrong.fold(Ok(()), |checked, path| {
+    let mut checked = Ok(());
+    for path in paths.iter().filter(|path| *path != "*" && !CHANGEABLE.contains(&path.as_str())) {
         let wrong = Error::field("update_mask", format!("{path:?} is no field that can change"));
-        both(checked, Err(wrong)).map(|((), ())| ())
-    })
+        checked = both(checked, Err(wrong)).map(|((), ())| ());
+    }
+    checked
 }
 
 /// Takes the fields that the mask names, or all, from `wanted`.

@@ -77,6 +77,11 @@ impl Database {
         Self::create("").await
     }
 
+    /// A new database whose encoding is not ours.
+    pub async fn in_latin1() -> Self {
+        Self::create(" ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0").await
+    }
+
     async fn create(from: &str) -> Self {
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let statement = format!("CREATE DATABASE \"{name}\"{from}");

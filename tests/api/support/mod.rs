@@ -16,6 +16,7 @@ pub mod leaves;
 pub mod operators;
 pub mod outbox;
 pub mod pages;
+pub mod pooler;
 pub mod process;
 pub mod proxy;
 pub mod raw_grpc;

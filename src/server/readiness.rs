@@ -1,0 +1,177 @@
+//! Whether the service wants traffic: it follows the database, and ends with the drain.
+
+use std::mem::discriminant;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use super::health::Watched;
+use crate::storage::{NotReady, Store};
+
+/// How often the database is asked whether it can serve the service.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How many checks in a row may fail before the service calls itself unready.
+const TOLERATED_FAILURES: u32 = 3;
+
+/// The database is being asked for the first time, on another thread.
+pub struct FirstCheck(oneshot::Receiver<Result<(), NotReady>>);
+
+/// The end that asks.
+pub struct Asks(oneshot::Sender<Result<(), NotReady>>);
+
+impl FirstCheck {
+    /// The two ends.
+    pub fn new() -> (Asks, Self) {
+        let (asks, answer) = oneshot::channel();
+        (Asks(asks), Self(answer))
+    }
+}
+
+impl Asks {
+    /// Asks.
+    pub async fn ask(self, store: Store, key_check: [u8; 32]) {
+        // A service that has ended needs no answer.
+        self.0.send(store.check_ready(&key_check).await).ok();
+    }
+}
+
+/// Whether the service wants traffic. Clones share it.
+#[derive(Clone)]
+pub struct Readiness {
+    state: watch::Sender<State>,
+    reporter: HealthReporter,
+    /// The names under which the health service reports readiness.
+    names: Arc<[String]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Starting,
+    Ready,
+    Unready(NotReady),
+    Draining,
+}
+
+impl Readiness {
+    /// Unready at first; reports under the empty name and these.
+    pub async fn new(reporter: HealthReporter, services: Vec<String>) -> Self {
+        let names: Arc<[String]> = std::iter::once(String::new()).chain(services).collect();
+        reporter.set_service_status("liveness", ServingStatus::Serving).await;
+        let readiness = Self { state: watch::Sender::new(State::Starting), reporter, names };
+        readiness.report(ServingStatus::NotServing).await;
+        readiness
+    }
+
+    /// The health service, which tells the same.
+    #[must_use]
+    pub fn service(&self) -> HealthServer<Watched> {
+        HealthServer::new(Watched(HealthService::from_health_reporter(self.reporter.clone())))
+    }
+
+    /// Why the service wants no traffic now; none when it is ready.
+    #[must_use]
+    pub fn why_unready(&self) -> Option<String> {
+        match &*self.state.borrow() {
+            State::Ready => None,
+            State::Starting => Some("the database has not been asked yet".to_owned()),
+            State::Unready(why) => Some(why.to_string()),
+            State::Draining => Some("the service is shutting down".to_owned()),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        *self.state.borrow() == State::Ready
+    }
+
+    /// Waits until it is ready for the first time.
+    pub async fn first_ready(&self) {
+        let mut state = self.state.subscribe();
+        state.wait_for(|state| *state == State::Ready).await.ok(); // the sender is ours
+    }
+
+    /// No more traffic, for good.
+    pub async fn drain(&self) {
+        self.change(State::Draining).await;
+    }
+
+    /// Takes the first answer of the database, and asks it again and again.
+    pub async fn follow(
+        self,
+        first: FirstCheck,
+        store: Store,
+        key_check: [u8; 32],
+        shutdown: CancellationToken,
+    ) {
+        let mut failures = 0;
+        let mut checked = match first.0.await {
+            Ok(checked) => checked,
+            Err(_) => store.check_ready(&key_check).await, // the thread ended
+        };
+        loop {
+            match checked {
+                Ok(()) => {
+                    failures = 0;
+                    self.change(State::Ready).await;
+                }
+                Err(why) => {
+                    failures += 1;
+                    if !self.is_ready() || failures > TOLERATED_FAILURES {
+                        self.change(State::Unready(why)).await;
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(CHECK_INTERVAL) => {}
+                () = shutdown.cancelled() => return,
+            }
+            checked = store.check_ready(&key_check).await;
+        }
+    }
+
+    /// Changes the state, unless the service drains; logs and reports it where its kind is another.
+    async fn change(&self, new: State) {
+        let mut is_new = false;
+        self.state.send_if_modified(|state| {
+            if *state == State::Draining || *state == new {
+                return false;
+            }
+            is_new = !same_kind(state, &new);
+            log(state, &new);
+            *state = new.clone();
+            true
+        });
+        if is_new {
+            let ready = new == State::Ready;
+            self.report(if ready { ServingStatus::Serving } else { ServingStatus::NotServing })
+                .await;
+        }
+    }
+
+    async fn report(&self, status: ServingStatus) {
+        for name in self.names.iter() {
+            self.reporter.set_service_status(name, status).await;
+        }
+    }
+}
+
+/// A database that does not answer may have a new cause each second: that is one state.
+fn same_kind(old: &State, new: &State) -> bool {
+    match (old, new) {
+        (State::Unready(old), State::Unready(new)) => discriminant(old) == discriminant(new),
+        _ => discriminant(old) == discriminant(new),
+    }
+}
+
+/// One line for each change of state. A service that was ready at once needs none.
+fn log(old: &State, new: &State) {
+    match (old, new) {
+        (State::Unready(_), State::Ready) => tracing::info!("ready"),
+        (_, State::Unready(why)) if !same_kind(old, new) => tracing::warn!("not ready: {why}"),
+        _ => {}
+    }
+}

@@ -1,0 +1,142 @@
+//! Bringing the schema up to date.
+
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection as _, PgConnection};
+
+use super::connect::session;
+use super::readiness::{NotReady, newest_migration};
+use super::{MIGRATIONS, failure};
+
+/// A migration that waits for a lock makes everybody else wait behind it: it waits this long, and
+/// tries again.
+const LOCK_TIMEOUT: &str = "400ms";
+/// How often a migration is tried that did not get its locks in time.
+const ATTEMPTS: u32 = 40;
+/// The pause before the next attempt is this, times the attempt, up to the longest.
+const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The advisory lock of whoever migrates; of this database only.
+const MIGRATING: i64 = 0x6364_6e5f_6163_7469;
+/// A process that finds it taken looks again after this time, for ten minutes.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+const LOOKS: u32 = 10 * 60 * 5;
+
+/// What came of a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Migrated {
+    /// The schema is the one that this program needs.
+    UpToDate,
+    /// A newer program has migrated to this version. Nothing was done.
+    Newer(i64),
+}
+
+/// Why a schema was not brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// The database cannot hold the schema.
+    #[error(transparent)]
+    Unfit(#[from] NotReady),
+    /// Another process did not end.
+    #[error("another process has been migrating this database for ten minutes")]
+    Busy,
+    /// The database or the driver refused.
+    #[error(transparent)]
+    Failed(#[from] sqlx::Error),
+}
+
+impl From<MigrateError> for MigrationError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) => Self::Failed(error),
+            other => Self::Failed(other.into()),
+        }
+    }
+}
+
+/// Brings the schema up to date. Two at once are no harm: the second waits and finds nothing to do.
+pub async fn migrate(url: &PgConnectOptions) -> Result<Migrated, MigrationError> {
+    let session = session(url.clone())
+        .application_name("cdn-activation migrate")
+        .options([("lock_timeout", LOCK_TIMEOUT)]);
+    let mut attempt = 1;
+    loop {
+        let mut connection = session.connect().await?;
+        match migrate_alone(&mut connection).await {
+            Ok(migrated) => {
+                connection.close().await?; // which lets go of the lock
+                return Ok(migrated);
+            }
+            Err(error) if attempt < ATTEMPTS && lost_to_another(&error) => {
+                tracing::warn!(attempt, error = %error, "the migration is tried again");
+                tokio::time::sleep((PAUSE * attempt).min(LONGEST_PAUSE)).await;
+            }
+            Err(error) => return Err(error),
+        }
+        attempt += 1;
+    }
+}
+
+async fn migrate_alone(connection: &mut PgConnection) -> Result<Migrated, MigrationError> {
+    require_utf8(connection).await?;
+    wait_for_turn(connection).await?;
+    if let Some(newer) = newer_schema(connection).await? {
+        return Ok(Migrated::Newer(newer));
+    }
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    migrator.set_locking(false); // the turn is ours already
+    migrator.run_direct(None, connection, false).await?;
+    Ok(Migrated::UpToDate)
+}
+
+/// Texts of every language are stored, and a database in another encoding refuses some of them.
+async fn require_utf8(connection: &mut PgConnection) -> Result<(), MigrationError> {
+    let encoding = "SELECT current_setting('server_encoding')";
+    let encoding: String = sqlx::query_scalar(encoding).fetch_one(connection).await?;
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    Err(NotReady::NotUtf8(encoding).into())
+}
+
+/// sqlx would wait within a statement. An index that another process builds concurrently waits for all
+/// statements that are older, this one, too: a deadlock.
+async fn wait_for_turn(connection: &mut PgConnection) -> Result<(), MigrationError> {
+    for _ in 0..LOOKS {
+        let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+            .bind(MIGRATING)
+            .fetch_one(&mut *connection)
+            .await?;
+        if taken {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    Err(MigrationError::Busy)
+}
+
+/// The version of the schema, where it is newer than this program.
+async fn newer_schema(connection: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
+    let newest = "SELECT max(version) FROM _sqlx_migrations WHERE success";
+    let newest: Result<Option<i64>, _> = sqlx::query_scalar(newest).fetch_one(connection).await;
+    match newest {
+        Ok(version) => Ok(version.filter(|version| *version > newest_migration())),
+        Err(error) if failure::is_undefined_table(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn lost_to_another(error: &MigrationError) -> bool {
+    let MigrationError::Failed(error) = error else { return false };
+    let error = match error {
+        sqlx::Error::Migrate(migrating) => match &**migrating {
+            MigrateError::ExecuteMigration(error, _) => error,
+            _ => return false,
+        },
+        error => error,
+    };
+    failure::write_may_be_repeated(error)
+}

@@ -1,0 +1,262 @@
+//! Whether the database can serve this program. What is missing is said in one sentence that names
+//! what to change.
+
+use std::borrow::Cow;
+
+use sqlx::Row;
+
+use super::connect::STATEMENT_TIMEOUT;
+use super::connections::limited;
+use super::{MIGRATIONS, Store, failure};
+use crate::error::Error;
+
+/// Why the service is not ready.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// There is no connection, or a statement of the check failed.
+    #[error("PostgreSQL at {place} does not answer: {cause}")]
+    NoAnswer {
+        /// Host and port, or the socket.
+        place: String,
+        /// What the driver or the server said.
+        cause: String,
+    },
+    /// The server recovers or follows another one.
+    #[error("PostgreSQL at {0} is a standby: DATABASE_URL must lead to the primary")]
+    Standby(String),
+    /// The server, the database or the role is set to read-only.
+    #[error("the database is read-only: default_transaction_read_only is on")]
+    ReadOnly,
+    /// What a session sets when it begins does not hold.
+    #[error(
+        "the settings of a session do not reach PostgreSQL: a connection pooler stands in between; \
+         DATABASE_URL must lead to PostgreSQL itself"
+    )]
+    Pooler,
+    /// Text is stored in another encoding than ours.
+    #[error(
+        "the encoding of the database is {0}: make one with ENCODING 'UTF8' TEMPLATE template0"
+    )]
+    NotUtf8(String),
+    /// The role may not do all that the service does.
+    #[error("the role {role} lacks {missing}: grant it, see docs/database-roles.md")]
+    MissingGrants {
+        /// The role of the session.
+        role: String,
+        /// Like `TRUNCATE on used_nonces_0`, several with commas.
+        missing: String,
+    },
+    /// There is no schema.
+    #[error("the database has no schema yet: run migrate")]
+    NoSchema,
+    /// The schema lacks migrations that this program needs.
+    #[error("the schema is at version {found}, needed is {needed}: run migrate")]
+    OlderSchema {
+        /// The newest migration that was applied.
+        found: i64,
+        /// The newest migration of this program.
+        needed: i64,
+    },
+    /// The secrets in the database were sealed with another key.
+    #[error(
+        "SEALING_KEY_FILE holds another key than the one that this database was first used with"
+    )]
+    OtherSealingKey,
+}
+
+/// What the service does with its tables.
+pub const GRANTS: [(&str, &[&str]); 18] = [
+    ("_sqlx_migrations", &["SELECT"]),
+    ("access_keys", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("accounts", &["SELECT", "INSERT", "UPDATE"]),
+    ("charge_type_changes", &["SELECT", "INSERT", "UPDATE"]),
+    ("event_lanes", &["SELECT", "UPDATE"]),
+    ("event_log", &["SELECT", "INSERT", "DELETE"]),
+    ("event_outbox", &["SELECT", "INSERT", "DELETE"]),
+    ("instances", &["SELECT", "INSERT", "UPDATE"]),
+    ("leases", &["SELECT", "INSERT", "UPDATE"]),
+    ("operation_locks", &["SELECT", "INSERT", "UPDATE"]),
+    ("order_intents", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("orders", &["SELECT", "INSERT"]),
+    ("repeatable_requests", &["SELECT", "INSERT", "DELETE"]),
+    ("sealing_checks", &["SELECT", "INSERT"]),
+    ("used_nonces_0", NONCES),
+    ("used_nonces_1", NONCES),
+    ("used_nonces_2", NONCES),
+    ("used_nonces_3", NONCES),
+];
+/// A table of the ring is emptied as a whole.
+const NONCES: &[&str] = &["SELECT", "INSERT", "TRUNCATE"];
+
+// Not prepared: behind a pooler, a prepared statement may be another one.
+const SESSION: &str = "
+    SELECT current_setting('statement_timeout') AS statement_timeout,
+        current_setting('enable_seqscan') AS enable_seqscan,
+        pg_is_in_recovery() AS is_standby,
+        current_setting('transaction_read_only') AS read_only,
+        current_setting('server_encoding') AS encoding,
+        current_user::text AS role";
+
+// A table that does not exist yet is no missing grant: has_table_privilege is then NULL.
+const MISSING_GRANTS: &str = "
+    SELECT name, privilege
+    FROM unnest($1::text[], $2::text[]) AS needed (name, privilege)
+    WHERE NOT has_table_privilege(to_regclass(name), privilege)
+    ORDER BY name, privilege";
+
+const SCHEMA_VERSION: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
+
+const READ_SEALING_CHECK: &str = "SELECT value FROM sealing_checks WHERE name = 'sealing key'";
+const WRITE_SEALING_CHECK: &str = "
+    INSERT INTO sealing_checks (name, value)
+    VALUES ('sealing key', $1)
+    ON CONFLICT (name) DO NOTHING";
+
+/// So a pooler refuses the options of a session that it does not know. `PostgreSQL` takes ours.
+const PROTOCOL_VIOLATION: &str = "08P01";
+
+/// What a session is asked first.
+#[derive(sqlx::FromRow)]
+struct Session {
+    statement_timeout: String,
+    enable_seqscan: String,
+    is_standby: bool,
+    read_only: String,
+    encoding: String,
+    role: String,
+}
+
+impl Store {
+    /// Whether the database can serve this program, whose sealing key has this check value. The first
+    /// process that asks leaves the value in the database.
+    pub async fn check_ready(&self, key_check: &[u8]) -> Result<(), NotReady> {
+        let session = self.session().await.map_err(|error| match sqlstate(&error) {
+            Some(code) if code == PROTOCOL_VIOLATION => NotReady::Pooler,
+            _ => self.no_answer(&error),
+        })?;
+        self.check_session(&session)?;
+        self.check_grants(session.role).await?;
+        self.check_schema().await?;
+        self.check_sealing_key(key_check).await
+    }
+
+    fn check_session(&self, session: &Session) -> Result<(), NotReady> {
+        let is_ours = session.statement_timeout == format!("{}s", STATEMENT_TIMEOUT.as_secs())
+            && session.enable_seqscan == "off";
+        if !is_ours {
+            return Err(NotReady::Pooler);
+        }
+        if session.is_standby {
+            return Err(NotReady::Standby(self.place()));
+        }
+        if session.read_only == "on" {
+            return Err(NotReady::ReadOnly);
+        }
+        if session.encoding != "UTF8" {
+            return Err(NotReady::NotUtf8(session.encoding.clone()));
+        }
+        Ok(())
+    }
+
+    async fn session(&self) -> Result<Session, sqlx::Error> {
+        let mut connection = self.connections.take().await?;
+        let row = limited(sqlx::raw_sql(SESSION).fetch_one(&mut *connection)).await;
+        let row = connection.answered(row)?;
+        sqlx::FromRow::from_row(&row)
+    }
+
+    async fn check_grants(&self, role: String) -> Result<(), NotReady> {
+        let needed = GRANTS.iter().flat_map(|(table, privileges)| {
+            privileges.iter().map(|privilege| (table.to_string(), privilege.to_string()))
+        });
+        let (tables, privileges): (Vec<String>, Vec<String>) = needed.unzip();
+        let missing = sqlx::query_as(MISSING_GRANTS).bind(tables).bind(privileges);
+        let missing = missing.fetch_all(&self.connections).await;
+        let missing: Vec<(String, String)> = missing.map_err(|error| self.no_answer(&error))?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing: Vec<_> =
+            missing.iter().map(|(table, privilege)| format!("{privilege} on {table}")).collect();
+        Err(NotReady::MissingGrants { role, missing: missing.join(", ") })
+    }
+
+    async fn check_schema(&self) -> Result<(), NotReady> {
+        let needed = newest_migration();
+        match self.schema_version().await {
+            Ok(found) if found >= needed => Ok(()),
+            Ok(found) => Err(NotReady::OlderSchema { found, needed }),
+            Err(error) if failure::is_undefined_table(&error) => Err(NotReady::NoSchema),
+            Err(error) => Err(self.no_answer(&error)),
+        }
+    }
+
+    async fn schema_version(&self) -> Result<i64, sqlx::Error> {
+        // Not prepared: the table may not be there yet.
+        let mut connection = self.connections.take().await?;
+        let row = limited(sqlx::raw_sql(SCHEMA_VERSION).fetch_one(&mut *connection)).await;
+        connection.answered(row)?.try_get(0)
+    }
+
+    async fn check_sealing_key(&self, key_check: &[u8]) -> Result<(), NotReady> {
+        let read = || async {
+            let value: Result<Option<Vec<u8>>, _> =
+                sqlx::query_scalar(READ_SEALING_CHECK).fetch_optional(&self.connections).await;
+            value.map_err(|error| self.no_answer(&error))
+        };
+        let mut known = read().await?;
+        if known.is_none() {
+            self.write_sealing_check(key_check).await.map_err(|error| self.failed(&error))?;
+            known = read().await?;
+        }
+        if known.as_deref() == Some(key_check) { Ok(()) } else { Err(NotReady::OtherSealingKey) }
+    }
+
+    async fn write_sealing_check(&self, key_check: &[u8]) -> Result<(), Error> {
+        let value = key_check.to_vec();
+        self.write_no_event(move |connections| {
+            let value = value.clone();
+            async move {
+                sqlx::query(WRITE_SEALING_CHECK).bind(value).execute(&connections).await?;
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    /// Where the database is: never with a password.
+    fn place(&self) -> String {
+        let options = self.connections.pool().connect_options();
+        match options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        }
+    }
+
+    fn no_answer(&self, error: &sqlx::Error) -> NotReady {
+        NotReady::NoAnswer { place: self.place(), cause: cause(error) }
+    }
+
+    fn failed(&self, error: &Error) -> NotReady {
+        let cause =
+            std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+        NotReady::NoAnswer { place: self.place(), cause }
+    }
+}
+
+/// The newest migration of this program.
+pub(super) fn newest_migration() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+/// What an error says, with its SQLSTATE where the server sent it.
+fn cause(error: &sqlx::Error) -> String {
+    match (error.as_database_error(), sqlstate(error)) {
+        (Some(refused), Some(code)) => format!("{} (SQLSTATE {code})", refused.message()),
+        _ => error.to_string(),
+    }
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error()?.code()
+}

@@ -1,0 +1,184 @@
+//! A database that cannot serve the program: the service stays unready, and says in one sentence
+//! what to change.
+
+use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::context::Clock;
+use cdn_activation::proto::billing::v1::Product;
+use cdn_activation::storage::{self, GRANTS, Migrated};
+use cdn_activation::workers::forget_requests;
+use cdn_activation::workers::retention::forget_events;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::database::Database;
+use crate::support::process::Program;
+use crate::support::serve_process::Deployment;
+use crate::support::{Api, eventually, pooler};
+
+const GRANTS_FILE: &str = include_str!("../../deploy/database/grants.sql");
+
+fn sealing_key() -> SealingKey {
+    SealingKey::parse(&SealingKey::generate().expect("random bytes")).expect("a key")
+}
+
+/// Starts a service that never becomes ready; it says this on `/readyz`.
+async fn stays_unready(database: Database, sealing_key: SealingKey, sentence: &str) -> Api {
+    let (api, _announced) =
+        Api::start_unready(database, sealing_key, Clock::system(), |_| {}).await;
+    says(&api, &format!("not ready: {sentence}\n")).await;
+    api
+}
+
+async fn says(api: &Api, expected: &str) {
+    eventually(expected, async || api.page("/readyz").await.body == expected).await;
+}
+
+/// A role that may do what the documented file grants, and no more.
+async fn role_on(database: &Database) -> (String, Database) {
+    let role = format!("cdn_activation_{}", cdn_activation::context::new_id().simple());
+    let grants = GRANTS_FILE.replace("TO cdn_activation", &format!("TO {role}"));
+    let make = format!("CREATE ROLE {role} LOGIN; {grants}");
+    let mut connection = database.connect().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(make)).execute(&mut connection).await.expect("granted");
+    let url = database.url.replace("user=postgres", &format!("user={role}"));
+    assert_ne!(url, database.url);
+    (role, Database { url })
+}
+
+#[tokio::test]
+async fn the_documented_grants_are_all_that_the_service_needs() {
+    let database = Database::fresh().await;
+    let (_, seen_by_role) = role_on(&database).await;
+    let api = Api::start_on(seen_by_role, sealing_key(), Clock::system(), |_| {}).await;
+    let key = api.account().await;
+    api.open_cdn(&key).await;
+    api.open_dcdn(&key).await;
+    api.get(&key, "Action=ModifyCdnService&InternetChargeType=PayByBandwidth").await.succeeded();
+    api.get(&key, "Action=DescribeCdnService").await.succeeded();
+    api.lock(&key, Product::Cdn, "security").await;
+    api.unlock(&key, Product::Cdn, "security").await;
+    let store = api.store();
+    for slot in 0..4 {
+        store.empty_nonce_slot(slot).await.expect("TRUNCATE is granted");
+    }
+    forget_requests(&store, &api.clock).await.expect("DELETE is granted");
+    let (holder, kept) = (cdn_activation::context::new_id(), chrono::Duration::zero());
+    let forgotten =
+        forget_events(&store, &api.clock, holder, kept, &CancellationToken::new()).await;
+    forgotten.expect("DELETE is granted");
+    store.close().await;
+}
+
+#[test]
+fn the_documented_grants_are_those_that_are_checked() {
+    let lines =
+        GRANTS_FILE.lines().filter(|line| line.starts_with("GRANT ") && !line.contains("SCHEMA"));
+    let expected: Vec<_> = GRANTS
+        .iter()
+        .map(|(table, privileges)| {
+            format!("GRANT {} ON {table} TO cdn_activation;", privileges.join(", "))
+        })
+        .collect();
+    assert_eq!(lines.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_truncate_is_told_which_grant_it_lacks() {
+    let database = Database::fresh().await;
+    let (role, seen_by_role) = role_on(&database).await;
+    let mut connection = database.connect().await;
+    let revoke = format!(
+        "REVOKE TRUNCATE ON used_nonces_1, used_nonces_3 FROM {role}; REVOKE INSERT ON orders FROM {role}"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(revoke)).execute(&mut connection).await.expect("revoked");
+    let sentence = format!(
+        "the role {role} lacks INSERT on orders, TRUNCATE on used_nonces_1, TRUNCATE on \
+         used_nonces_3: grant it, see docs/database-roles.md"
+    );
+    let api = stays_unready(seen_by_role, sealing_key(), &sentence).await;
+    let grant = format!(
+        "GRANT TRUNCATE ON used_nonces_1, used_nonces_3 TO {role}; GRANT INSERT ON orders TO {role}"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(grant)).execute(&mut connection).await.expect("granted");
+    says(&api, "ready\n").await;
+}
+
+#[tokio::test]
+async fn another_sealing_key_is_found_out_before_anybody_is_answered() {
+    let first = Api::start().await;
+    let sentence =
+        "SEALING_KEY_FILE holds another key than the one that this database was first used with";
+    stays_unready(first.database.clone(), sealing_key(), sentence).await;
+    let replica = first.replica().await; // with the same key
+    says(&replica, "ready\n").await;
+}
+
+#[tokio::test]
+async fn a_database_in_another_encoding_is_refused() {
+    let database = Database::in_latin1().await;
+    let url = database.url.parse().expect("a URL");
+    let sentence =
+        "the encoding of the database is LATIN1: make one with ENCODING 'UTF8' TEMPLATE template0";
+    let refused = storage::migrate(&url).await.expect_err("not UTF8");
+    assert_eq!(refused.to_string(), sentence);
+    assert_eq!(
+        database.count("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").await,
+        0
+    );
+    stays_unready(database, sealing_key(), sentence).await;
+}
+
+#[tokio::test]
+async fn a_pooler_that_loses_or_refuses_the_settings_of_sessions_is_recognised() {
+    let sentence = "the settings of a session do not reach PostgreSQL: a connection pooler stands in \
+                    between; DATABASE_URL must lead to PostgreSQL itself";
+    for options in [pooler::Options::Lost, pooler::Options::Refused] {
+        let seen_through = pooler::before(&Database::fresh().await, options).await;
+        stays_unready(seen_through, sealing_key(), sentence).await;
+    }
+}
+
+#[tokio::test]
+async fn an_older_program_leaves_a_newer_schema_alone_and_serves_on_it() {
+    let database = Database::fresh().await;
+    let newer =
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+        VALUES (9999, 'of a newer program', true, '', 0)";
+    database.execute(newer).await;
+    let url = database.url.parse().expect("a URL");
+    assert_eq!(storage::migrate(&url).await.expect("no fault"), Migrated::Newer(9999));
+    let api = Api::start_on(database, sealing_key(), Clock::system(), |_| {}).await;
+    let key = api.account().await;
+    api.open_cdn(&key).await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_one_line_of_the_log() {
+    let nowhere = Database { url: "postgres://postgres:hush@127.0.0.1:9/nowhere".to_owned() };
+    let deployment = Deployment::new(&nowhere);
+    let mut program = Program::spawn(deployment.serve(&[]));
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    assert!(program.runs());
+    program.signal("TERM");
+    let ended = program.end().await;
+    let lines: Vec<_> = ended.stderr.lines().filter(|line| line.contains("not ready")).collect();
+    assert_eq!(lines.len(), 1, "{}", ended.stderr);
+    assert!(lines[0].contains("PostgreSQL at 127.0.0.1:9 does not answer"), "{}", lines[0]);
+    assert!(ended.stderr.lines().count() < 12, "{}", ended.stderr);
+    assert!(!ended.stderr.contains("hush") && !ended.stdout.contains("hush"));
+}
+
+#[tokio::test]
+async fn a_migration_that_finds_a_table_held_gives_way_and_tries_again() {
+    let database = Database::fresh().await;
+    let url = database.url.parse().expect("a URL");
+    let mut holder = database.connect().await;
+    let hold = "BEGIN; LOCK TABLE _sqlx_migrations IN ACCESS EXCLUSIVE MODE";
+    sqlx::raw_sql(hold).execute(&mut holder).await.expect("held");
+    let migrating = tokio::spawn(async move { storage::migrate(&url).await });
+    // Three times the longest that one attempt waits.
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    assert!(!migrating.is_finished());
+    sqlx::raw_sql("COMMIT").execute(&mut holder).await.expect("let go");
+    let migrated = migrating.await.expect("ran").expect("it tries again");
+    assert_eq!(migrated, Migrated::UpToDate);
+}
