@@ -20,7 +20,7 @@ test: rust ## All tests: Rust, the official SDKs (SKIP_CLIENTS=1: not), the mani
 	tests/clients/run
 	.ci/check-deploy
 
-clients: rust ## The official SDKs against a running server, alone
+clients: rust ## The published clients against a running server, alone
 	@.ci/install-postgresql
 	tests/clients/run
 
