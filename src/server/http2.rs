@@ -63,7 +63,8 @@ pub(super) async fn serve<H, F>(
             let coming = |incoming| Body::new(Coming::new(incoming, &of, Some(&rests)));
             handler(request.map(coming)).map(Ok::<_, Infallible>)
         });
-        let calls = Calls { signs, stall, listener: Arc::new(place.listener().clone()) };
+        let listener = Arc::new(place.listener().clone());
+        let calls = Calls { signs, stall, listener: Arc::clone(&listener) };
         http2::Builder::new(calls)
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEPALIVE_INTERVAL)
@@ -74,7 +75,7 @@ pub(super) async fn serve<H, F>(
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
             .max_header_list_size(LARGEST_HEAD)
-            .serve_connection(TokioIo::new(Begun::new(peer)), service)
+            .serve_connection(TokioIo::new(Begun::new(peer, &listener)), service)
     };
     serving::serve(connections, begin, shutdown).await;
 }

@@ -2,11 +2,16 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 use tonic::body::Body;
+
+use crate::metrics::Listener;
 
 /// How every connection of HTTP/2 begins.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -14,6 +19,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const NO_HTTP_2: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
     Content-Length: 43\r\n\r\nThis port speaks gRPC, by HTTP/2 directly.\n";
+/// How long a peer that has been told may take to go. The kernel takes an answer back where its connection
+/// is closed with something unread, the body of a POST say.
+const GONE_WITHIN: Duration = Duration::from_secs(1);
 const GRPC: &[u8] = b"application/grpc";
 
 /// The refusal of a request over HTTP/2 that is no call of gRPC.
@@ -49,11 +57,16 @@ pub(super) struct Begun<S> {
     /// The peer speaks HTTP/2, or has been told.
     is_known: bool,
     told: usize,
+    /// The end of a peer that has been told.
+    gone: Option<Pin<Box<Sleep>>>,
+    listener: Arc<Listener>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Begun<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, read: Vec::new(), is_known: false, told: 0 }
+    /// Begins on a socket; who is told something is counted.
+    pub(super) fn new(stream: S, listener: &Arc<Listener>) -> Self {
+        let listener = Arc::clone(listener);
+        Self { stream, read: Vec::new(), is_known: false, told: 0, gone: None, listener }
     }
 
     /// Waits for enough to tell what the peer speaks.
@@ -78,13 +91,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Begun<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Tells the peer that this is gRPC, and ends in an error.
+    /// Tells the peer that this is gRPC, waits a moment until it has gone, and ends in an error.
     fn poll_tell(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.told < NO_HTTP_2.len() {
             let rest = &NO_HTTP_2[self.told..];
             self.told += ready!(Pin::new(&mut self.stream).poll_write(context, rest))?;
         }
-        ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+        if self.gone.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.listener.malformed();
+        }
+        let gone = self.gone.get_or_insert_with(|| Box::pin(sleep(GONE_WITHIN)));
+        while gone.as_mut().poll(context).is_pending() {
+            let mut bytes = [0; 1024];
+            let mut rest = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut rest))?;
+            if rest.filled().is_empty() {
+                break;
+            }
+        }
         Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "no HTTP/2")))
     }
 }

@@ -1,9 +1,11 @@
 //! Messages that are compressed, by the caller or for the caller; and what is no gRPC at all.
 
 use std::io::{Read, Write};
+use std::time::Duration;
 
 use bytes::Bytes;
 use cdn_activation::proto::dcdn::v1::DescribeUserDcdnStatusResponse;
+use cdn_activation::proto::operator::v1::WatchEventsResponse;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -14,12 +16,16 @@ use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::support::Api;
+use crate::support::database::Database;
 use crate::support::grpc::refusal;
+use crate::support::process::Program;
 use crate::support::raw_grpc::{RawGrpc, RawReply, framed, token};
+use crate::support::serve_process::Deployment;
+use crate::support::{Api, eventually};
 
 const STATUS: &str = "/activation.dcdn.v1.DcdnService/DescribeUserDcdnStatus";
 const GET_ACCOUNT: &str = "/activation.operator.v1.AccountService/GetAccount";
+const WATCH_EVENTS: &str = "/activation.operator.v1.EventService/WatchEvents";
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const REFLECT: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
@@ -146,20 +152,106 @@ async fn what_is_no_call_is_refused_as_http() {
 #[tokio::test]
 async fn what_is_not_http_2_is_told_so_in_words() {
     let api = Api::start().await;
-    for bytes in [
-        &b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"[..],
-        b"POST /activation.cdn.v1.CdnService/OpenCdnService HTTP/1.1\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", // TLS
-        b"P",
-    ] {
+    let large = vec![b'x'; 300_000];
+    let cases: [&[&[u8]]; 5] = [
+        &[b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"],
+        &[b"POST /activation.cdn.v1.CdnService/OpenCdnService HTTP/1.1\r\n\r\n"],
+        &[b"POST / HTTP/1.1\r\nContent-Length: 300000\r\n\r\n", &large],
+        &[b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"], // TLS
+        &[b"P", b"UT"],
+    ];
+    for pieces in cases {
         let mut stream = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
-        stream.write_all(bytes).await.expect("sent");
-        if bytes == b"P" {
-            stream.write_all(b"UT").await.expect("sent");
+        for piece in pieces {
+            stream.write_all(piece).await.expect("sent");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.ok(); // what was not read ends in a reset
+        stream.read_to_string(&mut answer).await.expect("the end, and no reset");
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer:?}");
         assert!(answer.ends_with("This port speaks gRPC, by HTTP/2 directly.\n"), "{answer:?}");
     }
+    let counted = r#"answers_total{listener="grpc",code="malformed"}"#;
+    assert_eq!(api.metric(counted).await.map(f64::to_bits), Some(5_f64.to_bits()));
+}
+
+#[tokio::test]
+async fn what_is_not_http_2_and_stays_is_ended() {
+    let api = Api::start().await;
+    let mut stream = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
+    stream.write_all(b"GET / HTTP/1.1\r\n").await.expect("sent");
+    let open = r#"connections_open{listener="grpc"}"#;
+    eventually("it is ended", async || api.metric(open).await == Some(0.0)).await;
+    drop(stream);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_the_preface_which_may_come_in_pieces() {
+    let api = Api::start().await;
+    let mut stream = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
+    stream.set_nodelay(true).expect("connected");
+    let mut frame = [0; 9];
+    for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" {
+        let sent = tokio::time::timeout(Duration::from_millis(10), stream.peek(&mut frame)).await;
+        assert!(sent.is_err(), "{sent:?}");
+        stream.write_all(&[*byte]).await.expect("sent");
+    }
+    stream.write_all(b"\0\0\0\x04\0\0\0\0\0").await.expect("sent");
+    stream.read_exact(&mut frame).await.expect("a frame");
+    assert_eq!(frame[3], 4, "it is the settings");
+}
+
+#[tokio::test]
+async fn streams_are_compressed_where_the_caller_asks() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    api.open_cdn(&key).await;
+    let grpc = api.raw_grpc().await;
+    let (name, token) = token();
+    let asks = [(name, token.as_str()), ("grpc-accept-encoding", "gzip"), ("grpc-timeout", "2S")];
+    let reply = grpc.send(WATCH_EVENTS, &asks, framed(&[])).await;
+    assert_eq!(reply.headers["grpc-encoding"], "gzip");
+    assert_eq!(reply.status().code(), Code::DeadlineExceeded);
+    let (mut rest, mut events) = (&reply.body[..], 0);
+    while let Some((head, after)) = rest.split_first_chunk::<5>() {
+        let [flag, length @ ..] = *head;
+        assert_eq!(flag, 1, "it is compressed");
+        let length = usize::try_from(u32::from_be_bytes(length)).expect("short");
+        let mut message = Vec::new();
+        GzDecoder::new(&after[..length]).read_to_end(&mut message).expect("gzip");
+        let told = WatchEventsResponse::decode(message.as_slice()).expect("a message");
+        events += u32::from(told.event.is_some());
+        rest = &after[length..];
+    }
+    assert!(events > 0, "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_flood_of_what_unpacks_to_much_takes_no_memory_and_is_no_error_of_ours() {
+    let database = Database::fresh().await;
+    let deployment = Deployment::new(&database);
+    let mut program = Program::spawn(deployment.serve(&[]));
+    let api = program.ready().await;
+    let grpc = api.raw_grpc().await;
+    let bomb = flagged(1, &compressed(&vec![0; 60 * 1024 * 1024]));
+    assert!(bomb.len() < 64 * 1024, "{}", bomb.len());
+    let flood = async |times: usize| {
+        let calls = (0..times).map(|_| async {
+            let large = send(&grpc, GET_ACCOUNT, "gzip", bomb.clone()).await;
+            assert_eq!(refusal(&large.status()).code, "RequestTooLarge");
+            let wrong = send(&grpc, CHECK, "gzip", flagged(7, b"")).await;
+            assert_eq!(refusal(&wrong.status()).code, "MalformedMessage");
+        });
+        futures_util::future::join_all(calls).await;
+    };
+    flood(5).await;
+    let before = program.peak_kilobytes();
+    for _ in 0..40 {
+        flood(5).await;
+    }
+    let grown = program.peak_kilobytes() - before;
+    assert!(grown < 16 * 1024, "{grown} KiB, of {before}");
+    let ended = program.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(!ended.stdout.contains("ERROR"), "{}", ended.stdout);
 }

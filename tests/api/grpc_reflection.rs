@@ -75,7 +75,9 @@ async fn both_versions_list_every_service() {
     else {
         panic!("no list");
     };
+    let listed = list.service.len();
     let names: BTreeSet<_> = list.service.into_iter().map(|service| service.name).collect();
+    assert_eq!(names.len(), listed, "none is listed twice");
     let v1alpha::server_reflection_response::MessageResponse::ListServicesResponse(list) =
         ask!(api, v1alpha, ListServices(""))
     else {

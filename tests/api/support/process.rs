@@ -194,6 +194,14 @@ impl Program {
         Api::of_ready_line(said.lines().next().expect("a line"))
     }
 
+    /// The most that it has had in memory, in kilobytes.
+    pub fn peak_kilobytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs, on Linux");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a line");
+        line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+    }
+
     /// Sends it a signal, `TERM` for one.
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
