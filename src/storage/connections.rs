@@ -54,7 +54,8 @@ pub(super) struct Distrust(Arc<Mutex<Distrusted>>);
 struct Distrusted {
     /// Those that have answered nothing since: a statement that was sent then was never answered.
     silent_since: Option<Instant>,
-    /// Those that are older: what they have prepared does not fit the tables.
+    /// Those that are older: what they have prepared does not fit the tables, or their server does
+    /// not take writes any more.
     stale_before: Option<Instant>,
 }
 
@@ -223,7 +224,7 @@ impl Connection {
     pub fn failed(self, error: SqlxError) -> SqlxError {
         if failure::was_silent(&error) {
             self.home.distrust.is_silent_since(self.taken_at);
-        } else if failure::is_stale_plan(&error) {
+        } else if failure::is_of_old_connections(&error) {
             self.home.distrust.is_stale();
         }
         error

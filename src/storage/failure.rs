@@ -11,21 +11,55 @@ use crate::error::Error;
 
 /// A lock was not to be had in time: another transaction holds the row, or the table.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
-/// SQLSTATEs after which a statement was rolled back for another's sake and may run again at once:
-/// serialisation failure, deadlock, lock not available.
-const LOST_TO_ANOTHER: [&str; 3] = ["40001", "40P01", LOCK_NOT_AVAILABLE];
-/// The server goes away or cannot take a connection: shutdown, crash, starting up, too many
-/// connections, a standby.
-const SERVER_GONE: [&str; 7] = ["57P01", "57P02", "57P03", "53300", "08006", "08003", "25006"];
 /// Cancelled, here by the statement's own time limit.
 const QUERY_CANCELED: &str = "57014";
 const UNDEFINED_TABLE: &str = "42P01";
-/// The statement that this connection has prepared is not known to the server, or what it answers has
-/// other types than when it was prepared: another connection prepares it anew. Nothing was run. The
-/// second code is that of all that is not supported; the name of the server's function tells.
-const UNKNOWN_STATEMENT: &str = "26000";
+/// What a prepared statement answers has other types than when it was prepared. The code is that of
+/// all that is not supported; the name of the server's function tells.
 const NOT_SUPPORTED: &str = "0A000";
 const FITS_NO_MORE: &str = "RevalidateCachedQuery";
+
+/// What the server's answer means for the statement and its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// Rolled back for the sake of another transaction: it may run again at once.
+    LostToAnother,
+    /// Nothing was run, and this connection cannot run it; another one can.
+    WrongConnection,
+    /// The server goes away: whether the statement was run is not known.
+    ServerGone,
+    /// The statement was cancelled: whether it was run is not known.
+    Cancelled,
+    /// The server lacks something that no other attempt would find: memory, disk, a file. Nothing
+    /// was written.
+    ServerLacks,
+}
+
+/// The meaning of SQLSTATEs and of their classes, the first that fits. `docs/database.md` has the
+/// same rows.
+const MEANINGS: [(&str, Meaning); 12] = [
+    ("08", Meaning::ServerGone),
+    ("25006", Meaning::WrongConnection),
+    ("26000", Meaning::WrongConnection),
+    ("40003", Meaning::ServerGone),
+    ("40", Meaning::LostToAnother),
+    ("42P05", Meaning::WrongConnection),
+    ("53300", Meaning::ServerGone),
+    ("53", Meaning::ServerLacks),
+    (LOCK_NOT_AVAILABLE, Meaning::LostToAnother),
+    (QUERY_CANCELED, Meaning::Cancelled),
+    ("57", Meaning::ServerGone),
+    ("58", Meaning::ServerLacks),
+];
+
+fn meaning(error: &SqlxError) -> Option<Meaning> {
+    if fits_no_more(error) {
+        return Some(Meaning::WrongConnection);
+    }
+    let code = sqlstate(error)?;
+    let row = MEANINGS.iter().find(|(prefix, _)| code.starts_with(prefix));
+    row.map(|(_, meaning)| *meaning)
+}
 
 fn sqlstate(error: &SqlxError) -> Option<String> {
     error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
@@ -52,13 +86,24 @@ pub(super) fn was_silent(error: &SqlxError) -> bool {
     matches!(error, SqlxError::Io(cause) if cause.kind() == ErrorKind::TimedOut)
 }
 
-pub(super) fn is_stale_plan(error: &SqlxError) -> bool {
+fn fits_no_more(error: &SqlxError) -> bool {
     let routine = || {
         let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
         error.routine()
     };
-    sqlstate_is_one_of(error, &[UNKNOWN_STATEMENT])
-        || (sqlstate_is_one_of(error, &[NOT_SUPPORTED]) && routine() == Some(FITS_NO_MORE))
+    sqlstate_is_one_of(error, &[NOT_SUPPORTED]) && routine() == Some(FITS_NO_MORE)
+}
+
+/// The connection is of no use, and others that are as old are of none either: what they have
+/// prepared does not fit any more, or their server takes no writes.
+pub(super) fn is_of_old_connections(error: &SqlxError) -> bool {
+    meaning(error) == Some(Meaning::WrongConnection)
+}
+
+/// The connection broke: by the network, by the server's leave, or by bytes that are no answer.
+fn connection_was_lost(error: &SqlxError) -> bool {
+    matches!(error, SqlxError::Io(_) | SqlxError::Protocol(_) | SqlxError::Tls(_))
+        || meaning(error) == Some(Meaning::ServerGone)
 }
 
 pub(super) fn met_a_held_row(error: &SqlxError) -> bool {
@@ -67,10 +112,11 @@ pub(super) fn met_a_held_row(error: &SqlxError) -> bool {
 
 /// The connection may be used again after this error: the server has answered, and stays.
 pub(super) fn leaves_connection(error: &SqlxError) -> bool {
-    matches!(error, SqlxError::RowNotFound)
-        || (error.as_database_error().is_some()
-            && !sqlstate_is_one_of(error, &SERVER_GONE)
-            && !is_stale_plan(error))
+    let is_gone = || {
+        let meaning = meaning(error);
+        matches!(meaning, Some(Meaning::ServerGone | Meaning::WrongConnection))
+    };
+    matches!(error, SqlxError::RowNotFound) || (error.as_database_error().is_some() && !is_gone())
 }
 
 pub(super) fn is_undefined_table(error: &SqlxError) -> bool {
@@ -82,29 +128,28 @@ pub(super) fn is_unique_violation(error: &SqlxError) -> bool {
 }
 
 pub(super) fn read_may_be_repeated(error: &SqlxError) -> bool {
-    matches!(error, SqlxError::Io(_))
-        || sqlstate_is_one_of(error, &LOST_TO_ANOTHER)
-        || sqlstate_is_one_of(error, &SERVER_GONE)
-        || is_stale_plan(error)
+    connection_was_lost(error) || write_may_be_repeated(error)
 }
 
 pub(super) fn write_may_be_repeated(error: &SqlxError) -> bool {
-    sqlstate_is_one_of(error, &LOST_TO_ANOTHER) || is_stale_plan(error)
+    matches!(meaning(error), Some(Meaning::LostToAnother | Meaning::WrongConnection))
 }
 
-/// The server said that it did not run the statement, and that this is not for another's sake: one
-/// of its rows is to blame.
+/// The server said that it did not run the statement, and each of its rows may be tried alone: one
+/// of them is to blame, or another transaction.
 pub(super) fn was_refused(error: &SqlxError) -> bool {
-    error.as_database_error().is_some()
-        && !sqlstate_is_one_of(error, &SERVER_GONE)
-        && !sqlstate_is_one_of(error, &[QUERY_CANCELED])
+    let may_be_divided =
+        |meaning| matches!(meaning, None | Some(Meaning::LostToAnother | Meaning::WrongConnection));
+    error.as_database_error().is_some() && may_be_divided(meaning(error))
 }
 
 pub(super) fn of_read(error: SqlxError) -> Error {
-    if sqlstate_is_one_of(&error, &[QUERY_CANCELED]) {
+    let meaning = meaning(&error);
+    if meaning == Some(Meaning::Cancelled) {
         return Error::DeadlineExceeded;
     }
-    if was_never_sent(&error) || read_may_be_repeated(&error) {
+    let is_passing = meaning.is_some() || connection_was_lost(&error);
+    if is_passing || was_never_sent(&error) {
         return Error::unavailable(error);
     }
     Error::internal(error)
@@ -114,17 +159,14 @@ pub(super) fn of_write(error: SqlxError) -> Error {
     if error.as_database_error().and_then(|error| error.constraint()) == Some(ONE_PER_ID) {
         return Error::Contended; // the twin of this request was faster: its answer is there now
     }
-    if write_may_be_repeated(&error) {
-        return Error::Contended;
+    match meaning(&error) {
+        Some(Meaning::LostToAnother) => Error::Contended,
+        Some(Meaning::WrongConnection | Meaning::ServerLacks) => Error::unavailable(error),
+        Some(Meaning::Cancelled) => Error::outcome_unknown(error),
+        _ if was_never_sent(&error) => Error::unavailable(error),
+        _ if connection_was_lost(&error) => Error::outcome_unknown(error),
+        _ => Error::internal(error),
     }
-    if was_never_sent(&error) {
-        return Error::unavailable(error);
-    }
-    let lost = matches!(error, SqlxError::Io(_)) || sqlstate_is_one_of(&error, &SERVER_GONE);
-    if lost || sqlstate_is_one_of(&error, &[QUERY_CANCELED]) {
-        return Error::outcome_unknown(error);
-    }
-    Error::internal(error)
 }
 
 /// A stored value that the model does not know: a fault that names where it stands.
@@ -137,4 +179,27 @@ pub(super) fn contradiction(
     Error::internal(format!(
         "{table}.{column} of {key} is {value:?}, which the model does not know"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_about_the_database_has_the_rows_of_the_table() {
+        let page = include_str!("../../docs/database.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+        let rows: Vec<_> = rows
+            .filter_map(|row| {
+                let mut cells = row.split('|').map(str::trim);
+                let code = cells.next()?.split('`').next()?;
+                let word = cells.next()?;
+                word.starts_with(char::is_uppercase).then_some((code, word))
+            })
+            .collect();
+        let table: Vec<_> =
+            MEANINGS.iter().map(|(code, meaning)| (*code, format!("{meaning:?}"))).collect();
+        let table: Vec<_> = table.iter().map(|(code, word)| (*code, word.as_str())).collect();
+        assert_eq!(rows, table);
+    }
 }

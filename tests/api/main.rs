@@ -64,6 +64,7 @@ mod orders_placed;
 mod orders_reconciled;
 mod pages_of_lists;
 mod rpc_format;
+mod scripted_database;
 mod seeds;
 mod silent_database;
 mod statements;

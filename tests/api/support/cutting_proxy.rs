@@ -1,6 +1,6 @@
 //! What stands between the service and its database when the network fails: a relay that cuts a
-//! connection around one chosen statement, once, or lets nobody through for a while. It reads just
-//! enough of PostgreSQL's protocol to tell statements.
+//! connection around one chosen statement, once, answers it in the server's stead, or lets nobody
+//! through for a while. It reads just enough of PostgreSQL's protocol to tell statements.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,26 @@ use tokio::task::JoinHandle;
 
 use super::database::Database;
 
-/// When a connection is cut.
+/// When a connection is cut, or what is answered in the server's stead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// Before the statement reaches the server: it is never run.
     BeforeTheStatement,
     /// After it was run and committed, before the reply reaches the service.
     BeforeTheReply,
+    /// The statement is not run, and answered with an error of this SQLSTATE.
+    Answers(&'static str),
+    /// The same, and then the connection is cut.
+    AnswersAndEnds(&'static str),
+    /// The statement is not run, and answered with bytes that are no message.
+    Garbage,
+}
+
+/// An error as `PostgreSQL` says it, and that it is ready for the next statement.
+fn error(sqlstate: &str) -> Vec<u8> {
+    let fields = format!("SERROR\0VERROR\0C{sqlstate}\0Mscripted\0\0");
+    let length = u32::try_from(fields.len() + 4).expect("short").to_be_bytes();
+    [b"E", &length[..], fields.as_bytes(), b"Z\0\0\0\x05I"].concat()
 }
 
 /// A statement that contains this text is cut so.
@@ -77,6 +90,16 @@ impl Proxy {
         self.faults.lock().expect("not poisoned").push((statement, cut));
     }
 
+    /// Forgets the cuts that have not happened.
+    pub fn forget(&self) {
+        self.faults.lock().expect("not poisoned").clear();
+    }
+
+    /// How many cuts have not happened yet.
+    pub fn left(&self) -> usize {
+        self.faults.lock().expect("not poisoned").len()
+    }
+
     /// Whether every cut that was asked for has happened.
     pub fn has_cut(&self) -> bool {
         self.faults.lock().expect("not poisoned").is_empty()
@@ -128,6 +151,18 @@ async fn relay(client: UnixStream, upstream: impl AsRef<Path>, faults: Arc<Mutex
                 match statements.fault(&asked[..count], &faults) {
                     Some(Cut::BeforeTheStatement) => return,
                     Some(Cut::BeforeTheReply) => swallow = true,
+                    Some(Cut::Answers(sqlstate)) => {
+                        if to_client.write_all(&error(sqlstate)).await.is_err() { return }
+                        continue;
+                    }
+                    Some(Cut::AnswersAndEnds(sqlstate)) => {
+                        to_client.write_all(&error(sqlstate)).await.ok();
+                        return;
+                    }
+                    Some(Cut::Garbage) => {
+                        to_client.write_all(b"?\0\0\0\x05?HTTP/1.1 400\r\n\r\n").await.ok();
+                        return;
+                    }
                     None => {}
                 }
                 if to_server.write_all(&asked[..count]).await.is_err() { return }

@@ -1,0 +1,170 @@
+//! A database that answers what a test says: every SQLSTATE that has a meaning of its own, in a read,
+//! a write, a nonce and a group. Nobody is told of a fault of the service, nobody of a success that
+//! is none, and once the database is well again everything goes on.
+
+use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::context::Clock;
+use futures_util::future::join_all;
+use sqlx::Connection as _;
+
+use crate::support::Api;
+use crate::support::cutting_proxy::{Cut, Proxy};
+use crate::support::database::Database;
+use crate::support::rest::Key;
+use crate::support::wires::Wire;
+
+const OPEN: &str = "Action=OpenCdnService&InternetChargeType=PayByBandwidth";
+const MODIFY: &str = "Action=ModifyCdnService&InternetChargeType=PayByBandwidth";
+const DESCRIBE: &str = "Action=DescribeCdnService";
+const READS_FACTS: &str = "LEFT JOIN instances";
+const WRITES_A_CHANGE: &str = "INSERT INTO charge_type_changes";
+const USES_A_NONCE: &str = "INSERT INTO used_nonces_";
+const WRITES_A_GROUP: &str = "FOR SHARE SKIP LOCKED";
+
+/// Each row of the table in `docs/database.md`, and whether the server ends the connection then.
+const ANSWERS: [Cut; 23] = [
+    Cut::AnswersAndEnds("08000"),
+    Cut::AnswersAndEnds("08006"),
+    Cut::AnswersAndEnds("08P01"),
+    Cut::Answers("25006"),
+    Cut::Answers("26000"),
+    Cut::Answers("40001"),
+    Cut::Answers("40003"),
+    Cut::Answers("40P01"),
+    Cut::Answers("42P05"),
+    Cut::Answers("53000"),
+    Cut::Answers("53100"),
+    Cut::Answers("53200"),
+    Cut::Answers("53300"),
+    Cut::Answers("53400"),
+    Cut::Answers("55P03"),
+    Cut::Answers("57014"),
+    Cut::AnswersAndEnds("57P01"),
+    Cut::AnswersAndEnds("57P02"),
+    Cut::AnswersAndEnds("57P03"),
+    Cut::AnswersAndEnds("57P05"),
+    Cut::Answers("58030"),
+    Cut::Answers("58P01"),
+    Cut::Garbage,
+];
+
+/// A statement that is answered so often is not repeated any more.
+const ALWAYS: usize = 100;
+
+async fn behind_a_proxy() -> (Api, Proxy, Database) {
+    let database = Database::fresh().await;
+    let (proxy, seen_through) = Proxy::before(&database);
+    let sealing_key = SealingKey::generate().expect("random bytes");
+    let sealing_key = SealingKey::parse(&sealing_key).expect("a key");
+    let api = Api::start_on(seen_through, sealing_key, Clock::system(), |settings| {
+        settings.workers = false;
+    })
+    .await;
+    (api, proxy, database)
+}
+
+/// Whether an attempt after this answer may succeed.
+fn passes(answer: Cut) -> bool {
+    !matches!(
+        answer,
+        Cut::Answers("53000" | "53100" | "53200" | "53400" | "57014" | "58030" | "58P01")
+    )
+}
+
+fn is_temporary(code: &str) -> bool {
+    ["ServiceUnavailable", "Unavailable", "Aborted", "DeadlineExceeded"].contains(&code)
+}
+
+async fn asked(api: &Api, wire: Wire, key: &Key, given: &str, answer: Cut) -> String {
+    let code = api.ask(wire, key, given).await.code().to_owned();
+    assert!(code == "OK" || is_temporary(&code), "{answer:?} over {wire:?}: {code}");
+    code
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_survives_every_answer_that_passes_and_is_unavailable_after_the_others() {
+    let (api, proxy, _database) = behind_a_proxy().await;
+    let key = api.account().await;
+    api.open_cdn(&key).await;
+    for answer in ANSWERS {
+        for wire in [Wire::V1Get, Wire::Grpc] {
+            proxy.cut(READS_FACTS, answer);
+            let code = asked(&api, wire, &key, DESCRIBE, answer).await;
+            assert!(proxy.has_cut(), "{answer:?}");
+            assert_eq!(code == "OK", passes(answer), "{answer:?} over {wire:?}: {code}");
+        }
+    }
+    api.get(&key, DESCRIBE).await.succeeded();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_happens_once_or_not_at_all_after_every_answer() {
+    let (api, proxy, database) = behind_a_proxy().await;
+    for answer in ANSWERS {
+        for wire in [Wire::V1Get, Wire::Grpc] {
+            let key = api.account().await;
+            api.open_cdn(&key).await;
+            proxy.cut(WRITES_A_CHANGE, answer);
+            let code = asked(&api, wire, &key, MODIFY, answer).await;
+            assert!(proxy.has_cut(), "{answer:?}");
+            let changes = "SELECT count(*) FROM charge_type_changes WHERE account_id = $1";
+            let changes = database.count_of(key.account_id, changes).await;
+            assert_eq!(changes, i64::from(code == "OK"), "{answer:?} over {wire:?}: {code}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nonce_is_used_once_or_not_at_all_after_every_answer() {
+    let (api, proxy, _database) = behind_a_proxy().await;
+    let key = api.account().await;
+    api.open_cdn(&key).await;
+    for answer in ANSWERS {
+        proxy.cut(USES_A_NONCE, answer);
+        let code = asked(&api, Wire::V1Get, &key, DESCRIBE, answer).await;
+        assert!(proxy.has_cut(), "{answer:?}");
+        if matches!(answer, Cut::Answers("53100" | "58030")) {
+            assert_eq!(code, "ServiceUnavailable", "{answer:?}");
+        }
+        api.get(&key, DESCRIBE).await.succeeded();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_opens_each_of_its_members_once_or_not_at_all_after_every_answer() {
+    let (api, proxy, database) = behind_a_proxy().await;
+    for answer in ANSWERS {
+        let keys = join_all((0..24).map(|_| api.account())).await;
+        proxy.cut(WRITES_A_GROUP, answer);
+        let codes = keys.iter().map(|key| asked(&api, Wire::Grpc, key, OPEN, answer));
+        let codes = join_all(codes).await;
+        assert!(proxy.has_cut(), "no two of them were a group: {answer:?}");
+        for (key, code) in keys.iter().zip(codes) {
+            let opened = i64::from(code == "OK");
+            let stored = database.openings(key.account_id).await;
+            assert_eq!(stored, (opened, opened, opened), "{answer:?}: {code}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_always_answers_so_is_unavailable_and_not_asked_for_ever() {
+    let (api, proxy, database) = behind_a_proxy().await;
+    for answer in ["08006", "25006", "40001", "53100", "57P01", "58030"].map(Cut::Answers) {
+        for (statement, given) in
+            [(READS_FACTS, DESCRIBE), (WRITES_A_CHANGE, MODIFY), (USES_A_NONCE, DESCRIBE)]
+        {
+            let key = api.account().await;
+            api.open_cdn(&key).await;
+            (0..ALWAYS).for_each(|_| proxy.cut(statement, answer));
+            let code = asked(&api, Wire::V1Get, &key, given, answer).await;
+            assert_ne!(code, "OK", "{answer:?} to {statement}");
+            assert!(proxy.left() > 0, "{answer:?} to {statement}");
+            proxy.forget();
+            let changes = "SELECT count(*) FROM charge_type_changes WHERE account_id = $1";
+            assert_eq!(database.count_of(key.account_id, changes).await, 0);
+        }
+    }
+    let mut connection = database.connect().await;
+    connection.ping().await.expect("the database was well all the time");
+}
