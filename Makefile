@@ -14,7 +14,7 @@ run: rust ## Serve with a private PostgreSQL and the demo accounts; ARGS="--at 2
 	@.ci/install-postgresql
 	@cargo run --locked -- dev $(ARGS)
 
-test: rust ## All tests: Rust, the official SDKs (SKIP_CLIENTS=1: not), the manifests (SKIP_DEPLOY=1: not)
+test: rust ## All tests: Rust, the published clients (SKIP_CLIENTS=1: not), the manifests (SKIP_DEPLOY=1: not)
 	@.ci/install-postgresql
 	cargo test --locked
 	tests/clients/run
