@@ -2,7 +2,10 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test clients lint fmt bench bench-growth bench-growth-10m bench-check bench-profile bench-trial attack release train rust
+.PHONY: help run test test-engine clients lint fmt bench bench-growth bench-growth-10m bench-check bench-profile bench-trial attack release train rust
+
+# The shell's variables about a PostgreSQL are about another than the private ones that are started here.
+unexport $(filter-out PG PG_%,$(filter PG%,$(.VARIABLES)))
 
 # The program as it is shipped.
 SHIPPED = target/$(shell rustc -vV | sed -n 's/^host: //p')/release/cdn-activation
@@ -19,6 +22,10 @@ test: rust ## All tests: Rust, the published clients (SKIP_CLIENTS=1: not), the 
 	cargo test --locked
 	tests/clients/run
 	.ci/check-deploy
+
+test-engine: rust ## The API suite on another PostgreSQL: PG=14, PG=15 or PG=18; on any server: tests/engines/README.md
+	@bin=$$(.ci/install-engine $(PG)); "$$bin/postgres" --version; \
+	env -u TEST_DATABASE_URL PG_BIN="$$bin" cargo test --locked --test api
 
 clients: rust ## The published clients against a running server, alone
 	@.ci/install-postgresql

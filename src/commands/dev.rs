@@ -5,6 +5,10 @@ mod demo;
 mod files;
 pub mod postgres;
 
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -23,9 +27,12 @@ use crate::storage::{self, Store};
 const DATABASE: &str = "cdn_activation";
 /// `dev` ends within seconds, whatever its clients hold open.
 const LONGEST_DRAIN: Duration = Duration::from_secs(3);
+/// How often it looks whether its PostgreSQL still runs.
+const LOOK_AT_POSTGRES: Duration = Duration::from_millis(500);
 
 /// Runs the command.
 pub async fn run(mut dev: DevSettings) -> anyhow::Result<()> {
+    start_without(postgres::misleading_variables().collect())?;
     let data_dir = files::data_dir(dev.data_dir.take())?;
     let options = Options {
         data_dir: data_dir.clone(),
@@ -34,16 +41,32 @@ pub async fn run(mut dev: DevSettings) -> anyhow::Result<()> {
     };
     // A stop that comes while the database starts must stop it, too.
     let stop = tokio::spawn(stop_requested());
-    let postgres = tokio::task::spawn_blocking(move || PrivatePostgres::start(&options)).await??;
-    let served = serve(dev, &data_dir, &postgres, stop).await;
+    let start = move || PrivatePostgres::start(&options);
+    let mut postgres = tokio::task::spawn_blocking(start).await??;
+    let served = serve(dev, &data_dir, &mut postgres, stop).await;
     tokio::task::spawn_blocking(move || postgres.stop()).await?;
     served
+}
+
+/// Starts this program again, as the same process, without these variables, where there are any. The
+/// driver takes them for defaults in every connection, and nothing in a process can take them back.
+fn start_without(variables: Vec<OsString>) -> anyhow::Result<()> {
+    if variables.is_empty() {
+        return Ok(());
+    }
+    let mut again = Command::new(std::env::current_exe()?);
+    again.args(std::env::args_os().skip(1));
+    for variable in &variables {
+        again.env_remove(variable);
+    }
+    let error = again.exec(); // returns where it fails only
+    Err(error).with_context(|| format!("cannot start again without {variables:?}: unset them"))
 }
 
 async fn serve(
     dev: DevSettings,
     data_dir: &std::path::Path,
-    postgres: &PrivatePostgres,
+    postgres: &mut PrivatePostgres,
     stop: tokio::task::JoinHandle<anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let admin = postgres.url("postgres").parse()?;
@@ -67,8 +90,13 @@ async fn serve(
 
     let ready = announce(&server)?;
     let paste = paste_lines(&server, &keys)?;
+    let died = Cell::new(false);
     let stop = async {
-        stop.await.ok(); // a task that ended is a request to stop, whatever it ended with
+        tokio::select! {
+            biased;
+            _ = stop => {} // a task that ended is a request to stop, whatever it ended with
+            () = until_death_of(postgres) => died.set(true),
+        }
     };
     server
         .run(stop, move || {
@@ -76,7 +104,15 @@ async fn serve(
             logging::say(Output::Stderr, &paste);
         })
         .await?;
-    Ok(())
+    if died.get() { Err(postgres.died().into()) } else { Ok(()) }
+}
+
+/// `dev` does not start its PostgreSQL again: what killed it should be seen, and a new start is one
+/// command.
+async fn until_death_of(postgres: &mut PrivatePostgres) {
+    while !postgres.has_died() {
+        tokio::time::sleep(LOOK_AT_POSTGRES).await;
+    }
 }
 
 /// A business clock that starts before what is stored shows openings and changes that have not

@@ -11,6 +11,7 @@ mod charge_type_changes;
 mod commands_call;
 mod commands_demo;
 mod commands_dev;
+mod commands_dev_surroundings;
 mod commands_logs;
 mod commands_serve;
 mod common_parameters;

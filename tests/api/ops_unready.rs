@@ -39,9 +39,8 @@ async fn role_on(database: &Database) -> (String, Database) {
     let make = format!("CREATE ROLE {role} LOGIN; {grants}");
     let mut connection = database.connect().await;
     sqlx::raw_sql(sqlx::AssertSqlSafe(make)).execute(&mut connection).await.expect("granted");
-    let url = database.url.replace("user=postgres", &format!("user={role}"));
-    assert_ne!(url, database.url);
-    (role, Database { url })
+    let seen_by_role = database.as_role(&role);
+    (role, seen_by_role)
 }
 
 #[tokio::test]

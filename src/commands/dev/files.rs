@@ -58,11 +58,10 @@ fn make(path: PathBuf, line: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// The directory that was given, made if missing, or the default one.
+/// The directory that was given, or the default one. PostgreSQL's start makes what is missing of it:
+/// that alone knows which user has to enter it.
 pub(super) fn data_dir(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     if let Some(given) = given {
-        std::fs::create_dir_all(&given)
-            .with_context(|| format!("cannot make {}", given.display()))?;
         return Ok(std::path::absolute(given)?);
     }
     let default = default_data_dir()?;

@@ -17,6 +17,7 @@ mod watchdog;
 
 pub use directories::{DataDir, default_data_dir};
 pub use error::StartError;
+pub use user::misleading_variables;
 
 use binaries::Binaries;
 use directories::{Directories, PORT};
@@ -115,6 +116,18 @@ impl PrivatePostgres {
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         self.directories.data_dir()
+    }
+
+    /// Whether the server has ended without being asked to.
+    pub fn has_died(&mut self) -> bool {
+        self.watchdog.has_ended()
+    }
+
+    /// What to say of a server that has died.
+    #[must_use]
+    pub fn died(&self) -> StartError {
+        let (directory, log) = (self.directories.data_dir().to_owned(), self.directories.log());
+        StartError::Died { directory, log }
     }
 
     /// Stops the server and waits until it has ended; so does dropping it.

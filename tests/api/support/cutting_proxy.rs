@@ -3,7 +3,7 @@
 //! through for a while. It reads just enough of PostgreSQL's protocol to tell statements.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use sqlx::postgres::PgConnectOptions;
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::database::Database;
+use super::upstream::Upstream;
 
 /// When a connection is cut, or what is answered in the server's stead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ type Fault = (&'static str, Cut);
 /// The relay. It ends when it is dropped.
 pub struct Proxy {
     socket: PathBuf,
-    upstream: PathBuf,
+    upstream: Upstream,
     faults: Arc<Mutex<Vec<Fault>>>,
     /// False while nobody gets through.
     up: watch::Sender<bool>,
@@ -63,15 +64,14 @@ impl Proxy {
     /// A relay in front of a database, and the database as it is seen through it.
     pub fn before(database: &Database) -> (Self, Database) {
         let direct: PgConnectOptions = database.url.parse().expect("a URL");
-        let (directory, port) =
-            (direct.get_socket().expect("a socket directory"), direct.get_port());
+        let (user, port) = (direct.get_username(), direct.get_port());
         let name = format!(".s.PGSQL.{port}");
         let ours = format!("cdn-activation-proxy-{}", cdn_activation::context::new_id().simple());
         let ours = std::env::temp_dir().join(ours);
         std::fs::create_dir(&ours).expect("a directory of our own");
         let mut proxy = Self {
             socket: ours.join(&name),
-            upstream: directory.join(&name),
+            upstream: Upstream::of(database),
             faults: Arc::default(),
             up: watch::Sender::new(true),
             accepting: None,
@@ -80,7 +80,7 @@ impl Proxy {
         let database_name = direct.get_database().expect("a name");
         let ours = ours.display();
         let url = format!(
-            "postgres:///{database_name}?host={ours}&port={port}&user=postgres&sslmode=disable"
+            "postgres:///{database_name}?host={ours}&port={port}&user={user}&sslmode=disable"
         );
         (proxy, Database { url })
     }
@@ -137,10 +137,10 @@ impl Proxy {
 }
 
 /// Passes bytes both ways until an end closes or the connection is cut.
-async fn relay(client: UnixStream, upstream: impl AsRef<Path>, faults: Arc<Mutex<Vec<Fault>>>) {
-    let Ok(server) = UnixStream::connect(upstream).await else { return };
+async fn relay(client: UnixStream, upstream: Upstream, faults: Arc<Mutex<Vec<Fault>>>) {
+    let Ok(server) = upstream.connect().await else { return };
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
-        (client.into_split(), server.into_split());
+        (client.into_split(), tokio::io::split(server));
     let (mut asked, mut answered) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
     let mut statements = Statements::default();
     let mut swallow = false;

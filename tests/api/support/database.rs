@@ -1,6 +1,9 @@
-//! A fresh database for each test, copied from one that was migrated once, on a PostgreSQL that the
-//! test run starts itself, or on that of `TEST_DATABASE_URL`.
+//! A fresh database for each test: on a `PostgreSQL` that the test run starts itself, copied from one
+//! that was migrated once; or on the server of `TEST_DATABASE_URL`, each made and migrated there,
+//! because not every server copies databases. `tests/engines/README.md` says how to use that.
 
+use std::io::Write;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -11,11 +14,17 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::sync::OnceCell;
 
-/// The server of this test run. Its watchdog stops it when the run ends, however it ends.
-static POSTGRES: OnceLock<PrivatePostgres> = OnceLock::new();
-/// The database that was migrated, as a model for all others.
-static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+/// The server of this test run.
+static SERVER: OnceLock<Server> = OnceLock::new();
+/// The database `model` of the private server, which was migrated and is copied for each test.
+static MODEL: OnceCell<()> = OnceCell::const_new();
+/// Whether what earlier runs left on another's server was removed.
+static CLEARED: OnceCell<()> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
+static LEFT_OUT: AtomicU32 = AtomicU32::new(0);
+
+/// How the databases on another's server are called: this, the number of our process, a number.
+const PREFIX: &str = "cdn_activation_test_";
 
 /// The events wherever they are: the service numbers them, and moves them by that, whenever it likes.
 const ALL_EVENTS: &str = "
@@ -31,45 +40,137 @@ pub struct Database {
     pub url: String,
 }
 
-fn server_url(name: &str) -> String {
-    let postgres = POSTGRES.get_or_init(|| {
+/// Where the databases of this run are.
+enum Server {
+    /// A server of ours. Its watchdog stops it when the run ends, however it ends.
+    Private(PrivatePostgres),
+    /// That of `TEST_DATABASE_URL`.
+    Foreign(Box<PgConnectOptions>),
+}
+
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The directory of the server's programs that the tests were told to use.
+pub fn pg_bin() -> Option<&'static str> {
+    static PG_BIN: OnceLock<Option<String>> = OnceLock::new();
+    PG_BIN.get_or_init(|| variable("PG_BIN")).as_deref()
+}
+
+/// Whether a test cannot be run because its server is another's, and why not: it is named and counted
+/// on standard error, past what the test runner keeps to itself of tests that pass.
+pub fn left_out(why: &str) -> bool {
+    if variable("TEST_DATABASE_URL").is_none() {
+        return false;
+    }
+    let count = LEFT_OUT.fetch_add(1, Ordering::Relaxed) + 1;
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let line = format!("left out with TEST_DATABASE_URL, number {count}: {test}: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).expect("standard error");
+    true
+}
+
+impl Server {
+    fn of_this_run() -> &'static Self {
+        SERVER.get_or_init(|| {
+            let options = variable("PGOPTIONS");
+            assert!(options.is_none(), "unset PGOPTIONS: the driver sends it in every connection");
+            let Some(url) = variable("TEST_DATABASE_URL") else { return Self::private() };
+            Self::Foreign(Box::new(url.parse().expect("TEST_DATABASE_URL is a postgres:// URL")))
+        })
+    }
+
+    fn private() -> Self {
         let directory = format!("cdn-activation-test-{}", std::process::id());
         let data_dir = std::env::temp_dir().join(directory);
-        let options = Options {
-            data_dir,
-            durability: Durability::Throwaway,
-            pg_bin: option_env!("PG_BIN").map(Into::into),
+        let pg_bin = pg_bin().map(Into::into);
+        let options = Options { data_dir, durability: Durability::Throwaway, pg_bin };
+        Self::Private(PrivatePostgres::start(&options).expect("a private PostgreSQL"))
+    }
+
+    /// Where a database is; all URLs have one form, so that tests can change a part.
+    fn url(&self, name: &str) -> String {
+        let server = match self {
+            Self::Private(server) => return server.url(name),
+            Self::Foreign(server) => server,
         };
-        PrivatePostgres::start(&options).expect("a private PostgreSQL")
-    });
-    postgres.url(name)
+        let socket = server.get_socket().map(|socket| socket.display().to_string());
+        let host = socket.unwrap_or_else(|| server.get_host().to_owned());
+        let (port, user) = (server.get_port(), server.get_username());
+        format!("postgres:///{name}?host={host}&port={port}&user={user}&sslmode=disable")
+    }
+
+    /// The database from which others are made.
+    fn admin_url(&self) -> String {
+        match self {
+            Self::Private(server) => server.url("postgres"),
+            Self::Foreign(server) => self.url(server.get_database().unwrap_or("postgres")),
+        }
+    }
 }
 
-async fn url(name: &'static str) -> String {
-    tokio::task::spawn_blocking(move || server_url(name)).await.expect("started")
+/// The server, which takes a moment to start for the first test that asks.
+async fn server() -> &'static Server {
+    tokio::task::spawn_blocking(Server::of_this_run).await.expect("started")
 }
 
-async fn admin() -> PgConnection {
-    let options: PgConnectOptions = url("postgres").await.parse().expect("a URL");
+async fn connect(url: &str) -> PgConnection {
+    let options: PgConnectOptions = url.parse().expect("a URL");
     options.connect().await.expect("the test server answers")
 }
 
-async fn migrated() -> String {
-    let admin: PgConnectOptions = url("postgres").await.parse().expect("a URL");
-    storage::create_database(&admin, "model").await.expect("created");
-    storage::migrate(&url("model").await.parse().expect("a URL")).await.expect("migrated");
-    let model: PgConnectOptions = url("model").await.parse().expect("a URL");
-    let mut connection = model.connect().await.expect("the test server answers");
-    sqlx::raw_sql(ALL_EVENTS).execute(&mut connection).await.expect("a view");
+async fn run(connection: &mut PgConnection, statement: String) {
+    let text = sqlx::AssertSqlSafe(statement);
+    sqlx::raw_sql(text).execute(connection).await.expect("runs");
+}
+
+/// Migrates a database, and adds what tests look at.
+async fn migrate(url: &str) {
+    storage::migrate(&url.parse().expect("a URL")).await.expect("migrated");
+    let mut connection = connect(url).await;
+    run(&mut connection, ALL_EVENTS.to_owned()).await;
     connection.close().await.expect("closed");
-    "model".to_owned()
+}
+
+/// Makes the model of the private server.
+async fn make_model(server: &Server) {
+    let admin: PgConnectOptions = server.admin_url().parse().expect("a URL");
+    storage::create_database(&admin, "model").await.expect("created");
+    migrate(&server.url("model")).await;
+}
+
+/// Removes the databases that earlier runs have left on another's server. Those of a process that
+/// runs stay.
+async fn remove_left_over(server: &Server) {
+    let mut admin = connect(&server.admin_url()).await;
+    let names: Vec<String> = sqlx::query_scalar("SELECT datname::text FROM pg_database")
+        .fetch_all(&mut admin)
+        .await
+        .expect("reads");
+    for name in names {
+        let Some(numbers) = name.strip_prefix(PREFIX) else { continue };
+        let process = numbers.split('_').next().unwrap_or_default();
+        if !Path::new("/proc").join(process).exists() {
+            run(&mut admin, format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")).await;
+        }
+    }
+    admin.close().await.expect("closed");
 }
 
 impl Database {
     /// A new database with the schema and nothing in it.
     pub async fn fresh() -> Self {
-        let template = TEMPLATE.get_or_init(migrated).await;
-        Self::create(&format!(" TEMPLATE \"{template}\"")).await
+        let server = server().await;
+        if let Server::Private(_) = server {
+            MODEL.get_or_init(|| make_model(server)).await;
+            return Self::create(" TEMPLATE \"model\"").await;
+        }
+        let database = Self::empty().await;
+        migrate(&database.url).await;
+        database
     }
 
     /// A new database without even the schema.
@@ -83,20 +184,49 @@ impl Database {
     }
 
     async fn create(from: &str) -> Self {
-        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let statement = format!("CREATE DATABASE \"{name}\"{from}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
-            .execute(&mut admin().await)
-            .await
-            .expect("created");
-        let url = tokio::task::spawn_blocking(move || server_url(&name)).await.expect("started");
-        Self { url }
+        let server = server().await;
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let foreign = matches!(server, Server::Foreign(_));
+        let name = if foreign {
+            CLEARED.get_or_init(|| remove_left_over(server)).await;
+            format!("{PREFIX}{}_{number}", std::process::id())
+        } else {
+            format!("test_{number}")
+        };
+        let mut admin = connect(&server.admin_url()).await;
+        run(&mut admin, format!("CREATE DATABASE \"{name}\"{from}")).await;
+        let database = Self { url: server.url(&name) };
+        if foreign {
+            database.extend_as(&mut admin).await;
+        }
+        admin.close().await.expect("closed");
+        database
+    }
+
+    /// Adds the extensions of another database, because an engine may be one: Citus.
+    async fn extend_as(&self, model: &mut PgConnection) {
+        let names: Vec<String> =
+            sqlx::query_scalar("SELECT extname::text FROM pg_extension WHERE extname <> 'plpgsql'")
+                .fetch_all(model)
+                .await
+                .expect("reads");
+        let mut connection = self.connect().await;
+        for name in names {
+            run(&mut connection, format!("CREATE EXTENSION IF NOT EXISTS \"{name}\"")).await;
+        }
+        connection.close().await.expect("closed");
+    }
+
+    /// The same database as another role sees it.
+    pub fn as_role(&self, role: &str) -> Self {
+        let (before, user) = self.url.split_once("&user=").expect("it names its user");
+        let (_, after) = user.split_once('&').expect("more follows");
+        Self { url: format!("{before}&user={role}&{after}") }
     }
 
     /// A connection for looking at what was stored, and for setting up what no interface can.
     pub async fn connect(&self) -> PgConnection {
-        let options: PgConnectOptions = self.url.parse().expect("a URL");
-        options.connect().await.expect("the test server answers")
+        connect(&self.url).await
     }
 
     /// What a statement counts.

@@ -27,6 +27,7 @@ pub mod seed;
 pub mod serve_process;
 pub mod setup;
 pub mod stored;
+pub mod upstream;
 pub mod wires;
 
 use std::time::Duration;

@@ -1,13 +1,12 @@
 //! What connection poolers do with the options of a session: one begins it without them, and says
 //! nothing; another refuses them.
 
-use std::path::PathBuf;
-
 use sqlx::postgres::PgConnectOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::database::Database;
+use super::upstream::Upstream;
 
 /// What a pooler does with the options of a session.
 #[derive(Clone, Copy, Debug)]
@@ -21,27 +20,26 @@ pub enum Options {
 /// Starts a pooler before a database; the database as it is seen through it.
 pub async fn before(database: &Database, options: Options) -> Database {
     let direct: PgConnectOptions = database.url.parse().expect("a URL");
-    let directory = direct.get_socket().expect("a socket directory");
-    let socket = directory.join(format!(".s.PGSQL.{}", direct.get_port()));
+    let upstream = Upstream::of(database);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(relay(client, socket.clone(), options));
+            tokio::spawn(relay(client, upstream.clone(), options));
         }
     });
     let (user, name) = (direct.get_username(), direct.get_database().expect("a name"));
     Database { url: format!("postgres://{user}@{address}/{name}?sslmode=disable") }
 }
 
-async fn relay(mut client: TcpStream, socket: PathBuf, options: Options) -> std::io::Result<()> {
+async fn relay(mut client: TcpStream, upstream: Upstream, options: Options) -> std::io::Result<()> {
     let length = client.read_u32().await?;
     let mut startup = vec![0; length as usize - 4];
     client.read_exact(&mut startup).await?;
     if let Options::Refused = options {
         return client.write_all(&refusal()).await;
     }
-    let mut server = UnixStream::connect(socket).await?;
+    let mut server = upstream.connect().await?;
     let startup = without_options(&startup);
     server.write_u32(u32::try_from(startup.len()).expect("it is short") + 4).await?;
     server.write_all(&startup).await?;

@@ -9,17 +9,19 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::commands::dev::postgres::misleading_variables;
 use cdn_activation::context::Clock;
 use cdn_activation::server::Addresses;
 
-use super::database::Database;
+use super::database::{Database, pg_bin};
 use super::{Api, eventually};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_cdn-activation");
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cdn-activation");
 
 /// Every variable that is a setting, or that a client takes a key from: none of this machine's
 /// reaches a program under test.
-const VARIABLES: [&str; 26] = [
+const VARIABLES: [&str; 24] = [
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "CORES",
@@ -37,9 +39,7 @@ const VARIABLES: [&str; 26] = [
     "OPS_ADDR",
     "ORDER_ENDPOINT",
     "OVERDUE_GRACE",
-    "PGHOST",
-    "PGPASSWORD",
-    "PGUSER",
+    "PG_BIN",
     "REST_ADDR",
     "REST_CONNECTIONS",
     "RUST_BACKTRACE",
@@ -54,7 +54,7 @@ pub const ANY_PORTS: [&str; 6] =
 
 /// The arguments of `dev` on a directory, with the PostgreSQL that the tests were told to use.
 pub fn dev_on(data_dir: &str) -> impl Iterator<Item = &str> {
-    let pg_bin = option_env!("PG_BIN").map(|directory| ["--pg-bin", directory]);
+    let pg_bin = pg_bin().map(|directory| ["--pg-bin", directory]);
     ["dev", "--data-dir", data_dir].into_iter().chain(pg_bin.into_iter().flatten()).chain(ANY_PORTS)
 }
 
@@ -88,12 +88,26 @@ fn limited_command<A: AsRef<OsStr>>(
     prepared(shell, arguments, variables)
 }
 
+/// A command line of the program that is run by another program, which it is an argument of.
+pub fn command_through<A: AsRef<OsStr>>(
+    through: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    arguments: impl IntoIterator<Item = A>,
+) -> Command {
+    let mut through = through.into_iter();
+    let mut command = Command::new(through.next().expect("a program"));
+    command.args(through).arg(PROGRAM);
+    prepared(command, arguments, &[])
+}
+
 fn prepared<A: AsRef<OsStr>>(
     mut command: Command,
     arguments: impl IntoIterator<Item = A>,
     variables: &[(&str, &str)],
 ) -> Command {
     for variable in VARIABLES {
+        command.env_remove(variable);
+    }
+    for variable in misleading_variables() {
         command.env_remove(variable);
     }
     command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());

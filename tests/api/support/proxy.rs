@@ -2,24 +2,17 @@
 //! back, connections cut off, and new ones turned away.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
-
-/// What is behind a proxy.
-#[derive(Clone)]
-enum Upstream {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
-}
+use super::upstream::Upstream;
 
 /// A running proxy.
 #[derive(Clone)]
@@ -47,14 +40,7 @@ impl Proxy {
     /// Before a database; and the URL that leads through it.
     pub async fn before_database(database: &Database) -> (Self, String) {
         let options: PgConnectOptions = database.url.parse().expect("a URL");
-        let upstream = if let Some(directory) = options.get_socket() {
-            Upstream::Unix(directory.join(format!(".s.PGSQL.{}", options.get_port())))
-        } else {
-            let host = (options.get_host(), options.get_port());
-            let found = tokio::net::lookup_host(host).await.expect("a host").next();
-            Upstream::Tcp(found.expect("an address"))
-        };
-        let proxy = Self::start(upstream).await;
+        let proxy = Self::start(Upstream::of(database)).await;
         let (user, name) = (options.get_username(), options.get_database().expect("a name"));
         let url = format!("postgres://{user}@{}/{name}?sslmode=disable", proxy.address);
         (proxy, url)
@@ -123,19 +109,9 @@ impl Inner {
         let (from_client, to_client) = client.into_split();
         let held = self.holds_replies.subscribe();
         let relaying = async {
-            match &self.upstream {
-                Upstream::Tcp(address) => {
-                    let Ok(server) = TcpStream::connect(address).await else { return };
-                    server.set_nodelay(true).ok();
-                    let (from_server, to_server) = server.into_split();
-                    relay(from_client, to_server, from_server, to_client, held).await;
-                }
-                Upstream::Unix(path) => {
-                    let Ok(server) = UnixStream::connect(path).await else { return };
-                    let (from_server, to_server) = server.into_split();
-                    relay(from_client, to_server, from_server, to_client, held).await;
-                }
-            }
+            let Ok(server) = self.upstream.connect().await else { return };
+            let (from_server, to_server) = tokio::io::split(server);
+            relay(from_client, to_server, from_server, to_client, held).await;
         };
         let mut relaying = std::pin::pin!(relaying); // frozen, it is neither polled nor dropped
         tokio::select! {

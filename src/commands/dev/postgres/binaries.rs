@@ -1,10 +1,10 @@
 //! Finds `initdb` and `postgres` on this machine. Nothing is downloaded.
 
 use super::error::{StartError, cannot};
+use super::user::is_missing;
 use std::cmp::Reverse;
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -94,7 +94,7 @@ fn version_of(data: &Path) -> Result<Option<u32>, StartError> {
             Ok(major) => Ok(Some(major)),
             Err(_) => Err(StartError::NotACluster { data: data.to_owned() }),
         },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(cannot("read", &path)(error)),
     }
 }

@@ -169,9 +169,9 @@ pub(super) fn remove_file(path: &Path) -> Result<(), StartError> {
     }
 }
 
-/// As much of an absolute path as exists, without links.
+/// As much of an absolute path as exists and can be entered, without links.
 fn existing_part(path: &Path) -> Result<PathBuf, StartError> {
-    let existing = path.ancestors().find(|part| part.exists()).unwrap_or(path);
+    let existing = path.ancestors().find(|part| part.is_dir()).unwrap_or(path);
     fs::canonicalize(existing).map_err(cannot("enter", existing))
 }
 

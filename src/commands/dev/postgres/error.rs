@@ -1,9 +1,9 @@
-//! Why a private server could not be started, each reason as one sentence that says what to do.
+//! Why a private server could not be started or is gone, each reason as one sentence that says what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why no private Postgres is running.
+/// Why no private Postgres is running, or not any more.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Nothing usable is installed.
@@ -42,13 +42,13 @@ pub enum StartError {
     /// Root may not become the unprivileged user (a restricted container, for example).
     #[error(
         "PostgreSQL refuses to run as root, and root cannot become the user `{user}` here \
-         ({source}): start this as an ordinary user"
+         ({reason}): start this as an ordinary user"
     )]
     CannotBecome {
         /// The unprivileged user.
         user: String,
-        /// What the system said.
-        source: io::Error,
+        /// What the system said; in the sentence, and therefore no source of the error.
+        reason: io::Error,
     },
     /// The unprivileged user cannot get to the data directory.
     #[error(
@@ -63,6 +63,15 @@ pub enum StartError {
         directory: PathBuf,
         /// The part of its path where the user is stopped.
         closed: PathBuf,
+    },
+    /// `initdb` does not run as a user without a name.
+    #[error(
+        "the user {uid} has no name on this machine, and PostgreSQL makes its data for users with \
+         one only: add a line for {uid} to /etc/passwd, or start this as a user that has a name"
+    )]
+    Nameless {
+        /// The user's number.
+        uid: u32,
     },
     /// The data belongs to somebody else, and only root could act as the owner.
     #[error(
@@ -138,20 +147,31 @@ pub enum StartError {
         /// The last lines of its log.
         log: String,
     },
+    /// The server ran, and was not stopped by us.
+    #[error(
+        "the PostgreSQL of {directory} has ended by itself or was killed; what was committed is \
+         kept: start this again ({log} may say why)"
+    )]
+    Died {
+        /// The data directory.
+        directory: PathBuf,
+        /// Its log.
+        log: PathBuf,
+    },
     /// The system refused something.
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {path}: {reason}")]
     System {
         /// What was tried, as a verb.
         action: &'static str,
         /// What it was tried on.
         path: PathBuf,
-        /// What the system said.
-        source: io::Error,
+        /// What the system said; in the sentence, and therefore no source of the error.
+        reason: io::Error,
     },
 }
 
 /// Names what was tried when the system refuses it: `.map_err(cannot("open", path))`.
 pub(super) fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StartError {
     let path = path.to_owned();
-    move |source| StartError::System { action, path, source }
+    move |reason| StartError::System { action, path, reason }
 }

@@ -2,9 +2,10 @@
 //! unprivileged user when we are root.
 
 use super::error::{StartError, cannot};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,15 @@ use std::process::{Command, Stdio};
 /// The users root hands the server to, the first that exists. `nobody` is nearly everywhere.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
-/// Variables that would change what `initdb` and the server do.
-const MISLEADING: [&str; 5] = ["PGDATA", "PGPORT", "PGDATESTYLE", "PGCLIENTENCODING", "PGTZ"];
+/// The variables of this process that PostgreSQL's programs and clients read: `PGHOST`, `PGDATA`,
+/// `PGOPTIONS` and so on. They are about another server than a private one. `PG_BIN` is not one.
+pub fn misleading_variables() -> impl Iterator<Item = OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| {
+        let name = name.as_bytes();
+        name.starts_with(b"PG") && !name.starts_with(b"PG_")
+    })
+}
 
 /// As whom the server runs. `None` means as ourselves.
 #[derive(Debug)]
@@ -33,7 +41,7 @@ impl ServerUser {
     pub(super) fn of_cluster(data: &Path) -> Result<Self, StartError> {
         let owner = match fs::metadata(data) {
             Ok(metadata) => Some((metadata.uid(), metadata.gid())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) if is_missing(&error) => None,
             Err(error) => return Err(cannot("look at", data)(error)),
         };
         let accounts = accounts();
@@ -49,6 +57,7 @@ impl ServerUser {
                 data: data.to_owned(),
                 owner: name_of(uid, &accounts),
             }),
+            (ourselves, None) => must_have_a_name(ourselves).map(|()| Self(None)),
             _ => Ok(Self(None)),
         }
     }
@@ -63,7 +72,7 @@ impl ServerUser {
         let mut command = Command::new(program);
         // Our own directory may be closed to that user.
         command.current_dir("/").stdin(Stdio::null()).env("LC_ALL", "C").env("TZ", "UTC");
-        for variable in MISLEADING {
+        for variable in misleading_variables() {
             command.env_remove(variable);
         }
         if let Some(account) = &self.0 {
@@ -126,10 +135,10 @@ impl ServerUser {
     }
 
     /// The reason why `/bin/sh` could not even be started.
-    pub(super) fn cannot_run(&self, source: io::Error) -> StartError {
+    pub(super) fn cannot_run(&self, reason: io::Error) -> StartError {
         match &self.0 {
-            Some(account) => StartError::CannotBecome { user: account.name.clone(), source },
-            None => cannot("run", Path::new("/bin/sh"))(source),
+            Some(account) => StartError::CannotBecome { user: account.name.clone(), reason },
+            None => cannot("run", Path::new("/bin/sh"))(reason),
         }
     }
 }
@@ -140,6 +149,19 @@ fn effective_uid() -> Result<u32, StartError> {
     let output = Command::new(program).arg("-u").output().map_err(cannot("run", program))?;
     let answer = String::from_utf8_lossy(&output.stdout);
     answer.trim().parse().map_err(|_| cannot("understand", program)(io::Error::other(answer)))
+}
+
+/// Refuses a user whose number has no name, as in a container that was given any number: `initdb`
+/// looks for the name, whatever it is told. A server on a cluster that exists does not.
+fn must_have_a_name(uid: u32) -> Result<(), StartError> {
+    let program = Path::new("id");
+    let output = Command::new(program).arg("-un").output().map_err(cannot("run", program))?;
+    if output.status.success() { Ok(()) } else { Err(StartError::Nameless { uid }) }
+}
+
+/// Whether there is nothing at a path, and cannot be where a part of the way is a file.
+pub(super) fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// The users of `/etc/passwd`. A machine without the file has no users that we know of.

@@ -53,8 +53,10 @@ impl Drop for Scratch {
     }
 }
 
+/// The binaries to test with; without the variable those of this machine.
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
 pub(super) fn pg_bin() -> Option<PathBuf> {
-    option_env!("PG_BIN").map(PathBuf::from)
+    env::var_os("PG_BIN").filter(|directory| !directory.is_empty()).map(PathBuf::from)
 }
 
 pub(super) fn server_pid(server_data: &Path) -> Option<u32> {
