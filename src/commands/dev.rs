@@ -32,7 +32,7 @@ const LOOK_AT_POSTGRES: Duration = Duration::from_millis(500);
 
 /// Runs the command.
 pub async fn run(mut dev: DevSettings) -> anyhow::Result<()> {
-    start_without(postgres::misleading_variables().collect())?;
+    start_without(&postgres::misleading_variables().collect::<Vec<_>>())?;
     let data_dir = files::data_dir(dev.data_dir.take())?;
     let options = Options {
         data_dir: data_dir.clone(),
@@ -50,13 +50,13 @@ pub async fn run(mut dev: DevSettings) -> anyhow::Result<()> {
 
 /// Starts this program again, as the same process, without these variables, where there are any. The
 /// driver takes them for defaults in every connection, and nothing in a process can take them back.
-fn start_without(variables: Vec<OsString>) -> anyhow::Result<()> {
+fn start_without(variables: &[OsString]) -> anyhow::Result<()> {
     if variables.is_empty() {
         return Ok(());
     }
     let mut again = Command::new(std::env::current_exe()?);
     again.args(std::env::args_os().skip(1));
-    for variable in &variables {
+    for variable in variables {
         again.env_remove(variable);
     }
     let error = again.exec(); // returns where it fails only

@@ -102,8 +102,8 @@ fn as_user(scratch: &Scratch, uid: &str, directory: &Path) -> Command {
     let copy = copy.to_str().expect("UTF-8").to_owned();
     let script = format!("umask 077 && cd / && shift && exec {copy} \"$@\"");
     let user = [format!("--reuid={uid}"), format!("--regid={uid}"), "--clear-groups".to_owned()];
-    let [reuid, regid, groups] = &user;
-    let through = ["setpriv", reuid, regid, groups, "sh", "-c", &script, "sh"];
+    let [user_flag, group_flag, groups] = &user;
+    let through = ["setpriv", user_flag, group_flag, groups, "sh", "-c", &script, "sh"];
     command_through(through, dev_on(directory.to_str().expect("UTF-8")))
 }
 
