@@ -1,6 +1,7 @@
 //! Cursors, pages and filters of `EventService`: where a follower stands, what it may ask for, and
 //! what happens when it stayed away for too long.
 
+use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::context::{Clock, new_id};
 use cdn_activation::proto::operator::v1::{ListEventsRequest, WatchEventsRequest};
 use cdn_activation::workers::retention::forget_events;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use crate::support::Api;
+use crate::support::database::Database;
 use crate::support::events::{
     Events, list_all, list_until, next, next_event, until_count, version, watch_with, write_event,
 };
@@ -114,7 +116,9 @@ async fn no_cursor_but_one_of_this_service_for_this_question_is_taken() {
     let mut events = api.events().await;
     let good = cursor(&mut events, 0).await;
     let of_account = cursor(&mut events, 7).await;
-    let other = Api::start().await; // another sealing key
+    let another_key = SealingKey::generate().expect("random bytes");
+    let another_key = SealingKey::parse(&another_key).expect("a key");
+    let other = Api::start_on(Database::fresh().await, another_key, Clock::system(), |_| {}).await;
     let foreign = cursor(&mut other.events().await, 0).await;
     let mut tampered = good.clone().into_bytes();
     tampered[5] = if tampered[5] == b'A' { b'B' } else { b'A' };

@@ -16,7 +16,7 @@ use crate::support::wires::Wire;
 const OPEN: &str = "Action=OpenCdnService&InternetChargeType=PayByBandwidth";
 const MODIFY: &str = "Action=ModifyCdnService&InternetChargeType=PayByBandwidth";
 const DESCRIBE: &str = "Action=DescribeCdnService";
-const READS_FACTS: &str = "LEFT JOIN instances";
+const READS_AN_INSTANCE: &str = "AS is_uncarried";
 const WRITES_A_CHANGE: &str = "INSERT INTO charge_type_changes";
 const USES_A_NONCE: &str = "INSERT INTO used_nonces_";
 const WRITES_A_GROUP: &str = "FOR SHARE SKIP LOCKED";
@@ -88,7 +88,7 @@ async fn a_read_survives_every_answer_that_passes_and_is_unavailable_after_the_o
     api.open_cdn(&key).await;
     for answer in ANSWERS {
         for wire in [Wire::V1Get, Wire::Grpc] {
-            proxy.cut(READS_FACTS, answer);
+            proxy.cut(READS_AN_INSTANCE, answer);
             let code = asked(&api, wire, &key, DESCRIBE, answer).await;
             assert!(proxy.has_cut(), "{answer:?}");
             assert_eq!(code == "OK", passes(answer), "{answer:?} over {wire:?}: {code}");
@@ -134,16 +134,21 @@ async fn a_nonce_is_used_once_or_not_at_all_after_every_answer() {
 async fn a_group_opens_each_of_its_members_once_or_not_at_all_after_every_answer() {
     let (api, proxy, database) = behind_a_proxy().await;
     for answer in ANSWERS {
-        let keys = join_all((0..24).map(|_| api.account())).await;
         proxy.cut(WRITES_A_GROUP, answer);
-        let codes = keys.iter().map(|key| asked(&api, Wire::Grpc, key, OPEN, answer));
-        let codes = join_all(codes).await;
-        assert!(proxy.has_cut(), "no two of them were a group: {answer:?}");
-        for (key, code) in keys.iter().zip(codes) {
-            let opened = i64::from(code == "OK");
-            let stored = database.openings(key.account_id).await;
-            assert_eq!(stored, (opened, opened, opened), "{answer:?}: {code}");
+        for _ in 0..20 {
+            let keys = join_all((0..24).map(|_| api.account())).await;
+            let codes = keys.iter().map(|key| asked(&api, Wire::Grpc, key, OPEN, answer));
+            let codes = join_all(codes).await;
+            for (key, code) in keys.iter().zip(codes) {
+                let opened = i64::from(code == "OK");
+                let stored = database.openings(key.account_id).await;
+                assert_eq!(stored, (opened, opened, opened), "{answer:?}: {code}");
+            }
+            if proxy.has_cut() {
+                break; // two of them were a group
+            }
         }
+        assert!(proxy.has_cut(), "no two were a group: {answer:?}");
     }
 }
 
@@ -152,7 +157,7 @@ async fn a_database_that_always_answers_so_is_unavailable_and_not_asked_for_ever
     let (api, proxy, database) = behind_a_proxy().await;
     for answer in ["08006", "25006", "40001", "53100", "57P01", "58030"].map(Cut::Answers) {
         for (statement, given) in
-            [(READS_FACTS, DESCRIBE), (WRITES_A_CHANGE, MODIFY), (USES_A_NONCE, DESCRIBE)]
+            [(READS_AN_INSTANCE, DESCRIBE), (WRITES_A_CHANGE, MODIFY), (USES_A_NONCE, DESCRIBE)]
         {
             let key = api.account().await;
             api.open_cdn(&key).await;

@@ -47,6 +47,10 @@ use self::rest::Key;
 /// The token of calling services in tests.
 pub const TOKEN: &str = "token-of-the-test-services";
 
+/// The sealing key of services in tests, as the text of a key file. Services and processes that share a
+/// database need the same one.
+pub const SEALING_KEY: &str = "dGVzdCBzZWFsIGJ5IHRoaXMga2V5IG9mIDMyIGJ5dGU=";
+
 /// A running service.
 pub struct Api {
     /// Where it listens.
@@ -75,8 +79,7 @@ impl Api {
 
     /// The same with other settings.
     pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
-        let sealing_key =
-            SealingKey::parse(&SealingKey::generate().expect("random bytes")).expect("a key");
+        let sealing_key = SealingKey::parse(SEALING_KEY).expect("a key");
         Self::start_on(Database::fresh().await, sealing_key, Clock::system(), change).await
     }
 

@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::proto::cdn::v1::cdn_service_client::CdnServiceClient;
 use cdn_activation::proto::cdn::v1::{OpenCdnServiceRequest, OpenCdnServiceResponse};
 use tonic::{Request, Response, Status};
 
-use super::TOKEN;
 use super::database::Database;
 use super::process::command;
 use super::scratch::Scratch;
+use super::{SEALING_KEY, TOKEN};
 
 /// What a deployment gives to `serve`: files, and variables that name them.
 pub struct Deployment {
@@ -25,8 +24,7 @@ impl Deployment {
     /// One of its own, on this database.
     pub fn new(database: &Database) -> Self {
         let scratch = Scratch::new();
-        let key = SealingKey::generate().expect("random bytes");
-        scratch.file("key", key.as_str());
+        scratch.file("key", SEALING_KEY);
         scratch.file("token", TOKEN);
         Self { scratch, database_url: database.url.clone() }
     }
@@ -62,8 +60,7 @@ impl Process {
         let name = format!("cdn-activation-process-{}-{number}", std::process::id());
         let files = std::env::temp_dir().join(name);
         std::fs::create_dir(&files).expect("a new directory");
-        let key = SealingKey::generate().expect("random bytes");
-        std::fs::write(files.join("key"), key.as_bytes()).expect("written");
+        std::fs::write(files.join("key"), SEALING_KEY).expect("written");
         std::fs::write(files.join("token"), TOKEN).expect("written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_cdn-activation"));
         command
