@@ -3,9 +3,11 @@
 
 use std::borrow::Cow;
 
-use sqlx::Row;
+use sqlx::postgres::PgRow;
+use sqlx::{ConnectOptions, Connection as _, Row};
+use tokio::time::timeout;
 
-use super::connect::STATEMENT_TIMEOUT;
+use super::connect::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT};
 use super::connections::limited;
 use super::{MIGRATIONS, Store, failure};
 use crate::error::Error;
@@ -159,10 +161,27 @@ impl Store {
     }
 
     async fn session(&self) -> Result<Session, sqlx::Error> {
-        let mut connection = self.connections.take().await?;
-        let row = limited(sqlx::raw_sql(SESSION).fetch_one(&mut *connection)).await;
-        let row = connection.answered(row)?;
+        let row = match self.connections.take().await {
+            Ok(mut connection) => {
+                let row = limited(sqlx::raw_sql(SESSION).fetch_one(&mut *connection)).await;
+                connection.answered(row)?
+            }
+            // The store takes no connection to a standby, and its pool does not say why there is none.
+            Err(sqlx::Error::PoolTimedOut) => self.ask_directly().await?,
+            Err(error) => return Err(error),
+        };
         sqlx::FromRow::from_row(&row)
+    }
+
+    async fn ask_directly(&self) -> Result<PgRow, sqlx::Error> {
+        let options = self.connections.pool().connect_options();
+        let asking = async {
+            let mut connection = options.connect().await?;
+            let row = sqlx::raw_sql(SESSION).fetch_one(&mut connection).await?;
+            connection.close().await?;
+            Ok(row)
+        };
+        timeout(ACQUIRE_TIMEOUT, asking).await.unwrap_or_else(|_| Err(failure::silence()))
     }
 
     async fn check_grants(&self, role: String) -> Result<(), NotReady> {

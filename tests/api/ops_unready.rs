@@ -127,6 +127,17 @@ async fn a_database_in_another_encoding_is_refused() {
 }
 
 #[tokio::test]
+async fn a_read_only_database_is_told_from_one_that_does_not_answer() {
+    let database = Database::fresh().await;
+    let set =
+        "DO 'BEGIN EXECUTE format(''ALTER DATABASE %I SET default_transaction_read_only = on'',
+        current_database()); END'";
+    database.execute(set).await;
+    let sentence = "the database is read-only: default_transaction_read_only is on";
+    stays_unready(database, sealing_key(), sentence).await;
+}
+
+#[tokio::test]
 async fn a_pooler_that_loses_or_refuses_the_settings_of_sessions_is_recognised() {
     let sentence = "the settings of a session do not reach PostgreSQL: a connection pooler stands in \
                     between; DATABASE_URL must lead to PostgreSQL itself";
@@ -161,7 +172,8 @@ async fn a_database_that_is_not_there_is_one_line_of_the_log() {
     let ended = program.end().await;
     let lines: Vec<_> = ended.stderr.lines().filter(|line| line.contains("not ready")).collect();
     assert_eq!(lines.len(), 1, "{}", ended.stderr);
-    assert!(lines[0].contains("PostgreSQL at 127.0.0.1:9 does not answer"), "{}", lines[0]);
+    let why = "PostgreSQL at 127.0.0.1:9 does not answer: error communicating with database: Connection refused";
+    assert!(lines[0].contains(why), "{}", lines[0]);
     assert!(ended.stderr.lines().count() < 12, "{}", ended.stderr);
     assert!(!ended.stderr.contains("hush") && !ended.stdout.contains("hush"));
 }
