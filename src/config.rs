@@ -69,7 +69,8 @@ pub struct DevSettings {
 /// Settings of `serve`.
 #[derive(Args, Debug)]
 pub struct ServeSettings {
-    /// The database: postgres://user:password@host/name
+    /// The database: postgres://user:password@host/name. Of several hosts, as in psql's URLs, the one
+    /// that takes writes is used.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
     #[command(flatten)]

@@ -84,7 +84,7 @@ impl Server {
             rest: bind(&settings.addresses.rest).await?,
             ops: bind(&settings.addresses.ops).await?,
         };
-        let store = Store::connect_lazily(settings.share_of_background());
+        let store = Store::connect_lazily(&settings.share_of_background());
         Ok(Self { settings, listeners, store })
     }
 

@@ -67,7 +67,7 @@ impl Field {
         let admin = PgConnectOptions::from_str(&postgres.url("postgres"))?;
         storage::create_database(&admin, DATABASE).await?;
         let database = PgConnectOptions::from_str(&postgres.url(DATABASE))?;
-        storage::migrate(&database).await?;
+        storage::migrate(&postgres.url(DATABASE).parse()?).await?;
         let socket = database.get_socket().context("it listens on a Unix socket")?;
         let proxy = Proxy::before(socket.join(format!(".s.PGSQL.{}", database.get_port()))).await?;
         let url = format!("postgres://postgres@{}/{DATABASE}?sslmode=disable", proxy.address);

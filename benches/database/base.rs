@@ -60,7 +60,8 @@ impl Database {
         self.execute("postgres", "DROP DATABASE IF EXISTS loading")?;
         let admin = self.options("postgres")?;
         self.runtime.block_on(storage::create_database(&admin, "loading"))?;
-        self.runtime.block_on(storage::migrate(&self.options("loading")?))?;
+        let loading = self.url("loading")?.parse()?;
+        self.runtime.block_on(storage::migrate(&loading))?;
         self.load(accounts, keys)?;
         self.execute("postgres", &format!("ALTER DATABASE loading RENAME TO {name}"))?;
         println!("  loaded in {:.0} s", start.elapsed().as_secs_f64());

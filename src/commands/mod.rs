@@ -12,7 +12,6 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use sqlx::postgres::PgConnectOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
@@ -23,20 +22,17 @@ use crate::domain::opening::Limits;
 use crate::orders;
 use crate::server::descriptors::fit;
 use crate::server::{Addresses, Bounds, Server, Settings};
-use crate::storage;
+use crate::storage::{self, DatabaseUrl};
 
-/// Reads the URL of a setting. The parser takes any scheme, and its error would repeat the URL, and
-/// the password in it.
-fn database_url(setting: &str, url: &str) -> anyhow::Result<PgConnectOptions> {
-    let is_ours = url.starts_with("postgres://") || url.starts_with("postgresql://");
-    let parsed = url.parse().ok().filter(|_| is_ours);
-    parsed.with_context(|| format!("{setting} is no postgres:// URL"))
+/// Reads the URL of a setting.
+fn database_url(setting: &str, url: &str) -> anyhow::Result<DatabaseUrl> {
+    url.parse().map_err(|error| anyhow!("{setting} {error}"))
 }
 
 /// The settings of a server, but for what `dev` and `serve` come by differently.
 fn settings(
     shared: &SharedSettings,
-    database: PgConnectOptions,
+    database: DatabaseUrl,
     sealing_key: SealingKey,
     service_token: Option<ServiceToken>,
     clock: Clock,

@@ -63,7 +63,7 @@ impl Waiting {
         let key_check = settings.sealing_key.check_value();
         let (told, what) = oneshot::channel::<Told>();
         let core = Core::start(format!("core-{index}"), move || async move {
-            let store = background.beside(share);
+            let store = background.beside(&share);
             // The first core plans while the first caller is on his way, on the connection that it has.
             let mut plan_after = BACKGROUND_WAIT;
             if let Some(asks) = asks {

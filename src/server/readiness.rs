@@ -15,6 +15,8 @@ use crate::storage::{NotReady, Store};
 
 /// How often the database is asked whether it can serve the service.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while it cannot: a service on a standby that was promoted is ready again soon.
+const CHECK_INTERVAL_WHILE_UNREADY: Duration = Duration::from_millis(250);
 /// How many checks in a row may fail before the service calls itself unready.
 const TOLERATED_FAILURES: u32 = 3;
 
@@ -125,8 +127,9 @@ impl Readiness {
                     }
                 }
             }
+            let wait = if self.is_ready() { CHECK_INTERVAL } else { CHECK_INTERVAL_WHILE_UNREADY };
             tokio::select! {
-                () = tokio::time::sleep(CHECK_INTERVAL) => {}
+                () = tokio::time::sleep(wait) => {}
                 () = shutdown.cancelled() => return,
             }
             checked = store.check_ready(&key_check).await;

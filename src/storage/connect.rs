@@ -1,20 +1,22 @@
-//! How the service meets PostgreSQL: the pool's limits, the session's limits, and the migration.
+//! How the service meets PostgreSQL: how many connections, and what a session begins with.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{ConnectOptions, Connection as _, PgConnection, Row};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{ConnectOptions, Connection as _};
 
 use super::Store;
-use super::connections::Distrust;
+use super::connections::{Connections, Distrust};
+use super::hosts::Hosts;
+use super::url::DatabaseUrl;
 use crate::domain::{AccountId, Product};
 
 /// How many connections, and where to.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where the database is.
-    pub url: PgConnectOptions,
+    pub url: DatabaseUrl,
     /// Most connections at once.
     pub connections: u32,
     /// How long a statement waits for a row or a table that another transaction holds, before it is
@@ -25,7 +27,7 @@ pub struct Options {
 impl Options {
     /// A database and how many connections to it.
     #[must_use]
-    pub fn new(url: PgConnectOptions, connections: u32) -> Self {
+    pub fn new(url: DatabaseUrl, connections: u32) -> Self {
         Self { url, connections, lock_timeout: LOCK_TIMEOUT }
     }
 
@@ -33,6 +35,31 @@ impl Options {
     #[must_use]
     pub fn with_connections(&self, connections: u32) -> Self {
         Self { connections, ..self.clone() }
+    }
+
+    /// What a session of the service begins with.
+    fn session_at(&self, host: &PgConnectOptions) -> PgConnectOptions {
+        let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
+        session(host.clone())
+            .application_name("cdn-activation")
+            .options([
+                ("statement_timeout", milliseconds(STATEMENT_TIMEOUT).as_str()),
+                ("lock_timeout", milliseconds(self.lock_timeout).as_str()),
+                ("idle_in_transaction_session_timeout", "10s"),
+                ("default_transaction_isolation", "read committed"),
+                // The server, too, must find out that we are gone without a word.
+                ("tcp_keepalives_idle", "30"),
+                ("tcp_keepalives_interval", "10"),
+                ("tcp_keepalives_count", "3"),
+                // A statement is prepared for any number of accounts. Planning it anew for each set,
+                // which is what the server does as long as the sets are small, costs twice what running
+                // it does.
+                ("plan_cache_mode", "force_generic_plan"),
+                // No statement here wants a whole table. Planned while a table is empty, as the outbox
+                // is most of the time, reading all of it looks free, and is not when it has filled.
+                ("enable_seqscan", "off"),
+            ])
+            .disable_statement_logging()
     }
 }
 
@@ -48,45 +75,20 @@ impl Store {
     /// A store that connects when it is first used: the service starts whether the database is
     /// there or not.
     #[must_use]
-    pub fn connect_lazily(options: Options) -> Self {
+    pub fn connect_lazily(options: &Options) -> Self {
         Self::connect_trusting(options, Distrust::default())
     }
 
-    fn connect_trusting(options: Options, distrust: Distrust) -> Self {
-        let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
-        let session = session(options.url)
-            .application_name("cdn-activation")
-            .options([
-                ("statement_timeout", milliseconds(STATEMENT_TIMEOUT).as_str()),
-                ("lock_timeout", milliseconds(options.lock_timeout).as_str()),
-                ("idle_in_transaction_session_timeout", "10s"),
-                ("default_transaction_isolation", "read committed"),
-                // The server, too, must find out that we are gone without a word.
-                ("tcp_keepalives_idle", "30"),
-                ("tcp_keepalives_interval", "10"),
-                ("tcp_keepalives_count", "3"),
-                // A statement is prepared for any number of accounts. Planning it anew for each set,
-                // which is what the server does as long as the sets are small, costs twice what running
-                // it does.
-                ("plan_cache_mode", "force_generic_plan"),
-                // No statement here wants a whole table. Planned while a table is empty, as the outbox
-                // is most of the time, reading all of it looks free, and is not when it has filled.
-                ("enable_seqscan", "off"),
-            ])
-            .disable_statement_logging();
-        let pool = PgPoolOptions::new()
-            .max_connections(options.connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false) // no connection is ever given back to it
-            .after_connect(|connection, _| Box::pin(refuse_standby(connection)))
-            .connect_lazy_with(session);
-        Self::new(pool, distrust)
+    fn connect_trusting(options: &Options, distrust: Distrust) -> Self {
+        let hosts = options.url.hosts().iter().map(|host| options.session_at(host));
+        let connections = Connections::new(Hosts::new(hosts), options.connections, distrust);
+        Self::new(connections)
     }
 
     /// Another store for another core. Those that wait for events that were written hear of the
     /// events of either, and when the path to the database is silent both know.
     #[must_use]
-    pub fn beside(&self, options: Options) -> Self {
+    pub fn beside(&self, options: &Options) -> Self {
         let store = Self::connect_trusting(options, self.connections.distrust());
         Self { written: Arc::clone(&self.written), ..store }
     }
@@ -107,17 +109,6 @@ impl Store {
 pub(super) fn session(url: PgConnectOptions) -> PgConnectOptions {
     let is_local = url.get_socket().is_some() || url.get_host().starts_with('/');
     if is_local { url.ssl_mode(PgSslMode::Disable) } else { url }
-}
-
-/// A standby answers reads and refuses writes: a connection to one would fail every write for as
-/// long as it lives.
-async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    // Not prepared: once for each connection, and one round trip.
-    let row = sqlx::raw_sql("SHOW transaction_read_only").fetch_one(connection).await?;
-    if row.try_get::<&str, _>(0)? == "off" {
-        return Ok(());
-    }
-    Err(sqlx::Error::Configuration("the database is a standby and takes no writes".into()))
 }
 
 /// Makes a database, unless it is there.

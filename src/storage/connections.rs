@@ -1,8 +1,8 @@
 //! The connections of a store, and the one place through which its statements reach the database.
 //! Each wait for the database has a limit of ours: for a free connection, for a new one, for the
-//! answer to a statement. sqlx's pool makes the connections and counts them, and is never given one
-//! back: it would ask the connection whether it lives, without a limit, and where the network has
-//! swallowed the path to the database that connection's place would be lost for ever.
+//! answer to a statement. sqlx's pool has no such limits: it asks a connection that it is given back
+//! whether it lives, and where the network has swallowed the path to the database that connection's
+//! place would be lost for ever.
 //!
 //! A connection whose statement was answered is kept for the next one. Any other is closed: the
 //! caller was dropped in the middle of a statement, or the database was silent.
@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, Error as SqlxError, PgConnection, PgPool, Postgres};
+use sqlx::{Connection as _, Error as SqlxError, PgConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::connect::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT};
 use super::failure;
+use super::hosts::Hosts;
 
 /// The longest wait for the answer to a statement. The database gives up before: past it the path to
 /// the database is silent.
@@ -37,7 +37,9 @@ const LONGEST_KEPT: Duration = Duration::from_mins(5);
 /// The connections of a store. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Connections {
-    pool: PgPool,
+    hosts: Hosts,
+    /// Most connections at once.
+    most: u32,
     /// One permit for each connection that may be in use.
     free: Arc<Semaphore>,
     /// Connections that nobody uses; the last one was used last.
@@ -62,8 +64,7 @@ struct Distrusted {
 /// A connection that nobody uses.
 #[derive(Debug)]
 struct Idle {
-    /// Detached from the pool when it is closed: given back, it would be asked whether it lives.
-    connection: PoolConnection<Postgres>,
+    connection: PgConnection,
     made_at: Instant,
     unused_since: Instant,
 }
@@ -71,7 +72,7 @@ struct Idle {
 /// A connection in use. Dropped without [`Connection::answered`], it is closed.
 pub(super) struct Connection {
     /// Gone when it was given back.
-    inner: Option<PoolConnection<Postgres>>,
+    inner: Option<PgConnection>,
     made_at: Instant,
     taken_at: Instant,
     home: Connections,
@@ -97,10 +98,10 @@ impl Distrust {
 }
 
 impl Connections {
-    pub fn new(pool: PgPool, distrust: Distrust) -> Self {
-        let most = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
-        let free = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-        Self { pool, free, idle: Arc::default(), distrust }
+    pub fn new(hosts: Hosts, most: u32, distrust: Distrust) -> Self {
+        let free =
+            Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
+        Self { hosts, most, free, idle: Arc::default(), distrust }
     }
 
     /// What other stores of the process share.
@@ -108,9 +109,14 @@ impl Connections {
         self.distrust.clone()
     }
 
-    /// The pool, which knows where the database is.
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+    /// Most connections at once.
+    pub fn most(&self) -> u32 {
+        self.most
+    }
+
+    /// Where the database is.
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
     }
 
     /// The connection that was used last, or a new one.
@@ -123,7 +129,7 @@ impl Connections {
             let last = self.idle().pop();
             let Some(last) = last else {
                 // Boxed: every future that takes a connection would have room for this rare one.
-                let connection = Box::pin(self.connect()).await?;
+                let connection = Box::pin(self.hosts.connect()).await?;
                 return Ok(self.in_use(connection, Instant::now(), held));
             };
             let unused = last.unused_since;
@@ -137,7 +143,7 @@ impl Connections {
 
     fn in_use(
         &self,
-        connection: PoolConnection<Postgres>,
+        connection: PgConnection,
         made_at: Instant,
         permit: OwnedSemaphorePermit,
     ) -> Connection {
@@ -145,23 +151,20 @@ impl Connections {
         Connection { inner, made_at, taken_at, home, permit: Some(permit) }
     }
 
-    async fn connect(&self) -> Result<PoolConnection<Postgres>, SqlxError> {
-        let connecting = timeout(ACQUIRE_TIMEOUT, self.pool.acquire()).await;
-        connecting.unwrap_or(Err(SqlxError::PoolTimedOut))
-    }
-
     /// How many connections are open, and how many of them are idle.
     pub fn count(&self) -> (u32, usize) {
-        (self.pool.size(), self.idle().len())
+        let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
+        let (in_use, idle) = (self.most.saturating_sub(free), self.idle().len());
+        (in_use.saturating_add(u32::try_from(idle).unwrap_or(u32::MAX)), idle)
     }
 
-    /// Closes those that nobody uses, and waits for the others.
+    /// Waits for those that are in use, and closes all.
     pub async fn close(&self) {
-        let closed = self.pool.close();
+        let all = self.free.acquire_many(self.most).await;
         self.free.close();
+        drop(all);
         let idle = std::mem::take(&mut *self.idle());
         join_all(idle.into_iter().map(Idle::close)).await;
-        closed.await;
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
@@ -172,7 +175,7 @@ impl Connections {
 impl Idle {
     /// Tells the server, which then need not find out.
     async fn close(self) {
-        timeout(CLOSE_LIMIT, self.connection.detach().close()).await.ok();
+        timeout(CLOSE_LIMIT, self.connection.close()).await.ok();
     }
 }
 
@@ -204,7 +207,7 @@ impl Connection {
     /// Tells the server, which then need not find out.
     async fn close(&mut self) {
         if let Some(connection) = self.inner.take() {
-            timeout(CLOSE_LIMIT, connection.detach().close()).await.ok();
+            timeout(CLOSE_LIMIT, connection.close()).await.ok();
         }
     }
 
@@ -232,17 +235,9 @@ impl Connection {
 
     fn keep(&mut self) {
         let now = Instant::now();
-        let is_open = !self.home.pool.is_closed() && !self.home.distrust.covers(self.made_at, now);
-        if let Some(connection) = self.inner.take_if(|_| is_open) {
+        let is_trusted = !self.home.distrust.covers(self.made_at, now);
+        if let Some(connection) = self.inner.take_if(|_| is_trusted) {
             self.home.idle().push(Idle { connection, made_at: self.made_at, unused_since: now });
-        }
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if let Some(connection) = self.inner.take() {
-            drop(connection.detach());
         }
     }
 }

@@ -4,8 +4,10 @@
 use std::io::ErrorKind;
 
 use sqlx::Error as SqlxError;
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 
+use super::hosts::NotConnected;
 use super::requests::ONE_PER_ID;
 use crate::error::Error;
 
@@ -70,10 +72,40 @@ fn sqlstate_is_one_of(error: &SqlxError, codes: &[&str]) -> bool {
 }
 
 fn was_never_sent(error: &SqlxError) -> bool {
+    matches!(error, SqlxError::PoolTimedOut | SqlxError::PoolClosed)
+        || not_connected(error).is_some()
+}
+
+/// Why there is no connection, where there is none.
+pub(super) fn not_connected(error: &SqlxError) -> Option<&NotConnected> {
+    let SqlxError::Configuration(cause) = error else { return None };
+    cause.downcast_ref()
+}
+
+/// A host that could not be connected to may let us in soon: it starts, stops, or is full.
+pub(super) fn may_pass_while_connecting(error: &SqlxError) -> bool {
+    matches!(error, SqlxError::Io(_)) || meaning(error) == Some(Meaning::ServerGone)
+}
+
+/// What an error says, once, with its SQLSTATE where the server sent one. Never a password.
+pub(super) fn sentence(error: &SqlxError) -> String {
     match error {
-        SqlxError::PoolTimedOut | SqlxError::PoolClosed => true,
-        SqlxError::Io(cause) => cause.kind() == ErrorKind::ConnectionRefused,
-        _ => false,
+        SqlxError::Database(said) => match said.code() {
+            Some(code) => format!("{} (SQLSTATE {code})", said.message()),
+            None => said.message().to_owned(),
+        },
+        SqlxError::Io(cause) => cause.to_string(),
+        SqlxError::Tls(cause) => format!("TLS: {cause}"),
+        SqlxError::Configuration(cause) => cause.to_string(),
+        SqlxError::PoolTimedOut => "all connections to it are in use".to_owned(),
+        SqlxError::Migrate(cause) => match &**cause {
+            MigrateError::Execute(error) => sentence(error),
+            MigrateError::ExecuteMigration(error, version) => {
+                format!("migration {version}: {}", sentence(error))
+            }
+            other => other.to_string(),
+        },
+        other => other.to_string(),
     }
 }
 
@@ -143,29 +175,31 @@ pub(super) fn was_refused(error: &SqlxError) -> bool {
     error.as_database_error().is_some() && may_be_divided(meaning(error))
 }
 
-pub(super) fn of_read(error: SqlxError) -> Error {
-    let meaning = meaning(&error);
+pub(super) fn of_read(error: &SqlxError) -> Error {
+    let meaning = meaning(error);
     if meaning == Some(Meaning::Cancelled) {
         return Error::DeadlineExceeded;
     }
-    let is_passing = meaning.is_some() || connection_was_lost(&error);
-    if is_passing || was_never_sent(&error) {
-        return Error::unavailable(error);
+    let is_passing = meaning.is_some() || connection_was_lost(error);
+    if is_passing || was_never_sent(error) {
+        return Error::unavailable(sentence(error));
     }
-    Error::internal(error)
+    Error::internal(sentence(error))
 }
 
-pub(super) fn of_write(error: SqlxError) -> Error {
+pub(super) fn of_write(error: &SqlxError) -> Error {
     if error.as_database_error().and_then(|error| error.constraint()) == Some(ONE_PER_ID) {
         return Error::Contended; // the twin of this request was faster: its answer is there now
     }
-    match meaning(&error) {
+    match meaning(error) {
         Some(Meaning::LostToAnother) => Error::Contended,
-        Some(Meaning::WrongConnection | Meaning::ServerLacks) => Error::unavailable(error),
-        Some(Meaning::Cancelled) => Error::outcome_unknown(error),
-        _ if was_never_sent(&error) => Error::unavailable(error),
-        _ if connection_was_lost(&error) => Error::outcome_unknown(error),
-        _ => Error::internal(error),
+        Some(Meaning::WrongConnection | Meaning::ServerLacks) => {
+            Error::unavailable(sentence(error))
+        }
+        Some(Meaning::Cancelled) => Error::outcome_unknown(sentence(error)),
+        _ if was_never_sent(error) => Error::unavailable(sentence(error)),
+        _ if connection_was_lost(error) => Error::outcome_unknown(sentence(error)),
+        _ => Error::internal(sentence(error)),
     }
 }
 

@@ -129,7 +129,7 @@ impl Store {
                 Err(error) => Err(connection.failed(error)),
             }
         });
-        task.await.map_err(Error::internal)?.map_err(failure::of_write)
+        task.await.map_err(Error::internal)?.map_err(|error| failure::of_write(&error))
     }
 }
 

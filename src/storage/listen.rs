@@ -24,15 +24,10 @@ const APPLICATION: &str = "cdn-activation events";
 pub struct Listener(PgListener);
 
 impl Store {
-    /// Listens on a connection beside those of the store.
+    /// Listens on a connection beside those of the store, at the host that took writes last: a standby
+    /// refuses to.
     pub async fn listen(&self) -> Result<Listener, Error> {
-        let options = self
-            .connections
-            .pool()
-            .connect_options()
-            .as_ref()
-            .clone()
-            .application_name(APPLICATION);
+        let options = self.connections.hosts().last().clone().application_name(APPLICATION);
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .max_lifetime(None)
@@ -45,7 +40,7 @@ impl Store {
             listener.listen(CHANNEL).await?;
             Ok(listener)
         };
-        limited(listening).await.map(Listener).map_err(failure::of_read)
+        limited(listening).await.map(Listener).map_err(|error| failure::of_read(&error))
     }
 }
 

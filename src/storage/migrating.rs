@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection};
 
 use super::connect::session;
+use super::hosts::Hosts;
 use super::readiness::{NotReady, newest_migration};
+use super::url::DatabaseUrl;
 use super::{MIGRATIONS, failure};
 
 /// A migration that waits for a lock makes everybody else wait behind it: it waits this long, and
@@ -44,8 +45,14 @@ pub enum MigrationError {
     #[error("another process has been migrating this database for ten minutes")]
     Busy,
     /// The database or the driver refused.
-    #[error(transparent)]
-    Failed(#[from] sqlx::Error),
+    #[error("{}", failure::sentence(.0))]
+    Failed(sqlx::Error),
+}
+
+impl From<sqlx::Error> for MigrationError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl From<MigrateError> for MigrationError {
@@ -58,13 +65,15 @@ impl From<MigrateError> for MigrationError {
 }
 
 /// Brings the schema up to date. Two at once are no harm: the second waits and finds nothing to do.
-pub async fn migrate(url: &PgConnectOptions) -> Result<Migrated, MigrationError> {
-    let session = session(url.clone())
-        .application_name("cdn-activation migrate")
-        .options([("lock_timeout", LOCK_TIMEOUT)]);
+pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, MigrationError> {
+    let hosts = Hosts::new(url.hosts().iter().map(|host| {
+        session(host.clone())
+            .application_name("cdn-activation migrate")
+            .options([("lock_timeout", LOCK_TIMEOUT)])
+    }));
     let mut attempt = 1;
     loop {
-        let mut connection = session.connect().await?;
+        let mut connection = hosts.connect().await?;
         match migrate_alone(&mut connection).await {
             Ok(migrated) => {
                 connection.close().await?; // which lets go of the lock

@@ -20,6 +20,7 @@ mod fact_rows;
 mod facts;
 mod failure;
 mod histories;
+mod hosts;
 mod instances;
 mod leases;
 mod listen;
@@ -33,13 +34,13 @@ mod order_intents;
 mod readiness;
 mod requests;
 mod statements;
+mod url;
 mod writing;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -61,9 +62,10 @@ pub use order_intents::DueIntent;
 pub use readiness::{GRANTS, NotReady};
 pub use requests::RequestRecord;
 pub use statements::{HotStatements, hot_statements, list_statements, waiting_lanes};
+pub use url::{DatabaseUrl, UrlError};
 
 use self::batches::Batches;
-use self::connections::{Connection, Connections, Distrust};
+use self::connections::{Connection, Connections};
 use self::writing::Lanes;
 use crate::error::Error;
 
@@ -93,10 +95,9 @@ pub struct Store {
 }
 
 impl Store {
-    fn new(pool: PgPool, distrust: Distrust) -> Self {
-        let lanes = Arc::new(Lanes::new(pool.options().get_max_connections()));
+    fn new(connections: Connections) -> Self {
+        let lanes = Arc::new(Lanes::new(connections.most()));
         let (writes, written, batches) = (TaskTracker::new(), Arc::default(), Arc::default());
-        let connections = Connections::new(pool, distrust);
         Self { connections, writes, written, lanes, batches }
     }
 
@@ -112,11 +113,11 @@ impl Store {
                 Ok(value) => return Ok(value),
                 Err(error) if failure::met_a_held_row(&error) => {
                     if started.elapsed() >= LONGEST_READ {
-                        return Err(failure::of_read(error));
+                        return Err(failure::of_read(&error));
                     }
                 }
                 Err(error) if attempt < ATTEMPTS && failure::read_may_be_repeated(&error) => {}
-                Err(error) => return Err(failure::of_read(error)),
+                Err(error) => return Err(failure::of_read(&error)),
             }
             pause(attempt).await;
             attempt += 1;

@@ -142,7 +142,7 @@ impl Store {
         };
         let rows = written.await.map_err(|error| GroupFailure {
             was_refused: failure::was_refused(&error),
-            error: failure::of_write(error),
+            error: failure::of_write(&error),
         })?;
         self.written.notify_one();
         let outcome = |(order_id, written, was_free)| match (written, was_free) {

@@ -1,14 +1,11 @@
 //! Whether the database can serve this program. What is missing is said in one sentence that names
 //! what to change.
 
-use std::borrow::Cow;
+use sqlx::Row;
 
-use sqlx::postgres::PgRow;
-use sqlx::{ConnectOptions, Connection as _, Row};
-use tokio::time::timeout;
-
-use super::connect::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT};
+use super::connect::STATEMENT_TIMEOUT;
 use super::connections::limited;
+use super::hosts::{NotConnected, Why};
 use super::{MIGRATIONS, Store, failure};
 use crate::error::Error;
 
@@ -26,6 +23,9 @@ pub enum NotReady {
     /// The server recovers or follows another one.
     #[error("PostgreSQL at {0} is a standby: DATABASE_URL must lead to the primary")]
     Standby(String),
+    /// Of several hosts, each is a standby, read-only, or does not answer.
+    #[error("no host of DATABASE_URL takes writes: {0}")]
+    NoPrimary(String),
     /// The server, the database or the role is set to read-only.
     #[error("the database is read-only: default_transaction_read_only is on")]
     ReadOnly,
@@ -132,10 +132,7 @@ impl Store {
     /// Whether the database can serve this program, whose sealing key has this check value. The first
     /// process that asks leaves the value in the database.
     pub async fn check_ready(&self, key_check: &[u8]) -> Result<(), NotReady> {
-        let session = self.session().await.map_err(|error| match sqlstate(&error) {
-            Some(code) if code == PROTOCOL_VIOLATION => NotReady::Pooler,
-            _ => self.no_answer(&error),
-        })?;
+        let session = self.session().await.map_err(|error| self.no_answer(&error))?;
         self.check_session(&session)?;
         self.check_grants(session.role).await?;
         self.check_schema().await?;
@@ -161,27 +158,9 @@ impl Store {
     }
 
     async fn session(&self) -> Result<Session, sqlx::Error> {
-        let row = match self.connections.take().await {
-            Ok(mut connection) => {
-                let row = limited(sqlx::raw_sql(SESSION).fetch_one(&mut *connection)).await;
-                connection.answered(row)?
-            }
-            // The store takes no connection to a standby, and its pool does not say why there is none.
-            Err(sqlx::Error::PoolTimedOut) => self.ask_directly().await?,
-            Err(error) => return Err(error),
-        };
-        sqlx::FromRow::from_row(&row)
-    }
-
-    async fn ask_directly(&self) -> Result<PgRow, sqlx::Error> {
-        let options = self.connections.pool().connect_options();
-        let asking = async {
-            let mut connection = options.connect().await?;
-            let row = sqlx::raw_sql(SESSION).fetch_one(&mut connection).await?;
-            connection.close().await?;
-            Ok(row)
-        };
-        timeout(ACQUIRE_TIMEOUT, asking).await.unwrap_or_else(|_| Err(failure::silence()))
+        let mut connection = self.connections.take().await?;
+        let row = limited(sqlx::raw_sql(SESSION).fetch_one(&mut *connection)).await;
+        sqlx::FromRow::from_row(&connection.answered(row)?)
     }
 
     async fn check_grants(&self, role: String) -> Result<(), NotReady> {
@@ -243,17 +222,15 @@ impl Store {
         .await
     }
 
-    /// Where the database is: never with a password.
     fn place(&self) -> String {
-        let options = self.connections.pool().connect_options();
-        match options.get_socket() {
-            Some(socket) => socket.display().to_string(),
-            None => format!("{}:{}", options.get_host(), options.get_port()),
-        }
+        self.connections.hosts().places()
     }
 
     fn no_answer(&self, error: &sqlx::Error) -> NotReady {
-        NotReady::NoAnswer { place: self.place(), cause: cause(error) }
+        match failure::not_connected(error) {
+            Some(not_connected) => not_connected.into(),
+            None => NotReady::NoAnswer { place: self.place(), cause: failure::sentence(error) },
+        }
     }
 
     fn failed(&self, error: &Error) -> NotReady {
@@ -268,14 +245,25 @@ pub(super) fn newest_migration() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// What an error says, with its SQLSTATE where the server sent it.
-fn cause(error: &sqlx::Error) -> String {
-    match (error.as_database_error(), sqlstate(error)) {
-        (Some(refused), Some(code)) => format!("{} (SQLSTATE {code})", refused.message()),
-        _ => error.to_string(),
+impl From<&NotConnected> for NotReady {
+    fn from(not_connected: &NotConnected) -> Self {
+        let NotConnected(refusals) = not_connected;
+        if refusals.iter().any(|refusal| is_of_a_pooler(&refusal.why)) {
+            return Self::Pooler;
+        }
+        let [refusal] = refusals.as_slice() else {
+            return Self::NoPrimary(not_connected.to_string());
+        };
+        match &refusal.why {
+            Why::Standby => Self::Standby(refusal.place.clone()),
+            Why::ReadOnly => Self::ReadOnly,
+            why => Self::NoAnswer { place: refusal.place.clone(), cause: why.to_string() },
+        }
     }
 }
 
-fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
-    error.as_database_error()?.code()
+fn is_of_a_pooler(why: &Why) -> bool {
+    let Why::Failed(error) = why else { return false };
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == PROTOCOL_VIOLATION)
 }

@@ -211,7 +211,7 @@ impl Store {
                 }
                 outcome => {
                     self.lanes.ended(&turns);
-                    return drop(reply.send(outcome.map_err(failure::of_write)));
+                    return drop(reply.send(outcome.map_err(|error| failure::of_write(&error))));
                 }
             }
         }

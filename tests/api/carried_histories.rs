@@ -196,7 +196,7 @@ async fn however_many_histories_there_are_each_is_copied() {
     database.open_many(1201).await; // more than are looked for at once
     database.execute(LOCKED).await;
     let url = database.url.parse().expect("a URL");
-    let store = Store::connect_lazily(storage::Options::new(url, 2));
+    let store = Store::connect_lazily(&storage::Options::new(url, 2));
     carry_histories(&store).await.expect("carried");
     store.close().await;
     let carried = "SELECT count(*) FROM instances WHERE json_array_length(carried_locks) = 1";

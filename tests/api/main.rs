@@ -15,6 +15,8 @@ mod commands_dev_surroundings;
 mod commands_logs;
 mod commands_serve;
 mod common_parameters;
+mod database_connecting;
+mod database_hosts;
 mod describe_cdn_service;
 mod describe_dcdn_service;
 mod due_changes;

@@ -172,7 +172,7 @@ async fn a_database_that_is_not_there_is_one_line_of_the_log() {
     let ended = program.end().await;
     let lines: Vec<_> = ended.stderr.lines().filter(|line| line.contains("not ready")).collect();
     assert_eq!(lines.len(), 1, "{}", ended.stderr);
-    let why = "PostgreSQL at 127.0.0.1:9 does not answer: error communicating with database: Connection refused";
+    let why = "PostgreSQL at 127.0.0.1:9 does not answer: Connection refused (os error 111)";
     assert!(lines[0].contains(why), "{}", lines[0]);
     assert!(ended.stderr.lines().count() < 12, "{}", ended.stderr);
     assert!(!ended.stderr.contains("hush") && !ended.stdout.contains("hush"));

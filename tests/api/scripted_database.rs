@@ -2,6 +2,8 @@
 //! a write, a nonce and a group. Nobody is told of a fault of the service, nobody of a success that
 //! is none, and once the database is well again everything goes on.
 
+use std::collections::BTreeSet;
+
 use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::context::Clock;
 use futures_util::future::join_all;
@@ -95,6 +97,24 @@ async fn a_read_survives_every_answer_that_passes_and_is_unavailable_after_the_o
         }
     }
     api.get(&key, DESCRIBE).await.succeeded();
+}
+
+/// Of those after which the server does not end the connection itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_used_again_only_where_the_server_is_well() {
+    let (api, proxy, _database) = behind_a_proxy().await;
+    let key = api.account().await;
+    api.open_cdn(&key).await;
+    for answer in ANSWERS {
+        proxy.cut(READS_AN_INSTANCE, answer);
+        asked(&api, Wire::Grpc, &key, DESCRIBE, answer).await;
+        for _ in 0..8 {
+            asked(&api, Wire::Grpc, &key, DESCRIBE, answer).await; // on either core
+        }
+    }
+    let kept =
+        ["40001", "40P01", "53000", "53100", "53200", "53400", "55P03", "57014", "58030", "58P01"];
+    assert_eq!(BTreeSet::from_iter(proxy.used_again()), BTreeSet::from(kept));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ type Doubler = Batcher<usize, usize>;
 /// A store that never connects: the statements of these tests need no database.
 fn store() -> Store {
     let url = "postgres:///nowhere".parse().unwrap();
-    Store::connect_lazily(Options::new(url, 1))
+    Store::connect_lazily(&Options::new(url, 1))
 }
 
 fn double(asked: Vec<Asked<usize, usize>>) {

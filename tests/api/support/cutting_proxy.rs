@@ -45,6 +45,7 @@ pub struct Proxy {
     socket: PathBuf,
     upstream: Upstream,
     faults: Arc<Mutex<Vec<Fault>>>,
+    used_again: Arc<Mutex<Vec<&'static str>>>,
     /// False while nobody gets through.
     up: watch::Sender<bool>,
     accepting: Option<JoinHandle<()>>,
@@ -73,6 +74,7 @@ impl Proxy {
             socket: ours.join(&name),
             upstream: Upstream::of(database),
             faults: Arc::default(),
+            used_again: Arc::default(),
             up: watch::Sender::new(true),
             accepting: None,
         };
@@ -105,6 +107,11 @@ impl Proxy {
         self.faults.lock().expect("not poisoned").is_empty()
     }
 
+    /// The SQLSTATEs after which a connection ran another statement.
+    pub fn used_again(&self) -> Vec<&'static str> {
+        self.used_again.lock().expect("not poisoned").clone()
+    }
+
     /// Ends every connection; new ones are refused.
     pub fn go_down(&mut self) {
         self.up.send_replace(false);
@@ -121,9 +128,11 @@ impl Proxy {
     fn accept(&mut self) {
         let listener = UnixListener::bind(&self.socket).expect("our directory");
         let (upstream, faults, up) = (self.upstream.clone(), self.faults.clone(), self.up.clone());
+        let used_again = Arc::clone(&self.used_again);
         self.accepting = Some(tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let relay = relay(client, upstream.clone(), faults.clone());
+                let used_again = Arc::clone(&used_again);
+                let relay = relay(client, upstream.clone(), faults.clone(), used_again);
                 let mut up = up.subscribe();
                 tokio::spawn(async move {
                     tokio::select! {
@@ -137,21 +146,33 @@ impl Proxy {
 }
 
 /// Passes bytes both ways until an end closes or the connection is cut.
-async fn relay(client: UnixStream, upstream: Upstream, faults: Arc<Mutex<Vec<Fault>>>) {
+async fn relay(
+    client: UnixStream,
+    upstream: Upstream,
+    faults: Arc<Mutex<Vec<Fault>>>,
+    used_again: Arc<Mutex<Vec<&'static str>>>,
+) {
     let Ok(server) = upstream.connect().await else { return };
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (client.into_split(), tokio::io::split(server));
     let (mut asked, mut answered) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
     let mut statements = Statements::default();
     let mut swallow = false;
+    let mut struck = None;
     loop {
         tokio::select! {
             read = from_client.read(&mut asked) => {
                 let Ok(count @ 1..) = read else { return };
-                match statements.fault(&asked[..count], &faults) {
+                let runs_before = statements.runs;
+                let fault = statements.fault(&asked[..count], &faults);
+                if let Some(sqlstate) = struck.take_if(|_| statements.runs > runs_before) {
+                    used_again.lock().expect("not poisoned").push(sqlstate);
+                }
+                match fault {
                     Some(Cut::BeforeTheStatement) => return,
                     Some(Cut::BeforeTheReply) => swallow = true,
                     Some(Cut::Answers(sqlstate)) => {
+                        struck = Some(sqlstate);
                         if to_client.write_all(&error(sqlstate)).await.is_err() { return }
                         continue;
                     }
@@ -182,6 +203,8 @@ async fn relay(client: UnixStream, upstream: Upstream, faults: Arc<Mutex<Vec<Fau
 struct Statements {
     unread: Vec<u8>,
     started: bool,
+    /// How many statements were run.
+    runs: usize,
     prepared: HashMap<Vec<u8>, String>,
 }
 
@@ -199,6 +222,7 @@ impl Statements {
                     self.prepared.insert(first.to_vec(), text);
                 }
                 b'B' => {
+                    self.runs += 1;
                     let text = self.prepared.get(second).map(String::as_str).unwrap_or_default();
                     let mut faults = faults.lock().expect("not poisoned");
                     let struck = faults.iter().position(|(part, _)| text.contains(part));

@@ -14,7 +14,7 @@ impl Api {
     /// A key of an account, by this id and with this secret.
     pub async fn store_key(&self, account_id: i64, id: &str, secret: &str) -> Key {
         let url = self.database.url.parse().expect("a URL");
-        let store = Store::connect_lazily(Options::new(url, 1));
+        let store = Store::connect_lazily(&Options::new(url, 1));
         let sealed = self.sealing_key.seal(id, &Secret::new(secret.to_owned()));
         let created_at = self.clock.wire_now();
         let key = NewAccessKey {

@@ -26,6 +26,7 @@ pub mod scratch;
 pub mod seed;
 pub mod serve_process;
 pub mod setup;
+pub mod standby;
 pub mod stored;
 pub mod upstream;
 pub mod wires;
@@ -136,7 +137,7 @@ impl Api {
     /// The service's own way to its database, for workers that tests call.
     pub fn store(&self) -> storage::Store {
         let url = self.database.url.parse().expect("a URL");
-        storage::Store::connect_lazily(storage::Options::new(url, 2))
+        storage::Store::connect_lazily(&storage::Options::new(url, 2))
     }
 
     /// Stops it as SIGTERM does, and waits until it has ended.

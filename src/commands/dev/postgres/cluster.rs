@@ -83,7 +83,7 @@ pub(super) fn recorded_server(path: &Path) -> Option<u32> {
 /// Whether the server says that it accepts connections.
 pub(super) fn is_ready(cluster: &Path) -> bool {
     let state = fs::read_to_string(cluster.join("postmaster.pid")).unwrap_or_default();
-    state.lines().nth(7).is_some_and(|line| line.trim() == "ready")
+    state.lines().nth(7).is_some_and(|line| matches!(line.trim(), "ready" | "standby"))
 }
 
 /// Whether a process with this number lives and is a server on this cluster: numbers are used

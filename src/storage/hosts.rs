@@ -1,0 +1,184 @@
+//! New connections: to the host that takes writes, of all that `DATABASE_URL` names.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Error as SqlxError, PgConnection, Row};
+use tokio::time::{sleep, timeout};
+
+use super::connect::ACQUIRE_TIMEOUT;
+use super::failure;
+use super::url::place;
+
+/// How long the host that took writes last is asked alone.
+const HEAD_START: Duration = Duration::from_millis(200);
+/// The pause before a host is asked again. It doubles up to the longest, which bounds how long a
+/// promotion goes unnoticed.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// What a new connection is asked: a standby answers reads and refuses writes, and would fail every
+/// write for as long as the connection lives. Not prepared: that would be a round trip more.
+const TAKES_WRITES: &str = "
+    SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'";
+
+/// The hosts of the database. Clones share which one took writes last.
+#[derive(Clone)]
+pub(super) struct Hosts {
+    all: Arc<[PgConnectOptions]>,
+    last: Arc<AtomicUsize>,
+}
+
+/// No host gave a connection that takes writes.
+#[derive(Debug)]
+pub(super) struct NotConnected(pub Vec<Refusal>);
+
+/// Why one host gave none.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// The host.
+    pub place: String,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// What is wrong with a host.
+#[derive(Debug)]
+pub(super) enum Why {
+    /// It recovers, or follows another server.
+    Standby,
+    /// The server, the database or the role is set to read-only.
+    ReadOnly,
+    /// It did not answer within [`ACQUIRE_TIMEOUT`].
+    Silent,
+    /// What the driver or the server said.
+    Failed(SqlxError),
+}
+
+impl Hosts {
+    /// These hosts, at least one.
+    pub fn new(all: impl IntoIterator<Item = PgConnectOptions>) -> Self {
+        Self { all: all.into_iter().collect(), last: Arc::default() }
+    }
+
+    /// The host that took writes last.
+    pub fn last(&self) -> &PgConnectOptions {
+        &self.all[self.last.load(Ordering::Relaxed)]
+    }
+
+    /// All hosts, as people name them.
+    pub fn places(&self) -> String {
+        self.all.iter().map(place).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A new connection to the host that takes writes. Hosts that may take writes soon, because they
+    /// start or are about to be promoted, are asked again until [`ACQUIRE_TIMEOUT`].
+    pub async fn connect(&self) -> Result<PgConnection, SqlxError> {
+        let refusals: Vec<_> = self.all.iter().map(|_| Mutex::new(Why::Silent)).collect();
+        let last = self.last.load(Ordering::Relaxed);
+        let mut asked: FuturesUnordered<_> = (0..self.all.len())
+            .map(|index| async move {
+                if index != last {
+                    sleep(HEAD_START).await;
+                }
+                index
+            })
+            .map(|start| async { self.ask_until_it_takes_writes(start.await, &refusals).await })
+            .collect();
+        let first = async {
+            while let Some(connection) = asked.next().await {
+                if connection.is_some() {
+                    return connection;
+                }
+            }
+            None
+        };
+        if let Ok(Some(connection)) = timeout(ACQUIRE_TIMEOUT, first).await {
+            return Ok(connection);
+        }
+        drop(asked);
+        let whys = refusals
+            .into_iter()
+            .map(|why| why.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let refusals = self.all.iter().zip(whys);
+        let refusals = refusals.map(|(host, why)| Refusal { place: place(host), why });
+        Err(SqlxError::Configuration(Box::new(NotConnected(refusals.collect()))))
+    }
+
+    /// Asks one host again and again; ends without a connection where asking again is of no use.
+    async fn ask_until_it_takes_writes(
+        &self,
+        index: usize,
+        refusals: &[Mutex<Why>],
+    ) -> Option<PgConnection> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let why = match ask(&self.all[index]).await {
+                Ok(connection) => {
+                    self.last.store(index, Ordering::Relaxed);
+                    return Some(connection);
+                }
+                Err(why) => why,
+            };
+            let may_pass = why.may_pass();
+            *refusals[index].lock().unwrap_or_else(PoisonError::into_inner) = why;
+            if !may_pass {
+                return None;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+async fn ask(host: &PgConnectOptions) -> Result<PgConnection, Why> {
+    let mut connection = host.connect().await.map_err(Why::Failed)?;
+    let row = sqlx::raw_sql(TAKES_WRITES).fetch_one(&mut connection).await.map_err(Why::Failed)?;
+    let said = |index| row.try_get::<bool, usize>(index).map_err(Why::Failed);
+    match (said(0)?, said(1)?) {
+        (true, _) => Err(Why::Standby),
+        (_, true) => Err(Why::ReadOnly),
+        _ => Ok(connection),
+    }
+}
+
+impl Why {
+    /// The host may take writes soon.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Standby | Self::ReadOnly | Self::Silent => true,
+            Self::Failed(error) => failure::may_pass_while_connecting(error),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Standby => formatter.write_str("a standby"),
+            Self::ReadOnly => formatter.write_str("read-only"),
+            Self::Silent => write!(formatter, "no answer within {ACQUIRE_TIMEOUT:?}"),
+            Self::Failed(error) => formatter.write_str(&failure::sentence(error)),
+        }
+    }
+}
+
+impl fmt::Display for NotConnected {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let refusals = self.0.iter().map(|refusal| format!("{}: {}", refusal.place, refusal.why));
+        formatter.write_str(&refusals.collect::<Vec<_>>().join("; "))
+    }
+}
+
+impl std::error::Error for NotConnected {}
+
+impl fmt::Debug for Hosts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Hosts({})", self.places())
+    }
+}

@@ -1,0 +1,268 @@
+//! `DATABASE_URL`: the form of psql's URLs, which may name several hosts. The driver takes one host:
+//! it is given a URL for each.
+
+use std::fmt;
+use std::str::FromStr;
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+/// Where the database is: one host, or several of which one takes writes. It holds a password, so
+/// `Debug` shows the hosts only.
+#[derive(Clone)]
+pub struct DatabaseUrl {
+    hosts: Vec<PgConnectOptions>,
+}
+
+/// Why a URL cannot be used. It continues a sentence that begins with the name of the setting.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// The scheme is another one.
+    #[error("is no postgres:// URL")]
+    Scheme,
+    /// An `@` stands behind the one that ends user and password.
+    #[error(
+        "has an @, a / or a ? in its user or password that is not percent-encoded (%40, %2F, %3F)"
+    )]
+    Credentials,
+    /// A part is not text.
+    #[error("has {0} that is not UTF-8 in percent encoding")]
+    Encoding(String),
+    /// An address of IP version 6 has no end.
+    #[error("has a host that is not a name, an address, or an IPv6 address in brackets: {0:?}")]
+    Host(String),
+    /// A port is no port.
+    #[error("has a port that is not a number from 1 to 65535: {0:?}")]
+    Port(String),
+    /// Hosts and ports of the query do not go together.
+    #[error("has {ports} ports for {hosts} hosts")]
+    Ports {
+        /// How many hosts it names.
+        hosts: usize,
+        /// How many ports it names.
+        ports: usize,
+    },
+    /// Part of the query is not like `name=value`.
+    #[error("has a parameter without a value: {0:?}")]
+    NoValue(String),
+    /// A parameter that psql knows, or nobody.
+    #[error("has a parameter that is not supported: {0:?}")]
+    Unsupported(String),
+    /// A value of a parameter that means something else than what the service does.
+    #[error("has {name}={value}, which is not supported: use {use_instead}")]
+    Value {
+        /// The parameter.
+        name: String,
+        /// Its value.
+        value: String,
+        /// What is supported.
+        use_instead: &'static str,
+    },
+    /// The driver took it for wrong all the same.
+    #[error("cannot be read: {0}")]
+    Driver(String),
+}
+
+/// Parameters that the driver takes as they are.
+const PASSED_ON: [&str; 8] =
+    ["user", "password", "dbname", "sslmode", "sslrootcert", "sslcert", "sslkey", "options"];
+/// Parameters about waiting and naming. The service has limits and names of its own.
+const WITHOUT_EFFECT: [&str; 9] = [
+    "application_name",
+    "connect_timeout",
+    "fallback_application_name",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "load_balance_hosts",
+    "tcp_user_timeout",
+];
+/// Parameters of which some values ask for what the service does anyway.
+const VALUES: [(&str, &[&str], &str); 5] = [
+    ("target_session_attrs", &["read-write", "primary", "any"], "read-write"),
+    ("client_encoding", &["UTF8", "utf8", "UTF-8", "utf-8"], "UTF8"),
+    ("gssencmode", &["disable", "prefer"], "disable"),
+    ("channel_binding", &["disable", "prefer"], "prefer"),
+    ("sslnegotiation", &["postgres"], "postgres"),
+];
+const SSL_MODES: &str = "disable, prefer, require, verify-ca or verify-full";
+
+/// What a URL says, decoded.
+#[derive(Default)]
+struct Parts {
+    /// Hosts with their ports, where they have one. None: the driver's own.
+    hosts: Vec<(String, Option<String>)>,
+    /// The hosts and ports of the query, which go before.
+    query_hosts: Option<String>,
+    query_ports: Option<String>,
+    /// Names and values for the driver.
+    parameters: Vec<(String, String)>,
+}
+
+/// A host and a port, where the URL has them.
+type Place = (Option<String>, Option<u16>);
+
+impl DatabaseUrl {
+    /// The driver's options for each host, at least one.
+    pub(super) fn hosts(&self) -> &[PgConnectOptions] {
+        &self.hosts
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.hosts.iter().map(place)).finish()
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = UrlError;
+
+    fn from_str(url: &str) -> Result<Self, UrlError> {
+        let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
+        let rest = rest.ok_or(UrlError::Scheme)?;
+        let mut parts = Parts::default();
+        let rest = parts.take_credentials(rest)?;
+        let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if address.contains('@') {
+            return Err(UrlError::Credentials);
+        }
+        let (hosts, database) = address.split_once('/').unwrap_or((address, ""));
+        parts.take_hosts(hosts)?;
+        parts.take("dbname", database)?;
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            parts.take_parameter(parameter)?;
+        }
+        let hosts = parts.places()?.into_iter();
+        let hosts =
+            hosts.map(|(host, port)| parts.options(host, port)).collect::<Result<_, _>>()?;
+        Ok(Self { hosts })
+    }
+}
+
+impl Parts {
+    /// Takes user and password, and hands back what follows them.
+    fn take_credentials<'a>(&mut self, rest: &'a str) -> Result<&'a str, UrlError> {
+        let Some(end) = rest.find(['@', '/']).filter(|end| rest[*end..].starts_with('@')) else {
+            return Ok(rest);
+        };
+        let (user, password) = rest[..end].split_once(':').unwrap_or((&rest[..end], ""));
+        self.take("user", user)?;
+        self.take("password", password)?;
+        Ok(&rest[end + 1..])
+    }
+
+    fn take(&mut self, name: &str, encoded: &str) -> Result<(), UrlError> {
+        if !encoded.is_empty() {
+            self.parameters.push((name.to_owned(), decoded(name, encoded)?));
+        }
+        Ok(())
+    }
+
+    fn take_hosts(&mut self, hosts: &str) -> Result<(), UrlError> {
+        for host in hosts.split(',').filter(|_| !hosts.is_empty()) {
+            let unfit = || UrlError::Host(host.to_owned());
+            let (name, port) = match host.strip_prefix('[') {
+                Some(bracketed) => bracketed.split_once(']').ok_or_else(unfit)?,
+                None => host.find(':').map_or((host, ""), |colon| host.split_at(colon)),
+            };
+            let port = match port.strip_prefix(':') {
+                None if !port.is_empty() => return Err(unfit()),
+                port => port.filter(|port| !port.is_empty()).map(str::to_owned),
+            };
+            self.hosts.push((decoded("a host", name)?, port));
+        }
+        Ok(())
+    }
+
+    fn take_parameter(&mut self, parameter: &str) -> Result<(), UrlError> {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let name = decoded("a parameter", name)?;
+        if value.is_empty() {
+            return Err(UrlError::NoValue(name));
+        }
+        let value = decoded(&name, value)?;
+        let unfit = |value, use_instead| UrlError::Value { name: name.clone(), value, use_instead };
+        if let Some((_, fit, use_instead)) = VALUES.iter().find(|(known, ..)| *known == name) {
+            return if fit.contains(&&*value) { Ok(()) } else { Err(unfit(value, use_instead)) };
+        }
+        match name.as_str() {
+            "host" => self.query_hosts = Some(value),
+            "port" => self.query_ports = Some(value),
+            "sslmode" if value.parse::<PgSslMode>().is_err() => {
+                return Err(unfit(value, SSL_MODES));
+            }
+            "sslrootcert" if value == "system" => {
+                return Err(unfit(value, "sslmode=verify-full alone, which trusts the system's"));
+            }
+            known if PASSED_ON.contains(&known) => self.parameters.push((name, value)),
+            known if WITHOUT_EFFECT.contains(&known) => {}
+            _ => return Err(UrlError::Unsupported(name)),
+        }
+        Ok(())
+    }
+
+    /// The hosts with their ports; those of the query go before.
+    fn places(&self) -> Result<Vec<Place>, UrlError> {
+        let listed = |list: &str| list.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let mut hosts = self.hosts.clone();
+        if let Some(list) = &self.query_hosts {
+            hosts = listed(list).into_iter().map(|host| (host, None)).collect();
+        }
+        if hosts.is_empty() {
+            hosts.push((String::new(), None)); // the driver's own
+        }
+        if let Some(list) = &self.query_ports {
+            let ports = listed(list);
+            if ports.len() != 1 && ports.len() != hosts.len() {
+                return Err(UrlError::Ports { hosts: hosts.len(), ports: ports.len() });
+            }
+            for (host, port) in hosts.iter_mut().zip(ports.iter().cycle()) {
+                host.1 = Some(port.clone());
+            }
+        }
+        let place = |(host, port): (String, Option<String>)| {
+            let port = port.map(|port| parsed_port(&port)).transpose()?;
+            Ok((Some(host).filter(|host| !host.is_empty()), port))
+        };
+        hosts.into_iter().map(place).collect()
+    }
+
+    /// The driver's options for one host.
+    fn options(
+        &self,
+        host: Option<String>,
+        port: Option<u16>,
+    ) -> Result<PgConnectOptions, UrlError> {
+        let host = host.map(|host| ("host".to_owned(), host));
+        let port = port.map(|port| ("port".to_owned(), port.to_string()));
+        let parameters = self.parameters.iter().cloned().chain(host).chain(port);
+        let parameters = parameters.map(|(name, value)| {
+            format!("{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
+        });
+        let url = format!("postgres:///?{}", parameters.collect::<Vec<_>>().join("&"));
+        url.parse().map_err(|error: sqlx::Error| UrlError::Driver(error.to_string()))
+    }
+}
+
+fn decoded(part: &str, encoded: &str) -> Result<String, UrlError> {
+    let text = percent_decode_str(encoded).decode_utf8();
+    text.map(Into::into).map_err(|_| UrlError::Encoding(part.to_owned()))
+}
+
+fn parsed_port(text: &str) -> Result<u16, UrlError> {
+    let port = text.parse().ok().filter(|port| *port != 0);
+    port.ok_or_else(|| UrlError::Port(text.to_owned()))
+}
+
+/// A host as people name it: with its port, or the path of its socket.
+pub(super) fn place(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

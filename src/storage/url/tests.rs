@@ -1,0 +1,87 @@
+//! URLs that psql takes, and what is said of those that are wrong.
+
+use super::*;
+
+fn parsed(url: &str) -> DatabaseUrl {
+    url.parse().unwrap_or_else(|error| panic!("{url} {error}"))
+}
+
+fn places(url: &str) -> Vec<String> {
+    parsed(url).hosts().iter().map(place).collect()
+}
+
+fn refused(url: &str) -> String {
+    let error = url.parse::<DatabaseUrl>().expect_err(url);
+    format!("DATABASE_URL {error}")
+}
+
+#[test]
+fn forms_that_psql_takes_are_taken() {
+    for (url, expected) in [
+        ("postgres://db.example/cdn", &["db.example:5432"][..]),
+        ("postgresql://db.example:6432/cdn", &["db.example:6432"]),
+        ("postgres://a,b:2,c:3/cdn?target_session_attrs=read-write", &["a:5432", "b:2", "c:3"]),
+        ("postgres://u:p@[::1]:6432,[fe80::1]/cdn", &["::1:6432", "fe80::1:5432"]),
+        ("postgres:///cdn?host=a,b&port=1,2", &["a:1", "b:2"]),
+        ("postgres:///cdn?host=a,b&port=7", &["a:7", "b:7"]),
+        ("postgres://%2Frun%2Fdb/cdn", &["/run/db"]),
+        ("postgres:///cdn?host=/run/db,/run/other&port=5", &["/run/db", "/run/other"]),
+        ("postgres://a:1/cdn?connect_timeout=3&keepalives=1&application_name=x", &["a:1"]),
+        ("postgres://a:/cdn?channel_binding=prefer&gssencmode=disable", &["a:5432"]),
+        ("postgres://a", &["a:5432"]),
+    ] {
+        assert_eq!(places(url), expected, "{url}");
+    }
+}
+
+#[test]
+fn user_password_and_database_are_decoded_and_reach_every_host() {
+    let url = "postgres://the%20user:p%40ss+w%2Frd?%26@a,b/the%2Fcdn?sslmode=verify-full";
+    for options in parsed(url).hosts() {
+        assert_eq!(options.get_username(), "the user");
+        assert_eq!(options.get_database(), Some("the/cdn"));
+        assert!(matches!(options.get_ssl_mode(), PgSslMode::VerifyFull));
+        assert!(format!("{options:?}").contains("\"p@ss+w/rd?&\"")); // the driver's Debug shows it
+    }
+    let debug = format!("{:?}", parsed(url));
+    assert_eq!(debug, r#"["a:5432", "b:5432"]"#);
+}
+
+#[test]
+fn a_wrong_part_is_named_and_no_secret_is_repeated() {
+    for (url, sentence) in [
+        ("", "is no postgres:// URL"),
+        ("mysql://u:secret@a/cdn", "is no postgres:// URL"),
+        ("host=a password=secret", "is no postgres:// URL"),
+        ("postgres://a:x/cdn", "has a port that is not a number from 1 to 65535: \"x\""),
+        ("postgres://a:0/cdn", "has a port that is not a number from 1 to 65535: \"0\""),
+        ("postgres:///cdn?host=a,b,c&port=1,2", "has 2 ports for 3 hosts"),
+        (
+            "postgres://[::1/cdn",
+            "has a host that is not a name, an address, or an IPv6 address in brackets: \"[::1\"",
+        ),
+        ("postgres://a/cdn?service=x", "has a parameter that is not supported: \"service\""),
+        ("postgres://a/cdn?sslmode", "has a parameter without a value: \"sslmode\""),
+        (
+            "postgres://a/cdn?sslmode=on",
+            "has sslmode=on, which is not supported: use disable, prefer, require, verify-ca or \
+             verify-full",
+        ),
+        (
+            "postgres://a/cdn?target_session_attrs=standby",
+            "has target_session_attrs=standby, which is not supported: use read-write",
+        ),
+        (
+            "postgres://a/cdn?channel_binding=require",
+            "has channel_binding=require, which is not supported: use prefer",
+        ),
+        ("postgres://u:%FF@a/cdn", "has password that is not UTF-8 in percent encoding"),
+    ] {
+        assert_eq!(refused(url), format!("DATABASE_URL {sentence}"), "{url}");
+    }
+    for url in ["postgres://u:se@cret@a/cdn", "postgres://u:se/cret@a/cdn"] {
+        let sentence = "DATABASE_URL has an @, a / or a ? in its user or password that is not \
+                        percent-encoded (%40, %2F, %3F)";
+        assert_eq!(refused(url), sentence);
+    }
+}
