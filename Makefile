@@ -19,7 +19,7 @@ run: rust ## Serve with a private PostgreSQL and the demo accounts; ARGS="--at 2
 
 test: rust ## All tests: Rust, the published clients (SKIP_CLIENTS=1: not), the manifests (SKIP_DEPLOY=1: not)
 	@.ci/install-postgresql
-	cargo test --locked
+	cargo test --locked --workspace
 	tests/clients/run
 	.ci/check-deploy
 
@@ -32,13 +32,13 @@ clients: rust ## The published clients against a running server, alone
 	tests/clients/run
 
 lint: rust ## Formatting, clippy, proto files, licences and duplicates of crates
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- --deny warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
 	.ci/check-proto
 	.ci/check-deps
 
 fmt: rust ## Format Rust and proto files
-	cargo fmt
+	cargo fmt --all
 	.ci/check-proto --write
 
 bench: release ## What the service can do, as ratios to what else can be had; ARGS="--rounds 1 --only Describe" and the like

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use cdn_activation::auth::secret::{SealingKey, ServiceToken};
-use cdn_activation::commands::dev::postgres::{Durability, Options, PrivatePostgres};
 use cdn_activation::storage;
+use private_postgres::{Durability, Options, PrivatePostgres};
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::{sleep, timeout};
 

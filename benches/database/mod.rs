@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context;
-use cdn_activation::commands::dev::postgres::{Durability, Options, PrivatePostgres, StartError};
+use private_postgres::{Durability, Options, PrivatePostgres, StartError};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tokio::runtime::Runtime;

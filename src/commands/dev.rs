@@ -3,7 +3,6 @@
 
 mod demo;
 mod files;
-pub mod postgres;
 
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -12,8 +11,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
+use private_postgres::{Durability, Options, PrivatePostgres, misleading_variables};
 
-use self::postgres::{Durability, Options, PrivatePostgres};
 use super::call::{AccessKey, signed_url};
 use super::{announce, read_sealing_key, read_service_token, settings, stop_requested};
 use crate::auth::secret::Secret;
@@ -32,7 +31,7 @@ const LOOK_AT_POSTGRES: Duration = Duration::from_millis(500);
 
 /// Runs the command.
 pub async fn run(mut dev: DevSettings) -> anyhow::Result<()> {
-    start_without(&postgres::misleading_variables().collect::<Vec<_>>())?;
+    start_without(&misleading_variables().collect::<Vec<_>>())?;
     let data_dir = files::data_dir(dev.data_dir.take())?;
     let options = Options {
         data_dir: data_dir.clone(),

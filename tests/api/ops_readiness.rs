@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 
 use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::commands::dev::postgres::{Durability, Options, PrivatePostgres};
 use cdn_activation::context::Clock;
 use cdn_activation::proto::cdn::v1 as cdn;
 use cdn_activation::server::{Addresses, Server};
 use cdn_activation::storage;
+use private_postgres::{Durability, Options, PrivatePostgres};
 use tokio::net::TcpListener;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;

@@ -7,10 +7,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use private_postgres::choose_data_dir;
 
-use super::postgres::default_data_dir;
 use crate::auth::secret::{SealingKey, ServiceToken};
 use crate::config::SharedSettings;
+
+/// Where the state is kept unless `dev` is told.
+const DEFAULT: &str = ".dev";
+/// Where root keeps it when the user that PostgreSQL runs as cannot reach the default.
+const FALLBACK: &str = "/var/lib/cdn-activation/dev";
 
 /// Where the key and the token are.
 pub(super) struct Keys {
@@ -64,7 +69,7 @@ pub(super) fn data_dir(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     if let Some(given) = given {
         return Ok(std::path::absolute(given)?);
     }
-    let default = default_data_dir()?;
+    let default = choose_data_dir(Path::new(DEFAULT), Path::new(FALLBACK))?;
     if default.fell_back {
         let path = default.path.display();
         tracing::warn!(

@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use cdn_activation::commands::dev::postgres::{Durability, Options, PrivatePostgres};
 use cdn_activation::storage;
+use private_postgres::{Durability, Options, PrivatePostgres};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::sync::OnceCell;

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::commands::dev::postgres::misleading_variables;
 use cdn_activation::context::Clock;
 use cdn_activation::server::Addresses;
+use private_postgres::misleading_variables;
 
 use super::database::{Database, pg_bin};
 use super::{Api, eventually};

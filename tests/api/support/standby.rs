@@ -6,8 +6,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cdn_activation::commands::dev::postgres::{Durability, Options, PrivatePostgres};
 use cdn_activation::storage;
+use private_postgres::{Durability, Options, PrivatePostgres};
 
 use super::database::{Database, pg_bin};
 use super::eventually;

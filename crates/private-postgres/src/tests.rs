@@ -1,10 +1,10 @@
 //! The promises of this module, each kept or broken by real servers. All of it runs as root and
-//! as an ordinary user, in parallel, and needs the binaries that `dev` needs.
+//! as an ordinary user, in parallel, and needs the binaries that a server needs.
 
 mod killed;
 mod support;
 
-use super::directories::choose;
+use super::choose_data_dir;
 use super::{DataDir, Durability, PrivatePostgres, StartError};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -189,12 +189,12 @@ fn a_directory_that_the_servers_user_cannot_reach_is_refused_or_replaced() {
             assert!(error.contains(&format!("cannot enter {}:", closed.display())), "{error}");
             assert!(!inside.exists());
         }
-        let chosen = choose(&inside, &open).unwrap();
+        let chosen = choose_data_dir(&inside, &open).unwrap();
         assert_eq!(chosen, DataDir { path: open.clone(), fell_back: true });
         assert!(open.is_dir() && !inside.exists());
         fs::set_permissions(&closed, Permissions::from_mode(0o711)).unwrap();
     }
-    let chosen = choose(&inside, &open).unwrap();
+    let chosen = choose_data_dir(&inside, &open).unwrap();
     assert_eq!(chosen, DataDir { path: inside.clone(), fell_back: false });
     assert!(inside.is_dir());
 }

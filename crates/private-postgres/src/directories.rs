@@ -19,12 +19,6 @@ const SOCKET: &str = ".s.PGSQL.5432";
 /// The kernel allows 107 bytes on Linux and 103 on others.
 const LONGEST_SOCKET_PATH: usize = 100;
 
-/// Where `dev` keeps its state unless it is told.
-const DEFAULT: &str = ".dev";
-
-/// Where root keeps it when the server's user cannot reach the default.
-const FALLBACK: &str = "/var/lib/cdn-activation/dev";
-
 /// A data directory that was chosen for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataDir {
@@ -34,19 +28,14 @@ pub struct DataDir {
     pub fell_back: bool,
 }
 
-/// Chooses where `dev` keeps its state, and makes the directory: `.dev` below the current
-/// directory, or `/var/lib/cdn-activation/dev` when we are root and the unprivileged user that
-/// the server runs as cannot reach the first, as in a clone under a closed home directory.
+/// Chooses a data directory, and makes it: the preferred one, or the other one where this process is
+/// root and the unprivileged user that the server runs as cannot reach the first, as below a closed
+/// home directory.
 ///
 /// # Errors
 ///
 /// When the directory cannot be made, and when there is no user to run the server as.
-pub fn default_data_dir() -> Result<DataDir, StartError> {
-    choose(Path::new(DEFAULT), Path::new(FALLBACK))
-}
-
-/// The first of the two that the server's user can reach, made if it is missing.
-pub(super) fn choose(preferred: &Path, fallback: &Path) -> Result<DataDir, StartError> {
+pub fn choose_data_dir(preferred: &Path, fallback: &Path) -> Result<DataDir, StartError> {
     let preferred = absolute(preferred)?;
     let user = ServerUser::of_cluster(&cluster_in(&preferred))?;
     let fell_back = !user.can_reach(&existing_part(&preferred)?)?;
@@ -225,7 +214,7 @@ fn make_short(user: &ServerUser) -> Result<PathBuf, StartError> {
         last = fs::canonicalize(&place).unwrap_or(place);
         // Names that an earlier process with our number has left behind are passed over.
         for attempt in 0..100 {
-            let path = last.join(format!("cdn-activation-{}-{attempt}", process::id()));
+            let path = last.join(format!("private-postgres-{}-{attempt}", process::id()));
             if !socket_fits(&path) || !user.can_reach(&last)? {
                 break;
             }

@@ -1,5 +1,5 @@
-//! A private Postgres, run from the binaries of this machine: the database of `dev` and of the
-//! tests.
+//! A private `PostgreSQL`, run from the binaries of this machine: for development, tests and
+//! benchmarks.
 //!
 //! It listens on a Unix socket only, in a directory that nobody else can enter; that is its whole
 //! access control. It ends with its owner in every case, also when the owner is killed: see
@@ -15,7 +15,7 @@ mod tests;
 mod user;
 mod watchdog;
 
-pub use directories::{DataDir, default_data_dir};
+pub use directories::{DataDir, choose_data_dir};
 pub use error::StartError;
 pub use user::misleading_variables;
 
