@@ -260,7 +260,9 @@ async fn an_opening_whose_client_hangs_up_happens_once_or_not_at_all() {
             let (opened, ordered, told) = api.database.openings(key.account_id).await;
             assert!(opened <= opens && (ordered, told) == (opened, opened));
             let again = api.ask(Wire::V1Get, &key, OPEN).await;
-            assert_eq!(again.code(), if opened == 1 { CDN_HAS_OPENED.code } else { "OK" });
+            // The first one may still have been on its way when the database was idle for a moment.
+            let is_first = again.code() == "OK" && opened == 0;
+            assert!(is_first || again.code() == CDN_HAS_OPENED.code, "{again:?}");
             assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
         }
     }
