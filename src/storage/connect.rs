@@ -8,6 +8,7 @@ use sqlx::{ConnectOptions, Connection as _, PgConnection, Row};
 
 use super::Store;
 use super::connections::Distrust;
+use super::engine::{Detected, Engine};
 use crate::domain::{AccountId, Product};
 
 /// How many connections, and where to.
@@ -20,13 +21,15 @@ pub struct Options {
     /// How long a statement waits for a row or a table that another transaction holds, before it is
     /// tried again on whatever connection is free.
     pub lock_timeout: Duration,
+    /// Which engine it is.
+    pub engine: Engine,
 }
 
 impl Options {
     /// A database and how many connections to it.
     #[must_use]
     pub fn new(url: PgConnectOptions, connections: u32) -> Self {
-        Self { url, connections, lock_timeout: LOCK_TIMEOUT }
+        Self { url, connections, lock_timeout: LOCK_TIMEOUT, engine: Engine::Auto }
     }
 
     /// The same database with another number of connections.
@@ -74,13 +77,21 @@ impl Store {
                 ("enable_seqscan", "off"),
             ])
             .disable_statement_logging();
+        let detected = Detected::new(options.engine);
+        let engine = detected.clone();
         let pool = PgPoolOptions::new()
             .max_connections(options.connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false) // no connection is ever given back to it
-            .after_connect(|connection, _| Box::pin(refuse_standby(connection)))
+            .after_connect(move |connection, _| {
+                let engine = engine.clone();
+                Box::pin(async move {
+                    refuse_standby(connection).await?;
+                    engine.fit(connection).await
+                })
+            })
             .connect_lazy_with(session);
-        Self::new(pool, distrust)
+        Self::new(pool, distrust, detected)
     }
 
     /// Another store for another core. Those that wait for events that were written hear of the

@@ -7,6 +7,8 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection as _, PgConnection};
 
 use super::connect::session;
+use super::distributing::distribute;
+use super::engine::Engine;
 use super::readiness::{NotReady, newest_migration};
 use super::{MIGRATIONS, failure};
 
@@ -58,14 +60,23 @@ impl From<MigrateError> for MigrationError {
 }
 
 /// Brings the schema up to date. Two at once are no harm: the second waits and finds nothing to do.
+/// The engine is what the database says.
 pub async fn migrate(url: &PgConnectOptions) -> Result<Migrated, MigrationError> {
+    migrate_on(url, Engine::Auto).await
+}
+
+/// The same on this engine.
+pub async fn migrate_on(
+    url: &PgConnectOptions,
+    engine: Engine,
+) -> Result<Migrated, MigrationError> {
     let session = session(url.clone())
         .application_name("cdn-activation migrate")
         .options([("lock_timeout", LOCK_TIMEOUT)]);
     let mut attempt = 1;
     loop {
         let mut connection = session.connect().await?;
-        match migrate_alone(&mut connection).await {
+        match migrate_alone(&mut connection, engine).await {
             Ok(migrated) => {
                 connection.close().await?; // which lets go of the lock
                 return Ok(migrated);
@@ -80,8 +91,12 @@ pub async fn migrate(url: &PgConnectOptions) -> Result<Migrated, MigrationError>
     }
 }
 
-async fn migrate_alone(connection: &mut PgConnection) -> Result<Migrated, MigrationError> {
+async fn migrate_alone(
+    connection: &mut PgConnection,
+    engine: Engine,
+) -> Result<Migrated, MigrationError> {
     require_utf8(connection).await?;
+    let distributes = engine.distributes(connection).await??;
     wait_for_turn(connection).await?;
     if let Some(newer) = newer_schema(connection).await? {
         return Ok(Migrated::Newer(newer));
@@ -89,6 +104,9 @@ async fn migrate_alone(connection: &mut PgConnection) -> Result<Migrated, Migrat
     let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
     migrator.set_locking(false); // the turn is ours already
     migrator.run_direct(None, connection, false).await?;
+    if distributes {
+        distribute(connection).await?;
+    }
     Ok(Migrated::UpToDate)
 }
 

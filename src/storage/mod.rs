@@ -13,6 +13,8 @@ mod change_history;
 mod charge_type_changes;
 mod connect;
 mod connections;
+mod distributing;
+mod engine;
 mod event_log;
 mod events;
 mod executor;
@@ -50,10 +52,11 @@ pub use accounts::AccountUpdate;
 pub use change_history::{DueChange, StoredChange};
 pub use charge_type_changes::{CancelledChange, ScheduledChange, SettledChange};
 pub use connect::{Options, create_database};
+pub use engine::Engine;
 pub use event_log::{Lane, LogPage, LoggedEvent};
 pub use listen::Listener;
 pub use locks::{LiftedLock, NewLock, StoredLock};
-pub use migrating::{Migrated, MigrationError, migrate};
+pub use migrating::{Migrated, MigrationError, migrate, migrate_on};
 pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
 pub use numbering::Numbered;
 pub use openings::Opening;
@@ -64,6 +67,7 @@ pub use statements::{HotStatements, hot_statements, list_statements, waiting_lan
 
 use self::batches::Batches;
 use self::connections::{Connection, Connections, Distrust};
+use self::engine::Detected;
 use self::writing::Lanes;
 use crate::error::Error;
 
@@ -90,14 +94,16 @@ pub struct Store {
     lanes: Arc<Lanes>,
     /// What many callers ask at the same time.
     batches: Arc<Batches>,
+    /// What the database is.
+    engine: Detected,
 }
 
 impl Store {
-    fn new(pool: PgPool, distrust: Distrust) -> Self {
+    fn new(pool: PgPool, distrust: Distrust, engine: Detected) -> Self {
         let lanes = Arc::new(Lanes::new(pool.options().get_max_connections()));
         let (writes, written, batches) = (TaskTracker::new(), Arc::default(), Arc::default());
         let connections = Connections::new(pool, distrust);
-        Self { connections, writes, written, lanes, batches }
+        Self { connections, writes, written, lanes, batches, engine }
     }
 
     /// Runs a statement that changes nothing, again where its connection was lost or a table is
