@@ -25,8 +25,11 @@ const UNDISTRIBUTED: &str = "
         WHERE logicalrelid = to_regclass(name) AND partmethod = 'h')
     ORDER BY place";
 
-// Foreign keys between tables that are distributed in one transaction: one shard after the other.
-const ONE_BY_ONE: &str = "SET LOCAL citus.multi_shard_modify_mode TO 'sequential'";
+// Foreign keys between tables that are distributed in one transaction: one shard after the other. The
+// notices would say for each table to which others its emptying leads.
+const ONE_BY_ONE: &str = "
+    SELECT set_config('citus.multi_shard_modify_mode', 'sequential', true),
+        set_config('client_min_messages', 'warning', true)";
 
 // Rows of one account are on one server, whatever the table.
 const DISTRIBUTE: &str = "
