@@ -18,6 +18,7 @@ mod common_parameters;
 mod describe_cdn_service;
 mod describe_dcdn_service;
 mod due_changes;
+mod engines;
 mod events_cursor;
 mod events_delivery;
 mod events_load;

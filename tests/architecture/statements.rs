@@ -43,6 +43,8 @@ struct Part {
     words: Vec<String>,
     /// It is the argument of a coalesce, or in one.
     in_coalesce: bool,
+    /// It is a row of VALUES, or in one.
+    in_values: bool,
 }
 
 /// Words, numbers with their `$`, names with their dots, and marks one by one.
@@ -62,16 +64,18 @@ fn words(sql: &str) -> Vec<String> {
 }
 
 fn parts(sql: &str) -> Vec<Part> {
-    let whole = Part { words: Vec::new(), in_coalesce: false };
+    let whole = Part { words: Vec::new(), in_coalesce: false, in_values: false };
     let (mut open, mut closed) = (vec![whole], Vec::new());
     for word in words(sql) {
         let current = open.last_mut().expect("parentheses are balanced");
         match word.as_str() {
             "(" => {
                 let called = current.words.last().map(|word| word.to_lowercase());
-                let in_coalesce = current.in_coalesce || called.as_deref() == Some("coalesce");
+                let called = called.as_deref();
+                let in_coalesce = current.in_coalesce || called == Some("coalesce");
+                let in_values = current.in_values || called == Some("values");
                 current.words.push("(".to_owned());
-                open.push(Part { words: Vec::new(), in_coalesce });
+                open.push(Part { words: Vec::new(), in_coalesce, in_values });
             }
             ")" => {
                 // What is no statement is a list, a call or a condition: it belongs to what is around it.
@@ -170,6 +174,15 @@ fn faults(text: &Text) -> Vec<String> {
                 "a statement is in a coalesce: Citus refuses it in what changes rows".to_owned(),
             );
         }
+        if part.in_values && part.is_statement() {
+            faults.push("a statement is in VALUES: Citus refuses it".to_owned());
+        }
+        if part.says(&["+", "interval"]) && !part.says(&["timezone"]) {
+            faults.push(
+                "an interval is added to a time without a zone: Citus refuses it otherwise"
+                    .to_owned(),
+            );
+        }
         if part.says(&["ON", "CONFLICT"]) && !part.says(&["ON", "CONFLICT", "("]) {
             faults.push("ON CONFLICT names its columns".to_owned());
         }
@@ -221,6 +234,8 @@ fn each_rule_finds_what_breaks_it() {
         "UPDATE instances SET carried_locks = coalesce((SELECT 1 FROM leases), 0)
             WHERE account_id = $1",
         "INSERT INTO orders (order_id, account_id) VALUES ($1, $2)",
+        "INSERT INTO leases (name, holder) VALUES ($1, (SELECT holder FROM leases LIMIT 1))",
+        "UPDATE accounts SET event_time = event_time + interval '1 second' WHERE account_id = $1",
         "INSERT INTO leases (name) VALUES ($1) ON CONFLICT DO NOTHING",
         "INSERT INTO leases (name) VALUES ($1)
             ON CONFLICT (name) DO UPDATE SET expires_at = statement_timestamp()",
