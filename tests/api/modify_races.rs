@@ -143,7 +143,7 @@ async fn a_change_sorts_after_the_event_of_the_one_before_whoever_wrote_that() {
     // Another settles the first change while this one wants to, and the database's clock was an hour
     // ahead then.
     let settle = "WITH touched AS (
-             UPDATE instances SET event_time = event_time + interval '1 hour' WHERE account_id = $1
+             UPDATE instances SET event_time = now() + interval '1 hour' WHERE account_id = $1
              RETURNING account_id, event_time)
          UPDATE charge_type_changes
          SET in_force_event_at = touched.event_time, event_time = touched.event_time
