@@ -41,7 +41,7 @@ pub fn of(sources: &[Source]) -> Vec<Text> {
         .collect();
     let mut macros = Macros::new();
     let files: Vec<_> =
-        files.into_iter().map(|(name, file)| (name, take_macros(file, &mut macros))).collect();
+        files.into_iter().map(|(name, file)| (name, take_macros(&file, &mut macros))).collect();
     files.iter().flat_map(|(name, file)| texts(name, file, &macros)).collect()
 }
 
@@ -134,7 +134,7 @@ fn split(tokens: &[Token]) -> Vec<&[Token]> {
 }
 
 /// Notes the macros of a file; the file without them.
-fn take_macros(file: Vec<Token>, macros: &mut Macros) -> Vec<Token> {
+fn take_macros(file: &[Token], macros: &mut Macros) -> Vec<Token> {
     let mut others = Vec::new();
     let mut index = 0;
     while index < file.len() {
@@ -148,7 +148,7 @@ fn take_macros(file: Vec<Token>, macros: &mut Macros) -> Vec<Token> {
             index += 1;
             continue;
         }
-        let (arm, end) = group(&file, index + 3);
+        let (arm, end) = group(file, index + 3);
         let (pattern, end_of_pattern) = group(arm, 0);
         let parameters = pattern.iter().filter_map(|token| match token {
             Token::Word(word) if word.starts_with('$') => Some(word.clone()),
