@@ -13,10 +13,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use self::values::{
-    parse_duration, parse_keep_alive, parse_order_timeout, parse_parameter, parse_retention,
-    parse_time, parse_window,
+    parse_duration, parse_engine, parse_keep_alive, parse_order_timeout, parse_parameter,
+    parse_retention, parse_time, parse_window,
 };
 use crate::domain::Time;
+use crate::storage::Engine;
 
 /// Opens CDN and DCDN for accounts and tells how each is charged: over gRPC, and over the signed
 /// RPC query format that existing SDKs speak.
@@ -92,6 +93,9 @@ pub struct MigrateSettings {
     /// The same database for migrations, as a role that may change tables.
     #[arg(long, env = "DB_ADMIN_URL", hide_env_values = true)]
     pub db_admin_url: Option<String>,
+    /// What the database is: auto, postgres, citus. On Citus the tables that accounts own are distributed.
+    #[arg(long, env = "ENGINE", default_value = "auto", value_parser = parse_engine)]
+    pub engine: Engine,
 }
 
 /// Settings that `dev` and `serve` share.
@@ -150,6 +154,9 @@ pub struct SharedSettings {
     /// the cores. One more listens for events. Default: 8 for each core.
     #[arg(long, env = "DB_CONNECTIONS", value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub db_connections: Option<u32>,
+    /// What the database is: auto, which asks it, postgres, or citus.
+    #[arg(long, env = "ENGINE", default_value = "auto", value_parser = parse_engine)]
+    pub engine: Engine,
     /// Whether this process does the work of the background, too: numbering events, settling due changes,
     /// forgetting what has expired. Some replica must; what requests answer does not depend on it.
     #[arg(long, env = "WORKERS", default_value_t = true, action = clap::ArgAction::Set)]

@@ -71,7 +71,9 @@ async fn serve(
     let admin = postgres.url("postgres").parse()?;
     storage::create_database(&admin, DATABASE).await.context("the database could not be made")?;
     let database = postgres.url(DATABASE).parse()?;
-    storage::migrate(&database).await.context("the schema could not be brought up to date")?;
+    storage::migrate_on(&database, dev.shared.engine)
+        .await
+        .context("the schema could not be brought up to date")?;
 
     let keys = files::Keys::make(data_dir, &dev.shared)?;
     let sealing_key = read_sealing_key(&keys.sealing_key)?;

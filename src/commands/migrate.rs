@@ -12,7 +12,7 @@ pub async fn run(settings: MigrateSettings) -> anyhow::Result<()> {
     let url = admin.or(settings.database_url.map(|url| ("DATABASE_URL", url)));
     let (name, url) = url.context("DATABASE_URL is not set")?;
     let url = database_url(name, &url)?;
-    let migrated = storage::migrate(&url).await;
+    let migrated = storage::migrate_on(&url, settings.engine).await;
     match migrated.context("the schema could not be brought up to date")? {
         Migrated::UpToDate => tracing::info!("the schema is up to date"),
         Migrated::Newer(version) => {

@@ -52,7 +52,10 @@ fn settings(
             rest: shared.rest_addr.clone(),
             ops: shared.ops_addr.clone(),
         },
-        database: storage::Options::new(database, connections),
+        database: storage::Options {
+            engine: shared.engine,
+            ..storage::Options::new(database, connections)
+        },
         orders: orders(shared)?,
         sealing_key,
         service_token,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{Time, time};
-use crate::storage::SLOT_SECONDS;
+use crate::storage::{Engine, SLOT_SECONDS};
 
 pub(super) fn parse_time(text: &str) -> Result<Time, String> {
     let parsed = time::parse(text)
@@ -19,6 +19,15 @@ pub(super) fn parse_parameter(text: &str) -> Result<(String, String), String> {
     let (name, value) =
         text.split_once('=').ok_or_else(|| format!("{text:?} is not Name=Value"))?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+pub(super) fn parse_engine(text: &str) -> Result<Engine, String> {
+    match text {
+        "auto" => Ok(Engine::Auto),
+        "postgres" => Ok(Engine::Postgres),
+        "citus" => Ok(Engine::Citus),
+        _ => Err(format!("{text:?} is none of auto, postgres, citus")),
+    }
 }
 
 pub(super) fn parse_window(text: &str) -> Result<Duration, String> {
@@ -74,6 +83,14 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_engine_has_a_name() {
+        assert_eq!(parse_engine("auto"), Ok(Engine::default()));
+        assert_eq!(parse_engine("citus"), Ok(Engine::Citus));
+        assert_eq!(parse_engine("postgres"), Ok(Engine::Postgres));
+        assert!(parse_engine("Citus").is_err() && parse_engine("").is_err());
+    }
 
     #[test]
     fn durations_have_a_unit() {

@@ -100,14 +100,15 @@ macro_rules! select_access_keys {
 
 const READ_ACCESS_KEYS: &str = select_access_keys!("WHERE access_key_id = ANY($1)");
 
+// A SELECT, because Citus allows no sub-select in VALUES.
 const CREATE_ACCESS_KEY: &str = with_event_and_record!(concat!(
     "done AS (
         INSERT INTO access_keys (
             access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
             updated_at, event_time)
-        VALUES ($11, $1, $12, $13, $14, 1, $15, $15, ",
+        SELECT $11, $1, $12, $13, $14, 1, $15, $15, ",
     event_time_after!("(SELECT event_time FROM accounts WHERE account_id = $1)"),
-    ")
+    "
         ON CONFLICT (access_key_id) DO NOTHING
         RETURNING account_id, event_time
     )"

@@ -8,6 +8,7 @@ use sqlx::{ConnectOptions, Connection as _};
 
 use super::Store;
 use super::connections::{Connections, Distrust};
+use super::engine::{Detected, Engine};
 use super::hosts::Hosts;
 use super::url::DatabaseUrl;
 use crate::domain::{AccountId, Product};
@@ -22,13 +23,15 @@ pub struct Options {
     /// How long a statement waits for a row or a table that another transaction holds, before it is
     /// tried again on whatever connection is free.
     pub lock_timeout: Duration,
+    /// Which engine it is.
+    pub engine: Engine,
 }
 
 impl Options {
     /// A database and how many connections to it.
     #[must_use]
     pub fn new(url: DatabaseUrl, connections: u32) -> Self {
-        Self { url, connections, lock_timeout: LOCK_TIMEOUT }
+        Self { url, connections, lock_timeout: LOCK_TIMEOUT, engine: Engine::Auto }
     }
 
     /// The same database with another number of connections.
@@ -80,9 +83,9 @@ impl Store {
     }
 
     fn connect_trusting(options: &Options, distrust: Distrust) -> Self {
-        let hosts = options.url.hosts().iter().map(|host| options.session_at(host));
-        let connections = Connections::new(Hosts::new(hosts), options.connections, distrust);
-        Self::new(connections)
+        let sessions = options.url.hosts().iter().map(|host| options.session_at(host));
+        let hosts = Hosts::new(sessions, Detected::new(options.engine));
+        Self::new(Connections::new(hosts, options.connections, distrust))
     }
 
     /// Another store for another core. Those that wait for events that were written hear of the

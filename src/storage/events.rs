@@ -16,10 +16,16 @@ use crate::domain::event::{self, Event};
 use crate::proto;
 
 /// The time of an event that comes after another, whose time `$seen` is; NULL where there is none.
-/// That it is later is certain also where the database's clock was set back in between.
+/// That it is later is certain also where the database's clock was set back in between. Added is to the
+/// time without a zone: Citus takes the sum of a time with a zone and an interval for one that depends
+/// on the session, and refuses it in an update.
 macro_rules! event_time_after {
     ($seen:literal) => {
-        concat!("greatest(statement_timestamp(), ", $seen, " + interval '1 microsecond')")
+        concat!(
+            "greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', ",
+            $seen,
+            ") + interval '1 microsecond'))"
+        )
     };
 }
 pub(super) use event_time_after;

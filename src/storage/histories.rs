@@ -12,30 +12,63 @@ use super::{Store, failure};
 use crate::domain::{AccountId, Product};
 use crate::error::Error;
 
-/// What is shown of the changes of the instance of an outer statement, as a JSON array; NULL where
-/// there are none.
-macro_rules! shown_changes {
+/// What is shown of changes, as a JSON array; NULL where there are none.
+macro_rules! changes_as_json {
     () => {
-        "(
-            SELECT json_agg(json_build_array(
+        "json_agg(json_build_array(
                 change_id, kind, charge_type, submitted_at, effective_time,
-                in_force_event_at IS NOT NULL, cancelled_at IS NOT NULL, event_time))
+                in_force_event_at IS NOT NULL, cancelled_at IS NOT NULL, event_time))"
+    };
+}
+pub(super) use changes_as_json;
+
+/// The changes of the instance of an outer statement. `$and` may name the accounts once more.
+macro_rules! from_changes {
+    ($and:literal) => {
+        concat!(
+            "
             FROM charge_type_changes
             WHERE charge_type_changes.account_id = instances.account_id
-                AND charge_type_changes.product = instances.product AND cancelled_at IS NULL)"
+                AND charge_type_changes.product = instances.product AND cancelled_at IS NULL",
+            $and
+        )
+    };
+}
+pub(super) use from_changes;
+
+/// Both.
+macro_rules! shown_changes {
+    ($and:literal) => {
+        concat!("(\n            SELECT ", changes_as_json!(), from_changes!($and), ")")
     };
 }
 pub(super) use shown_changes;
 
-/// Its locks, likewise.
-macro_rules! shown_locks {
+/// The same of locks.
+macro_rules! locks_as_json {
     () => {
-        "(
-            SELECT json_agg(json_build_array(
-                lock_id, reason, locked_by, locked_at, lifted_at IS NOT NULL, event_time))
+        "json_agg(json_build_array(
+                lock_id, reason, locked_by, locked_at, lifted_at IS NOT NULL, event_time))"
+    };
+}
+pub(super) use locks_as_json;
+
+macro_rules! from_locks {
+    ($and:literal) => {
+        concat!(
+            "
             FROM operation_locks
             WHERE operation_locks.account_id = instances.account_id
-                AND operation_locks.product = instances.product AND lifted_at IS NULL)"
+                AND operation_locks.product = instances.product AND lifted_at IS NULL",
+            $and
+        )
+    };
+}
+pub(super) use from_locks;
+
+macro_rules! shown_locks {
+    ($and:literal) => {
+        concat!("(\n            SELECT ", locks_as_json!(), from_locks!($and), ")")
     };
 }
 pub(super) use shown_locks;
@@ -92,14 +125,21 @@ const TAKE_UNCARRIED: &str = "
     WHERE account_id = $1 AND product = $2 AND has_history AND carried_locks IS NULL
     FOR NO KEY UPDATE SKIP LOCKED";
 
+// The sub-select is around the coalesce: Citus refuses it the other way round.
 pub(super) const CARRY: &str = concat!(
     "UPDATE instances
-    SET carried_changes = coalesce(",
-    shown_changes!(),
-    ", '[]'),
-        carried_locks = coalesce(",
-    shown_locks!(),
-    ", '[]')
+    SET carried_changes = (
+            SELECT coalesce(",
+    changes_as_json!(),
+    ", '[]')",
+    from_changes!(" AND account_id = $1"),
+    "),
+        carried_locks = (
+            SELECT coalesce(",
+    locks_as_json!(),
+    ", '[]')",
+    from_locks!(" AND account_id = $1"),
+    ")
     WHERE account_id = $1 AND product = $2"
 );
 

@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, Error as SqlxError, PgConnection, Row};
 use tokio::time::{sleep, timeout};
 
 use super::connect::ACQUIRE_TIMEOUT;
+use super::engine::Detected;
 use super::failure;
 use super::url::place;
 
@@ -23,15 +24,20 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// What a new connection is asked: a standby answers reads and refuses writes, and would fail every
-/// write for as long as the connection lives. Not prepared: that would be a round trip more.
-const TAKES_WRITES: &str = "
-    SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'";
+/// write for as long as the connection lives. Also which engine it is. Not prepared: that would be a
+/// round trip more.
+const ABOUT_THE_SERVER: &str = "
+    SELECT
+        pg_is_in_recovery(),
+        current_setting('transaction_read_only') = 'on',
+        EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')";
 
 /// The hosts of the database. Clones share which one took writes last.
 #[derive(Clone)]
 pub(super) struct Hosts {
     all: Arc<[PgConnectOptions]>,
     last: Arc<AtomicUsize>,
+    engine: Detected,
 }
 
 /// No host gave a connection that takes writes.
@@ -62,8 +68,13 @@ pub(super) enum Why {
 
 impl Hosts {
     /// These hosts, at least one.
-    pub fn new(all: impl IntoIterator<Item = PgConnectOptions>) -> Self {
-        Self { all: all.into_iter().collect(), last: Arc::default() }
+    pub fn new(all: impl IntoIterator<Item = PgConnectOptions>, engine: Detected) -> Self {
+        Self { all: all.into_iter().collect(), last: Arc::default(), engine }
+    }
+
+    /// What the database is.
+    pub fn engine(&self) -> &Detected {
+        &self.engine
     }
 
     /// The host that took writes last.
@@ -118,7 +129,7 @@ impl Hosts {
     ) -> Option<PgConnection> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let why = match ask(&self.all[index]).await {
+            let why = match self.ask(&self.all[index]).await {
                 Ok(connection) => {
                     self.last.store(index, Ordering::Relaxed);
                     return Some(connection);
@@ -134,16 +145,19 @@ impl Hosts {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
-}
 
-async fn ask(host: &PgConnectOptions) -> Result<PgConnection, Why> {
-    let mut connection = host.connect().await.map_err(Why::Failed)?;
-    let row = sqlx::raw_sql(TAKES_WRITES).fetch_one(&mut connection).await.map_err(Why::Failed)?;
-    let said = |index| row.try_get::<bool, usize>(index).map_err(Why::Failed);
-    match (said(0)?, said(1)?) {
-        (true, _) => Err(Why::Standby),
-        (_, true) => Err(Why::ReadOnly),
-        _ => Ok(connection),
+    async fn ask(&self, host: &PgConnectOptions) -> Result<PgConnection, Why> {
+        let mut connection = host.connect().await.map_err(Why::Failed)?;
+        let row = sqlx::raw_sql(ABOUT_THE_SERVER).fetch_one(&mut connection).await;
+        let row = row.map_err(Why::Failed)?;
+        let said = |index| row.try_get::<bool, usize>(index).map_err(Why::Failed);
+        match (said(0)?, said(1)?) {
+            (true, _) => return Err(Why::Standby),
+            (_, true) => return Err(Why::ReadOnly),
+            _ => {}
+        }
+        self.engine.fit(&mut connection, said(2)?).await.map_err(Why::Failed)?;
+        Ok(connection)
     }
 }
 

@@ -6,6 +6,8 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Connection as _, PgConnection};
 
 use super::connect::session;
+use super::distributing::distribute;
+use super::engine::{Detected, Engine};
 use super::hosts::Hosts;
 use super::readiness::{NotReady, newest_migration};
 use super::url::DatabaseUrl;
@@ -65,16 +67,24 @@ impl From<MigrateError> for MigrationError {
 }
 
 /// Brings the schema up to date. Two at once are no harm: the second waits and finds nothing to do.
+/// The engine is what the database says.
 pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, MigrationError> {
-    let hosts = Hosts::new(url.hosts().iter().map(|host| {
+    migrate_on(url, Engine::Auto).await
+}
+
+/// The same on this engine.
+pub async fn migrate_on(url: &DatabaseUrl, engine: Engine) -> Result<Migrated, MigrationError> {
+    let sessions = url.hosts().iter().map(|host| {
         session(host.clone())
             .application_name("cdn-activation migrate")
             .options([("lock_timeout", LOCK_TIMEOUT)])
-    }));
+    });
+    let engine = Detected::new(engine);
+    let hosts = Hosts::new(sessions, engine.clone());
     let mut attempt = 1;
     loop {
         let mut connection = hosts.connect().await?;
-        match migrate_alone(&mut connection).await {
+        match migrate_alone(&mut connection, &engine).await {
             Ok(migrated) => {
                 connection.close().await?; // which lets go of the lock
                 return Ok(migrated);
@@ -89,8 +99,12 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, MigrationError> {
     }
 }
 
-async fn migrate_alone(connection: &mut PgConnection) -> Result<Migrated, MigrationError> {
+async fn migrate_alone(
+    connection: &mut PgConnection,
+    engine: &Detected,
+) -> Result<Migrated, MigrationError> {
     require_utf8(connection).await?;
+    engine.check()?;
     wait_for_turn(connection).await?;
     if let Some(newer) = newer_schema(connection).await? {
         return Ok(Migrated::Newer(newer));
@@ -98,6 +112,9 @@ async fn migrate_alone(connection: &mut PgConnection) -> Result<Migrated, Migrat
     let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
     migrator.set_locking(false); // the turn is ours already
     migrator.run_direct(None, connection, false).await?;
+    if engine.distributes() {
+        distribute(connection).await?;
+    }
     Ok(Migrated::UpToDate)
 }
 

@@ -13,6 +13,8 @@ mod change_history;
 mod charge_type_changes;
 mod connect;
 mod connections;
+mod distributing;
+mod engine;
 mod event_log;
 mod events;
 mod executor;
@@ -51,10 +53,11 @@ pub use accounts::AccountUpdate;
 pub use change_history::{DueChange, StoredChange};
 pub use charge_type_changes::{CancelledChange, ScheduledChange, SettledChange};
 pub use connect::{Options, create_database};
+pub use engine::Engine;
 pub use event_log::{Lane, LogPage, LoggedEvent};
 pub use listen::Listener;
 pub use locks::{LiftedLock, NewLock, StoredLock};
-pub use migrating::{Migrated, MigrationError, migrate};
+pub use migrating::{Migrated, MigrationError, migrate, migrate_on};
 pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
 pub use numbering::Numbered;
 pub use openings::Opening;
@@ -66,6 +69,7 @@ pub use url::{DatabaseUrl, UrlError};
 
 use self::batches::Batches;
 use self::connections::{Connection, Connections};
+use self::engine::Detected;
 use self::writing::Lanes;
 use crate::error::Error;
 
@@ -99,6 +103,11 @@ impl Store {
         let lanes = Arc::new(Lanes::new(connections.most()));
         let (writes, written, batches) = (TaskTracker::new(), Arc::default(), Arc::default());
         Self { connections, writes, written, lanes, batches }
+    }
+
+    /// What the database is.
+    fn engine(&self) -> &Detected {
+        self.connections.hosts().engine()
     }
 
     /// Runs a statement that changes nothing, again where its connection was lost or a table is

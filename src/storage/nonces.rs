@@ -50,10 +50,10 @@ const USE_NEW: [&str; 4] = [
 /// Uses up those that are new, and says which. To look for the others before anything is written
 /// takes the database a third longer.
 const USE_ANY: [&str; 4] = [
-    use_nonces!("used_nonces_0", " ON CONFLICT DO NOTHING RETURNING digest"),
-    use_nonces!("used_nonces_1", " ON CONFLICT DO NOTHING RETURNING digest"),
-    use_nonces!("used_nonces_2", " ON CONFLICT DO NOTHING RETURNING digest"),
-    use_nonces!("used_nonces_3", " ON CONFLICT DO NOTHING RETURNING digest"),
+    use_nonces!("used_nonces_0", " ON CONFLICT (digest) DO NOTHING RETURNING digest"),
+    use_nonces!("used_nonces_1", " ON CONFLICT (digest) DO NOTHING RETURNING digest"),
+    use_nonces!("used_nonces_2", " ON CONFLICT (digest) DO NOTHING RETURNING digest"),
+    use_nonces!("used_nonces_3", " ON CONFLICT (digest) DO NOTHING RETURNING digest"),
 ];
 const IS_EMPTY: [&str; 4] = [
     "SELECT NOT EXISTS (SELECT 1 FROM used_nonces_0)",

@@ -46,13 +46,16 @@ struct LaneRow {
 const MOVE: &str = "
     WITH taken AS (
         DELETE FROM event_outbox
-        WHERE lane = $1 AND event_time > $5 AND event_time <= COALESCE((
-            SELECT event_time
-            FROM event_outbox
-            WHERE lane = $1 AND event_time > $5
-            ORDER BY event_time, event_id
-            OFFSET $2 - 1 LIMIT 1
-        ), 'infinity')
+        WHERE lane = $1 AND event_time > $5 AND event_time <= (
+            SELECT max(event_time)
+            FROM (
+                SELECT event_time
+                FROM event_outbox
+                WHERE lane = $1 AND event_time > $5
+                ORDER BY event_time, event_id
+                LIMIT $2
+            ) AS oldest
+        )
         RETURNING account_id, event_id, event_time, type, data
     ), numbered AS (
         INSERT INTO event_log (

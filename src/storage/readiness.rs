@@ -48,6 +48,11 @@ pub enum NotReady {
         /// Like `TRUNCATE on used_nonces_0`, several with commas.
         missing: String,
     },
+    /// The setting names an engine that the database is not.
+    #[error(
+        "ENGINE is citus, and the database has no extension citus: create it, or let ENGINE be auto"
+    )]
+    NoCitus,
     /// There is no schema.
     #[error("the database has no schema yet: run migrate")]
     NoSchema,
@@ -134,6 +139,7 @@ impl Store {
     pub async fn check_ready(&self, key_check: &[u8]) -> Result<(), NotReady> {
         let session = self.session().await.map_err(|error| self.no_answer(&error))?;
         self.check_session(&session)?;
+        self.engine().check()?;
         self.check_grants(session.role).await?;
         self.check_schema().await?;
         self.check_sealing_key(key_check).await

@@ -225,9 +225,8 @@ const WRONG_AT_LAST: &str = "
         FROM event_log
         ORDER BY account_id, position DESC
     ) AS last
-    WHERE (type = 'activation.operation.locked') <> EXISTS (
-        SELECT FROM operation_locks
-        WHERE operation_locks.account_id = last.account_id AND lifted_at IS NULL)";
+    WHERE (type = 'activation.operation.locked') <> (account_id IN (
+        SELECT account_id FROM operation_locks WHERE lifted_at IS NULL))";
 
 /// Events whose order in the log is not that of their times.
 const NOT_RISING: &str = "

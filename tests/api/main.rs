@@ -20,6 +20,7 @@ mod database_hosts;
 mod describe_cdn_service;
 mod describe_dcdn_service;
 mod due_changes;
+mod engines;
 mod events_cursor;
 mod events_delivery;
 mod events_load;

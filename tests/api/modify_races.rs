@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::support::Api;
 use crate::support::action_refusals::{BALANCE, CHANGE_PENDING, PAYMENT_METHOD};
+use crate::support::database::left_out_on_citus;
 use crate::support::grpc::refusal;
 use crate::support::rest::Key;
 use crate::support::wires::Wire;
@@ -143,7 +144,7 @@ async fn a_change_sorts_after_the_event_of_the_one_before_whoever_wrote_that() {
     // Another settles the first change while this one wants to, and the database's clock was an hour
     // ahead then.
     let settle = "WITH touched AS (
-             UPDATE instances SET event_time = event_time + interval '1 hour' WHERE account_id = $1
+             UPDATE instances SET event_time = now() + interval '1 hour' WHERE account_id = $1
              RETURNING account_id, event_time)
          UPDATE charge_type_changes
          SET in_force_event_at = touched.event_time, event_time = touched.event_time
@@ -203,6 +204,9 @@ async fn an_account_that_changes_between_reading_and_writing_is_decided_again() 
 
 #[tokio::test]
 async fn a_change_that_loses_again_and_again_is_unavailable_and_leaves_nothing() {
+    if left_out_on_citus("it holds or refuses rows by a trigger of a distributed table").await {
+        return;
+    }
     let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     api.database

@@ -249,8 +249,8 @@ async fn the_event_of_an_opening_sorts_after_those_of_the_account_even_when_the_
     let key = api.account().await;
     api.clock.set_wire_now(time::parse("2020-01-01T00:00:00Z").expect("an instant"));
     api.open_cdn(&key).await;
-    let newest = "SELECT count(*) FROM all_events o
+    let newest = "SELECT count(*) FROM all_events
          WHERE account_id = $1 AND type = 'activation.instance.opened'
-             AND event_time > (SELECT event_time FROM accounts a WHERE a.account_id = o.account_id)";
+             AND event_time > (SELECT event_time FROM accounts WHERE account_id = $1)";
     assert_eq!(api.database.count_of(key.account_id, newest).await, 1);
 }

@@ -260,7 +260,7 @@ async fn of_simultaneous_locks_one_is_set_and_all_are_told_of_it() {
 
 /// Lifts the lock and sets it anew, past the service, when the database's clock is an hour ahead.
 const SET_ANEW: [&str; 3] = [
-    "UPDATE instances SET event_time = event_time + interval '1 hour'
+    "UPDATE instances SET event_time = now() + interval '1 hour'
      WHERE account_id = $1 AND product = 'cdn'",
     "UPDATE operation_locks SET lifted_at = locked_at WHERE account_id = $1",
     "INSERT INTO operation_locks (account_id, lock_id, product, reason, locked_by, locked_at,

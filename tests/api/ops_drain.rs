@@ -10,6 +10,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::support::database::left_out_on_citus;
 use crate::support::rest::{Reply, query};
 use crate::support::{Api, eventually};
 
@@ -88,6 +89,9 @@ async fn what_runs_when_it_stops_is_finished_on_both_wires() {
 
 #[tokio::test]
 async fn what_a_client_that_hung_up_was_writing_is_finished_before_the_end() {
+    if left_out_on_citus("a lock of a table is not one of its shards").await {
+        return;
+    }
     let mut api = Api::start().await;
     let key = api.account().await;
     let held = api.database.hold_inserts_into("instances").await;

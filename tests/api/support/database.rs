@@ -22,6 +22,8 @@ static MODEL: OnceCell<()> = OnceCell::const_new();
 static CLEARED: OnceCell<()> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static LEFT_OUT: AtomicU32 = AtomicU32::new(0);
+/// Whether the server of this run is Citus.
+static IS_CITUS: OnceCell<bool> = OnceCell::const_new();
 
 /// How the databases on another's server are called: this, the number of our process, a number.
 const PREFIX: &str = "cdn_activation_test_";
@@ -65,12 +67,37 @@ pub fn left_out(why: &str) -> bool {
     if variable("TEST_DATABASE_URL").is_none() {
         return false;
     }
+    say_left_out(why);
+    true
+}
+
+/// The same of a test that cannot be run on Citus.
+pub async fn left_out_on_citus(why: &str) -> bool {
+    let is_citus = is_citus().await;
+    if is_citus {
+        say_left_out(why);
+    }
+    is_citus
+}
+
+/// Whether the databases of this run are of Citus.
+pub async fn is_citus() -> bool {
+    let look = async || {
+        let mut admin = connect(&server().await.admin_url()).await;
+        let look = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')";
+        let found = sqlx::query_scalar(look).fetch_one(&mut admin).await.expect("reads");
+        admin.close().await.expect("closed");
+        found
+    };
+    *IS_CITUS.get_or_init(look).await
+}
+
+fn say_left_out(why: &str) {
     let count = LEFT_OUT.fetch_add(1, Ordering::Relaxed) + 1;
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     let line = format!("left out with TEST_DATABASE_URL, number {count}: {test}: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).expect("standard error");
-    true
 }
 
 impl Server {

@@ -21,7 +21,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cdn-activation");
 
 /// Every variable that is a setting, or that a client takes a key from: none of this machine's
 /// reaches a program under test.
-const VARIABLES: [&str; 24] = [
+const VARIABLES: [&str; 25] = [
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "CORES",
@@ -31,6 +31,7 @@ const VARIABLES: [&str; 24] = [
     "DB_CONNECTIONS",
     "DRAIN_DELAY",
     "DRAIN_TIMEOUT",
+    "ENGINE",
     "GRPC_ADDR",
     "GRPC_CONNECTIONS",
     "LOG",

@@ -1,0 +1,63 @@
+//! What `migrate` does on Citus beyond migrations: it distributes the tables that accounts own by the
+//! account. All other tables stay on the coordinator. It comes after the migrations, when all tables
+//! and foreign keys are there, and does what is left to do: a database whose tables were distributed
+//! before has them altered by the migrations, which have one statement each for that.
+
+use sqlx::{Connection as _, PgConnection};
+
+/// The tables that accounts own. One comes after those that its foreign keys lead to.
+const OWNED_BY_ACCOUNTS: [&str; 7] = [
+    "accounts",
+    "instances",
+    "orders",
+    "charge_type_changes",
+    "operation_locks",
+    "event_outbox",
+    "order_intents",
+];
+
+const UNDISTRIBUTED: &str = "
+    SELECT name
+    FROM unnest($1::text[]) WITH ORDINALITY AS owned (name, place)
+    WHERE NOT EXISTS (
+        SELECT 1
+        FROM pg_dist_partition
+        WHERE logicalrelid = to_regclass(name) AND partmethod = 'h')
+    ORDER BY place";
+
+// Foreign keys between tables that are distributed in one transaction: one shard after the other. The
+// notices would say for each table to which others its emptying leads.
+const ONE_BY_ONE: &str = "
+    SELECT set_config('citus.multi_shard_modify_mode', 'sequential', true),
+        set_config('client_min_messages', 'warning', true)";
+
+// Rows of one account are on one server, whatever the table.
+const DISTRIBUTE: &str = "
+    SELECT create_distributed_table($1::text::regclass, 'account_id', colocate_with => $2)";
+
+// Rows that were there before have been copied to the shards.
+const FORGET_LOCAL_ROWS: &str =
+    "SELECT truncate_local_data_after_distributing_table($1::text::regclass)";
+
+/// Distributes the tables that are not distributed yet; all of them or, with an error, none.
+pub(super) async fn distribute(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let owned: Vec<_> = OWNED_BY_ACCOUNTS.map(str::to_owned).into();
+    let undistributed: Vec<String> =
+        sqlx::query_scalar(UNDISTRIBUTED).bind(owned).fetch_all(&mut *connection).await?;
+    if undistributed.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = connection.begin().await?;
+    sqlx::query(ONE_BY_ONE).execute(&mut *transaction).await?;
+    for table in &undistributed {
+        let beside = if table == OWNED_BY_ACCOUNTS[0] { "none" } else { OWNED_BY_ACCOUNTS[0] };
+        sqlx::query(DISTRIBUTE).bind(table).bind(beside).execute(&mut *transaction).await?;
+    }
+    // No local row is left that another one refers to.
+    for table in undistributed.iter().rev() {
+        sqlx::query(FORGET_LOCAL_ROWS).bind(table).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    tracing::info!(tables = undistributed.join(", "), "distributed by account");
+    Ok(())
+}

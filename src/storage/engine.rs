@@ -1,0 +1,69 @@
+//! Which engine the database is: `PostgreSQL`, or Citus, which is an extension of it. Both have the
+//! same tables and statements. Citus has the accounts on several servers, wants the values of a
+//! statement before it plans it, and locks rows of one account at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sqlx::PgConnection;
+
+use super::readiness::NotReady;
+
+/// The engine, as a deployment names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// The database is asked.
+    #[default]
+    Auto,
+    /// `PostgreSQL`, whatever extensions there are.
+    Postgres,
+    /// Citus. A database without the extension is refused.
+    Citus,
+}
+
+// Citus finds the server of an account by the value that is bound: a plan for any account has none.
+const PLAN_FOR_CITUS: &str = "SET plan_cache_mode = auto";
+
+/// What the connections of a store have found out. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Detected {
+    setting: Engine,
+    distributes: Arc<AtomicBool>,
+}
+
+impl Detected {
+    pub fn new(setting: Engine) -> Self {
+        Self { setting, distributes: Arc::default() }
+    }
+
+    /// Fits a new session to the engine, in a database with the extension or without.
+    pub async fn fit(
+        &self,
+        session: &mut PgConnection,
+        has_citus: bool,
+    ) -> Result<(), sqlx::Error> {
+        let distributes = has_citus && self.setting != Engine::Postgres;
+        self.distributes.store(distributes, Ordering::Relaxed);
+        if distributes {
+            sqlx::raw_sql(PLAN_FOR_CITUS).execute(session).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether accounts are distributed. False before the first connection, which no statement relies
+    /// on: what suits `PostgreSQL` is slow on Citus, or refused and then done otherwise.
+    pub fn distributes(&self) -> bool {
+        self.distributes.load(Ordering::Relaxed)
+    }
+
+    /// The statement for this engine, of two that answer the same.
+    pub fn choose(&self, plain: &'static str, distributed: &'static str) -> &'static str {
+        if self.distributes() { distributed } else { plain }
+    }
+
+    /// Whether the database is the engine that was named. Asked on a connection, or after there was one.
+    pub fn check(&self) -> Result<(), NotReady> {
+        let is_missing = self.setting == Engine::Citus && !self.distributes();
+        if is_missing { Err(NotReady::NoCitus) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,85 @@
+//! What `ENGINE` does: on `PostgreSQL`, where a database that is said to be of Citus is refused, and on
+//! Citus, where the tables that accounts own are distributed.
+
+use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::context::Clock;
+use cdn_activation::server::Settings;
+use cdn_activation::storage::{self, Engine};
+
+use crate::support::database::{Database, is_citus, left_out_on_citus};
+use crate::support::{Api, SEALING_KEY, eventually};
+
+const DISTRIBUTED: &str = "SELECT count(*) FROM pg_dist_partition WHERE partmethod = 'h'";
+
+/// What is in the tables of accounts on the coordinator, in bytes.
+const LOCAL_BYTES: &str =
+    "SELECT sum(pg_relation_size(logicalrelid))::bigint FROM pg_dist_partition";
+
+fn sealing_key() -> SealingKey {
+    SealingKey::parse(SEALING_KEY).expect("a key")
+}
+
+async fn migrate_on(database: &Database, engine: Engine) -> Result<(), String> {
+    let migrated = storage::migrate_on(&database.url.parse().expect("a URL"), engine).await;
+    migrated.map(drop).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn citus_that_is_not_there_is_said_by_migrate_and_readyz() {
+    if left_out_on_citus("it is about its absence").await {
+        return;
+    }
+    let sentence = "ENGINE is citus, and the database has no extension citus: create it, or let ENGINE be auto";
+    let empty = Database::empty().await;
+    assert_eq!(migrate_on(&empty, Engine::Citus).await, Err(sentence.to_owned()));
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(empty.count(tables).await, 0);
+    let named = |settings: &mut Settings| {
+        settings.database.engine = Engine::Citus;
+    };
+    let database = Database::fresh().await;
+    let (api, _announced) =
+        Api::start_unready(database, sealing_key(), Clock::system(), named).await;
+    let expected = format!("not ready: {sentence}\n");
+    eventually(sentence, async || api.page("/readyz").await.body == expected).await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_said_to_be_postgresql_is_asked_nothing_and_served() {
+    let database = Database::empty().await;
+    migrate_on(&database, Engine::Postgres).await.expect("migrated");
+    let named = |settings: &mut Settings| {
+        settings.database.engine = Engine::Postgres;
+    };
+    let api = Api::start_on(database, sealing_key(), Clock::system(), named).await;
+    let key = api.account().await;
+    api.open_cdn(&key).await;
+    if is_citus().await {
+        assert_eq!(api.database.count(DISTRIBUTED).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn on_citus_the_tables_of_accounts_are_distributed_with_the_rows_that_are_there() {
+    if !is_citus().await {
+        return;
+    }
+    let database = Database::empty().await;
+    migrate_on(&database, Engine::Postgres).await.expect("migrated");
+    let plain = |settings: &mut Settings| {
+        settings.database.engine = Engine::Postgres;
+    };
+    let api = Api::start_on(database.clone(), sealing_key(), Clock::system(), plain).await;
+    let key = api.account().await;
+    api.open_cdn(&key).await;
+    api.stop().await;
+    for _ in 0..2 {
+        migrate_on(&database, Engine::Citus).await.expect("repeatable");
+        assert_eq!(database.count(DISTRIBUTED).await, 7);
+        assert_eq!(database.count(LOCAL_BYTES).await, 0);
+    }
+    let api = Api::start_on(database, sealing_key(), Clock::system(), |_| {}).await;
+    api.get(&key, "Action=DescribeCdnService").await.succeeded();
+    api.open_dcdn(&key).await;
+    assert_eq!(api.database.count("SELECT count(*) FROM instances").await, 2);
+}
