@@ -253,8 +253,8 @@ fn the_page_of_errors_equals_the_error_table() {
 }
 
 #[test]
-fn every_bound_has_a_test_that_there_is() {
-    let page = fs::read_to_string("docs/bounds.md").expect("the bounds");
+fn every_limit_names_tests_that_exist() {
+    let page = fs::read_to_string("docs/limits.md").expect("the limits");
     let tests = [sources("tests"), sources("src")].concat();
     let mut count = 0;
     for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| limit")) {
@@ -267,7 +267,23 @@ fn every_bound_has_a_test_that_there_is() {
         }
         count += 1;
     }
-    assert!(count > 30, "{count} bounds");
+    assert!(count > 30, "{count} limits");
+}
+
+#[test]
+fn a_limit_that_is_a_setting_has_its_default() {
+    let page = fs::read_to_string("docs/limits.md").expect("the limits").replace([',', ' '], "");
+    let mut count = 0;
+    for setting in table_rows("docs/settings.md", 4) {
+        let (name, default) = (&setting[1], &setting[2]);
+        for shown in page.split(&format!("`{name}`")).skip(1) {
+            if shown.starts_with(|first: char| first.is_ascii_digit()) {
+                assert!(shown.starts_with(default.as_str()), "{name} is {default} by default");
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 5, "{count} limits are settings");
 }
 
 /// The first migrations make the schema on an empty database. The later ones meet rows and callers.
