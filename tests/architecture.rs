@@ -286,6 +286,27 @@ fn a_limit_that_is_a_setting_has_its_default() {
     assert!(count >= 5, "{count} limits are settings");
 }
 
+#[test]
+fn every_file_names_the_same_compiler() {
+    let read = |path: &str| fs::read_to_string(path).expect("UTF-8");
+    let toolchain = read("rust-toolchain.toml");
+    let (_, channel) = toolchain.split_once("channel = \"").expect("a channel");
+    let (version, _) = channel.split_once('"').expect("the end of the channel");
+    let (minor, _) = version.rsplit_once('.').expect("an exact version");
+    let named = [
+        ("Cargo.toml", format!("rust-version = \"{minor}\"")),
+        ("deploy/Dockerfile", format!("FROM rust:{version}-")),
+        ("deploy/pgo/made-by", format!("rustc {version} ")),
+        ("README.md", format!("Rust {minor}")),
+    ];
+    for (path, name) in named {
+        assert!(
+            read(path).contains(&name),
+            "{path} has no {name:?}, the compiler of rust-toolchain.toml"
+        );
+    }
+}
+
 /// The first migrations make the schema on an empty database. The later ones meet rows and callers.
 const FIRST_MIGRATIONS: usize = 14;
 
