@@ -225,11 +225,53 @@ pub struct CallSettings {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::iter;
+
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
     fn the_flags_are_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    /// The command, flag, variable and default of each setting, as `docs/settings.md` spells them.
+    fn settings_of(command: &clap::Command) -> Vec<[String; 4]> {
+        let cell = |text: Option<String>| text.map_or("–".to_owned(), |text| format!("`{text}`"));
+        let settings = command.get_arguments().filter(|setting| setting.get_long().is_some());
+        let rows = settings.map(|setting| {
+            let flag = setting.get_long().filter(|_| !setting.is_hide_set());
+            let variable = setting.get_env().map(|name| name.to_string_lossy().into_owned());
+            let default = setting.get_default_values().first();
+            let default = default.map(|value| value.to_string_lossy().into_owned());
+            let flag = flag.map(|long| format!("--{long}"));
+            [command.get_name().to_owned(), cell(flag), cell(variable), cell(default)]
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn the_page_of_settings_equals_the_settings() {
+        let mut commands = Vec::new();
+        let mut page = BTreeSet::new();
+        for line in include_str!("../docs/settings.md").lines() {
+            if let Some(heading) = line.strip_prefix("## ") {
+                commands = heading.split('`').skip(1).step_by(2).collect();
+            } else if line.starts_with("| `") || line.starts_with("| –") {
+                let cells: Vec<_> = line.trim_matches(['|', ' ']).split(" | ").collect();
+                let [flag, variable, default, _] = cells[..] else { panic!("four cells: {line}") };
+                let rows = commands.iter().map(|command| [command, flag, variable, default]);
+                page.extend(rows.map(|row| row.map(str::to_owned)));
+            }
+        }
+        let program = Cli::command();
+        let commands = iter::once(&program).chain(program.get_subcommands());
+        let settings: BTreeSet<_> = commands.flat_map(settings_of).collect();
+        let missing: Vec<_> = settings.difference(&page).collect();
+        let obsolete: Vec<_> = page.difference(&settings).collect();
+        assert!(missing.is_empty(), "docs/settings.md lacks {missing:#?}");
+        assert!(obsolete.is_empty(), "docs/settings.md has other settings: {obsolete:#?}");
     }
 }

@@ -17,7 +17,7 @@
 //!
 //! What a peer may hold is bounded where it is met: connections in `runtime/` and `server/`, calls in
 //! `grpc/layers.rs`, the log in `logging/`, the database in `storage/connections.rs` and
-//! `storage/writing.rs`. `docs/bounds.md` has every bound.
+//! `storage/writing.rs`. `docs/limits.md` lists every limit.
 //!
 //! Who may call whom: `main → commands → server → rest → auth → storage → domain → error`; `rest`
 //! reaches `grpc` only by an in-process gRPC call; `grpc` uses `domain`, `storage`, `events`, `orders`,

@@ -201,35 +201,65 @@ fn every_file_says_what_it_is() {
     assert!(Path::new("README.md").exists());
 }
 
-/// What stands between `before` and the next `"` wherever a text says `before`.
-fn quoted_after(text: &str, before: &str) -> Vec<String> {
-    let parts = text.split(before).skip(1);
-    parts.filter_map(|part| part.split_once('"')).map(|(quoted, _)| quoted.to_owned()).collect()
+/// The cells of the table rows of a page that begin with code and have `count` cells, without backticks around a cell.
+fn table_rows(page: &str, count: usize) -> Vec<Vec<String>> {
+    let page = fs::read_to_string(page).expect("a page of docs/");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
+    let rows = rows.map(|row| format!("`{row}"));
+    let cells = rows.map(|row| row.split(" | ").map(without_backticks).collect::<Vec<_>>());
+    cells.filter(|cells| cells.len() == count).collect()
 }
 
-#[test]
-fn the_readme_has_every_error_code_and_every_setting() {
-    let readme = fs::read_to_string("README.md").expect("a README");
-    let codes = quoted_after(&fs::read_to_string("src/error.rs").expect("UTF-8"), "=> row(\"");
-    let settings = quoted_after(&fs::read_to_string("src/config.rs").expect("UTF-8"), "env = \"");
-    assert!(
-        codes.len() > 40 && settings.len() > 15,
-        "{} codes, {} settings",
-        codes.len(),
-        settings.len()
-    );
-    let missing = codes.iter().chain(&settings).filter(|name| {
-        // Codes that differ in their last part share a cell: `InvalidAccessKeyId.NotFound` / `.Inactive`.
-        let last_part = name.rsplit_once('.').map(|(_, last)| format!("`.{last}`"));
-        !readme.contains(name.as_str()) && !last_part.is_some_and(|last| readme.contains(&last))
+fn without_backticks(cell: &str) -> String {
+    let code = cell.strip_prefix('`').and_then(|cell| cell.strip_suffix('`'));
+    code.filter(|code| !code.contains('`')).unwrap_or(cell).to_owned()
+}
+
+/// The code, HTTP status, gRPC code and message of each row of the table in `src/error.rs`.
+fn error_table() -> Vec<Vec<String>> {
+    let source = fs::read_to_string("src/error.rs").expect("UTF-8");
+    let rows = source.lines().filter_map(|line| line.split_once("=> row(")).map(|(_, row)| {
+        let (_, from_code) = row.split_once('"').expect("a code");
+        let (code, after_code) = from_code.split_once('"').expect("the end of the code");
+        let mut cells = after_code.splitn(4, ',').skip(1).map(str::trim);
+        let mut cell = || cells.next().expect("HTTP status, gRPC code, message");
+        let (http, grpc, message) = (cell(), cell(), cell());
+        let message = message.split_once('"').and_then(|(_, message)| message.rsplit_once('"'));
+        let message = message.map_or("{violations}", |(message, _)| message);
+        let message = message.replace("\\\"", "\"");
+        vec![code.to_owned(), http.to_owned(), upper_snake(grpc), message]
     });
-    let missing: Vec<_> = missing.collect();
-    assert!(missing.is_empty(), "the README says nothing of {missing:?}");
+    rows.collect()
+}
+
+/// `NOT_FOUND` of `NotFound`.
+fn upper_snake(name: &str) -> String {
+    let mut upper = String::new();
+    for (index, letter) in name.chars().enumerate() {
+        if index > 0 && letter.is_uppercase() {
+            upper.push('_');
+        }
+        upper.push(letter.to_ascii_uppercase());
+    }
+    upper
 }
 
 #[test]
-fn every_bound_has_a_test_that_there_is() {
-    let page = fs::read_to_string("docs/bounds.md").expect("the bounds");
+fn the_page_of_errors_equals_the_error_table() {
+    let table = error_table();
+    assert!(table.len() > 40, "{} errors", table.len());
+    let page: Vec<_> = table_rows("docs/errors.md", 5);
+    assert!(page.iter().all(|row| !row[4].trim().is_empty()), "each row says what the caller does");
+    let page: Vec<_> = page.into_iter().map(|row| row[..4].to_vec()).collect();
+    let missing: Vec<_> = table.iter().filter(|row| !page.contains(row)).collect();
+    assert!(missing.is_empty(), "docs/errors.md lacks {missing:#?}");
+    let obsolete: Vec<_> = page.iter().filter(|row| !table.contains(row)).collect();
+    assert!(obsolete.is_empty(), "docs/errors.md has rows that src/error.rs lacks: {obsolete:#?}");
+}
+
+#[test]
+fn every_limit_names_tests_that_exist() {
+    let page = fs::read_to_string("docs/limits.md").expect("the limits");
     let tests = [sources("tests"), sources("src")].concat();
     let mut count = 0;
     for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| limit")) {
@@ -242,7 +272,44 @@ fn every_bound_has_a_test_that_there_is() {
         }
         count += 1;
     }
-    assert!(count > 30, "{count} bounds");
+    assert!(count > 30, "{count} limits");
+}
+
+#[test]
+fn a_limit_that_is_a_setting_has_its_default() {
+    let page = fs::read_to_string("docs/limits.md").expect("the limits").replace([',', ' '], "");
+    let mut count = 0;
+    for setting in table_rows("docs/settings.md", 4) {
+        let (name, default) = (&setting[1], &setting[2]);
+        for shown in page.split(&format!("`{name}`")).skip(1) {
+            if shown.starts_with(|first: char| first.is_ascii_digit()) {
+                assert!(shown.starts_with(default.as_str()), "{name} is {default} by default");
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 5, "{count} limits are settings");
+}
+
+#[test]
+fn every_file_names_the_same_compiler() {
+    let read = |path: &str| fs::read_to_string(path).expect("UTF-8");
+    let toolchain = read("rust-toolchain.toml");
+    let (_, channel) = toolchain.split_once("channel = \"").expect("a channel");
+    let (version, _) = channel.split_once('"').expect("the end of the channel");
+    let (minor, _) = version.rsplit_once('.').expect("an exact version");
+    let named = [
+        ("Cargo.toml", format!("rust-version = \"{minor}\"")),
+        ("deploy/Dockerfile", format!("FROM rust:{version}-")),
+        ("deploy/pgo/made-by", format!("rustc {version} ")),
+        ("README.md", format!("Rust {minor}")),
+    ];
+    for (path, name) in named {
+        assert!(
+            read(path).contains(&name),
+            "{path} has no {name:?}, the compiler of rust-toolchain.toml"
+        );
+    }
 }
 
 /// The first migrations make the schema on an empty database. The later ones meet rows and callers.
