@@ -1,5 +1,8 @@
 //! The fences of the architecture: who may say what, held by reading the sources.
 
+#[path = "architecture/pages.rs"]
+mod pages;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
