@@ -1,7 +1,7 @@
 //! THE ERROR TABLE: every error, its documented code, HTTP status, gRPC status and message.
 //!
-//! The codes and messages of the actions are those of the seed pages (OpenCdnService, error table)
-//! and of the product page; the gateway's are those that real clients match on. gRPC callers read
+//! The codes and messages of the actions are those of docs/behaviour.md, "Opening" and "Changing the
+//! charge type"; the gateway's are those of docs/protocol.md, "Error codes of the gateway". gRPC callers read
 //! the code as `ErrorInfo.reason`: the published codes win over the upper-snake form that AIP-193
 //! asks for.
 
@@ -22,7 +22,7 @@ use crate::domain::Product;
 /// Everything that a request can end in other than its reply.
 #[derive(Clone, Debug)]
 pub enum Error {
-    // Opening (seed: OpenCdnService, error table; product page, "Opening").
+    // Opening (docs/behaviour.md, "Opening").
     /// The charge type, in this parameter, cannot be opened with.
     ValueNotSupported(&'static str),
     /// The charge type of a DCDN opening, in this parameter, cannot be opened with.
@@ -56,7 +56,7 @@ pub enum Error {
     /// The value of the parameter of this name cannot be used; also one that occurs twice.
     InvalidParameter(Cow<'static, str>),
 
-    // The gateway (protocol, section 8).
+    // The gateway (docs/protocol.md, "Error codes of the gateway").
     /// The URI, a header, the query or the body is larger than is read.
     RequestTooLarge,
     /// The request cannot be read as HTTP.

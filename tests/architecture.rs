@@ -1,5 +1,7 @@
 //! The fences of the architecture: who may say what, held by reading the sources.
 
+#[path = "architecture/pages.rs"]
+mod pages;
 #[path = "architecture/sql_texts.rs"]
 mod sql_texts;
 #[path = "architecture/statements.rs"]

@@ -173,8 +173,8 @@ impl<'a> CommonParameters<'a> {
         Ok((action, version))
     }
 
-    /// What authenticates, or the first that is missing, in the order of protocol section 2.1. V3's
-    /// headers answer by the names of the parameters that they stand for.
+    /// What authenticates, or the first that is missing, in the order of docs/protocol.md, "Common
+    /// parameters". V3's headers answer by the names of the parameters that they stand for.
     pub fn credentials(&self) -> Result<Credentials<'a>, Error> {
         match self.scheme {
             Scheme::V1 => self.credentials_v1(),

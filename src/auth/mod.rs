@@ -54,7 +54,8 @@ impl Authenticator {
         Self { store, sealing_key, ready_keys: ReadyKeys::default(), timestamp_window }
     }
 
-    /// The checks in their order (ruling 19); the nonce is spent only after the signature holds.
+    /// The checks in their order (docs/protocol.md, "Order of checks"); the nonce is spent only after
+    /// the signature holds.
     pub async fn authenticate(
         &self,
         request: &SignedRequest<'_>,

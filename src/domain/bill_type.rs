@@ -1,5 +1,5 @@
-//! The bill-type history: which charge types were in force during a span of time (protocol, section
-//! 9.8).
+//! The bill-type history: which charge types were in force during a span of time (docs/behaviour.md,
+//! "Bill-type history").
 
 use chrono::Duration;
 

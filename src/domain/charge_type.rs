@@ -5,7 +5,7 @@ use chrono::{DateTime, Datelike, Days, FixedOffset, Months, NaiveTime};
 
 use super::time::Time;
 
-/// How internet traffic is charged (seed: DescribeDcdnService, InternetChargeType).
+/// How internet traffic is charged (docs/behaviour.md, "Charge types").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChargeType {
     /// By traffic, billed hourly.
@@ -24,7 +24,7 @@ pub enum ChargeType {
     PayByBandwidthNighthalf95,
 }
 
-/// How WebSocket traffic is charged (seed: DescribeDcdnService, WebsocketType).
+/// How WebSocket traffic is charged (docs/behaviour.md, "Charge types").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WebsocketChargeType {
     /// By traffic, billed hourly.
@@ -63,7 +63,7 @@ pub trait Charge: Copy + Eq + 'static {
     /// The documented spelling.
     fn name(self) -> &'static str;
 
-    /// The word of the bill-type history (protocol: `BillTypeDataItem.BillType`).
+    /// The word of the bill-type history (docs/behaviour.md, "Bill-type history": `BillType`).
     fn bill_type(self) -> &'static str;
 
     /// How often it is billed; a change away from it waits for the end of that cycle.
@@ -165,7 +165,7 @@ impl ChargeKind {
         }
     }
 
-    /// The word of the bill-type history (protocol: `BillTypeDataItem.Dimension`).
+    /// The word of the bill-type history (docs/behaviour.md, "Bill-type history": `Dimension`).
     #[must_use]
     pub fn dimension(self) -> &'static str {
         match self {
@@ -176,7 +176,7 @@ impl ChargeKind {
 }
 
 impl BillingCycle {
-    /// The word of the bill-type history (protocol: `BillTypeDataItem.BillingCycle`).
+    /// The word of the bill-type history (docs/behaviour.md, "Bill-type history": `BillingCycle`).
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

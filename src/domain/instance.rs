@@ -8,7 +8,7 @@ use super::charge_type::{Charge, ChargeType, WebsocketChargeType};
 use super::time::Time;
 use super::timeline::{Change, Timeline};
 
-/// The reason of a lock for overdue payment (seed: DescribeDcdnService, LockReason).
+/// The reason of a lock for overdue payment (docs/behaviour.md, "Operation locks").
 pub const FINANCIAL: &str = "financial";
 /// The reason of a lock that suspends the service.
 pub const SECURITY: &str = "security";
@@ -71,7 +71,7 @@ pub struct Description<'a> {
     pub lock_reasons: Vec<&'a str>,
 }
 
-/// Whether a product can be used (protocol: `DescribeUserCdnStatus`).
+/// Whether a product can be used (docs/behaviour.md, "User status").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserStatus {
     /// It has been opened.

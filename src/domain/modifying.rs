@@ -26,7 +26,7 @@ pub enum Decision {
     },
 }
 
-/// What a request to change the charge type leads to (product page, "Changing the charge type").
+/// What a request to change the charge type leads to (docs/behaviour.md, "Changing the charge type").
 pub fn decide(
     facts: &Facts,
     product: Product,

@@ -11,7 +11,7 @@ use crate::error::Error;
 /// What an account asks to open.
 #[derive(Clone, Copy, Debug)]
 pub enum Request {
-    /// CDN with a charge type; by traffic when none is given (seed: OpenCdnService).
+    /// CDN with a charge type; by traffic when none is given (docs/behaviour.md, "OpenCdnService").
     Cdn(Requested<ChargeType>),
     /// DCDN with a charge type and a WebSocket charge type, both required.
     Dcdn(Requested<ChargeType>, Requested<WebsocketChargeType>),
@@ -65,8 +65,8 @@ struct Rule {
     with: fn(Product) -> Error,
 }
 
-/// The conditions in the order in which they are reported (product page, "Opening", rows 2 to 9;
-/// row 1, the value, comes before them and reads no facts).
+/// The conditions in the order in which they are reported (docs/behaviour.md, "The opening table", rows
+/// 2 to 9; row 1, the value, comes before them and reads no facts).
 const RULES: [Rule; 8] = [
     Rule { refuses: |facts, _| facts.account.profile.bid_user, with: |_| Error::BidUser },
     Rule {

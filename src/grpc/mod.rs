@@ -1,5 +1,5 @@
-//! Step 3: the actions. An action is one method, a few lines that read like its documentation page;
-//! what every action shares is here: context in, log line, error out.
+//! Step 3: the actions (docs/behaviour.md, "Actions"). An action is one method of a few lines; what
+//! every action shares is here: context in, log line, error out.
 
 pub mod answered;
 pub mod bodies;

@@ -1,5 +1,5 @@
-//! Charge-type changes as operators make them, and what follows when they take effect (product
-//! page, "Changing the charge type").
+//! Charge-type changes as operators make them, and what follows when they take effect (docs/behaviour.md,
+//! "Changing the charge type").
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! DescribeDcdnService (seed: DescribeDcdnService): as for CDN, with the fields of WebSocket
+//! DescribeDcdnService (docs/behaviour.md, "Describing"): as for CDN, with the fields of WebSocket
 //! charging, and the locks in full.
 
 use cdn_activation::domain::{ChargeType, Product, WebsocketChargeType};

@@ -1,4 +1,4 @@
-//! Events (product page, "Events"): what is told, in which order, and that nothing is lost on the
+//! Events (docs/behaviour.md, "Events"): what is told, in which order, and that nothing is lost on the
 //! way.
 
 use std::collections::{BTreeMap, HashSet};

@@ -1,4 +1,4 @@
-//! OpenCdnService (seed: OpenCdnService): the values it takes, each rule of the opening table over
+//! OpenCdnService (docs/behaviour.md, "Opening"): the values it takes, each rule of the opening table over
 //! both wires, their order, and what an opening leaves behind.
 
 use cdn_activation::domain::opening::Limits;

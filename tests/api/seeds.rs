@@ -1,4 +1,4 @@
-//! The seed pages: what they print is what the running service says. Their error tables, the names
+//! The pages in `tests/seeds`: what they print is what the running service says. Their error tables, the names
 //! of parameters and reply fields, the values they list and their samples are read from the pages
 //! themselves. Where a page changes, these tests say what else must.
 

@@ -1,4 +1,4 @@
-//! Signature V1: HMAC-SHA1 over method and sorted parameters (protocol, section 2.3).
+//! Signature V1: HMAC-SHA1 over method and sorted parameters (docs/protocol.md, "Signature V1").
 
 use std::fmt;
 

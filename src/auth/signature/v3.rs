@@ -1,4 +1,5 @@
-//! Signature V3: ACS3-HMAC-SHA256 over a canonical request (protocol, section 3).
+//! Signature V3: ACS3-HMAC-SHA256 over a canonical request (docs/protocol.md,
+//! "Signature V3").
 
 use std::borrow::Cow;
 use std::fmt;

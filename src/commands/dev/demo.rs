@@ -1,5 +1,6 @@
-//! The demo accounts: together they show every row of the opening table. Created once, through the
-//! same storage functions as everything else, and never reset. No code outside this file knows one.
+//! The demo accounts (docs/behaviour.md, "Demo accounts"): together they show every row of the opening
+//! table. Created once, through the same storage functions as everything else, and never reset. No code
+//! outside this file knows one.
 
 use crate::auth::secret::{SealingKey, Secret};
 use crate::context::new_id;
@@ -11,7 +12,7 @@ use crate::domain::{Account, AccountId, ChargeType, Facts, Product, Profile, Sit
 use crate::error::Error;
 use crate::storage::{NewAccessKey, NewLock, Opening, ScheduledChange, Store};
 
-/// The key of the account that shows the seed's sample.
+/// The key of the account that shows the sample of `tests/seeds/DescribeDcdnService.md`.
 pub(super) const OPENED: &str = "testid-opened";
 /// That account.
 pub(super) const OPENED_ACCOUNT: i64 = 1_000_000_000_000_002;
@@ -95,8 +96,8 @@ async fn create_account(
     store.create_access_key(key, None).await.map(|_| ())
 }
 
-/// The seed's sample: DCDN opened, a change submitted, a lock; and CDN opened, which comes last: it
-/// tells that the rest is there, also after a start that was broken off.
+/// The sample: DCDN opened, a change submitted, a lock; and CDN opened, which comes last: it tells that
+/// the rest is there, also after a start that was broken off.
 async fn create_sample(store: &Store, wire_now: Time) -> Result<(), Error> {
     let account_id = AccountId::new(OPENED_ACCOUNT).ok_or(Error::account_id_field("account_id"))?;
     let facts =

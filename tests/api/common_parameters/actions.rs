@@ -1,4 +1,4 @@
-//! Version and Action: which pairs exist (product page, "Actions"), and that nothing else can be
+//! Version and Action: which pairs exist (docs/behaviour.md, "Actions"), and that nothing else can be
 //! reached through the RPC query format.
 
 use cdn_activation::proto::DESCRIPTORS;

@@ -1,5 +1,5 @@
-//! Absent common parameters: the first in the order of protocol, section 2.1, is named, and an empty
-//! one counts as absent.
+//! Absent common parameters: the first in the order of docs/protocol.md, "Common parameters", is named,
+//! and an empty one counts as absent.
 
 use crate::support::Api;
 use crate::support::refusals::{Format, missing};

@@ -1,5 +1,5 @@
-//! The common parameters (protocol, sections 2 and 3): what every signed request carries, what is
-//! answered where one of them is wrong, and which answer comes first where several are.
+//! The common parameters (docs/protocol.md, "Common parameters"): what every signed request carries, what
+//! is answered where one of them is wrong, and which answer comes first where several are.
 
 mod actions;
 mod keys;

@@ -1,7 +1,7 @@
-//! What can be wrong with a request, in the order in which it is reported: parse and limits → version
-//! and action known → common parameters present → key exists → enabled → token → timestamp format,
-//! then age → signature method → signature → nonce → permission → parameters → state. The requests
-//! themselves are built in `order_v1` and `order_v3`.
+//! What can be wrong with a request, in the order in which it is reported (docs/protocol.md, "Order of
+//! checks"): parse and limits → version and action known → common parameters present → key exists →
+//! enabled → token → timestamp format, then age → signature method → signature → nonce → permission →
+//! parameters → state. The requests themselves are built in `order_v1` and `order_v3`.
 
 use std::collections::HashMap;
 

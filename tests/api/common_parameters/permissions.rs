@@ -1,4 +1,4 @@
-//! What a key may do: its policy, in RAM's terms (product page, "Who is asking").
+//! What a key may do: its policy, in RAM's terms (docs/behaviour.md, "Policies").
 
 use super::{STATUS, STATUS_JSON};
 use crate::support::Api;

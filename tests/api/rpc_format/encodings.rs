@@ -1,5 +1,6 @@
 //! How parameters may be percent-encoded on the wire. What is signed is always the canonical form of
-//! the decoded value, so no two spellings of a request differ in meaning (protocol, section 2.3).
+//! the decoded value, so no two spellings of a request differ in meaning (docs/protocol.md,
+//! "Signature V1").
 
 use super::{FORM, HISTORY, HISTORY_JSON, asker};
 use crate::support::Api;

@@ -1,6 +1,6 @@
-//! The RPC query format on the wire (protocol, sections 1 to 6): where parameters may sit, how they
-//! may be spelled, in which format is answered, and what of a request is refused because it cannot be
-//! read, is too much, or comes too slowly.
+//! The RPC query format on the wire (docs/protocol.md, "The RPC query format"): where parameters may sit,
+//! how they may be spelled, in which format is answered, and what of a request is refused because it
+//! cannot be read, is too much, or comes too slowly.
 
 mod broken_requests;
 mod changed_bytes;

@@ -1,5 +1,5 @@
 //! Where parameters may sit: query and form are one set, whatever the method, and every official
-//! client divides them in its own way (protocol, section 2.2).
+//! client divides them in its own way (docs/protocol.md, "Where parameters sit").
 
 use super::{FORM, HISTORY, HISTORY_JSON, asker};
 use crate::support::Api;

@@ -1,6 +1,6 @@
-//! The refusals of the gateway, letter for letter as clients match on them (protocol, section 8), and
-//! the comparison of a whole reply with one, in either format. Written down a second time on purpose:
-//! nothing here reads the server's own table.
+//! The refusals of the gateway, letter for letter as clients match on them (docs/protocol.md, "Error
+//! codes of the gateway"), and the comparison of a whole reply with one, in either format. Written down a
+//! second time on purpose: nothing here reads the server's own table.
 
 use std::borrow::Cow;
 

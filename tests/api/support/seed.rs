@@ -1,4 +1,4 @@
-//! The seed pages as data: the tables of parameters, reply fields and errors, and the samples.
+//! The pages in `tests/seeds` as data: the tables of parameters, reply fields and errors, and the samples.
 
 /// A page of the documentation, in the form in which its publisher keeps it.
 #[derive(Clone, Debug)]

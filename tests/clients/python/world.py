@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from clients.base import Endpoint, Identity
 from operator_api import READ_ONLY, TRAITS, Operator
 
-# The demo accounts of `dev` (README, "Run it"): the role is what follows "testid-" in the key's id.
+# The demo accounts of `dev` (docs/behaviour.md, "Demo accounts"): the role is what follows "testid-" in the key's id.
 DEMO = {
     "able": (1000000000000001, "testid"),
     "opened": (1000000000000002, "testid-opened"),
