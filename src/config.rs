@@ -161,11 +161,6 @@ pub struct SharedSettings {
     /// forgetting what has expired. Some replica must; what requests answer does not depend on it.
     #[arg(long, env = "WORKERS", default_value_t = true, action = clap::ArgAction::Set)]
     pub workers: bool,
-    /// How long after a start histories are first copied into the rows of their instances, which makes a
-    /// Describe cheaper. Within that time a rollout replaces all programs from before migration 12: they
-    /// would not drop a copy when they write to the history.
-    #[arg(long, env = "CARRY_AFTER", default_value = "1h", value_parser = parse_duration)]
-    pub carry_after: Duration,
     /// One in so many successful calls of actions is logged; faults and operators' calls always are, refusals up to 50 a second.
     /// Default: 100; `dev`: every one.
     #[arg(long, env = "LOG_ONE_IN", value_parser = clap::value_parser!(u32).range(1..))]

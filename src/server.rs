@@ -214,9 +214,9 @@ async fn after_the_start(
 /// What a clock causes, where this process does that.
 async fn work(settings: Settings, store: Store, shutdown: CancellationToken) {
     if settings.workers {
-        let Settings { clock, event_retention, carry_after, orders, .. } = settings;
+        let Settings { clock, event_retention, orders, .. } = settings;
         let orders = Orders::new(orders);
-        workers::run(store, orders, clock, event_retention, carry_after, shutdown).await;
+        workers::run(store, orders, clock, event_retention, shutdown).await;
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use cdn_activation::storage::{self, hot_statements};
+use cdn_activation::storage;
 use sha2::{Digest, Sha256};
 use sqlx::migrate::Migrator;
 
@@ -13,8 +13,8 @@ use crate::load::accounts::{FIRST, KEY_EVERY, has_key};
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Every account may open everything and has opened DCDN; one in ten has a lock, one in twenty a change
-/// that is pending as well. Instances carry them, as the service's worker leaves them.
-const LOAD: [(&str, &str); 4] = [
+/// that is pending as well. The rows of instances have copies of them, as the service writes them.
+const LOAD: [(&str, &str); 5] = [
     (
         "accounts",
         "INSERT INTO accounts
@@ -26,7 +26,7 @@ const LOAD: [(&str, &str); 4] = [
         "instances",
         "INSERT INTO instances
         SELECT id, 'dcdn', 'FP-a' || id, 'PayByTraffic', 'websockettraffic', '2020-01-01',
-            gen_random_uuid(), '2020-01-01', (id - {first}) % 10 = 0
+            gen_random_uuid(), '2020-01-01'
         FROM generate_series({first}, {last}) AS ids (id)",
     ),
     (
@@ -41,6 +41,20 @@ const LOAD: [(&str, &str); 4] = [
         "INSERT INTO operation_locks
         SELECT id, gen_random_uuid(), 'dcdn', 'financial', 'bench', '2020-01-01', NULL, '2020-01-01'
         FROM generate_series({first}, {last}, 10) AS ids (id)",
+    ),
+    (
+        "copies of both",
+        "UPDATE instances
+        SET locks = jsonb_build_object(reason, jsonb_build_object('lock_id', lock_id, 'locked_by',
+                locked_by, 'locked_at', locked_at)),
+            changes = coalesce((
+                SELECT jsonb_object_agg(change_id, jsonb_build_object('kind', kind, 'charge_type',
+                    charge_type, 'submitted_at', submitted_at, 'effective_time', effective_time,
+                    'settled', false))
+                FROM charge_type_changes
+                WHERE charge_type_changes.account_id = instances.account_id), '{}')
+        FROM operation_locks
+        WHERE operation_locks.account_id = instances.account_id",
     ),
 ];
 
@@ -83,7 +97,7 @@ impl Database {
 
     fn load(&self, accounts: u64, keys: &Keys) -> anyhow::Result<()> {
         let last = FIRST + accounts - 1;
-        for (what, statement) in LOAD.iter().copied().chain([("histories", carry_all().as_str())]) {
+        for (what, statement) in LOAD {
             println!("  {what}");
             let statement = statement.replace("{first}", &FIRST.to_string());
             let statement = statement.replace("{last}", &last.to_string());
@@ -105,11 +119,6 @@ impl Database {
     }
 }
 
-/// What the service does to one instance with a history, for all of them.
-fn carry_all() -> String {
-    hot_statements().carry.replace("account_id = $1 AND product = $2", "has_history")
-}
-
 /// Of all that the data is made of: migrations, statements, keys.
 fn fingerprint(keys: &Keys) -> String {
     use std::fmt::Write;
@@ -119,7 +128,6 @@ fn fingerprint(keys: &Keys) -> String {
     for (_, statement) in LOAD {
         digest.update(statement);
     }
-    digest.update(carry_all());
     digest.update(KEY_EVERY.to_be_bytes());
     digest.update(keys.fingerprint());
     let digest = digest.finalize();

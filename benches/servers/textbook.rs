@@ -110,9 +110,6 @@ impl DcdnService for Textbook {
                 .await
                 .map_err(database)?;
         let row = row.ok_or_else(|| Status::not_found("DCDN has not been opened"))?;
-        if row.is_uncarried {
-            return Err(Status::unimplemented("the history would have to be looked up"));
-        }
         Ok(Response::new(describe::reply(row, now())))
     }
 

@@ -64,7 +64,6 @@ fn settings(
         overdue_grace: chrono::Duration::from_std(shared.overdue_grace)?,
         event_retention: chrono::Duration::from_std(shared.event_retention)?,
         workers: shared.workers,
-        carry_after: shared.carry_after,
         cores: cores.into(),
         bounds: fit(bounds, connections)?,
         drain_delay: shared.drain_delay,

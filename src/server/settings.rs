@@ -32,8 +32,6 @@ pub struct Settings {
     pub event_retention: chrono::Duration,
     /// Whether the workers run in this process, too.
     pub workers: bool,
-    /// How long after the start histories are first copied into the rows of their instances.
-    pub carry_after: Duration,
     /// How many cores answer requests; see [`crate::runtime`].
     pub cores: usize,
     /// What connections, and calls without a token, are held to.

@@ -1,44 +1,42 @@
-//! Many concurrent callers, one statement. Callers put what they ask into a queue; whoever finds
-//! nobody at work starts the driver, which lets everybody enqueue who is about to, takes what waits
-//! and runs one statement for all of it, again and again until the queue is empty. There is no
-//! timer to linger for: a lone caller's statement leaves at once.
+//! Answers many concurrent callers with one statement. A caller puts its question into a queue. The
+//! first caller of an empty queue starts the driver. The driver yields until no more questions arrive,
+//! takes all of them, and runs one statement for them; it repeats this until the queue is empty. There
+//! is no timer, so the statement of a single caller starts at once.
 //!
-//! A statement begins after everything that it answers was asked: nothing stale is ever served. A
-//! slow one does not hold the next ones up: when it takes longer than usual, another one starts
-//! beside it; and where reads wait for a disk, questions are spread over several that wait side by
-//! side. Who hangs up before his turn costs nothing; whose statement runs is not missed by it.
+//! A statement starts after all of its questions were asked, so no answer is stale. When a statement is
+//! late, the driver starts the next one beside it. A caller that disconnects while queued is skipped;
+//! one that disconnects later does not affect the statement.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Duration, Instant, timeout_at};
 
 use super::Store;
 use crate::error::Error;
 
-mod pace;
-
-use pace::Pace;
-
-/// The most callers that wait; who comes then is refused at once, and may try again.
+/// The most callers in a queue. A caller that finds it full is refused, and may try again.
 const MOST_WAITING: usize = 8192;
-/// The most statements of one batcher that run at once.
+/// The most statements of one batcher that run at the same time.
 const MOST_AT_ONCE: usize = 4;
-/// One question, and whoever waits for its answer.
+/// A statement that runs for longer than this is late: it waits for a disk or for a lock.
+const LATE: Duration = Duration::from_millis(10);
+
+/// One question, and the caller that waits for its answer.
 pub(super) struct Asked<Q, A> {
     pub question: Q,
     reply: oneshot::Sender<Result<A, Error>>,
 }
 
 impl<Q, A> Asked<Q, A> {
-    /// Waits until nobody waits for the answer any more.
+    /// Waits until the caller has disconnected.
     pub async fn gone(&mut self) {
         self.reply.closed().await;
     }
 
-    /// Answers. Whoever asked may have hung up.
+    /// Answers. The caller may have disconnected.
     pub fn answer(self, answer: Result<A, Error>) {
         self.reply.send(answer).ok();
     }
@@ -53,11 +51,6 @@ struct Shared<Q, A> {
     called: Notify,
     /// The most questions of one statement.
     most: usize,
-    /// Whether several statements are faster than one where they wait for a disk. Each reads its rows
-    /// one after the other: reads are. Writes share a commit.
-    may_spread: bool,
-    /// Of the driver, who is one at a time.
-    pace: Mutex<Pace>,
 }
 
 struct Queue<Q, A> {
@@ -76,20 +69,10 @@ enum Driver {
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
-    /// Reads at most so many rows at once.
-    pub fn reading(most: usize) -> Self {
-        Self::new(most, true)
-    }
-
-    /// Writes at most so many rows at once.
-    pub fn writing(most: usize) -> Self {
-        Self::new(most, false)
-    }
-
-    fn new(most: usize, may_spread: bool) -> Self {
+    /// A batcher whose statements have at most so many questions.
+    pub fn new(most: usize) -> Self {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), driver: Driver::Absent });
-        let (called, pace) = (Notify::new(), Mutex::default());
-        Self(Arc::new(Shared { queue, called, most, may_spread, pace }))
+        Self(Arc::new(Shared { queue, called: Notify::new(), most }))
     }
 
     /// Asks, and waits for the answer. `statement` runs one statement for all that it gets and
@@ -117,14 +100,6 @@ impl<Q, A> Shared<Q, A> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn spreads(&self) -> bool {
-        self.may_spread && self.pace().waits_for_disk()
-    }
-
     /// Puts a question into the queue; what the driver did, who is busy from now on.
     fn enqueue(&self, asked: Asked<Q, A>) -> Result<Driver, Error> {
         let mut queue = self.queue();
@@ -135,7 +110,7 @@ impl<Q, A> Shared<Q, A> {
         Ok(std::mem::replace(&mut queue.driver, Driver::Busy))
     }
 
-    /// Lets everybody ask who is about to; and again, for as long as that brings more.
+    /// Yields to the runtime for as long as that brings more questions.
     async fn gather(&self) {
         let mut waiting = self.queue().waiting.len();
         loop {
@@ -147,16 +122,12 @@ impl<Q, A> Shared<Q, A> {
         }
     }
 
-    /// The next questions, oldest first, without those that nobody waits for any more: the first of
-    /// the parts of what waits, so many of them at the most. Where there are none, `otherwise` is what
-    /// the driver does from now on.
-    fn take(&self, most_parts: usize, otherwise: Driver) -> Vec<Asked<Q, A>> {
+    /// Takes the next questions, oldest first, without those whose caller has disconnected. Where there
+    /// are none, the driver does `otherwise` from now on.
+    fn take(&self, otherwise: Driver) -> Vec<Asked<Q, A>> {
         let mut queue = self.queue();
-        let waiting = queue.waiting.len();
-        let parts = (waiting / pace::FEWEST).clamp(1, most_parts);
-        let most = waiting.div_ceil(parts).min(self.most);
-        let mut taken = Vec::with_capacity(most);
-        while taken.len() < most {
+        let mut taken = Vec::with_capacity(queue.waiting.len().min(self.most));
+        while taken.len() < self.most {
             let Some(asked) = queue.waiting.pop_front() else { break };
             if !asked.reply.is_closed() {
                 taken.push(asked);
@@ -167,8 +138,8 @@ impl<Q, A> Shared<Q, A> {
     }
 }
 
-/// Takes the driver's place in the queue away when it ends, also by a panic: those who wait then
-/// hear of it, and the next caller starts another.
+/// Removes the driver from the queue when it panics. The callers that wait get an error, and the next
+/// caller starts another driver.
 struct Place<Q, A>(Arc<Shared<Q, A>>);
 
 impl<Q, A> Drop for Place<Q, A> {
@@ -181,13 +152,7 @@ impl<Q, A> Drop for Place<Q, A> {
     }
 }
 
-/// A statement that has ended.
-struct Ended {
-    started: Instant,
-    questions: usize,
-}
-
-/// Runs statements until nobody waits.
+/// Runs statements until no caller waits.
 async fn drive<Q, A, S, F>(shared: Arc<Shared<Q, A>>, store: Store, statement: S)
 where
     S: Fn(Store, Vec<Asked<Q, A>>) -> F,
@@ -196,34 +161,28 @@ where
     let place = Place(shared);
     let shared = &*place.0;
     let mut running = FuturesUnordered::new();
-    // The newest statement: since when it runs and when it is late. None where it is late already, or
-    // holds nobody up.
-    let mut newest: Option<(Instant, Instant)> = None;
+    let mut newest = 0;
+    // When the newest statement will be late; `None` where it has ended or is late.
+    let mut late_at = None;
     loop {
         shared.gather().await;
         let mut listens = false;
-        if newest.is_none() && running.len() < MOST_AT_ONCE {
-            let spreads = shared.spreads();
-            let parts = if spreads { MOST_AT_ONCE - running.len() } else { 1 };
+        if late_at.is_none() && running.len() < MOST_AT_ONCE {
             let idle = if running.is_empty() { Driver::Absent } else { Driver::Listens };
-            let taken = shared.take(parts, idle);
+            let taken = shared.take(idle);
             if taken.is_empty() && running.is_empty() {
                 return;
             }
             listens = taken.is_empty();
             if !listens {
-                let (started, questions) = (Instant::now(), taken.len());
+                newest += 1;
+                late_at = Some(Instant::now() + LATE);
                 // Boxed, because it is moved.
-                let statement = Box::pin(statement(store.clone(), taken));
-                running.push(timed(statement, started, questions));
-                if spreads {
-                    continue;
-                }
-                newest = Some((started, started + shared.pace().patience()));
+                running.push(numbered(newest, Box::pin(statement(store.clone(), taken))));
             }
         }
-        let ended = match newest {
-            Some((_, late_at)) => timeout_at(late_at, running.next()).await.ok().flatten(),
+        let ended = match late_at {
+            Some(late_at) => timeout_at(late_at, running.next()).await.ok().flatten(),
             None if listens => tokio::select! {
                 biased;
                 ended = running.next() => ended,
@@ -231,21 +190,16 @@ where
             },
             None => running.next().await,
         };
-        if let Some(Ended { started, questions }) = &ended {
-            shared.pace().took(started.elapsed(), *questions);
-        }
-        // What has ended, or is late, makes room; what ended late has done so before.
-        let started = ended.map(|ended| ended.started);
-        if started.is_none() || newest.is_some_and(|(newest, _)| Some(newest) == started) {
-            newest = None;
+        if ended.is_none_or(|number| number == newest) {
+            late_at = None;
         }
     }
 }
 
-/// A statement, and what there is to know of it when it has ended.
-async fn timed(statement: impl Future<Output = ()>, started: Instant, questions: usize) -> Ended {
+/// Runs a statement; the number that it has.
+async fn numbered(number: u64, statement: impl Future<Output = ()>) -> u64 {
     statement.await;
-    Ended { started, questions }
+    number
 }
 
 #[cfg(test)]

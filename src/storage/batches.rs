@@ -1,13 +1,11 @@
-//! What is asked in batches: what every request on a hot path needs, each kind in a queue of its
-//! own. How a batch comes about is said in `batch.rs`, what its statement is in the file of its
-//! table.
+//! The queues of questions that are answered in batches, one for each kind. `batch.rs` says how a batch
+//! is made; the file of a table has the statement.
 
 use std::array::from_fn;
 
 use uuid::Uuid;
 
 use super::batch::Batcher;
-use super::nonces::Replays;
 use super::{Opening, StoredAccessKey};
 use crate::domain::{AccountId, Facts, Instance};
 
@@ -26,20 +24,17 @@ pub(super) struct Batches {
     pub access_keys: Batcher<String, Option<StoredAccessKey>>,
     /// Digests, by slot of the ring.
     pub nonces: [Batcher<Uuid, bool>; 4],
-    /// What became of them lately.
-    pub replays: Replays,
     pub openings: Batcher<Opening, bool>,
 }
 
 impl Default for Batches {
     fn default() -> Self {
         Self {
-            facts: from_fn(|_| Batcher::reading(MOST_READ)),
-            instances: from_fn(|_| Batcher::reading(MOST_READ)),
-            access_keys: Batcher::reading(MOST_READ),
-            nonces: from_fn(|_| Batcher::writing(MOST_WRITTEN)),
-            replays: Replays::default(),
-            openings: Batcher::writing(MOST_WRITTEN),
+            facts: from_fn(|_| Batcher::new(MOST_READ)),
+            instances: from_fn(|_| Batcher::new(MOST_READ)),
+            access_keys: Batcher::new(MOST_READ),
+            nonces: from_fn(|_| Batcher::new(MOST_WRITTEN)),
+            openings: Batcher::new(MOST_WRITTEN),
         }
     }
 }

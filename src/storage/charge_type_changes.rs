@@ -1,10 +1,11 @@
 //! Charge-type changes: one unsettled at a time per instance and kind, held by
 //! `charge_type_changes_one_pending`.
 
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::events::{EventRow, event_time_after, with_event, with_event_and_record};
-use super::histories::touched;
+use super::histories::{ChangeEntry, Changes, touched};
 use super::{RequestRecord, Store};
 use crate::domain::event::{AnyChargeType, ChangeNotice, Event};
 use crate::domain::{AccountId, Charge, ChargeKind, Time};
@@ -38,7 +39,7 @@ pub struct SettledChange {
     pub event_id: Uuid,
 }
 
-/// A pending change that is to be cancelled.
+/// A pending change that is to be cancelled. It has not taken effect: what has is settled first.
 #[derive(Clone, Copy, Debug)]
 pub struct CancelledChange {
     /// The account that owns the instance.
@@ -51,6 +52,8 @@ pub struct CancelledChange {
     pub event_id: Uuid,
 }
 
+// The event time of the instance is the one that the decision was made on: nothing has been written to
+// its history since, and no other change is pending.
 const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
     "account AS (
         SELECT account_id
@@ -60,6 +63,7 @@ const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
     ), ",
     touched!(
         "$14",
+        "changes = instances.changes || $19",
         "
                 FROM account",
         "
@@ -72,23 +76,18 @@ const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
             event_time)
         SELECT account_id, $13, product, $15, $16, $17, $18, event_time
         FROM touched
-        ON CONFLICT (account_id, product, kind)
-            WHERE cancelled_at IS NULL AND in_force_event_at IS NULL DO NOTHING
         RETURNING account_id, event_time
     )"
 ));
 
-// Compare-and-set: of all who find the change due, one writes its event. A later statement
-// leaves the instance as it is.
+// Compare-and-set: of all that find the change due, one writes its event.
 const SETTLE_CHANGE: &str = with_event!(concat!(
     touched!(
         "$7",
+        "changes = jsonb_set(instances.changes, ARRAY[$8, 'settled'], 'true')",
         "",
         "
-                    AND EXISTS (
-                        SELECT FROM charge_type_changes
-                        WHERE charge_type_changes.account_id = $1 AND change_id = $6
-                            AND cancelled_at IS NULL AND in_force_event_at IS NULL)"
+                    AND instances.changes #>> ARRAY[$8, 'settled'] = 'false'"
     ),
     "done AS (
         UPDATE charge_type_changes
@@ -97,14 +96,18 @@ const SETTLE_CHANGE: &str = with_event!(concat!(
         WHERE charge_type_changes.account_id = $1
             AND charge_type_changes.account_id = touched.account_id
             AND change_id = $6
-            AND cancelled_at IS NULL AND in_force_event_at IS NULL
         RETURNING charge_type_changes.account_id, charge_type_changes.event_time
     )"
 ));
 
-// Only what has not taken effect can be taken back.
 const CANCEL_CHANGE: &str = with_event_and_record!(concat!(
-    touched!("$12", "", ""),
+    touched!(
+        "$12",
+        "changes = instances.changes - $14",
+        "",
+        "
+                    AND instances.changes #>> ARRAY[$14, 'settled'] = 'false'"
+    ),
     "done AS (
         UPDATE charge_type_changes
         SET cancelled_at = $13, event_time = touched.event_time
@@ -112,8 +115,6 @@ const CANCEL_CHANGE: &str = with_event_and_record!(concat!(
         WHERE charge_type_changes.account_id = $1
             AND charge_type_changes.account_id = touched.account_id
             AND change_id = $11
-            AND effective_time > $13
-            AND cancelled_at IS NULL AND in_force_event_at IS NULL
         RETURNING charge_type_changes.account_id, charge_type_changes.event_time
     )"
 ));
@@ -136,7 +137,7 @@ impl AnyChargeType {
 
 impl Store {
     /// Writes a change with its event; false where the account or the instance has changed since it
-    /// was read, or another change is unsettled.
+    /// was read.
     pub async fn schedule_change(
         &self,
         change: ScheduledChange,
@@ -144,6 +145,14 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeScheduled(change.notice);
         let event = EventRow::new(change.account_id, change.event_id, &event);
+        let entry = ChangeEntry {
+            kind: change.notice.charge_type.kind().name().to_owned(),
+            charge_type: change.notice.charge_type.name().to_owned(),
+            submitted_at: change.submitted_at,
+            effective_time: change.notice.effective_time,
+            settled: false,
+        };
+        let copy = Changes::from([(change.notice.change_id, entry)]);
         let scheduled = self.write(change.account_id, move |pool| {
             let schedule = event
                 .query_recorded(SCHEDULE_CHANGE, record.as_ref())
@@ -154,7 +163,8 @@ impl Store {
                 .bind(change.notice.charge_type.kind().name())
                 .bind(change.notice.charge_type.name())
                 .bind(change.submitted_at)
-                .bind(change.notice.effective_time);
+                .bind(change.notice.effective_time)
+                .bind(Json(copy.clone()));
             async move { schedule.fetch_one(&pool).await }
         });
         Ok(scheduled.await? == 1)
@@ -169,13 +179,14 @@ impl Store {
             let settle = event
                 .query(SETTLE_CHANGE)
                 .bind(change.notice.change_id)
-                .bind(change.notice.product.name());
+                .bind(change.notice.product.name())
+                .bind(change.notice.change_id.to_string());
             async move { settle.fetch_one(&pool).await }
         });
         Ok(settled.await? == 1)
     }
 
-    /// Cancels a pending change with its event; false where it has taken effect or was cancelled.
+    /// Cancels a pending change with its event; false where it is settled, or was cancelled.
     pub async fn cancel_change(
         &self,
         change: CancelledChange,
@@ -188,7 +199,8 @@ impl Store {
                 .query_recorded(CANCEL_CHANGE, record.as_ref())
                 .bind(change.notice.change_id)
                 .bind(change.notice.product.name())
-                .bind(change.cancelled_at);
+                .bind(change.cancelled_at)
+                .bind(change.notice.change_id.to_string());
             async move { cancel.fetch_one(&pool).await }
         });
         Ok(cancelled.await? == 1)

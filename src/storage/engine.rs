@@ -56,11 +56,6 @@ impl Detected {
         self.distributes.load(Ordering::Relaxed)
     }
 
-    /// The statement for this engine, of two that answer the same.
-    pub fn choose(&self, plain: &'static str, distributed: &'static str) -> &'static str {
-        if self.distributes() { distributed } else { plain }
-    }
-
     /// Whether the database is the engine that was named. Asked on a connection, or after there was one.
     pub fn check(&self) -> Result<(), NotReady> {
         let is_missing = self.setting == Engine::Citus && !self.distributes();

@@ -9,71 +9,38 @@ use super::Store;
 use super::batch::Asked;
 use super::connections::limited;
 use super::fact_rows::{FactsRow, InstanceRow, OfAccount, Rows};
-use super::histories::{
-    changes_as_json, from_changes, from_locks, locks_as_json, shown_changes, shown_locks,
-};
 use crate::domain::{AccountId, Facts, Instance, Product};
 use crate::error::Error;
 
-/// The columns of an [`InstanceRow`], with its changes and its locks.
+/// The columns of an [`InstanceRow`], but for its account.
 macro_rules! instance_columns {
-    ($changes:expr, $locks:expr) => {
-        concat!(
-            "instances.account_id,
-            instances.instance_id,
-            instances.internet_charge_type,
-            instances.websocket_charge_type,
-            instances.opening_time,
-            instances.order_id,
-            instances.event_time,
-            ",
-            $changes,
-            " AS changes,
-            ",
-            $locks,
-            " AS locks"
-        )
+    () => {
+        "instances.instance_id,
+        instances.internet_charge_type,
+        instances.websocket_charge_type,
+        instances.opening_time,
+        instances.order_id,
+        instances.event_time,
+        instances.changes,
+        instances.locks"
     };
 }
 
-/// What a Describe reads: instances as they are, whatever the account. Rows of which the last column
-/// is true say nothing of a history that there is.
+/// What a Describe reads: instances as they are, whatever the account.
 pub(super) const READ_INSTANCES: &str = concat!(
-    "SELECT ",
-    instance_columns!("instances.carried_changes", "instances.carried_locks"),
-    ",
-        instances.has_history AND instances.carried_locks IS NULL AS is_uncarried
+    "SELECT
+        instances.account_id,
+        ",
+    instance_columns!(),
+    "
     FROM instances
     WHERE instances.account_id = ANY($1) AND instances.product = $2"
 );
 
-// Where accounts are distributed, each table names them once more ($of_accounts): a sub-select, or a
-// join, that does not is sent to all shards instead of to those of the accounts. PostgreSQL would go
-// through the whole list for each instance, and a look-up of 64 would take it a third longer: it gets
-// the text without.
-
-/// The same of instances that do not carry their history.
-macro_rules! look_up_instances {
-    ($of_accounts:literal) => {
-        concat!(
-            "SELECT ",
-            instance_columns!(shown_changes!($of_accounts), shown_locks!($of_accounts)),
-            ",
-        false AS is_uncarried
-    FROM instances
-    WHERE instances.account_id = ANY($1) AND instances.product = $2"
-        )
-    };
-}
-
-const LOOK_UP_INSTANCES: &str = look_up_instances!("");
-const LOOK_UP_DISTRIBUTED: &str = look_up_instances!(" AND account_id = ANY($1)");
-
-/// What a decision reads. Most instances have no history, and nobody looks for one there.
-macro_rules! read_facts {
-    ($of_accounts:literal, $instances_of_accounts:literal) => {
-        concat!(
-            "SELECT
+/// What a decision reads. Both tables name the accounts: Citus asks only the servers of these accounts
+/// then.
+pub(super) const READ_FACTS: &str = concat!(
+    "SELECT
         accounts.account_id,
         accounts.site,
         accounts.intl_allowed,
@@ -87,32 +54,15 @@ macro_rules! read_facts {
         accounts.created_at,
         accounts.updated_at,
         ",
-            instance_columns!(
-                concat!(
-                    "CASE WHEN instances.has_history THEN ",
-                    shown_changes!($of_accounts),
-                    " END"
-                ),
-                concat!(
-                    "CASE WHEN instances.has_history THEN ",
-                    shown_locks!($of_accounts),
-                    " END"
-                )
-            ),
-            "
+    instance_columns!(),
+    "
     FROM accounts
     LEFT JOIN instances
-        ON instances.account_id = accounts.account_id AND instances.product = $2",
-            $instances_of_accounts,
-            "
+        ON instances.account_id = accounts.account_id
+            AND instances.account_id = ANY($1)
+            AND instances.product = $2
     WHERE accounts.account_id = ANY($1)"
-        )
-    };
-}
-
-pub(super) const READ_FACTS: &str = read_facts!("", "");
-const READ_FACTS_DISTRIBUTED: &str =
-    read_facts!(" AND account_id = ANY($1)", " AND instances.account_id = ANY($1)");
+);
 
 impl Store {
     /// The facts of an account and a product; `None` where there is no such account.
@@ -144,17 +94,13 @@ impl Store {
         account_ids: &[AccountId],
         product: Product,
     ) -> Result<Vec<Facts>, Error> {
-        let rows = self.rows::<FactsRow>(self.read_facts(), account_ids, product).await?;
+        let rows = self.rows::<FactsRow>(READ_FACTS, account_ids, product).await?;
         account_ids.iter().filter_map(|id| rows.of(*id)).map(FactsRow::facts).collect()
-    }
-
-    fn read_facts(&self) -> &'static str {
-        self.engine().choose(READ_FACTS, READ_FACTS_DISTRIBUTED)
     }
 
     /// Answers everybody who asks for facts.
     async fn answer_facts(self, product: Product, asked: Vec<Asked<AccountId, Option<Facts>>>) {
-        let rows = self.rows(self.read_facts(), &accounts_of(&asked), product).await;
+        let rows = self.rows(READ_FACTS, &accounts_of(&asked), product).await;
         answer_each(&rows, asked, FactsRow::facts);
     }
 
@@ -164,23 +110,8 @@ impl Store {
         product: Product,
         asked: Vec<Asked<AccountId, Option<Instance>>>,
     ) {
-        let rows = self.instance_rows(&accounts_of(&asked), product).await;
+        let rows = self.rows(READ_INSTANCES, &accounts_of(&asked), product).await;
         answer_each(&rows, asked, InstanceRow::instance);
-    }
-
-    /// Rows of instances, each with its whole history: looked up where the row does not carry it.
-    async fn instance_rows(
-        &self,
-        account_ids: &[AccountId],
-        product: Product,
-    ) -> Result<Rows<InstanceRow>, Error> {
-        let mut rows = self.rows(READ_INSTANCES, account_ids, product).await?;
-        let uncarried = rows.take_uncarried();
-        if !uncarried.is_empty() {
-            let look_up = self.engine().choose(LOOK_UP_INSTANCES, LOOK_UP_DISTRIBUTED);
-            rows.add(self.rows(look_up, &uncarried, product).await?);
-        }
-        Ok(rows)
     }
 
     /// Runs one of the statements above for accounts in any order, also for some more than once.

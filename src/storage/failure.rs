@@ -155,10 +155,6 @@ pub(super) fn is_undefined_table(error: &SqlxError) -> bool {
     sqlstate_is_one_of(error, &[UNDEFINED_TABLE])
 }
 
-pub(super) fn is_unique_violation(error: &SqlxError) -> bool {
-    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
-}
-
 pub(super) fn read_may_be_repeated(error: &SqlxError) -> bool {
     connection_was_lost(error) || write_may_be_repeated(error)
 }

@@ -2,10 +2,11 @@
 //! `operation_locks_one_per_reason`.
 
 use sqlx::FromRow;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::events::{EventRow, event_time_after, with_event_and_record};
-use super::histories::touched;
+use super::histories::{LockEntry, Locks, touched};
 use super::{RequestRecord, Store};
 use crate::domain::event::Event;
 use crate::domain::instance::OperationLock;
@@ -43,19 +44,30 @@ pub struct LiftedLock {
 }
 
 const LOCK: &str = with_event_and_record!(concat!(
-    touched!("$11", "", ""),
+    touched!(
+        "$11",
+        "locks = instances.locks || $16",
+        "",
+        "
+                    AND NOT instances.locks ? $13"
+    ),
     "done AS (
         INSERT INTO operation_locks (
             account_id, lock_id, product, reason, locked_by, locked_at, event_time)
         SELECT account_id, $12, product, $13, $14, $15, event_time
         FROM touched
-        ON CONFLICT (account_id, product, reason) WHERE lifted_at IS NULL DO NOTHING
         RETURNING account_id, event_time
     )"
 ));
 
 const UNLOCK: &str = with_event_and_record!(concat!(
-    touched!("$11", "", ""),
+    touched!(
+        "$11",
+        "locks = instances.locks - $14",
+        "",
+        "
+                    AND instances.locks #>> ARRAY[$14, 'lock_id'] = $15"
+    ),
     "done AS (
         UPDATE operation_locks
         SET lifted_at = $13, event_time = touched.event_time
@@ -63,7 +75,6 @@ const UNLOCK: &str = with_event_and_record!(concat!(
         WHERE operation_locks.account_id = $1
             AND operation_locks.account_id = touched.account_id
             AND lock_id = $12
-            AND lifted_at IS NULL
         RETURNING operation_locks.account_id, operation_locks.event_time
     )"
 ));
@@ -157,6 +168,12 @@ impl Store {
             locked_by: new.lock.locked_by.clone(),
         };
         let event = EventRow::new(new.account_id, new.event_id, &event);
+        let entry = LockEntry {
+            lock_id: new.lock.lock_id,
+            locked_by: new.lock.locked_by.clone(),
+            locked_at: new.lock.locked_at,
+        };
+        let copy = Locks::from([(new.lock.reason.clone(), entry)]);
         let locked = self.write(new.account_id, move |pool| {
             let set = event
                 .query_recorded(LOCK, record.as_ref())
@@ -164,7 +181,8 @@ impl Store {
                 .bind(new.lock.lock_id)
                 .bind(new.lock.reason.clone())
                 .bind(new.lock.locked_by.clone())
-                .bind(new.lock.locked_at);
+                .bind(new.lock.locked_at)
+                .bind(Json(copy.clone()));
             async move { set.fetch_one(&pool).await }
         });
         Ok(locked.await? == 1)
@@ -183,7 +201,9 @@ impl Store {
                 .query_recorded(UNLOCK, record.as_ref())
                 .bind(lock.product.name())
                 .bind(lock.lock_id)
-                .bind(lock.lifted_at);
+                .bind(lock.lifted_at)
+                .bind(lock.reason.clone())
+                .bind(lock.lock_id.to_string());
             async move { lift.fetch_one(&pool).await }
         });
         Ok(lifted.await? == 1)

@@ -1,9 +1,9 @@
 //! Steps 4 and 6: all SQL there is. One function = one statement; no function decides business; a
 //! race ends in a named constraint; every time and id is bound. Every statement names the account,
 //! but for these: access keys by id, nonces, leases, records of requests, operators' lists, due
-//! changes, instances that do not carry their history, due and old intents, the poll of the outbox,
+//! changes, due and old intents, the poll of the outbox,
 //! lanes and log of the events, the newest submission of all, and the version of the schema.
-//! Numbering events and carrying a history are the transactions of several statements.
+//! Numbering events is the one transaction of several statements.
 
 mod access_keys;
 mod accounts;

@@ -1,32 +1,31 @@
-//! Used nonces: a ring of four tables, chosen by the *signed* timestamp so that a replay always
+//! Used nonces, in a ring of four tables. The signed timestamp chooses the table, so that a replay always
 //! meets the same one.
 //!
-//! With a window of at most one slot either way, the tables of the slots before, at and after now
-//! are live; the fourth is idle and may be emptied.
+//! With a window of at most one slot either way, the tables of the slots before, at and after now are
+//! live. The fourth is idle and may be emptied.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::Store;
 use super::batch::Asked;
 use super::connections::limited;
 use super::writing::Lane;
-use super::{Store, failure};
 use crate::domain::Time;
 use crate::error::Error;
 
 /// How long a slot of the ring is, in seconds; also the largest timestamp window.
 pub const SLOT_SECONDS: i64 = 900;
 
-// A nonce is logged, but its commit does not wait for the disk: a crash of the database forgets those
-// of its last half second at the most, and a replay in that gap is all there is to lose. A write that
+// The insert is logged, but its commit does not wait for the disk. A crash of the database loses the
+// nonces of its last half second at most, and a replay in that gap is all that this allows: a write that
 // the request makes is durable with its own commit, which is later in the log than the nonce. The
-// setting holds for this statement alone. Rows are written in the order of their key, so that two
-// statements that meet wait for each other one way round.
+// setting holds for this statement only. Rows are written in the order of their key, so that two
+// statements cannot wait for each other.
 macro_rules! use_nonces {
-    ($table:literal, $those_used_before:literal) => {
+    ($table:literal) => {
         concat!(
             "INSERT INTO ",
             $table,
@@ -34,26 +33,19 @@ macro_rules! use_nonces {
             SELECT digest
             FROM unnest($1::uuid[]) AS used (digest),
                 (SELECT set_config('synchronous_commit', 'off', true)) AS unsynced
-            ORDER BY digest",
-            $those_used_before
+            ORDER BY digest
+            ON CONFLICT (digest) DO NOTHING
+            RETURNING digest"
         )
     };
 }
 
-/// Uses up all of them, or none where one was used before.
-const USE_NEW: [&str; 4] = [
-    use_nonces!("used_nonces_0", ""),
-    use_nonces!("used_nonces_1", ""),
-    use_nonces!("used_nonces_2", ""),
-    use_nonces!("used_nonces_3", ""),
-];
-/// Uses up those that are new, and says which. To look for the others before anything is written
-/// takes the database a third longer.
-const USE_ANY: [&str; 4] = [
-    use_nonces!("used_nonces_0", " ON CONFLICT (digest) DO NOTHING RETURNING digest"),
-    use_nonces!("used_nonces_1", " ON CONFLICT (digest) DO NOTHING RETURNING digest"),
-    use_nonces!("used_nonces_2", " ON CONFLICT (digest) DO NOTHING RETURNING digest"),
-    use_nonces!("used_nonces_3", " ON CONFLICT (digest) DO NOTHING RETURNING digest"),
+/// Uses up the nonces that are new, and returns them.
+const USE: [&str; 4] = [
+    use_nonces!("used_nonces_0"),
+    use_nonces!("used_nonces_1"),
+    use_nonces!("used_nonces_2"),
+    use_nonces!("used_nonces_3"),
 ];
 const IS_EMPTY: [&str; 4] = [
     "SELECT NOT EXISTS (SELECT 1 FROM used_nonces_0)",
@@ -77,25 +69,6 @@ pub struct NonceUse<'a> {
     pub nonce: &'a str,
     /// The signed timestamp.
     pub timestamp: Time,
-}
-
-/// Whether used nonces are to be expected: who replays a request does not do so once, and must not
-/// have everybody's nonces written twice.
-#[derive(Debug, Default)]
-pub(super) struct Replays(AtomicU32);
-
-/// For so many statements after a replay the next one is expected.
-const EXPECTED_FOR: u32 = 1_000;
-
-impl Replays {
-    fn are_unlikely(&self) -> bool {
-        let one_less = |left: u32| left.checked_sub(1);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err()
-    }
-
-    fn expect_more(&self) {
-        self.0.store(EXPECTED_FOR, Ordering::Relaxed);
-    }
 }
 
 /// The slot of the ring that a timestamp belongs to.
@@ -131,14 +104,14 @@ impl Store {
         nonces.ask(nonce.digest(), self, move |store, asked| store.answer_nonces(slot, asked)).await
     }
 
-    /// Uses up the nonces of everybody who asks. Of two that are the same the first is answered that
-    /// it is new, where it is.
+    /// Uses up the nonces of all callers. Of two callers with the same nonce, the first one is told that
+    /// it is new.
     async fn answer_nonces(self, slot: usize, asked: Vec<Asked<Uuid, bool>>) {
         let digests: HashSet<_> = asked.iter().map(|asked| asked.question).collect();
-        let mut written = self.use_all(slot, digests).await;
+        let mut new = self.use_all(slot, digests.into_iter().collect()).await;
         for asked in asked {
-            let answer = match &mut written {
-                Ok(written) => Ok(written.remove(&asked.question)),
+            let answer = match &mut new {
+                Ok(new) => Ok(new.remove(&asked.question)),
                 Err(error) => Err(error.clone()),
             };
             asked.answer(answer);
@@ -146,38 +119,16 @@ impl Store {
     }
 
     /// Uses nonces up; those that were new.
-    async fn use_all(&self, slot: usize, digests: HashSet<Uuid>) -> Result<HashSet<Uuid>, Error> {
-        let all: Vec<_> = digests.iter().copied().collect();
-        if self.batches.replays.are_unlikely() {
-            if self.insert(USE_NEW[slot], all.clone()).await?.is_some() {
-                return Ok(digests);
-            }
-            self.batches.replays.expect_more();
-        }
-        let written = self.insert(USE_ANY[slot], all).await?;
-        Ok(written.into_iter().flatten().collect())
-    }
-
-    /// Writes digests; what the statement returns of them, or `None` where it wrote none because of
-    /// one that is there.
-    async fn insert(
-        &self,
-        statement: &'static str,
-        digests: Vec<Uuid>,
-    ) -> Result<Option<Vec<Uuid>>, Error> {
-        let written = self.write_in(Lane::Nonces, None, move |connections| {
-            let insert = sqlx::query_scalar(statement).bind(digests.clone());
+    async fn use_all(&self, slot: usize, digests: Vec<Uuid>) -> Result<HashSet<Uuid>, Error> {
+        let new = self.write_in(Lane::Nonces, None, move |connections| {
+            let insert = sqlx::query_scalar(USE[slot]).bind(digests.clone());
             async move {
                 let mut connection = connections.take().await?;
-                let written = limited(insert.fetch_all(&mut *connection)).await;
-                match connection.answered(written) {
-                    Ok(written) => Ok(Some(written)),
-                    Err(error) if failure::is_unique_violation(&error) => Ok(None),
-                    Err(error) => Err(error),
-                }
+                let new = limited(insert.fetch_all(&mut *connection)).await;
+                connection.answered(new)
             }
         });
-        written.await
+        Ok(new.await?.into_iter().collect())
     }
 
     /// Whether a slot of the ring holds nothing.
@@ -212,15 +163,6 @@ mod tests {
         // By sha256sum, of the text as the migration says it.
         let expected = "105930b3a1d857271ff7cf47ead45d00";
         assert_eq!(digest("testid", "nonce").simple().to_string(), expected);
-    }
-
-    #[test]
-    fn a_replay_is_followed_by_statements_that_expect_another() {
-        let replays = Replays::default();
-        assert!(replays.are_unlikely() && replays.are_unlikely());
-        replays.expect_more();
-        assert!((0..EXPECTED_FOR).all(|_| !replays.are_unlikely()));
-        assert!(replays.are_unlikely() && replays.are_unlikely());
     }
 
     #[test]

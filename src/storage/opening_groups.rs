@@ -34,11 +34,11 @@ pub(super) const OPEN_INSTANCES: &str = concat!(
     ), done AS (
         INSERT INTO instances (
             account_id, product, instance_id, internet_charge_type, websocket_charge_type,
-            opening_time, order_id, event_time, has_history)
+            opening_time, order_id, event_time)
         SELECT asked.account_id, product, instance_id, internet, websocket, opening_time, order_id,
             ",
     event_time_after!("account.event_time"),
-    ", false
+    "
         FROM asked
         JOIN account ON account.account_id = asked.account_id AND account.version = asked.version
         ORDER BY asked.account_id, product

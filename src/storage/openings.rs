@@ -60,10 +60,10 @@ macro_rules! open_instance {
             "done AS (
                 INSERT INTO instances (
                     account_id, product, instance_id, internet_charge_type, websocket_charge_type,
-                    opening_time, order_id, event_time, has_history)
+                    opening_time, order_id, event_time)
                 SELECT account_id, $7, $8, $9, $10, $11, $12, ",
             event_time_after!("event_time"),
-            ", false
+            "
                 FROM ",
             $allowed,
             "

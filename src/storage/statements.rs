@@ -5,7 +5,6 @@ use super::access_keys::LIST_ACCESS_KEYS;
 use super::accounts::LIST_ACCOUNTS;
 use super::change_history::{LIST_CHANGES, LIST_CHANGES_OF_PRODUCT};
 use super::facts::{READ_FACTS, READ_INSTANCES};
-use super::histories::CARRY;
 use super::instances::{
     LIST_INSTANCES, LIST_INSTANCES_OF_ACCOUNT, LIST_INSTANCES_OF_BOTH, LIST_INSTANCES_OF_PRODUCT,
 };
@@ -26,15 +25,12 @@ pub struct HotStatements {
     /// `$5` event data, `$6` account version, `$7` product, `$8` instance id, `$9` and `$10` charge
     /// types, `$11` opening time, `$12` order id, `$13` time of the order.
     pub open: &'static str,
-    /// What copies the history of an instance into its row: `$1` account, `$2` product. Not hot
-    /// itself: data that is loaded has to look as if the service had written it.
-    pub carry: &'static str,
 }
 
 /// The statements that this program runs.
 #[must_use]
 pub fn hot_statements() -> HotStatements {
-    HotStatements { describe: READ_INSTANCES, facts: READ_FACTS, open: OPEN_INSTANCE, carry: CARRY }
+    HotStatements { describe: READ_INSTANCES, facts: READ_FACTS, open: OPEN_INSTANCE }
 }
 
 /// The statements of operators' lists, by what they list.

@@ -1,8 +1,7 @@
-//! What no request does: events get their numbers, due changes become events, histories are copied to
-//! where they are read, orders that were left over are cancelled, and what has expired is forgotten. Replicas share the work by
-//! compare-and-set, by leases or by locks of rows; none of it is needed for an answer to be right.
+//! The work of the background: it numbers events, writes the events of due changes, cancels orders that
+//! were left over, and deletes what has expired. Replicas share the work by compare-and-set, by leases or
+//! by row locks. No answer depends on it.
 
-mod carrying;
 mod due_changes;
 mod forgetting;
 pub mod numbering;
@@ -14,7 +13,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub use carrying::carry_histories;
 pub use due_changes::settle_due_changes;
 pub use forgetting::{forget_nonces, forget_requests};
 
@@ -23,21 +21,18 @@ use crate::error::Error;
 use crate::orders::Orders;
 use crate::storage::Store;
 
-/// Runs the workers until `shutdown`. Events are kept for `event_retention`; histories are not copied
-/// before `carry_after`.
+/// Runs the workers until `shutdown`. Events are kept for `event_retention`.
 pub async fn run(
     store: Store,
     orders: Orders,
     clock: Clock,
     event_retention: chrono::Duration,
-    carry_after: Duration,
     shutdown: CancellationToken,
 ) {
     tokio::join!(
         numbering::run(store.clone(), clock.clone(), shutdown.clone()),
         reconciler::run(store.clone(), orders, clock.clone(), shutdown.clone()),
         due_changes::run(&store, &clock, &shutdown),
-        carrying::run(&store, carry_after, &shutdown),
         forgetting::run(&store, &clock, event_retention, &shutdown),
     );
 }

@@ -51,8 +51,8 @@ async fn is_unavailable(url: String, cause: &str) {
 
 #[tokio::test]
 async fn tls_that_the_server_refuses() {
-    let (_proxy, url) = Proxy::before_database(&Database::fresh().await).await;
-    let url = url.replace("sslmode=disable", "sslmode=require");
+    // The answer to a request for TLS.
+    let url = no_database(b"N").await.replace("sslmode=disable", "sslmode=require");
     is_unavailable(url, "TLS: server does not support TLS").await;
 }
 

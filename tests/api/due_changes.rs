@@ -24,6 +24,7 @@ async fn three_replicas_of_which_one_is_killed_in_the_middle_write_each_event_on
     let api = Api::start_without_workers().await;
     api.database.open_many(6000).await;
     api.database.execute(DUE).await;
+    api.database.copy_histories(0).await;
     let url = &api.database.url;
     let mut killed = Process::start(url, &[]).await;
     eventually("the first has begun", async || api.database.count(WRITTEN).await > 0).await;
@@ -34,6 +35,7 @@ async fn three_replicas_of_which_one_is_killed_in_the_middle_write_each_event_on
     eventually("nothing is left", async || api.database.count(UNSETTLED).await == 0).await;
     assert_eq!(api.database.count(WRITTEN).await, 6000);
     assert_eq!(api.database.count(ACCOUNTS).await, 6000);
+    api.database.assert_copies_are_true().await;
 }
 
 #[tokio::test]
@@ -41,6 +43,7 @@ async fn changes_of_others_take_effect_in_the_log_while_a_row_is_held() {
     let api = Api::start_without_workers().await;
     api.database.open_many(20).await;
     api.database.execute(DUE).await;
+    api.database.copy_histories(0).await;
     // The longest due of all: the worker meets it first.
     api.database
         .execute_for(

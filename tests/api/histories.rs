@@ -1,56 +1,38 @@
-//! Whether an instance has a history: its row says so from its first change or lock on, and spares
-//! everybody who describes one without the look for it.
+//! The row of an instance has a copy of its changes and locks. Every write changes both the tables and
+//! the copy, in one statement, also where many write at once.
 
-use cdn_activation::proto::billing::v1::Product;
-use cdn_activation::proto::operator::v1::{LockRequest, UnlockRequest};
+use cdn_activation::proto::billing::v1::{ChargeType, Product};
+use cdn_activation::proto::operator::v1::{ChargeTypeChange, LockRequest};
+use cdn_activation::workers::settle_due_changes;
 use tokio::task::JoinSet;
 
 use crate::support::Api;
+use crate::support::operators::schedule;
 use crate::support::rest::{Key, text_if_any};
 
-/// How many instances of an account have a history.
-const OF_CDN: &str =
-    "SELECT count(*) FROM instances WHERE account_id = $1 AND product = 'cdn' AND has_history";
-const OF_DCDN: &str =
-    "SELECT count(*) FROM instances WHERE account_id = $1 AND product = 'dcdn' AND has_history";
-
-/// An instance, a change and a lock by someone who has never heard of histories.
-const WRITTEN_BY_ANOTHER: [&str; 3] = [
-    "INSERT INTO instances (account_id, product, instance_id, internet_charge_type,
-        websocket_charge_type, opening_time, order_id, event_time)
-    SELECT account_id, 'dcdn', 'FP-another', 'PayByTraffic', 'websocketbps', created_at,
-        gen_random_uuid(), created_at
-    FROM accounts
-    WHERE account_id = $1",
-    "INSERT INTO charge_type_changes (account_id, change_id, product, kind, charge_type,
-        submitted_at, effective_time, event_time)
-    SELECT account_id, gen_random_uuid(), 'dcdn', 'internet', 'PayByBandwidth', created_at,
-        '2099-01-01', created_at
-    FROM accounts
-    WHERE account_id = $1",
-    "INSERT INTO operation_locks (account_id, lock_id, product, reason, locked_by, locked_at,
-        event_time)
-    SELECT account_id, gen_random_uuid(), 'dcdn', 'another', 'another', created_at, created_at
-    FROM accounts
-    WHERE account_id = $1",
-];
-
-/// Whether CDN, and whether DCDN, has a history.
-async fn histories(api: &Api, key: &Key) -> (bool, bool) {
-    let id = key.account_id;
-    (api.database.count_of(id, OF_CDN).await == 1, api.database.count_of(id, OF_DCDN).await == 1)
-}
-
-/// An account that has opened both products.
+/// An account that has opened DCDN.
 async fn opened(api: &Api) -> Key {
     api.at("2018-03-19T11:16:11Z");
     let key = api.account().await;
-    api.open_cdn(&key).await;
     api.open_dcdn(&key).await;
     key
 }
 
-/// A lock for DCDN.
+/// What is said of DCDN: how many locks, and the charge type that comes next or came last. It is said of
+/// a copy that equals the tables.
+async fn described(api: &Api, key: &Key) -> (usize, Option<String>) {
+    api.database.assert_copies_are_true().await;
+    let body = api.get(key, "Action=DescribeDcdnService").await.succeeded().json();
+    let locks = body["OperationLocks"]["LockReason"].as_array().expect("a list").len();
+    (locks, text_if_any(&body, "ChangingChargeType"))
+}
+
+/// Schedules a change of DCDN for an instant.
+async fn scheduled(api: &Api, key: &Key, charge_type: ChargeType, at: &str) -> ChargeTypeChange {
+    let request = schedule(key, Product::Dcdn, charge_type, Some(at));
+    api.schedule(request).await.expect("scheduled")
+}
+
 fn lock(key: &Key, reason: &str) -> LockRequest {
     LockRequest {
         account_id: key.account_id,
@@ -61,41 +43,36 @@ fn lock(key: &Key, reason: &str) -> LockRequest {
     }
 }
 
-/// What is said of DCDN: the pending charge type, and how many locks.
-async fn described(api: &Api, key: &Key) -> (Option<String>, usize) {
-    let body = api.get(key, "Action=DescribeDcdnService").await.succeeded().json();
-    let locks = body["OperationLocks"]["LockReason"].as_array().expect("a list").len();
-    (text_if_any(&body, "ChangingChargeType"), locks)
-}
-
 #[tokio::test]
-async fn an_instance_has_a_history_from_its_first_change_or_lock_on_and_for_good() {
+async fn every_write_changes_the_copy_with_the_tables() {
     let api = Api::start_without_workers().await;
     let key = opened(&api).await;
-    assert_eq!(histories(&api, &key).await, (false, false));
-    assert_eq!(described(&api, &key).await, (None, 0));
+    assert_eq!(described(&api, &key).await, (0, None));
 
-    let modify = "Action=ModifyCdnService&InternetChargeType=PayByBandwidth";
-    api.get(&key, modify).await.succeeded();
-    assert_eq!(histories(&api, &key).await, (true, false), "a change is of its product");
-    let reply = api.get(&key, "Action=DescribeCdnService").await;
-    assert_eq!(reply.text("ChangingChargeType"), "PayByBandwidth");
+    api.lock(&key, Product::Dcdn, "financial").await;
+    api.lock(&key, Product::Dcdn, "security").await;
+    assert_eq!(described(&api, &key).await, (2, None));
+    api.unlock(&key, Product::Dcdn, "financial").await;
+    assert_eq!(described(&api, &key).await, (1, None));
 
-    let mut locks = api.operation_locks().await;
-    locks.lock(lock(&key, "financial")).await.expect("locks");
-    assert_eq!(histories(&api, &key).await, (true, true));
-    assert_eq!(described(&api, &key).await, (None, 1));
+    let pending = scheduled(&api, &key, ChargeType::PayByBandwidth, "2018-04-01T00:00:00Z").await;
+    assert_eq!(described(&api, &key).await, (1, Some("PayByBandwidth".to_owned())));
+    api.cancel(&pending).await.expect("cancelled");
+    assert_eq!(described(&api, &key).await, (1, None));
 
-    let (account_id, product, reason) =
-        (key.account_id, Product::Dcdn.into(), "financial".to_owned());
-    let unlock = UnlockRequest { account_id, product, reason, ..Default::default() };
-    locks.unlock(unlock).await.expect("unlocks");
-    assert_eq!(histories(&api, &key).await, (true, true), "it was locked once");
-    assert_eq!(described(&api, &key).await, (None, 0));
+    scheduled(&api, &key, ChargeType::PayByBandwidth95, "2018-03-20T00:00:00Z").await;
+    assert_eq!(described(&api, &key).await, (1, Some("PayByBandwidth95".to_owned())));
+    api.at("2018-03-21T00:00:00Z");
+    let store = api.store();
+    settle_due_changes(&store, &api.clock).await.expect("settled");
+    store.close().await;
+    assert_eq!(described(&api, &key).await, (1, Some("PayByBandwidth95".to_owned())));
+    scheduled(&api, &key, ChargeType::PayByTraffic, "2018-04-01T00:00:00Z").await;
+    assert_eq!(described(&api, &key).await, (1, Some("PayByTraffic".to_owned())));
 }
 
 #[tokio::test]
-async fn of_many_first_locks_at_once_each_is_shown() {
+async fn of_many_locks_at_once_each_is_in_the_copy() {
     let api = Api::start_without_workers().await;
     let key = opened(&api).await;
     let mut tasks = JoinSet::new();
@@ -107,29 +84,61 @@ async fn of_many_first_locks_at_once_each_is_shown() {
     for outcome in tasks.join_all().await {
         outcome.expect("locks");
     }
-    assert_eq!(described(&api, &key).await, (None, 16));
+    assert_eq!(described(&api, &key).await, (16, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_changes_and_settlements_at_once_leave_a_true_copy() {
+    let api = Api::start_without_workers().await;
+    let replica = api.replica().await;
+    let key = opened(&api).await;
+    scheduled(&api, &key, ChargeType::PayByBandwidth, "2018-03-20T00:00:00Z").await;
+    api.at("2018-03-21T00:00:00Z");
+    let change =
+        |charge_type| schedule(&key, Product::Dcdn, charge_type, Some("2018-04-01T00:00:00Z"));
+    for round in 0..8 {
+        let (reason, other) = (format!("reason-{round}"), format!("other-{round}"));
+        let store = replica.store();
+        tokio::join!(
+            api.lock(&key, Product::Dcdn, &reason),
+            replica.lock(&key, Product::Dcdn, &other),
+            async { settle_due_changes(&store, &api.clock).await.ok() },
+            async { api.schedule(change(ChargeType::PayByTraffic)).await.ok() },
+            async { replica.schedule(change(ChargeType::PayByBandwidth95)).await.ok() },
+        );
+        tokio::join!(
+            api.unlock(&key, Product::Dcdn, &reason),
+            replica.lock(&key, Product::Dcdn, "one-of-two"),
+            api.lock(&key, Product::Dcdn, "one-of-two"),
+        );
+        api.unlock(&key, Product::Dcdn, "one-of-two").await;
+        store.close().await;
+        api.database.assert_copies_are_true().await;
+    }
+    assert_eq!(described(&api, &key).await.0, 8);
 }
 
 #[tokio::test]
-async fn a_first_lock_that_is_rolled_back_leaves_the_next_one_to_say_it() {
+async fn a_lock_that_waits_for_another_write_keeps_what_that_has_written() {
     let api = Api::start_without_workers().await;
     let key = opened(&api).await;
-    let mark = "UPDATE instances SET has_history = true WHERE account_id = $1";
-    let held = api.database.hold(key.account_id, mark).await;
-    let (mut locks, request) = (api.operation_locks().await, lock(&key, "financial"));
-    let waiting = tokio::spawn(async move { locks.lock(request).await.map(drop) });
-    api.database.wait_until_blocked(1).await;
-    held.roll_back().await;
-    waiting.await.expect("no panic").expect("locks");
-    assert_eq!(described(&api, &key).await, (None, 1));
-}
-
-#[tokio::test]
-async fn rows_of_a_writer_that_knows_of_no_history_are_described_in_full() {
-    let api = Api::start_without_workers().await;
-    let key = api.account().await;
-    for statement in WRITTEN_BY_ANOTHER {
-        api.database.execute_for(key.account_id, statement).await;
+    let written = "UPDATE instances SET locks = '{\"another\": {\"lock_id\":
+        \"00000000-0000-7000-8000-000000000000\", \"locked_by\": \"another\",
+        \"locked_at\": \"2018-03-19T11:16:11Z\"}}' WHERE account_id = $1";
+    for commits in [false, true] {
+        let held = api.database.hold(key.account_id, written).await;
+        let reason = format!("after-{commits}");
+        let (mut locks, request) = (api.operation_locks().await, lock(&key, &reason));
+        let waiting = tokio::spawn(async move { locks.lock(request).await.map(drop) });
+        api.database.wait_until_blocked(1).await;
+        if commits {
+            held.commit().await;
+        } else {
+            held.roll_back().await;
+        }
+        waiting.await.expect("no panic").expect("locks");
     }
-    assert_eq!(described(&api, &key).await, (Some("PayByBandwidth".to_owned()), 1));
+    let body = api.get(&key, "Action=DescribeDcdnService").await.succeeded().json();
+    let locks = body["OperationLocks"]["LockReason"].as_array().expect("a list");
+    assert_eq!(locks.len(), 2, "{body}: the other's, and the one after it");
 }

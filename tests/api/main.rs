@@ -6,7 +6,6 @@ mod batches;
 mod bill_type;
 mod both_wires;
 mod captures;
-mod carried_histories;
 mod charge_type_changes;
 mod commands_call;
 mod commands_demo;

@@ -144,7 +144,10 @@ async fn a_change_sorts_after_the_event_of_the_one_before_whoever_wrote_that() {
     // Another settles the first change while this one wants to, and the database's clock was an hour
     // ahead then.
     let settle = "WITH touched AS (
-             UPDATE instances SET event_time = now() + interval '1 hour' WHERE account_id = $1
+             UPDATE instances
+             SET event_time = now() + interval '1 hour', changes = (
+                 SELECT jsonb_object_agg(key, value || '{\"settled\": true}') FROM jsonb_each(changes))
+             WHERE account_id = $1
              RETURNING account_id, event_time)
          UPDATE charge_type_changes
          SET in_force_event_at = touched.event_time, event_time = touched.event_time
@@ -212,7 +215,7 @@ async fn a_change_that_loses_again_and_again_is_unavailable_and_leaves_nothing()
     api.database
         .execute(
             "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-             CREATE TRIGGER lose BEFORE INSERT ON charge_type_changes
+             CREATE TRIGGER lose BEFORE UPDATE ON instances
                  FOR EACH ROW EXECUTE FUNCTION lose()",
         )
         .await;

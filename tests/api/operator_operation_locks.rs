@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use crate::support::Api;
 use crate::support::grpc::{assert_field_is_wrong, assert_refusal, next_account_id};
 use crate::support::rest::Key;
+use crate::support::stored::COPY_HISTORIES;
 
 /// Both products, and what an account that has not opened them is told.
 const NOT_OPENED: [(Product, &str, &str); 2] = [
@@ -285,6 +286,7 @@ async fn an_unlocking_that_waits_decides_on_the_lock_that_was_set_meanwhile() {
         api.database.wait_until_blocked(1).await;
         held.execute(account_id, SET_ANEW[1]).await;
         held.execute(account_id, SET_ANEW[2]).await;
+        held.execute(account_id, COPY_HISTORIES).await;
         held.commit().await;
     };
     let (lifted, ()) = tokio::join!(unlock(&api, account_id, Product::Cdn, "security"), set_anew);
@@ -292,4 +294,5 @@ async fn an_unlocking_that_waits_decides_on_the_lock_that_was_set_meanwhile() {
     assert_eq!(api.database.count_of(account_id, IN_ORDER).await, 1, "its event is the newest");
     let held = "SELECT count(*) FROM operation_locks WHERE lifted_at IS NULL";
     assert_eq!(api.database.count(held).await, 0);
+    api.database.assert_copies_are_true().await;
 }

@@ -77,7 +77,7 @@ async fn each_core_has_planned_a_describe_before_anybody_asks_for_one() {
         let asked: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'cdn-activation'
-                AND query LIKE 'SELECT instances.account_id,%' AND state = 'idle'",
+                AND query LIKE '%instances.changes%' AND query NOT LIKE '%FROM accounts%' AND state = 'idle'",
         )
         .fetch_one(&mut connection)
         .await

@@ -18,7 +18,7 @@ use crate::support::wires::Wire;
 const OPEN: &str = "Action=OpenCdnService&InternetChargeType=PayByBandwidth";
 const MODIFY: &str = "Action=ModifyCdnService&InternetChargeType=PayByBandwidth";
 const DESCRIBE: &str = "Action=DescribeCdnService";
-const READS_AN_INSTANCE: &str = "AS is_uncarried";
+const READS_AN_INSTANCE: &str = "SELECT\n        instances.account_id";
 const WRITES_A_CHANGE: &str = "INSERT INTO charge_type_changes";
 const USES_A_NONCE: &str = "INSERT INTO used_nonces_";
 const WRITES_A_GROUP: &str = "FOR SHARE SKIP LOCKED";

@@ -3,7 +3,6 @@
 use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::context::Clock;
 use cdn_activation::proto::billing::v1::Product;
-use cdn_activation::workers::carry_histories;
 use sqlx::Connection;
 
 use crate::support::database::{Database, left_out_on_citus};
@@ -58,9 +57,6 @@ async fn no_table_is_ever_read_as_a_whole() {
     ] {
         api.get(&key, action).await.succeeded();
     }
-    let store = api.store();
-    carry_histories(&store).await.expect("carried");
-    store.close().await;
     api.get(&key, "Action=DescribeDcdnService").await.succeeded();
     // Account, key, two openings, lock and change; each connection reports within seconds.
     eventually("events are numbered", async || api.database.count(NUMBERED).await >= 6).await;

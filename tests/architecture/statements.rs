@@ -16,7 +16,7 @@ const OWNED: [&str; 7] = [
 ];
 
 /// Statements that do not name an account in each place, and why not.
-const OF_MANY_ACCOUNTS: [(&str, &str); 12] = [
+const OF_MANY_ACCOUNTS: [(&str, &str); 9] = [
     ("LIST_ACCOUNTS", "a list of operators"),
     ("LIST_INSTANCES", "a list of operators"),
     ("LIST_INSTANCES_OF_PRODUCT", "a list of operators"),
@@ -24,11 +24,8 @@ const OF_MANY_ACCOUNTS: [(&str, &str); 12] = [
     ("DUE_CHANGES", "a poll, which locks nothing"),
     ("DUE_INTENTS", "a poll, which locks nothing"),
     ("FORGET_SETTLED_INTENTS", "old rows of all accounts"),
-    ("UNCARRIED", "a poll, which locks nothing"),
     ("WAITING_LANES", "a lane has the events of many"),
     ("MOVE", "a lane has the events of many"),
-    ("READ_FACTS", "PostgreSQL alone has it: READ_FACTS_DISTRIBUTED names them"),
-    ("LOOK_UP_INSTANCES", "PostgreSQL alone has it: LOOK_UP_DISTRIBUTED names them"),
 ];
 
 /// Statements that lock rows of several accounts.
@@ -231,7 +228,7 @@ fn each_rule_finds_what_breaks_it() {
             FROM instances WHERE account_id = ANY($1)",
         "UPDATE leases SET expires_at = now()",
         "SELECT account_id FROM accounts WHERE account_id = ANY($1) FOR SHARE SKIP LOCKED",
-        "UPDATE instances SET carried_locks = coalesce((SELECT 1 FROM leases), 0)
+        "UPDATE instances SET locks = coalesce((SELECT 1 FROM leases), 0)
             WHERE account_id = $1",
         "INSERT INTO orders (order_id, account_id) VALUES ($1, $2)",
         "INSERT INTO leases (name, holder) VALUES ($1, (SELECT holder FROM leases LIMIT 1))",

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"sort"
 	"time"
@@ -19,36 +18,22 @@ type instance struct {
 	internetChargeType  string
 	websocketChargeType *string
 	openingTime         time.Time
-	changes             []change
-	locks               []lock
-	isUncarried         bool
-}
-
-// entry is what changes and locks have in common: an id, and when one was submitted or set.
-type entry struct {
-	id string
-	at time.Time
+	changes             map[string]*change // by id
+	locks               map[string]*lock   // by reason
 }
 
 type change struct {
-	entry
-	kind, chargeType string
-	effectiveTime    time.Time
+	id            string
+	Kind          string    `json:"kind"`
+	ChargeType    string    `json:"charge_type"`
+	SubmittedAt   time.Time `json:"submitted_at"`
+	EffectiveTime time.Time `json:"effective_time"`
 }
 
 type lock struct {
-	entry
-	reason string
-}
-
-// UnmarshalJSON reads the beginning of the array that a change is, and leaves the rest: a reply needs nothing of it.
-func (c *change) UnmarshalJSON(data []byte) error {
-	return json.Unmarshal(data, &[...]interface{}{&c.id, &c.kind, &c.chargeType, &c.at, &c.effectiveTime})
-}
-
-// UnmarshalJSON does the same for a lock.
-func (l *lock) UnmarshalJSON(data []byte) error {
-	return json.Unmarshal(data, &[...]interface{}{&l.id, &l.reason, nil, &l.at})
+	reason   string
+	LockID   string    `json:"lock_id"`
+	LockedAt time.Time `json:"locked_at"`
 }
 
 func (s *server) describe(ctx context.Context) (*describeResponse, error) {
@@ -59,25 +44,28 @@ func (s *server) describe(ctx context.Context) (*describeResponse, error) {
 	var i instance
 	// In the order of the statement; nil where the reply needs nothing of a column.
 	err = s.describing.QueryRow(ctx, s.describeStatement, accountID, "dcdn").Scan(nil, &i.instanceID,
-		&i.internetChargeType, &i.websocketChargeType, &i.openingTime, nil, nil, &i.changes, &i.locks,
-		&i.isUncarried)
+		&i.internetChargeType, &i.websocketChargeType, &i.openingTime, nil, nil, &i.changes, &i.locks)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, status.Error(codes.NotFound, "DCDN has not been opened")
 	}
 	if err != nil {
 		return nil, err
 	}
-	if i.isUncarried {
-		return nil, status.Error(codes.Unimplemented, "the history would have to be looked up")
-	}
 	return i.reply(time.Now()), nil
 }
 
 // reply says what the row means at an instant.
 func (i *instance) reply(now time.Time) *describeResponse {
-	sort.Slice(i.locks, func(a, b int) bool { return i.locks[b].after(&i.locks[a].entry) })
-	reasons := make([]*lockReason, len(i.locks))
-	for n, lock := range i.locks {
+	locks := make([]*lock, 0, len(i.locks))
+	for reason, lock := range i.locks {
+		lock.reason = reason
+		locks = append(locks, lock)
+	}
+	sort.Slice(locks, func(a, b int) bool {
+		return after(locks[b].LockedAt, locks[b].LockID, locks[a].LockedAt, locks[a].LockID)
+	})
+	reasons := make([]*lockReason, len(locks))
+	for n, lock := range locks {
 		reasons[n] = &lockReason{LockReason: lock.reason}
 	}
 	current, changing := i.charged("internet", i.internetChargeType, now)
@@ -89,15 +77,15 @@ func (i *instance) reply(now time.Time) *describeResponse {
 		OperationLocks:     &operationLocks{LockReason: reasons},
 	}
 	if changing != nil {
-		says.ChangingChargeType = number(internetNumbers, changing.chargeType)
-		says.ChangingAffectTime = wireTime(changing.effectiveTime)
+		says.ChangingChargeType = number(internetNumbers, changing.ChargeType)
+		says.ChangingAffectTime = wireTime(changing.EffectiveTime)
 	}
 	if i.websocketChargeType != nil {
 		current, changing := i.charged("websocket", *i.websocketChargeType, now)
 		says.WebsocketType = number(websocketNumbers, current)
 		if changing != nil {
-			says.WebsocketChangingType = number(websocketNumbers, changing.chargeType)
-			says.WebsocketChangingTime = wireTime(changing.effectiveTime)
+			says.WebsocketChangingType = number(websocketNumbers, changing.ChargeType)
+			says.WebsocketChangingTime = wireTime(changing.EffectiveTime)
 		}
 	}
 	return says
@@ -107,38 +95,43 @@ func (i *instance) reply(now time.Time) *describeResponse {
 // change submitted last.
 func (i *instance) charged(kind, opening string, now time.Time) (current string, changing *change) {
 	var inForce *change
-	for n := range i.changes {
-		c := &i.changes[n]
-		if c.kind != kind {
+	for id, c := range i.changes {
+		c.id = id
+		if c.Kind != kind {
 			continue
 		}
-		if changing == nil || c.after(&changing.entry) {
+		if changing == nil || c.after(changing) {
 			changing = c
 		}
-		if !c.effectiveTime.After(now) && (inForce == nil || c.inForceAfter(inForce)) {
+		if !c.EffectiveTime.After(now) && (inForce == nil || c.inForceAfter(inForce)) {
 			inForce = c
 		}
 	}
 	if inForce != nil {
-		return inForce.chargeType, changing
+		return inForce.ChargeType, changing
 	}
 	return opening, changing
 }
 
 // inForceAfter tells whether a change takes effect after another; of two at the same time, the one submitted later.
 func (c *change) inForceAfter(other *change) bool {
-	if c.effectiveTime.Equal(other.effectiveTime) {
-		return c.after(&other.entry)
+	if c.EffectiveTime.Equal(other.EffectiveTime) {
+		return c.after(other)
 	}
-	return c.effectiveTime.After(other.effectiveTime)
+	return c.EffectiveTime.After(other.EffectiveTime)
 }
 
-// after tells whether a change was submitted, or a lock was set, after another.
-func (e *entry) after(other *entry) bool {
-	if e.at.Equal(other.at) {
-		return e.id > other.id
+// after tells whether a change was submitted after another.
+func (c *change) after(other *change) bool {
+	return after(c.SubmittedAt, c.id, other.SubmittedAt, other.id)
+}
+
+// after tells whether an instant comes after another; of two at the same time, the one with the greater id.
+func after(at time.Time, id string, other time.Time, otherID string) bool {
+	if at.Equal(other) {
+		return id > otherID
 	}
-	return e.at.After(other.at)
+	return at.After(other)
 }
 
 func number(numbers map[string]int32, name string) *int32 {

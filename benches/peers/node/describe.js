@@ -21,10 +21,9 @@ const WEBSOCKET = { websockettraffic: 1, websocketbps: 2 };
 function describe(rows) {
   if (rows.length === 0) throw new Refused(status.NOT_FOUND, 'DCDN has not been opened');
   const instance = rows[0];
-  if (instance.is_uncarried) throw new Refused(status.UNIMPLEMENTED, 'the history would have to be looked up');
   const now = Date.now() * 1000;
-  const changes = (instance.changes ?? []).map(change);
-  const locks = (instance.locks ?? []).map(lock).sort((a, b) => (after(a, b) ? 1 : -1));
+  const changes = Object.entries(instance.changes).map(change);
+  const locks = Object.entries(instance.locks).map(lock).sort((a, b) => (after(a, b) ? 1 : -1));
   const reply = {
     instance_id: instance.instance_id,
     opening_time: timestamp(instance.opening_time),
@@ -47,13 +46,13 @@ function describe(rows) {
   return reply;
 }
 
-// A change and a lock, of the beginnings of their arrays; `at` is when it was submitted, or locked.
-function change([id, kind, chargeType, submittedAt, effectiveTime]) {
-  return { id, kind, chargeType, at: microseconds(submittedAt), effectiveTime: microseconds(effectiveTime) };
+// A change by its id, and a lock by its reason; `at` is when it was submitted, or locked.
+function change([id, { kind, charge_type, submitted_at, effective_time }]) {
+  return { id, kind, chargeType: charge_type, at: microseconds(submitted_at), effectiveTime: microseconds(effective_time) };
 }
 
-function lock([id, reason, , lockedAt]) {
-  return { id, reason, at: microseconds(lockedAt) };
+function lock([reason, { lock_id, locked_at }]) {
+  return { id: lock_id, reason, at: microseconds(locked_at) };
 }
 
 // The charge type of a kind in force, and the change submitted last.

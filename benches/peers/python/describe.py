@@ -35,8 +35,6 @@ class Change(NamedTuple):
 def reply(instance, request_id: str) -> dcdn_pb2.DescribeDcdnServiceResponse:
     if instance is None:
         raise Refused(StatusCode.NOT_FOUND, "DCDN has not been opened")
-    if instance["is_uncarried"]:
-        raise Refused(StatusCode.UNIMPLEMENTED, "the history would have to be looked up")
     now = datetime.now(timezone.utc)
     internet, websocket = changes_of(instance["changes"])
     says = dcdn_pb2.DescribeDcdnServiceResponse(
@@ -61,23 +59,21 @@ def reply(instance, request_id: str) -> dcdn_pb2.DescribeDcdnServiceResponse:
     return says
 
 
-def changes_of(text: str | None) -> tuple[list[Change], list[Change]]:
-    """The changes of either kind in the JSON of a row; a reply needs nothing of the last items of each."""
+def changes_of(text: str) -> tuple[list[Change], list[Change]]:
+    """The changes of either kind in the JSON of a row."""
     internet, websocket = [], []
-    if text is not None:
-        for change_id, kind, charge_type, submitted_at, effective_time, *_ in json.loads(text):
-            times = datetime.fromisoformat(submitted_at), datetime.fromisoformat(effective_time)
-            (internet if kind == "internet" else websocket).append(Change(change_id, charge_type, *times))
+    for change_id, change in json.loads(text).items():
+        times = (datetime.fromisoformat(change[time]) for time in ("submitted_at", "effective_time"))
+        of_kind = internet if change["kind"] == "internet" else websocket
+        of_kind.append(Change(change_id, change["charge_type"], *times))
     return internet, websocket
 
 
-def reasons_of(text: str | None) -> list[str]:
+def reasons_of(text: str) -> list[str]:
     """The reasons of the locks in the JSON of a row, of the oldest lock first."""
-    if text is None:
-        return []
     locks = [
-        (datetime.fromisoformat(locked_at), lock_id, reason)
-        for lock_id, reason, _locked_by, locked_at, *_ in json.loads(text)
+        (datetime.fromisoformat(lock["locked_at"]), lock["lock_id"], reason)
+        for reason, lock in json.loads(text).items()
     ]
     return [reason for _, _, reason in sorted(locks)]
 

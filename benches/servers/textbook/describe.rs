@@ -1,12 +1,13 @@
 //! Describe: what the row of the statement says at an instant.
 
+use std::collections::BTreeMap;
+
 use cdn_activation::domain::{Charge, ChargeType, WebsocketChargeType};
 use cdn_activation::proto::billing::v1 as billing;
 use cdn_activation::proto::convert::timestamp;
 use cdn_activation::proto::dcdn::v1::DescribeDcdnServiceResponse;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use sqlx::FromRow;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -20,33 +21,24 @@ pub(super) struct DescribeRow {
     internet_charge_type: String,
     websocket_charge_type: Option<String>,
     opening_time: DateTime<Utc>,
-    changes: Option<Json<Vec<Change>>>,
-    locks: Option<Json<Vec<Lock>>>,
-    pub is_uncarried: bool,
+    changes: Json<BTreeMap<Uuid, Change>>,
+    locks: Json<BTreeMap<String, Lock>>,
 }
 
-/// A change: an array in this order. A reply needs nothing of what begins with `_`.
+/// A change, by its id.
 #[derive(Deserialize)]
 struct Change {
-    id: Uuid,
     kind: String,
     charge_type: String,
     submitted_at: DateTime<Utc>,
     effective_time: DateTime<Utc>,
-    _is_settled: IgnoredAny,
-    _is_cancelled: IgnoredAny,
-    _event_time: IgnoredAny,
 }
 
-/// A lock, likewise.
+/// A lock, by its reason.
 #[derive(Deserialize)]
 struct Lock {
-    id: Uuid,
-    reason: String,
-    _locked_by: IgnoredAny,
+    lock_id: Uuid,
     locked_at: DateTime<Utc>,
-    _is_lifted: IgnoredAny,
-    _event_time: IgnoredAny,
 }
 
 /// The charge type of one kind of traffic in force, and the change submitted last.
@@ -57,10 +49,10 @@ struct Charged<'a> {
 
 /// The reply.
 pub(super) fn reply(row: DescribeRow, now: DateTime<Utc>) -> DescribeDcdnServiceResponse {
-    let changes = row.changes.unwrap_or_default().0;
-    let mut locks = row.locks.unwrap_or_default().0;
-    locks.sort_by_key(|lock| (lock.locked_at, lock.id));
-    let reasons: Vec<_> = locks.iter().map(|lock| lock.reason.as_str()).collect();
+    let changes = row.changes.0;
+    let mut locks: Vec<_> = row.locks.0.iter().collect();
+    locks.sort_by_key(|(_, lock)| (lock.locked_at, lock.lock_id));
+    let reasons: Vec<_> = locks.iter().map(|(reason, _)| reason.as_str()).collect();
     let internet = charged(&changes, ChargeType::KIND.name(), &row.internet_charge_type, now);
     let websocket = row.websocket_charge_type.as_ref();
     let websocket =
@@ -82,18 +74,19 @@ pub(super) fn reply(row: DescribeRow, now: DateTime<Utc>) -> DescribeDcdnService
 }
 
 fn charged<'a>(
-    changes: &'a [Change],
+    changes: &'a BTreeMap<Uuid, Change>,
     kind: &str,
     opening: &'a str,
     now: DateTime<Utc>,
 ) -> Charged<'a> {
-    let changes = || changes.iter().filter(|change| change.kind == kind);
+    let changes = || changes.iter().filter(|(_, change)| change.kind == kind);
     let in_force = changes()
-        .filter(|change| change.effective_time <= now)
-        .max_by_key(|change| (change.effective_time, change.submitted_at, change.id));
+        .filter(|(_, change)| change.effective_time <= now)
+        .max_by_key(|(id, change)| (change.effective_time, change.submitted_at, **id));
+    let last = changes().max_by_key(|(id, change)| (change.submitted_at, **id));
     Charged {
-        current: in_force.map_or(opening, |change| &change.charge_type),
-        changing: changes().max_by_key(|change| (change.submitted_at, change.id)),
+        current: in_force.map_or(opening, |(_, change)| &change.charge_type),
+        changing: last.map(|(_, change)| change),
     }
 }
 

@@ -1,7 +1,5 @@
 //! How questions meet in a statement. No database: the statements of these tests are functions.
 
-use std::time::Duration;
-
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 
@@ -28,31 +26,18 @@ struct Noted {
     batcher: Doubler,
     store: Store,
     sizes: Arc<Mutex<Vec<usize>>>,
-    /// How long a statement takes for each of its questions.
-    each: Arc<Mutex<Duration>>,
 }
 
 impl Noted {
     fn new() -> Self {
-        Self::with(Doubler::reading(64))
-    }
-
-    fn with(batcher: Doubler) -> Self {
-        Self { batcher, store: store(), sizes: Arc::default(), each: Arc::default() }
+        Self { batcher: Doubler::new(64), store: store(), sizes: Arc::default() }
     }
 
     async fn ask(&self, question: usize) -> Result<usize, Error> {
-        let (sizes, each) = (Arc::clone(&self.sizes), Arc::clone(&self.each));
+        let sizes = Arc::clone(&self.sizes);
         let statement = move |_, asked: Vec<_>| {
             sizes.lock().unwrap().push(asked.len());
-            let time = *each.lock().unwrap() * u32::try_from(asked.len()).unwrap();
-            async move {
-                // To sleep for no time takes a turn of the clock.
-                if !time.is_zero() {
-                    tokio::time::sleep(time).await;
-                }
-                double(asked);
-            }
+            async move { double(asked) }
         };
         self.batcher.ask(question, &self.store, statement).await
     }
@@ -70,7 +55,7 @@ impl Noted {
 }
 
 #[tokio::test]
-async fn who_asks_at_the_same_time_shares_a_statement_and_gets_his_own_answer() {
+async fn concurrent_callers_share_a_statement_and_each_gets_its_own_answer() {
     let noted = Noted::new();
     let expected: Vec<_> = (0..150).map(|question| question * 2).collect();
     assert_eq!(noted.ask_all(0..150).await, expected);
@@ -94,7 +79,7 @@ async fn a_statement_waits_for_as_long_as_each_turn_of_the_runtime_brings_more()
 
 #[tokio::test]
 async fn a_late_statement_does_not_hold_up_the_next_ones() {
-    let (batcher, store) = (Doubler::reading(64), store());
+    let (batcher, store) = (Doubler::new(64), store());
     let (gate, sizes) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
     let ask = |question| {
         let (gate, sizes) = (Arc::clone(&gate), Arc::clone(&sizes));
@@ -124,29 +109,7 @@ async fn a_late_statement_does_not_hold_up_the_next_ones() {
 }
 
 #[tokio::test]
-async fn reads_that_wait_for_a_disk_are_spread_over_several_statements_and_writes_are_not() {
-    for (batcher, from_disk) in
-        [(Doubler::reading(64), vec![5, 5, 5, 5]), (Doubler::writing(64), vec![20])]
-    {
-        let noted = Noted::with(batcher);
-        let ask_often = async |each| {
-            *noted.each.lock().unwrap() = each;
-            for _ in 0..40 {
-                noted.sizes();
-                noted.ask_all(0..20).await;
-            }
-            noted.sizes()
-        };
-        noted.ask(0).await.unwrap(); // how long the way is
-        assert_eq!(ask_often(Duration::ZERO).await, [20]);
-        assert_eq!(ask_often(Duration::from_micros(200)).await, from_disk);
-        assert_eq!((noted.ask_all(0..6).await.len(), noted.sizes()), (6, vec![6]), "too few");
-        assert_eq!(ask_often(Duration::ZERO).await, [20]);
-    }
-}
-
-#[tokio::test]
-async fn who_hangs_up_before_his_turn_is_not_asked_for() {
+async fn a_caller_that_disconnects_while_queued_is_skipped() {
     let noted = Noted::new();
     // It is dropped after it has enqueued, and before the driver has run.
     assert!(noted.ask(1).now_or_never().is_none());
@@ -154,8 +117,8 @@ async fn who_hangs_up_before_his_turn_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn who_finds_the_queue_full_is_refused_at_once() {
-    let (batcher, store) = (Doubler::reading(64), store());
+async fn a_caller_that_finds_the_queue_full_is_refused_at_once() {
+    let (batcher, store) = (Doubler::new(64), store());
     let ask = |question| batcher.ask(question, &store, async |_, asked| double(asked));
     let answers = join_all((0..=MOST_WAITING).map(ask)).await;
     let refused = answers.iter().filter(|answer| matches!(answer, Err(Error::Unavailable(_))));
@@ -164,8 +127,8 @@ async fn who_finds_the_queue_full_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_statement_that_panics_or_forgets_somebody_is_a_fault_of_its_own_callers_only() {
-    let (batcher, store) = (Doubler::reading(64), store());
+async fn a_statement_that_panics_or_forgets_a_caller_affects_its_own_callers_only() {
+    let (batcher, store) = (Doubler::new(64), store());
     let forgetful = async |_: Store, mut asked: Vec<Asked<usize, usize>>| {
         assert!(asked[0].question != 0, "panics");
         asked.truncate(1);

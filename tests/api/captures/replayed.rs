@@ -3,6 +3,7 @@
 
 use cdn_activation::domain::{Time, time};
 use chrono::Duration;
+use sqlx::PgConnection;
 
 use super::expected::{answer_of, expected, opened_types, refused_before_the_action, said};
 use crate::support::Api;
@@ -59,6 +60,14 @@ async fn captured_requests_of_an_account_that_has_opened_nothing() {
     assert!(opened > 80, "{opened} captures opened something");
 }
 
+/// Deletes all changes; how many there were.
+async fn forget_changes(database: &mut PgConnection) -> u64 {
+    let deleted = sqlx::raw_sql("DELETE FROM charge_type_changes").execute(&mut *database).await;
+    let copies = sqlx::raw_sql("UPDATE instances SET changes = '{}'").execute(database).await;
+    copies.expect("runs");
+    deleted.expect("runs").rows_affected()
+}
+
 #[tokio::test]
 async fn captured_requests_of_an_account_that_has_opened_both_products() {
     let (api, key) = server("testsecret").await;
@@ -72,16 +81,14 @@ async fn captured_requests_of_an_account_that_has_opened_both_products() {
     let mut modified = 0;
     for capture in &captures() {
         let reply = replay(&api, capture, Duration::zero()).await;
-        let forget = sqlx::raw_sql("DELETE FROM charge_type_changes").execute(&mut database);
-        let changes = forget.await.expect("runs").rows_affected();
+        let changes = forget_changes(&mut database).await;
         let expected = expected(&api, capture, &twin).await;
         assert_eq!(said(capture, &reply), expected, "{}", capture.file);
         if refused_before_the_action(capture).is_some() {
             assert_eq!(changes, 0, "{}", capture.file);
             continue;
         }
-        let forget = sqlx::raw_sql("DELETE FROM charge_type_changes").execute(&mut database);
-        assert_eq!(forget.await.expect("runs").rows_affected(), changes, "{}", capture.file);
+        assert_eq!(forget_changes(&mut database).await, changes, "{}", capture.file);
         modified += changes;
         // Whoever recorded it and sends it again gets nothing.
         let again = replay(&api, capture, Duration::seconds(1)).await;

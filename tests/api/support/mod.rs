@@ -176,7 +176,6 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         limits: Limits { minimum_balance: 0 },
         overdue_grace: chrono::Duration::hours(24),
         workers: true,
-        carry_after: Duration::from_hours(1),
         cores: 2,
         bounds: Bounds::default(),
         drain_delay: Duration::ZERO,

@@ -70,6 +70,7 @@ impl Api {
         .execute(&mut connection)
         .await
         .expect("runs");
+        self.database.copy_histories(key.account_id).await;
     }
 
     /// An opening by traffic as it was before WebSocket charging, at this instant and under this

@@ -41,6 +41,42 @@ const MANY_OPENED: &str = "
         created_at
     FROM made";
 
+/// Makes the copies in the rows of instances anew, of an account (`$1`), or of all (0): after a test has
+/// written to the tables past the service.
+pub const COPY_HISTORIES: &str = "
+    UPDATE instances
+    SET changes = (
+            SELECT coalesce(jsonb_object_agg(change_id, jsonb_build_object('kind', kind,
+                'charge_type', charge_type, 'submitted_at', submitted_at, 'effective_time',
+                effective_time, 'settled', in_force_event_at IS NOT NULL)), '{}')
+            FROM charge_type_changes AS owned
+            WHERE owned.account_id = instances.account_id AND owned.product = instances.product
+                AND cancelled_at IS NULL),
+        locks = (
+            SELECT coalesce(jsonb_object_agg(reason, jsonb_build_object('lock_id', lock_id,
+                'locked_by', locked_by, 'locked_at', locked_at)), '{}')
+            FROM operation_locks AS owned
+            WHERE owned.account_id = instances.account_id AND owned.product = instances.product
+                AND lifted_at IS NULL)
+    WHERE account_id = $1 OR $1 = 0";
+
+/// Counts the instances whose copies differ from the tables.
+const UNTRUE_COPIES: &str = "
+    SELECT count(*)
+    FROM instances
+    WHERE (SELECT coalesce(jsonb_object_agg(key, value -> 'settled'), '{}') FROM jsonb_each(changes))
+            IS DISTINCT FROM (
+                SELECT coalesce(jsonb_object_agg(change_id, in_force_event_at IS NOT NULL), '{}')
+                FROM charge_type_changes AS owned
+                WHERE owned.account_id = instances.account_id AND owned.product = instances.product
+                    AND cancelled_at IS NULL)
+        OR (SELECT coalesce(jsonb_object_agg(key, value -> 'lock_id'), '{}') FROM jsonb_each(locks))
+            IS DISTINCT FROM (
+                SELECT coalesce(jsonb_object_agg(reason, lock_id), '{}')
+                FROM operation_locks AS owned
+                WHERE owned.account_id = instances.account_id AND owned.product = instances.product
+                    AND lifted_at IS NULL)";
+
 /// An event as it is stored.
 #[derive(Debug, FromRow)]
 pub struct StoredEvent {
@@ -107,6 +143,21 @@ impl Database {
         let mut connection = self.connect().await;
         let done = sqlx::query(statement).bind(account_id).execute(&mut connection).await;
         assert!(done.expect("runs").rows_affected() > 0, "it changed something: {statement}");
+        if statement.contains("charge_type_changes") || statement.contains("operation_locks") {
+            self.copy_histories(account_id).await;
+        }
+    }
+
+    /// Makes the copies of histories anew, of an account, or of all (0).
+    pub async fn copy_histories(&self, account_id: i64) {
+        let mut connection = self.connect().await;
+        let copied = sqlx::query(COPY_HISTORIES).bind(account_id).execute(&mut connection).await;
+        copied.expect("copied");
+    }
+
+    /// Fails where a row of an instance shows another history than the tables have.
+    pub async fn assert_copies_are_true(&self) {
+        assert_eq!(self.count(UNTRUE_COPIES).await, 0, "copies that differ from the tables");
     }
 
     /// Makes so many accounts, numbered from 1, that have opened CDN.

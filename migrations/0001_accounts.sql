@@ -1,6 +1,6 @@
--- The tables of the service. Every key of an account-owned table begins with account_id, the distribution column;
--- closed vocabularies are text with a named CHECK that lists the wire spellings; no column has a time or id default,
--- because every time and id is bound by the service. Foreign keys follow, one a file.
+-- Accounts, and what they own. Every key of an account-owned table begins with account_id, the distribution column.
+-- Closed vocabularies are text with a named CHECK that lists the spellings of the wire. No column has a time or an id as
+-- its default, because the service binds every time and id.
 
 CREATE TABLE accounts (
     account_id           bigint      NOT NULL,
@@ -30,7 +30,7 @@ COMMENT ON COLUMN accounts.payment_method_valid IS 'There is a valid payment met
 COMMENT ON COLUMN accounts.balance IS 'Minor units of the currency.';
 COMMENT ON COLUMN accounts.orders_refused IS 'The commerce system takes no orders of this account.';
 COMMENT ON COLUMN accounts.version IS 'Rises with every change; guards a decision made on facts read before.';
-COMMENT ON COLUMN accounts.event_time IS 'Time of the newest event of this row (hybrid logical clock).';
+COMMENT ON COLUMN accounts.event_time IS 'Time of the newest event of this row.';
 
 CREATE TABLE access_keys (
     access_key_id text        NOT NULL,
@@ -59,8 +59,10 @@ CREATE TABLE instances (
     opening_time          timestamptz NOT NULL,
     order_id              uuid        NOT NULL,
     event_time            timestamptz NOT NULL,
+    changes               jsonb       NOT NULL DEFAULT '{}',
+    locks                 jsonb       NOT NULL DEFAULT '{}',
     CONSTRAINT instances_one_per_product PRIMARY KEY (account_id, product),
-    CONSTRAINT instances_id_is_unique UNIQUE (account_id, instance_id),
+    CONSTRAINT instances_belong_to_accounts FOREIGN KEY (account_id) REFERENCES accounts (account_id),
     CONSTRAINT instances_product_is_known CHECK (product IN ('cdn', 'dcdn')),
     CONSTRAINT instances_internet_charge_type_is_known CHECK (internet_charge_type IN (
         'PayByTraffic', 'PayByBandwidth', 'PayByBandwidth95', 'PayByBandwidth_monthavg', 'PayByBandwidth_month4th',
@@ -69,9 +71,12 @@ CREATE TABLE instances (
         websocket_charge_type IN ('websockettraffic', 'websocketbps'))
 );
 CREATE INDEX instances_by_product ON instances (product, account_id);
-COMMENT ON TABLE instances IS 'What an account has opened, as it was opened; a row never changes.';
+COMMENT ON TABLE instances IS 'What an account has opened, as it was opened. Of a row only event_time, changes and locks change.';
 COMMENT ON COLUMN instances.internet_charge_type IS 'The charge type of the opening; what holds now follows from it and the changes.';
 COMMENT ON COLUMN instances.websocket_charge_type IS 'NULL for CDN and for openings older than WebSocket charging.';
+COMMENT ON COLUMN instances.event_time IS 'Time of the newest event of the instance, its changes and locks.';
+COMMENT ON COLUMN instances.changes IS 'Its changes that are not cancelled, by change_id: a copy of charge_type_changes, written in the same statement.';
+COMMENT ON COLUMN instances.locks IS 'Its locks that hold, by reason: a copy of operation_locks, written in the same statement.';
 COMMENT ON COLUMN instances.order_id IS 'The order of the opening: tells whose opening this is when an outcome was unknown.';
 
 CREATE TABLE orders (
@@ -98,6 +103,8 @@ CREATE TABLE charge_type_changes (
     in_force_event_at timestamptz,
     event_time        timestamptz NOT NULL,
     CONSTRAINT charge_type_changes_pkey PRIMARY KEY (account_id, change_id),
+    CONSTRAINT charge_type_changes_belong_to_instances FOREIGN KEY (account_id, product)
+        REFERENCES instances (account_id, product),
     CONSTRAINT charge_type_changes_product_is_known CHECK (product IN ('cdn', 'dcdn')),
     CONSTRAINT charge_type_changes_charge_type_is_known CHECK (
         (kind = 'internet' AND charge_type IN (
@@ -127,6 +134,8 @@ CREATE TABLE operation_locks (
     lifted_at  timestamptz,
     event_time timestamptz NOT NULL,
     CONSTRAINT operation_locks_pkey PRIMARY KEY (account_id, lock_id),
+    CONSTRAINT operation_locks_belong_to_instances FOREIGN KEY (account_id, product)
+        REFERENCES instances (account_id, product),
     CONSTRAINT operation_locks_product_is_known CHECK (product IN ('cdn', 'dcdn')),
     CONSTRAINT operation_locks_reason_is_a_token CHECK (reason ~ '^[a-z][a-z0-9_-]{0,63}$')
 );
@@ -139,51 +148,31 @@ CREATE INDEX operation_locks_that_hold_by_product ON operation_locks (account_id
 COMMENT ON TABLE operation_locks IS 'Holds on the operations of an instance; several may hold at once.';
 COMMENT ON COLUMN operation_locks.lifted_at IS 'NULL while it holds.';
 
-CREATE TABLE event_outbox (
-    account_id bigint      NOT NULL,
-    event_id   uuid        NOT NULL,
-    lane       smallint    NOT NULL,
-    event_time timestamptz NOT NULL,
-    type       text        NOT NULL,
-    data       bytea       NOT NULL,
-    CONSTRAINT event_outbox_pkey PRIMARY KEY (account_id, event_id)
+-- Orders that are placed at a commerce system (ORDER_ENDPOINT). An intent has no foreign key to instances: it is written
+-- before its instance, and also where there will be none. Its instants say in which state it is.
+CREATE TABLE order_intents (
+    account_id            bigint      NOT NULL,
+    order_id              uuid        NOT NULL,
+    product               text        NOT NULL,
+    internet_charge_type  text        NOT NULL,
+    websocket_charge_type text,
+    created_at            timestamptz NOT NULL,
+    due_at                timestamptz NOT NULL,
+    attempts              integer     NOT NULL,
+    opened_at             timestamptz,
+    abandoned_at          timestamptz,
+    cancelled_at          timestamptz,
+    CONSTRAINT order_intents_pkey PRIMARY KEY (account_id, order_id),
+    CONSTRAINT order_intents_product_is_known CHECK (product IN ('cdn', 'dcdn')),
+    CONSTRAINT order_intents_opened_or_abandoned CHECK (opened_at IS NULL OR abandoned_at IS NULL),
+    CONSTRAINT order_intents_abandoned_before_cancelled CHECK (cancelled_at IS NULL OR abandoned_at IS NOT NULL)
 );
-CREATE INDEX event_outbox_by_lane ON event_outbox (lane, event_time, event_id);
-COMMENT ON TABLE event_outbox IS 'Events, each written in the statement that made the change, until they are numbered.';
-COMMENT ON COLUMN event_outbox.lane IS 'Events of one lane are numbered by one worker at a time; account_id modulo 16.';
-COMMENT ON COLUMN event_outbox.event_time IS 'Hybrid logical clock: of two events of an account the one that saw the other is later.';
-COMMENT ON COLUMN event_outbox.data IS 'activation.event.v1.EventData, encoded.';
-
-CREATE TABLE nonces_0 (
-    access_key_id text  NOT NULL,
-    nonce_digest  bytea NOT NULL,
-    CONSTRAINT nonces_0_pkey PRIMARY KEY (access_key_id, nonce_digest)
-);
-CREATE TABLE nonces_1 (
-    access_key_id text  NOT NULL,
-    nonce_digest  bytea NOT NULL,
-    CONSTRAINT nonces_1_pkey PRIMARY KEY (access_key_id, nonce_digest)
-);
-CREATE TABLE nonces_2 (
-    access_key_id text  NOT NULL,
-    nonce_digest  bytea NOT NULL,
-    CONSTRAINT nonces_2_pkey PRIMARY KEY (access_key_id, nonce_digest)
-);
-CREATE TABLE nonces_3 (
-    access_key_id text  NOT NULL,
-    nonce_digest  bytea NOT NULL,
-    CONSTRAINT nonces_3_pkey PRIMARY KEY (access_key_id, nonce_digest)
-);
-COMMENT ON TABLE nonces_0 IS 'Used nonces, a ring of four tables by the signed timestamp (slots of 900 s); the idle one is truncated.';
-COMMENT ON TABLE nonces_1 IS 'See nonces_0.';
-COMMENT ON TABLE nonces_2 IS 'See nonces_0.';
-COMMENT ON TABLE nonces_3 IS 'See nonces_0.';
-COMMENT ON COLUMN nonces_0.nonce_digest IS 'First 16 bytes of SHA-256 of the nonce: any nonce fits an index row.';
-
-CREATE TABLE leases (
-    name       text        NOT NULL,
-    holder     uuid        NOT NULL,
-    expires_at timestamptz NOT NULL,
-    CONSTRAINT leases_pkey PRIMARY KEY (name)
-);
-COMMENT ON TABLE leases IS 'Which replica does a job that one at a time must do.';
+CREATE INDEX order_intents_due ON order_intents (due_at) WHERE opened_at IS NULL AND cancelled_at IS NULL;
+CREATE INDEX order_intents_settled ON order_intents (created_at) WHERE opened_at IS NOT NULL OR cancelled_at IS NOT NULL;
+COMMENT ON TABLE order_intents IS 'What is being ordered at a commerce system: written before the order is placed, settled when it is opened or cancelled.';
+COMMENT ON COLUMN order_intents.created_at IS 'When the opening was asked for.';
+COMMENT ON COLUMN order_intents.due_at IS 'From when a reconciler takes the intent in hand; moved on by each one that does, so that it has it alone until then.';
+COMMENT ON COLUMN order_intents.attempts IS 'How often a reconciler has taken it in hand.';
+COMMENT ON COLUMN order_intents.opened_at IS 'When the instance was opened with this order, in the same statement: settled.';
+COMMENT ON COLUMN order_intents.abandoned_at IS 'When the opening was given up: none can be written with this order any more, and the order may be cancelled.';
+COMMENT ON COLUMN order_intents.cancelled_at IS 'When it was known that the commerce system has no such order (any more): settled.';

@@ -1,0 +1,53 @@
+-- What requests and replicas leave behind: used nonces, requests that may be sent again, leases, and the check value of the
+-- sealing key. The digest of a nonce has the type uuid, which is 16 bytes and is compared as one value.
+
+CREATE TABLE used_nonces_0 (
+    digest uuid NOT NULL,
+    CONSTRAINT used_nonces_0_pkey PRIMARY KEY (digest)
+);
+CREATE TABLE used_nonces_1 (
+    digest uuid NOT NULL,
+    CONSTRAINT used_nonces_1_pkey PRIMARY KEY (digest)
+);
+CREATE TABLE used_nonces_2 (
+    digest uuid NOT NULL,
+    CONSTRAINT used_nonces_2_pkey PRIMARY KEY (digest)
+);
+CREATE TABLE used_nonces_3 (
+    digest uuid NOT NULL,
+    CONSTRAINT used_nonces_3_pkey PRIMARY KEY (digest)
+);
+COMMENT ON TABLE used_nonces_0 IS 'Used nonces, a ring of four tables by the signed timestamp (slots of 900 s); the idle one is truncated.';
+COMMENT ON TABLE used_nonces_1 IS 'See used_nonces_0.';
+COMMENT ON TABLE used_nonces_2 IS 'See used_nonces_0.';
+COMMENT ON TABLE used_nonces_3 IS 'See used_nonces_0.';
+COMMENT ON COLUMN used_nonces_0.digest IS 'First 16 bytes of SHA-256 of the access key''s id, a zero byte and the nonce.';
+
+CREATE TABLE repeatable_requests (
+    caller      text        NOT NULL,
+    request_id  uuid        NOT NULL,
+    fingerprint bytea       NOT NULL,
+    resource    text        NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    CONSTRAINT repeatable_requests_pkey PRIMARY KEY (caller, request_id)
+);
+CREATE INDEX repeatable_requests_by_time ON repeatable_requests (recorded_at);
+COMMENT ON TABLE repeatable_requests IS 'Writes that may be sent again for 24 hours. Keyed by caller: the account is not known before the look-up.';
+COMMENT ON COLUMN repeatable_requests.fingerprint IS 'SHA-256 of method and request: the same id with another request is refused.';
+COMMENT ON COLUMN repeatable_requests.resource IS 'What the first answer was about; the answer is made of it again, never stored.';
+
+CREATE TABLE leases (
+    name       text        NOT NULL,
+    holder     uuid        NOT NULL,
+    expires_at timestamptz NOT NULL,
+    CONSTRAINT leases_pkey PRIMARY KEY (name)
+);
+COMMENT ON TABLE leases IS 'Which replica does a job that one at a time must do.';
+
+CREATE TABLE sealing_checks (
+    name  text  NOT NULL,
+    value bytea NOT NULL,
+    CONSTRAINT sealing_checks_pkey PRIMARY KEY (name)
+);
+COMMENT ON TABLE sealing_checks IS 'One row: the check value of the sealing key. The first process that becomes ready writes it.';
+COMMENT ON COLUMN sealing_checks.value IS 'HMAC-SHA256 by the sealing key of a fixed label. It does not reveal the key.';
