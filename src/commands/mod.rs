@@ -108,7 +108,7 @@ fn print(text: impl Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
 }
 
-/// Prints bytes, as [`print`] does a text.
+/// Prints bytes, as [`print()`] prints a text.
 fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output")
