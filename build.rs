@@ -1,10 +1,10 @@
-//! Compiles `proto/` in pure Rust (no `protoc` to install) into the types and services of
-//! `src/proto.rs`, and keeps the encoded descriptors: the shim and reflection read the API's own
-//! options from them at run time.
+//! Compiles `proto/` into the types and services of `src/proto.rs`, in pure Rust, so that no
+//! `protoc` has to be installed. The encoded descriptors are kept: the shim and reflection read the
+//! API's own options from them at run time.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-/// Every file with a service that is served here, or with a message of one.
+/// Every file with a service that is served, or with a message of one.
 const SERVED: [&str; 11] = [
     "activation/rpc/v1/options.proto",
     "activation/billing/v1/charge.proto",
@@ -18,7 +18,8 @@ const SERVED: [&str; 11] = [
     "activation/operator/v1/instance.proto",
     "activation/operator/v1/operation_lock.proto",
 ];
-/// What is asked of a commerce system. Neither reflection nor the shim shows it: it is not served.
+/// The service of the commerce system. It is called and not served, so neither reflection nor the
+/// shim shows it.
 const ASKED: [&str; 1] = ["activation/order/v1/order.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -27,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = served(true)?;
     #[expect(clippy::disallowed_methods, reason = "cargo tells a build script where to write so")]
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
-    // The encoded form keeps custom options; prost's typed set would lose them.
+    // The encoded form keeps custom options, which the types of prost would lose.
     fs::write(out_dir.join("commented.bin"), compiler.encode_file_descriptor_set())?;
     fs::write(out_dir.join("descriptors.bin"), served(false)?.encode_file_descriptor_set())?;
 
@@ -39,8 +40,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What is served, with the comments of the files or without: they are more than half of the bytes, and
-/// only reflection shows them.
+/// Compiles the served files, with their comments or without. The comments are more than half of
+/// the bytes, and only reflection shows them.
 fn served(with_comments: bool) -> Result<protox::Compiler, protox::Error> {
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(with_comments).open_files(SERVED)?;

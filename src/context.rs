@@ -1,5 +1,5 @@
-//! What one request knows: its id, who calls, and the two instants that every decision of it uses.
-//! And the clock that said so: the only place that reads the time or makes an id.
+//! The context of a request: its id, its caller, and the two instants that all of its decisions
+//! use. The clock is here, too: no other code reads the time or generates an id.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,12 +11,13 @@ use uuid::Uuid;
 use crate::domain::{AccountId, Time};
 use crate::error::Error;
 
-/// Id of one request, in reply, log and error: a UUID in upper case, as the documentation shows it.
+/// The id of one request in its reply, the log and errors: a UUID in upper case, as in the vendor's
+/// documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// A new random id.
+    /// Returns a new random id.
     #[must_use]
     pub fn random() -> Self {
         #[expect(clippy::disallowed_methods, reason = "this is where request ids are made")]
@@ -24,7 +25,7 @@ impl RequestId {
         Self::from(id)
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -43,19 +44,19 @@ impl std::fmt::Display for RequestId {
     }
 }
 
-/// Who calls.
+/// The caller of a request.
 #[derive(Clone, Debug)]
 pub enum Caller {
-    /// An account, by a signed request.
+    /// An account, which signed the request.
     Account(AccountId),
-    /// A service, which may name the account it acts for.
+    /// A calling service, which can name the account that it acts for.
     Service {
-        /// The metadata `x-account-id`, unread.
+        /// The metadata `x-account-id`, not parsed.
         account_id: Option<String>,
     },
 }
 
-/// Where a request came in.
+/// The wire on which a request arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     /// The RPC query format.
@@ -65,7 +66,7 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// The name in logs.
+    /// Returns the name in logs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -75,28 +76,30 @@ impl Wire {
     }
 }
 
-/// What one request knows. Fixed when it comes in, and carried in its extensions.
+/// The context of a request. It is made when the request arrives, and carried in its extensions.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Id of the request.
     pub request_id: RequestId,
-    /// Who calls.
+    /// The caller of a request.
     pub caller: Caller,
-    /// Where it came in.
+    /// The wire on which it arrived.
     pub wire: Wire,
-    /// The API version that was asked for; `None` over gRPC, which counts as the newest.
+    /// The API version that was requested. `None` over gRPC, which counts as the newest.
     pub api_version: Option<Arc<str>>,
-    /// The business instant, in whole seconds: what is in force, due, overdue.
+    /// The instant of the business clock, in whole seconds. It decides what is in force, due and
+    /// overdue.
     pub now: Time,
-    /// The instant on the wire: timestamps, nonces, when something was created.
+    /// The instant of the wire clock, for timestamps, nonces and times of creation.
     pub wire_now: Time,
-    /// When the request came in, for its deadline.
+    /// When the request arrived, for its deadline.
     pub arrived: Instant,
-    /// Where an operator's call notes the access key that it has found or made, for its log line.
+    /// Where an operator's call records the access key that it has found or created, for its log
+    /// line.
     pub found_key: Option<Arc<OnceLock<FoundKey>>>,
 }
 
-/// An access key that an operator's call has found or made.
+/// An access key that an operator's call has found or created.
 #[derive(Clone, Debug)]
 pub struct FoundKey {
     /// The account that it signs for.
@@ -106,7 +109,7 @@ pub struct FoundKey {
 }
 
 impl Context {
-    /// The account that the request is about.
+    /// Returns the account that the request is about.
     pub fn account(&self) -> Result<AccountId, Error> {
         match &self.caller {
             Caller::Account(account_id) => Ok(*account_id),
@@ -117,7 +120,8 @@ impl Context {
         }
     }
 
-    /// The name of the calling service; refuses everybody else. All that send the one token are one.
+    /// Returns the name of the calling service, and refuses an account. All services have the same
+    /// token, and therefore the same name.
     pub fn service_name(&self) -> Result<&'static str, Error> {
         match self.caller {
             Caller::Service { .. } => Ok("service"),
@@ -125,21 +129,21 @@ impl Context {
         }
     }
 
-    /// Notes, for the log line of an operator's call, which access key it is about.
+    /// Records, for the log line of an operator's call, which access key it is about.
     pub fn note_key(&self, account_id: AccountId, access_key_id: &str) {
         if let Some(found) = &self.found_key {
             found.get_or_init(|| FoundKey { account_id, access_key_id: access_key_id.to_owned() });
         }
     }
 
-    /// A new id for a row or an event, in the order of time.
+    /// Returns a new id for a row or an event. Ids are ordered by time.
     #[must_use]
     pub fn new_id(&self) -> Uuid {
         new_id()
     }
 }
 
-/// A new id in the order of time (UUID version 7).
+/// Returns a new id (UUID version 7). Ids are ordered by time.
 #[must_use]
 pub fn new_id() -> Uuid {
     #[expect(clippy::disallowed_methods, reason = "this is where ids are made")]
@@ -147,22 +151,22 @@ pub fn new_id() -> Uuid {
     id
 }
 
-/// The two clocks: business and wire. Clones share their hands, so that a test, or `dev --at`,
-/// moves the business clock under a running server.
+/// The business clock and the wire clock. Clones share both, so that a test or `dev --at` can set
+/// the business clock of a running server.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     business: Arc<Hand>,
     wire: Arc<Hand>,
 }
 
-/// The marker of a hand that runs.
+/// The value of [`Hand::stands_at`] for a hand that runs.
 const RUNS: i64 = i64::MIN;
 
 #[derive(Debug)]
 struct Hand {
-    /// Microseconds that a running hand is ahead of the system's clock.
+    /// Microseconds by which a running hand is ahead of the system's clock.
     ahead: AtomicI64,
-    /// The instant at which the hand stands still, in microseconds, or [`RUNS`].
+    /// The instant at which the hand is stopped, in microseconds, or [`RUNS`].
     stands_at: AtomicI64,
 }
 
@@ -173,7 +177,7 @@ impl Default for Hand {
 }
 
 impl Hand {
-    /// What it shows when the system's clock shows `system` microseconds.
+    /// Returns the time of the hand when the system's clock shows `system` microseconds.
     fn read(&self, system: i64) -> Time {
         let micros = match self.stands_at.load(Ordering::Relaxed) {
             RUNS => system + self.ahead.load(Ordering::Relaxed),
@@ -185,13 +189,13 @@ impl Hand {
 }
 
 impl Clock {
-    /// Both hands show the system's time.
+    /// Returns a clock whose hands both show the system's time.
     #[must_use]
     pub fn system() -> Self {
         Self::default()
     }
 
-    /// The business clock begins at `start` and runs on from there; the wire clock shows the
+    /// Returns a clock whose business hand starts at `start` and runs. Its wire hand shows the
     /// system's time.
     #[must_use]
     pub fn starting_at(start: Time) -> Self {
@@ -200,8 +204,7 @@ impl Clock {
         clock
     }
 
-    /// The business instant, in whole seconds: what is opened or submitted now is told so on both
-    /// wires.
+    /// Returns the instant of the business clock, in whole seconds, as both wires show it.
     #[must_use]
     pub fn now(&self) -> Time {
         self.now_at(system_micros())
@@ -211,29 +214,29 @@ impl Clock {
         self.business.read(system).trunc_subsecs(0)
     }
 
-    /// The instant on the wire.
+    /// Returns the instant of the wire clock.
     #[must_use]
     pub fn wire_now(&self) -> Time {
         self.wire.read(system_micros())
     }
 
-    /// Lets the business clock stand still at an instant.
+    /// Stops the business clock at an instant.
     pub fn set_now(&self, at: Time) {
         self.business.stands_at.store(at.timestamp_micros(), Ordering::Relaxed);
     }
 
-    /// Lets the wire clock stand still at an instant.
+    /// Stops the wire clock at an instant.
     pub fn set_wire_now(&self, at: Time) {
         self.wire.stands_at.store(at.timestamp_micros(), Ordering::Relaxed);
     }
 
-    /// Lets the wire clock run so far ahead of the system's clock, or behind it.
+    /// Runs the wire clock ahead of the system's clock, or behind it if `by` is negative.
     pub fn run_wire_ahead(&self, by: chrono::Duration) {
         self.wire.ahead.store(by.num_microseconds().unwrap_or_default(), Ordering::Relaxed);
         self.wire.stands_at.store(RUNS, Ordering::Relaxed);
     }
 
-    /// The context of a request that comes in now.
+    /// Returns the context of a request that arrives now.
     #[must_use]
     pub fn context(&self, request_id: RequestId, caller: Caller, wire: Wire) -> Context {
         let system = system_micros();
@@ -267,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_starts_elsewhere_runs_on() {
+    fn a_clock_that_starts_at_another_time_runs() {
         let at = DateTime::from_timestamp(1_521_504_000, 0).unwrap();
         let clock = Clock::starting_at(at);
         let first = clock.now();

@@ -1,9 +1,9 @@
-//! THE ERROR TABLE: every error, its documented code, HTTP status, gRPC status and message.
+//! The error table: every error with its documented code, HTTP status, gRPC status and message.
 //!
-//! The codes and messages of the actions are those of docs/behaviour.md, "Opening" and "Changing the
-//! charge type"; the gateway's are those of docs/protocol.md, "Error codes of the gateway". gRPC callers read
-//! the code as `ErrorInfo.reason`: the published codes win over the upper-snake form that AIP-193
-//! asks for.
+//! The codes and messages of the actions are those of docs/behaviour.md, "Opening" and "Changing
+//! the charge type". Those of the gateway are in docs/protocol.md, "Error codes of the gateway".
+//! gRPC callers read the code in `ErrorInfo.reason`. It is the published code, not the upper-snake
+//! form that AIP-193 asks for.
 
 mod cause;
 mod field;
@@ -19,13 +19,13 @@ use self::field::{sentence, shortened};
 pub use self::shown::Shown;
 use crate::domain::Product;
 
-/// Everything that a request can end in other than its reply.
+/// Every outcome of a request other than its reply.
 #[derive(Clone, Debug)]
 pub enum Error {
     // Opening (docs/behaviour.md, "Opening").
-    /// The charge type, in this parameter, cannot be opened with.
+    /// The charge type in this parameter cannot be opened with.
     ValueNotSupported(&'static str),
-    /// The charge type of a DCDN opening, in this parameter, cannot be opened with.
+    /// The charge type of a DCDN opening in this parameter cannot be opened with.
     InvalidComponent(&'static str),
     /// A bid user may not open by itself.
     BidUser,
@@ -53,11 +53,11 @@ pub enum Error {
     ChangePending,
     /// The parameter of this documented name is absent or empty.
     MissingParameter(Cow<'static, str>),
-    /// The value of the parameter of this name cannot be used; also one that occurs twice.
+    /// The value of the parameter of this name cannot be used, or the parameter occurs twice.
     InvalidParameter(Cow<'static, str>),
 
     // The gateway (docs/protocol.md, "Error codes of the gateway").
-    /// The URI, a header, the query or the body is larger than is read.
+    /// The URI, a header, the query or the body is larger than its limit.
     RequestTooLarge,
     /// The request cannot be read as HTTP.
     MalformedRequest,
@@ -83,17 +83,18 @@ pub enum Error {
     TimestampFormat,
     /// The timestamp is too far from the clock.
     TimestampExpired,
-    /// The signature method is none that is known.
+    /// The signature method is not supported.
     InvalidSignatureMethod,
-    /// The signature cannot be read, or does not cover what it must.
+    /// The signature cannot be read, or does not cover everything that must be signed.
     IncompleteSignature,
-    /// A V1 signature is another than ours; with the string that we sign, for clients to compare.
+    /// A V1 signature does not match. The string that the server signs is shown, for clients to
+    /// compare.
     SignatureV1Mismatch(Shown),
-    /// A V3 signature is another than ours.
+    /// A V3 signature does not match.
     SignatureV3Mismatch {
-        /// What the server signs.
+        /// The string that the server signs.
         string_to_sign: Shown,
-        /// The canonical request that it was made of.
+        /// The canonical request from which it was made.
         canonical_request: Shown,
     },
     /// The nonce was used before.
@@ -102,12 +103,12 @@ pub enum Error {
     ForbiddenByPolicy,
 
     // gRPC callers and operators.
-    /// The calling service has not proved who it is.
+    /// The calling service is not authenticated.
     ServiceUnauthenticated,
     /// The request names no account.
     MissingAccountId,
-    /// The account id is not a positive 64-bit number: in the metadata or, with what else is wrong, in a
-    /// field of an operator request.
+    /// The account id is not a positive 64-bit number: in the metadata, or in a field of an
+    /// operator's request, with the other wrong fields.
     InvalidAccountId(Vec<FieldViolation>),
     /// There is no such account.
     AccountNotFound,
@@ -121,21 +122,21 @@ pub enum Error {
     ChangeInForce,
     /// The resource has changed since it was read.
     EtagMismatch,
-    /// Fields of an operator request are wrong.
+    /// Fields of an operator's request are wrong.
     InvalidFields(Vec<FieldViolation>),
     /// The request is not a message of the method.
     MalformedMessage,
-    /// The message is compressed in a way that is not known.
+    /// The compression of the message is not supported.
     UnsupportedEncoding,
-    /// As many streams without a token are open as there may be.
+    /// The largest number of streams without a token is open.
     TooManyStreams,
-    /// There is no service of this name to tell the health of.
+    /// There is no service of this name whose health is known.
     ServiceNotFound,
-    /// Events after the cursor are no longer kept, or it is of another log.
+    /// Events after the cursor are no longer kept, or the cursor belongs to another log.
     CursorExpired,
 
-    // Ours to mend.
-    /// Others wrote the same rows again and again; the same request may succeed.
+    // Faults of the service or the database.
+    /// Other requests wrote the same rows repeatedly. The same request may succeed later.
     Contended,
     /// The request was not answered within its deadline.
     DeadlineExceeded,
@@ -143,13 +144,13 @@ pub enum Error {
     Draining,
     /// The database cannot be reached or is too busy; nothing was written.
     Unavailable(Cause),
-    /// The connection was lost while writing: it may have been written or not.
+    /// The connection was lost during a write. It is unknown whether the write happened.
     OutcomeUnknown(Cause),
     /// A fault.
     Internal(Cause),
 }
 
-/// The longest name of a parameter that is shown, in bytes: it is the caller's text.
+/// Largest length of a parameter's name in a message, in bytes. The caller chooses the name.
 const LONGEST_NAME: usize = 256;
 
 type Text = Cow<'static, str>;
@@ -167,12 +168,12 @@ fn row(code: impl Into<Text>, http: u16, grpc: Code, message: impl Into<Text>) -
 }
 
 impl Error {
-    /// A parameter is absent or empty.
+    /// Returns the error for a parameter that is absent or empty.
     pub fn missing(parameter: impl Into<Cow<'static, str>>) -> Self {
         Self::MissingParameter(parameter.into())
     }
 
-    /// The value of a parameter cannot be used.
+    /// Returns the error for a parameter whose value cannot be used.
     pub fn invalid(parameter: impl Into<Cow<'static, str>>) -> Self {
         Self::InvalidParameter(match parameter.into() {
             Cow::Borrowed(name) => name.into(),
@@ -249,14 +250,14 @@ impl Error {
         }
     }
 
-    /// The documented code.
+    /// Returns the documented code.
     #[must_use]
     pub fn code(&self) -> Cow<'static, str> {
         self.row().code
     }
 
-    /// The documented code under an API version: until 2018-05-10 "not opened" was a denied
-    /// operation.
+    /// Returns the documented code in an API version. In 2014-11-11, `OperationDenied` is the code
+    /// for a product that is not opened.
     #[must_use]
     pub fn code_in(&self, api_version: Option<&str>) -> Cow<'static, str> {
         match (self, api_version) {
@@ -265,25 +266,26 @@ impl Error {
         }
     }
 
-    /// The documented message. Nothing of a cause is in it.
+    /// Returns the documented message. It does not contain the cause.
     #[must_use]
     pub fn message(&self) -> Cow<'static, str> {
         self.row().message
     }
 
-    /// The documented HTTP status.
+    /// Returns the documented HTTP status.
     #[must_use]
     pub fn http_status(&self) -> u16 {
         self.row().http
     }
 
-    /// The gRPC status.
+    /// Returns the gRPC status.
     #[must_use]
     pub fn grpc_code(&self) -> Code {
         self.row().grpc
     }
 
-    /// A fault is ours to mend and is logged as an error; a refusal is the caller's.
+    /// Returns whether the error is a fault, which is the service's or the database's and is logged
+    /// as an error. A refusal is the caller's.
     #[must_use]
     pub fn is_our_fault(&self) -> bool {
         self.http_status() >= 500

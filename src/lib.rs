@@ -1,27 +1,27 @@
-//! `cdn-activation`: whether an account has opened CDN and DCDN, how each is charged now and from
-//! when otherwise, and what locks it. Over gRPC, and over the signed RPC query format of existing
-//! SDKs.
+//! `cdn-activation` knows whether an account has opened CDN and DCDN, how each is charged now and
+//! after the next change, and which locks it has. It is served over gRPC, and over the signed RPC
+//! query format of existing SDKs.
 //!
 //! ```text
 //! wire ──► authenticate ──► action ──► facts ──► decision ──► one statement ──► reply
 //! rest/     auth/           grpc/      storage/  domain/      storage/           grpc/ → rest/
 //! ```
 //!
-//! Events leave the same statements through the outbox (`storage/`), get their numbers
-//! (`workers/numbering.rs`), and reach their followers through the feed (`events/`), from which the
-//! operator service `grpc/operator/event.rs` serves them.
+//! The statement that changes the state also writes the event to the outbox (`storage/`). Events
+//! get their positions there (`workers/numbering.rs`) and reach followers through the feed
+//! (`events/`), which the operator service `grpc/operator/event.rs` serves.
 //!
-//! A connection stays on the core that it was handed to (`runtime.rs`), and what requests of one core
-//! ask of the database at the same time is one statement (`storage/batch.rs`). Nothing else knows of
-//! either: everything is written for one request on one runtime.
+//! A connection stays on the core to which it was assigned (`runtime.rs`). The questions that
+//! requests of one core ask the database at the same time are one statement (`storage/batch.rs`).
+//! No other code depends on either: it is written for one request on one runtime.
 //!
-//! What a peer may hold is bounded where it is met: connections in `runtime/` and `server/`, calls in
-//! `grpc/layers.rs`, the log in `logging/`, the database in `storage/connections.rs` and
-//! `storage/writing.rs`. `docs/limits.md` lists every limit.
+//! The resources of a peer are limited where they are used: connections in `runtime/` and
+//! `server/`, calls in `grpc/layers.rs`, the log in `logging/`, the database in
+//! `storage/connections.rs` and `storage/writing.rs`. `docs/limits.md` lists every limit.
 //!
-//! Who may call whom: `main → commands → server → rest → auth → storage → domain → error`; `rest`
-//! reaches `grpc` only by an in-process gRPC call; `grpc` uses `domain`, `storage`, `events`, `orders`,
-//! `proto`, `context`, `error`. `tests/architecture.rs` holds it.
+//! The modules may call each other in this order: `main → commands → server → rest → auth → storage
+//! → domain → error`. `rest` reaches `grpc` only by an in-process gRPC call. `grpc` uses `domain`,
+//! `storage`, `events`, `orders`, `proto`, `context`, `error`. `tests/architecture.rs` checks this.
 
 pub mod auth;
 pub mod commands;

@@ -1,4 +1,4 @@
-//! Arguments, logging, then one of the commands.
+//! Parses the arguments, starts logging, and runs one of the commands.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -9,7 +9,8 @@ use cdn_activation::{commands, logging};
 use clap::Parser;
 use mimalloc::MiMalloc;
 
-/// Less CPU for each call than with the allocator of the C library: `Cargo.toml` has the figures of the trial.
+/// mimalloc needs less CPU for each call than the allocator of the C library. `Cargo.toml` has the
+/// measurement.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -35,7 +36,8 @@ fn failed(why: impl Display) -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    // For what is not a request: those have threads of their own, see `runtime.rs` of the library.
+    // This runtime is for everything except requests. They have threads of their own: see
+    // `runtime.rs` of the library.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         match cli.command {
@@ -52,7 +54,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Descriptors => commands::descriptors::run().map(|()| ExitCode::SUCCESS),
         }
     });
-    // A look-up of a name that hangs in the system must not hold the end of the process.
+    // A DNS lookup that blocks in the system must not delay the end of the process.
     runtime.shutdown_background();
     code
 }

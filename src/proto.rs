@@ -1,4 +1,4 @@
-//! Generated types and services, the descriptors they came from, and what they mean to the domain.
+//! The generated types and services, their descriptors, and the conversion to domain values.
 
 use std::sync::LazyLock;
 
@@ -20,13 +20,13 @@ mod generated {
 
 pub use generated::activation::{billing, cdn, dcdn, event as events, operator, order};
 
-/// The descriptors, read once. They are ours: the build made them.
+/// The descriptors, decoded once. The build made them, so they are valid.
 pub static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    DescriptorPool::decode(DESCRIPTORS).expect("the descriptors are those that the build made")
+    DescriptorPool::decode(DESCRIPTORS).expect("the descriptors that the build made are valid")
 });
 
-/// The encoded descriptors of what is served of `proto/`, with the API's own options.
+/// The encoded descriptors of the served part of `proto/`, with the API's own options.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// The same with the comments of the files, for reflection.
+/// The same descriptors with the comments of the files, for reflection.
 pub const COMMENTED_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/commented.bin"));

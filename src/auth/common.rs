@@ -1,5 +1,5 @@
-//! The common parameters: what every signed request carries apart from the action's own, in either
-//! signature's place.
+//! The common parameters, which every signed request has beside those of its action. A request with
+//! signature V1 has them in its parameters, one with signature V3 in its headers.
 
 use http::HeaderMap;
 
@@ -7,8 +7,7 @@ use super::signature::v3::{self, Authorization};
 use super::signature::{Parameters, v1};
 use crate::error::Error;
 
-/// A request as the wire gave it, decoded. No name occurs twice and no value holds a control
-/// character.
+/// A decoded request. No name occurs twice, and no value contains a control character.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedRequest<'a> {
     /// The HTTP method in capitals.
@@ -30,7 +29,7 @@ pub enum Scheme {
     V3,
 }
 
-/// The common parameters as far as they were given.
+/// The common parameters that a request has.
 #[derive(Clone, Copy, Debug)]
 pub struct CommonParameters<'a> {
     /// Which signature they belong to.
@@ -44,64 +43,65 @@ pub struct CommonParameters<'a> {
     signature_type: Option<&'a str>,
     nonce: Option<&'a str>,
     timestamp: Option<&'a str>,
-    /// A security token, where one came with the key.
+    /// The security token, if the request has one.
     pub security_token: Option<&'a str>,
     authorization: Option<&'a str>,
 }
 
-/// What authenticates a request, with nothing missing.
+/// The parameters that authenticate a request. None of them is missing.
 #[derive(Clone, Copy, Debug)]
 pub struct Credentials<'a> {
     /// The key that signed.
     pub access_key_id: &'a str,
     /// The nonce.
     pub nonce: &'a str,
-    /// The timestamp, unread.
+    /// The timestamp, not parsed.
     pub timestamp: &'a str,
-    /// A security token, where one came with the key.
+    /// The security token, if the request has one.
     pub security_token: Option<&'a str>,
     /// The signature itself.
     pub signature: Signature<'a>,
 }
 
-/// A signature as it was given.
+/// A signature as the request has it.
 #[derive(Clone, Copy, Debug)]
 pub enum Signature<'a> {
     /// V1.
     V1 {
         /// In base64.
         signature: &'a str,
-        /// `SignatureMethod`, `SignatureVersion` and `SignatureType` are those that are known.
+        /// Whether `SignatureMethod`, `SignatureVersion` and `SignatureType` are supported.
         method_is_known: bool,
     },
     /// V3.
     V3(Authorization<'a>),
-    /// An authorization of another kind.
+    /// An `Authorization` header of another scheme.
     Unknown,
 }
 
 impl<'a> SignedRequest<'a> {
-    /// A parameter of query or form; an empty one counts as absent.
+    /// Returns a parameter of the query or the form. An empty one counts as absent.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&'a str> {
         self.parameters.get(name).filter(|value| !value.is_empty())
     }
 
-    /// A header; an empty one counts as absent.
+    /// Returns a header. An empty one counts as absent.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a str> {
         let value = self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         value.filter(|value| !value.is_empty())
     }
 
-    /// V3 signs in the header `Authorization`; a V3 client without credentials still says what and
-    /// when in headers only.
+    /// Returns which signature the request uses. V3 is in the header `Authorization`. A V3 request
+    /// without credentials is recognised by its action and date, which are in headers only.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         if self.header("authorization").is_some_and(|value| value.starts_with("ACS")) {
             return Scheme::V3;
         }
-        // An authorization of another kind beside a V1 signature is some proxy's.
+        // If there is a V1 signature, an `Authorization` header of another scheme belongs to a
+        // proxy.
         let in_headers = self.headers.contains_key(http::header::AUTHORIZATION)
             || (self.headers.contains_key("x-acs-date") && self.parameter("Action").is_none());
         let is_v3 = in_headers && self.parameter(v1::SIGNATURE).is_none();
@@ -110,7 +110,7 @@ impl<'a> SignedRequest<'a> {
 }
 
 impl<'a> CommonParameters<'a> {
-    /// Takes the common parameters out of a request.
+    /// Reads the common parameters of a request.
     #[must_use]
     pub fn read(request: &SignedRequest<'a>) -> Self {
         match request.scheme() {
@@ -127,7 +127,7 @@ impl<'a> CommonParameters<'a> {
         }
     }
 
-    /// One pass over all of them is less than a look for each.
+    /// Reads all parameters in one pass, which costs less than a search for each name.
     fn of_parameters(parameters: &'a Parameters) -> Self {
         let mut common = Self::none(Scheme::V1);
         for (name, value) in parameters.iter().filter(|(_, value)| !value.is_empty()) {
@@ -166,15 +166,16 @@ impl<'a> CommonParameters<'a> {
         }
     }
 
-    /// The action and its API version.
+    /// Returns the action and its API version.
     pub fn action(&self) -> Result<(&'a str, &'a str), Error> {
         let action = self.action.ok_or_else(|| Error::missing("Action"))?;
         let version = self.version.ok_or_else(|| Error::missing("Version"))?;
         Ok((action, version))
     }
 
-    /// What authenticates, or the first that is missing, in the order of docs/protocol.md, "Common
-    /// parameters". V3's headers answer by the names of the parameters that they stand for.
+    /// Returns the credentials. The error names the first parameter that is missing, in the order
+    /// of docs/protocol.md, "Common parameters". If a header of V3 is missing, it names the
+    /// parameter that the header replaces.
     pub fn credentials(&self) -> Result<Credentials<'a>, Error> {
         match self.scheme {
             Scheme::V1 => self.credentials_v1(),

@@ -1,7 +1,9 @@
-//! What a stored access key is made into before it can check a signature: secret opened, both
-//! message authentication codes keyed, policy read. Kept between requests, but good only for the
-//! very row that it was made of: the row itself is read for every request, so the first request
-//! after a key was disabled, deleted or made anew meets that.
+//! Access keys that are ready to check signatures: the secret is decrypted, the states of both
+//! message authentication codes are computed, and the policy is parsed.
+//!
+//! A ready key is kept between requests and is used only for the row that it was made from. That
+//! row is read for every request, so the first request after a key was disabled, deleted or created
+//! again sees the change.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,23 +15,24 @@ use crate::domain::policy::Policy;
 use crate::error::Error;
 use crate::storage::StoredAccessKey;
 
-/// How many keys either generation holds at most.
+/// Largest number of keys in each generation.
 const GENERATION: usize = 500;
 
 /// An access key ready to check signatures and permissions. The secret itself is not kept.
 #[derive(Debug)]
 pub struct ReadyKey {
-    /// The secret as V1 takes it.
+    /// The secret as the key of signature V1.
     pub v1: v1::Key,
-    /// The secret as V3 takes it.
+    /// The secret as the key of signature V3.
     pub v3: v3::Key,
     /// What the key may do.
     pub policy: Policy,
     made_of: MadeOf,
 }
 
-/// All of a row that goes into a [`ReadyKey`], and its version. A key that is deleted and made anew
-/// begins again with version 1, but never with the same sealed bytes: these have a random nonce.
+/// The columns of a row that a [`ReadyKey`] depends on, and the version of the row. The version
+/// alone is not enough: a key that is deleted and created again starts at version 1 again. Its
+/// sealed bytes always differ, because they contain a random nonce.
 #[derive(Debug, PartialEq, Eq)]
 struct MadeOf {
     version: i64,
@@ -47,7 +50,7 @@ impl ReadyKey {
                 tracing::warn!(
                     access_key_id = row.access_key_id,
                     wrong,
-                    "a policy denies everything"
+                    "the policy of an access key cannot be read and denies everything"
                 );
                 Policy::nothing()
             }),
@@ -65,12 +68,13 @@ impl ReadyKey {
     }
 }
 
-/// The keys that were used last. Clones share them.
+/// The keys that were used recently. Clones share them.
 #[derive(Clone, Default)]
 pub struct ReadyKeys(Arc<Mutex<Generations>>);
 
-/// When the newer generation is full, it becomes the older one, and the older one is dropped:
-/// whatever was not used since the generation before is forgotten, at no cost per use.
+/// If the newer generation is full, it becomes the older one, and the previous older one is
+/// dropped. This forgets the keys that were not used for one generation, without any bookkeeping
+/// per use.
 #[derive(Default)]
 struct Generations {
     newer: HashMap<String, Arc<ReadyKey>>,
@@ -78,7 +82,7 @@ struct Generations {
 }
 
 impl ReadyKeys {
-    /// The key of a row, as it was kept where the row is still the same.
+    /// Returns the ready key of a row. The kept key is returned if the row has not changed since.
     pub fn of(
         &self,
         row: &StoredAccessKey,
@@ -91,12 +95,12 @@ impl ReadyKeys {
         let key = Arc::new(ReadyKey::new(row, sealing_key)?);
         let (id, kept) = (row.access_key_id.clone(), Arc::clone(&key));
         let forgotten = self.with(|generations| generations.insert(id, kept));
-        drop(forgotten); // thousands at times: not while others wait
+        drop(forgotten); // up to 500 keys, dropped after the lock is released
         Ok(key)
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Generations) -> T) -> T {
-        // Whatever panicked meanwhile, an entry is checked before it is used.
+        // A poisoned lock can be used: every entry is compared with its row before it is used.
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -107,12 +111,12 @@ impl Generations {
             return Some(Arc::clone(key));
         }
         let (id, key) = self.older.remove_entry(access_key_id)?;
-        // What this forgets is small: the older generation has just lost a member.
+        // This drops the older generation at most once per 500 inserted keys.
         drop(self.insert(id, Arc::clone(&key)));
         Some(key)
     }
 
-    /// Returns what is forgotten for it.
+    /// Inserts a key, and returns the generation that is forgotten for it.
     fn insert(&mut self, id: String, key: Arc<ReadyKey>) -> HashMap<String, Arc<ReadyKey>> {
         let mut forgotten = HashMap::new();
         if self.newer.len() >= GENERATION && !self.newer.contains_key(&id) {
@@ -172,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_made_anew_with_the_same_id_is_another() {
+    fn a_key_that_is_created_again_with_the_same_id_is_not_reused() {
         let (keys, sealing_key) = (ReadyKeys::default(), sealing_key());
         let first = keys.of(&row(&sealing_key, "id", "first"), &sealing_key).unwrap();
         let second = keys.of(&row(&sealing_key, "id", "second"), &sealing_key).unwrap();
@@ -183,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_does_not_open_is_not_kept() {
+    fn a_secret_that_cannot_be_decrypted_is_not_kept() {
         let (keys, sealing_key) = (ReadyKeys::default(), sealing_key());
         let mut row = row(&sealing_key, "id", "secret");
         row.secret_sealed.pop();
@@ -191,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_kept_keys_is_bounded_and_used_ones_stay() {
+    fn the_number_of_kept_keys_is_bounded_and_used_keys_stay() {
         let sealing_key = sealing_key();
         let key =
             Arc::new(ReadyKey::new(&row(&sealing_key, "id", "secret"), &sealing_key).unwrap());
@@ -206,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_secret_is_printed() {
+    fn debug_output_does_not_contain_a_secret() {
         let (keys, sealing_key) = (ReadyKeys::default(), sealing_key());
         let key = keys.of(&row(&sealing_key, "id", "secret"), &sealing_key).unwrap();
         let printed = format!("{keys:?} {key:?}");

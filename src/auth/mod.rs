@@ -1,5 +1,5 @@
-//! Step 2: who is calling. A signed request becomes an account, or the first check that fails names
-//! its error; over gRPC see [`service`].
+//! Step 2: authentication. It maps a signed request to an account, or returns the error of the
+//! first check that fails. For gRPC, see [`service`].
 
 pub mod common;
 mod keys;
@@ -21,17 +21,17 @@ use crate::domain::{AccountId, Time, time};
 use crate::error::Error;
 use crate::storage::{NonceUse, Store};
 
-/// The checks of a signed request. Clones share the keys that they have made ready.
+/// Checks signed requests. Clones share the keys that are ready.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     store: Store,
     sealing_key: SealingKey,
     ready_keys: ReadyKeys,
-    /// How far a timestamp may be from the clock, either way.
+    /// Largest difference between a timestamp and the clock, in either direction.
     timestamp_window: Duration,
 }
 
-/// An access key whose request has passed every check but the permission.
+/// An access key whose request has passed every check except the permission.
 #[derive(Clone, Debug)]
 pub struct AuthenticatedKey {
     /// The account that it signs for.
@@ -48,14 +48,14 @@ impl AuthenticatedKey {
 }
 
 impl Authenticator {
-    /// Checks against the keys and nonces of a store.
+    /// Returns an authenticator with the keys and nonces of a store.
     #[must_use]
     pub fn new(store: Store, sealing_key: SealingKey, timestamp_window: Duration) -> Self {
         Self { store, sealing_key, ready_keys: ReadyKeys::default(), timestamp_window }
     }
 
-    /// The checks in their order (docs/protocol.md, "Order of checks"); the nonce is spent only after
-    /// the signature holds.
+    /// Runs the checks in their order (docs/protocol.md, "Order of checks"). The nonce is used up
+    /// only after the signature was found to match.
     pub async fn authenticate(
         &self,
         request: &SignedRequest<'_>,
@@ -68,7 +68,7 @@ impl Authenticator {
             return Err(Error::AccessKeyInactive);
         }
         if credentials.security_token.is_some() {
-            return Err(Error::SecurityTokenMismatch); // every key is a permanent one
+            return Err(Error::SecurityTokenMismatch); // every key is permanent and has no token
         }
         let timestamp = time::parse_signed(credentials.timestamp).ok_or(Error::TimestampFormat)?;
         if (wire_now - timestamp).abs() > self.timestamp_window {
@@ -109,8 +109,8 @@ fn check_v3(
     authorization: v3::Authorization<'_>,
     key: &v3::Key,
 ) -> Result<(), Error> {
-    // Official clients sign neither `host` nor `content-type`. A body is signed by its hash, and one of
-    // another type than a form is refused.
+    // Only `x-acs-` headers must be signed: official clients sign neither `host` nor
+    // `content-type`. The body is covered by its hash, and a body that is not a form is refused.
     let mut sent = request.headers.keys().map(http::HeaderName::as_str);
     if sent.any(|name| name.starts_with("x-acs-") && !authorization.signs(name)) {
         return Err(Error::IncompleteSignature);
@@ -124,7 +124,7 @@ fn check_v3(
         payload_hash,
     );
     let string_to_sign = v3::string_to_sign(&canonical_request);
-    // The header's hash is what was signed; that it is the body's is ours to see.
+    // The client signs the hash in the header. Whether it is the hash of the body is checked here.
     let body_is_signed = payload_hash == v3::hash(request.body);
     if body_is_signed && key.verify(&string_to_sign, authorization.signature) {
         return Ok(());

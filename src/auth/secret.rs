@@ -1,5 +1,6 @@
-//! Secrets: access key secrets, which are sealed at rest because a signature needs them back, and
-//! the token of calling services. None of them can be printed.
+//! The secrets of access keys and the token of calling services. The secrets of access keys are
+//! encrypted in the database and not hashed, because a signature can be checked with the secret
+//! only. `Debug` prints none of them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 
-/// The form of a sealed secret: this byte, 12 bytes of nonce, ciphertext with tag.
+/// First byte of a sealed secret. 12 bytes of nonce and the ciphertext with its tag follow.
 const SEALED_FORM: u8 = 1;
 const NONCE_BYTES: usize = 12;
 
@@ -23,19 +24,19 @@ const NONCE_BYTES: usize = 12;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes a secret in.
+    /// Wraps a secret.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text, for a signature or for the one reply that shows it.
+    /// Returns the text, for a signature or for the one reply that shows it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// A new secret of 30 letters and digits.
+    /// Generates a secret of 30 letters and digits.
     pub fn random() -> Result<Self, Error> {
         random_letters(30).map(Self)
     }
@@ -47,12 +48,13 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A new access key id: 24 letters and digits, the first four as everywhere.
+/// Generates an access key id: `LTAI`, with which the vendor's ids begin, and 20 letters and
+/// digits.
 pub fn random_access_key_id() -> Result<String, Error> {
     Ok(format!("LTAI{}", random_letters(20)?.as_str()))
 }
 
-/// Nine random characters of base 32, lower case: the tail of a DCDN instance id.
+/// Generates random characters of base 32 in lower case. The id of a DCDN instance ends with nine.
 pub fn random_base32(length: usize) -> Result<String, Error> {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let mut bytes = vec![0; length];
@@ -60,15 +62,15 @@ pub fn random_base32(length: usize) -> Result<String, Error> {
     Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect())
 }
 
-/// Random letters and digits, each equally likely.
+/// Generates letters and digits, each with the same probability.
 fn random_letters(length: usize) -> Result<Zeroizing<String>, Error> {
     const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut letters = Zeroizing::new(String::with_capacity(length));
     let mut bytes = Zeroizing::new([0; 64]);
     while letters.len() < length {
         fill_random(&mut *bytes)?;
-        // 248 is the largest multiple of 62 in a byte: what lies above would favour the first
-        // letters.
+        // 248 is the largest multiple of 62 that fits a byte. Bytes from 248 on would make the
+        // first letters more probable.
         let fair = bytes.iter().filter(|byte| **byte < 248).take(length - letters.len());
         letters.extend(fair.map(|byte| char::from(ALPHABET[usize::from(byte % 62)])));
     }
@@ -76,22 +78,23 @@ fn random_letters(length: usize) -> Result<Zeroizing<String>, Error> {
 }
 
 fn fill_random(bytes: &mut [u8]) -> Result<(), Error> {
-    getrandom::fill(bytes).map_err(|error| Error::internal(format!("no random bytes: {error}")))
+    getrandom::fill(bytes)
+        .map_err(|error| Error::internal(format!("cannot get random bytes: {error}")))
 }
 
-/// The key that seals secrets at rest, and from which the keys of tokens are derived. Clones share
-/// it: a copy would have to be wiped, each time that one goes.
+/// The key that encrypts the secrets of access keys in the database, and from which the keys of
+/// cursors and page tokens are derived. Clones share it, so that only one copy has to be wiped.
 #[derive(Clone)]
 pub struct SealingKey(Arc<Sealing>);
 
 struct Sealing {
     cipher: Aes256Gcm,
-    /// Keys for other purposes are derived of it.
+    /// The bytes from which keys for other purposes are derived.
     material: Zeroizing<[u8; 32]>,
 }
 
 impl SealingKey {
-    /// Reads a key file's text: 32 bytes in base64; `None` for anything else.
+    /// Parses the text of a key file: 32 bytes in base64. Returns `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = Zeroizing::new(STANDARD.decode(text.trim()).ok()?);
@@ -100,41 +103,42 @@ impl SealingKey {
         Some(Self(Arc::new(Sealing { cipher, material })))
     }
 
-    /// A key for another purpose, which the label names: HMAC-SHA256 of the label. Nobody who knows
-    /// it learns this key or that of another label.
+    /// Derives a key for the purpose that the label names: the HMAC-SHA256 of the label. A derived
+    /// key reveals neither this key nor the key of another label.
     #[must_use]
     pub fn derive(&self, label: &str) -> [u8; 32] {
         keyed(&*self.0.material).chain_update(label).finalize().into_bytes().into()
     }
 
-    /// What the key is recognised by. It does not reveal the key.
+    /// Returns a value that identifies the key and does not reveal it.
     #[must_use]
     pub fn check_value(&self) -> [u8; 32] {
         self.derive("check value")
     }
 
-    /// A new key as the text of a key file.
+    /// Generates a key, as the text of a key file.
     pub fn generate() -> Result<Zeroizing<String>, Error> {
         let mut bytes = Zeroizing::new([0; 32]);
         fill_random(&mut *bytes)?;
         Ok(Zeroizing::new(STANDARD.encode(*bytes)))
     }
 
-    /// Seals the secret of a key. It opens under the same key id only.
+    /// Encrypts the secret of an access key. It can be decrypted for the same access key id only.
     pub fn seal(&self, access_key_id: &str, secret: &Secret) -> Result<Vec<u8>, Error> {
         let mut nonce = [0; NONCE_BYTES];
         fill_random(&mut nonce)?;
         let payload = Payload { msg: secret.expose().as_bytes(), aad: access_key_id.as_bytes() };
         let sealed = self.0.cipher.encrypt(&Nonce::from(nonce), payload);
-        let sealed = sealed.map_err(|_| Error::internal("a secret could not be sealed"))?;
+        let sealed = sealed.map_err(|_| Error::internal("cannot encrypt a secret"))?;
         Ok([&[SEALED_FORM], &nonce[..], &sealed].concat())
     }
 
-    /// Opens the sealed secret of a key.
+    /// Decrypts the sealed secret of an access key.
     pub fn open(&self, access_key_id: &str, sealed: &[u8]) -> Result<Secret, Error> {
         let fault = || {
             Error::internal(format!(
-                "the secret of {access_key_id} does not open: another sealing key?"
+                "cannot decrypt the secret of access key {access_key_id}; check that SEALING_KEY_FILE \
+                 has the key that encrypted it"
             ))
         };
         let (form, sealed) = sealed.split_first().ok_or_else(fault)?;
@@ -154,22 +158,22 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-/// The token of calling services. Kept as a keyed digest: the comparison takes the same time
-/// wherever two tokens differ. Clones share it.
+/// The token of calling services. It is kept as a keyed digest, so that the time of a comparison
+/// does not depend on where two tokens differ. Clones share it.
 #[derive(Clone)]
 pub struct ServiceToken(Arc<KeyedToken>);
 
 struct KeyedToken {
-    /// Its half of the work is done once, not at every call.
+    /// The state of the HMAC after its key, which is computed once and not for every call.
     keyed: Hmac<Sha256>,
     digest: [u8; 32],
 }
 
 impl ServiceToken {
-    /// The least length of a token, in bytes.
+    /// Smallest length of a token, in bytes.
     pub const SHORTEST: usize = 16;
 
-    /// Takes a token in.
+    /// Computes the digest of a token.
     pub fn new(token: &str) -> Result<Self, Error> {
         let mut key = Zeroizing::new([0; 32]);
         fill_random(&mut *key)?;
@@ -178,12 +182,12 @@ impl ServiceToken {
         Ok(Self(Arc::new(KeyedToken { keyed, digest })))
     }
 
-    /// A new token of 40 letters and digits.
+    /// Generates a token of 40 letters and digits.
     pub fn generate() -> Result<Zeroizing<String>, Error> {
         random_letters(40)
     }
 
-    /// Whether a token is this one.
+    /// Returns whether a token equals this one.
     #[must_use]
     pub fn is(&self, token: &str) -> bool {
         let KeyedToken { keyed, digest } = &*self.0;
@@ -206,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sealed_secret_opens_under_its_own_key_id_only() {
+    fn a_sealed_secret_can_be_decrypted_for_its_own_key_id_only() {
         let key = SealingKey::parse(&SealingKey::generate().unwrap()).unwrap();
         let sealed = key.seal("testid", &Secret::new("testsecret".to_owned())).unwrap();
         assert_eq!(key.open("testid", &sealed).unwrap().expose(), "testsecret");
@@ -238,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_token_is_the_token() {
+    fn only_an_equal_token_is_accepted() {
         let token = ServiceToken::new("a long service token").unwrap();
         assert!(token.is("a long service token"));
         assert!(

@@ -1,6 +1,6 @@
-//! Who calls over gRPC: a service proves itself by its bearer token, and names the account it acts
-//! for. A layer of the gRPC listener only; it puts the request's context where the handlers look
-//! for it.
+//! Authentication over gRPC: a calling service sends its bearer token, and names the account that
+//! it acts for. The layer is used by the gRPC listener only. It puts the context of a request into
+//! the extensions, where the handlers find it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,31 +18,31 @@ use crate::logging;
 
 /// The metadata that names the account.
 pub const ACCOUNT_ID: &str = "x-account-id";
-/// The metadata that carries the request id, in and out.
+/// The metadata that carries the request id, in requests and responses.
 pub const REQUEST_ID: &str = "x-request-id";
 
-/// What a probe may ask without a token.
+/// Start of the paths that a probe can call without a token.
 pub const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// Authenticates calling services.
 #[derive(Clone, Debug)]
 pub struct ServiceAuthLayer {
     clock: Clock,
-    /// Without one nobody is let in.
+    /// If there is none, only health checks are admitted.
     token: Option<ServiceToken>,
-    /// The names of the services that there are.
+    /// The names of the services that exist.
     services: Arc<HashSet<&'static str>>,
 }
 
 impl ServiceAuthLayer {
-    /// Lets in who sends the token, to these services.
+    /// Returns a layer that admits calls with this token to these services.
     #[must_use]
     pub fn new(clock: Clock, token: Option<ServiceToken>, services: HashSet<&'static str>) -> Self {
         Self { clock, token, services: Arc::new(services) }
     }
 
-    /// A load balancer asks for a service that there need not be, without a token, and expects to be told
-    /// so.
+    /// Checks that the service exists, and then the token. A load balancer probes without a token
+    /// whether a service exists, and expects UNIMPLEMENTED if it does not.
     fn check(&self, path: &str, headers: &HeaderMap) -> Result<(), Error> {
         let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         match service {
@@ -57,7 +57,7 @@ impl ServiceAuthLayer {
             return true;
         }
         let mut sent = headers.get_all(http::header::AUTHORIZATION).iter();
-        // Of two it would be anybody's guess which one a proxy has looked at.
+        // If there are two, it is unknown which of them a proxy has checked: neither is used.
         let only = sent.next().filter(|_| sent.next().is_none());
         let sent = only.and_then(|value| value.to_str().ok()?.split_once(' '));
         match (&self.token, sent) {
@@ -124,16 +124,16 @@ where
     }
 }
 
-/// The account id that the caller gave, unread. A header that is not text, or that comes twice, is
-/// an account id that is none, not an absent one.
+/// Returns the account id that the caller sent, not parsed. A header that is not text, or that
+/// occurs twice, counts as an invalid account id, not as an absent one.
 fn account_id(headers: &HeaderMap) -> Option<String> {
     let mut given = headers.get_all(ACCOUNT_ID).iter();
     let first = given.next()?.to_str().unwrap_or("?");
     Some(if given.next().is_none() { first } else { "?" }.to_owned())
 }
 
-/// The request id that the caller gave, where it is a UUID; anything else is for the log only, and
-/// a new one is made. On both wires.
+/// Returns the request id that the caller sent, if it is a UUID. Any other text is only logged, and
+/// a new id is returned. Both wires use this function.
 pub fn request_id(headers: &HeaderMap) -> RequestId {
     let Some(given) = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()) else {
         return RequestId::random();
@@ -144,7 +144,7 @@ pub fn request_id(headers: &HeaderMap) -> RequestId {
     let request_id = RequestId::random();
     if logging::is_within_limit() {
         let correlation_id: String = given.chars().take(64).collect();
-        tracing::info!(%request_id, correlation_id, "the caller's request id is no UUID");
+        tracing::info!(%request_id, correlation_id, "the caller's request id is not a UUID");
     }
     request_id
 }

@@ -1,5 +1,5 @@
 //! `call`: signs one request with the code that the server verifies with, sends it to any endpoint,
-//! prints the answer.
+//! and prints the answer.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ use crate::domain::time;
 use crate::logging::{self, Output};
 use crate::rest::Dispatch;
 
-/// How long an endpoint may take to answer.
+/// Time within which the endpoint must answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const UNREACHABLE: u8 = 2;
 
@@ -34,7 +34,7 @@ struct Signed {
     headers: HeaderMap,
 }
 
-/// What signs.
+/// An access key, with its secret.
 pub(super) struct AccessKey {
     /// Its id.
     pub id: String,
@@ -42,8 +42,8 @@ pub(super) struct AccessKey {
     pub secret: Secret,
 }
 
-/// Runs the command; the status tells an answer, a refusal and an endpoint that cannot be reached
-/// apart.
+/// Runs the command. The exit status differs for a reply, for a refusal, and for an endpoint that
+/// cannot be reached.
 pub async fn run(settings: CallSettings) -> anyhow::Result<ExitCode> {
     let signed = sign(&settings)?;
     if settings.print_url {
@@ -72,7 +72,7 @@ pub async fn run(settings: CallSettings) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A key without what comes along when people paste it: blanks, the end of a line, a byte order mark.
+/// Removes what people copy with a key by accident: blanks, line ends, a byte order mark.
 fn pasted(text: &str) -> &str {
     text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}')
 }
@@ -85,7 +85,7 @@ fn sign(settings: &CallSettings) -> anyhow::Result<Signed> {
     let secret = match (&settings.access_key_secret_file, &settings.access_key_secret) {
         (Some(path), _) => Secret::new(pasted(&read_secret(path)?).to_owned()),
         (None, Some(secret)) => Secret::new(pasted(secret).to_owned()),
-        (None, None) => bail!("there is no secret: give --access-key-secret-file"),
+        (None, None) => bail!("there is no secret; give --access-key-secret-file"),
     };
     let key = AccessKey { id: pasted(&settings.access_key_id).to_owned(), secret };
     let format = if settings.xml { "XML" } else { "JSON" };
@@ -106,10 +106,11 @@ fn sign(settings: &CallSettings) -> anyhow::Result<Signed> {
 fn newest_version(action: &str) -> anyhow::Result<String> {
     let dispatch = Dispatch::new().map_err(anyhow::Error::msg)?;
     let newest = dispatch.versions_of(action).into_iter().max();
-    newest.with_context(|| format!("{action} is no action of this service: give --api-version"))
+    newest.with_context(|| format!("{action} is not an action of this service; give --api-version"))
 }
 
-/// A URL signed with V1, good for one request within the server's timestamp window.
+/// Returns a URL that is signed with V1. It is valid for one request within the server's timestamp
+/// window.
 pub(super) fn signed_url(
     endpoint: &str,
     action: &str,
@@ -143,7 +144,7 @@ fn sign_v3(settings: &CallSettings, version: &str, key: &AccessKey) -> anyhow::R
     let authority = uri.authority().context("the endpoint has no host")?.as_str().to_owned();
     let payload_hash = v3::hash(b"");
     let mut headers = HeaderMap::new();
-    // In the order of their names, as they are signed.
+    // The headers are in the order of their names, in which they are signed.
     for (name, value) in [
         ("host", authority.as_str()),
         ("x-acs-action", &settings.action),
@@ -174,7 +175,9 @@ fn endpoint_uri(endpoint: &str, query: &str) -> anyhow::Result<Uri> {
     let endpoint = endpoint.trim_end_matches('/');
     let endpoint =
         if endpoint.contains("://") { endpoint.to_owned() } else { format!("https://{endpoint}") };
-    format!("{endpoint}/?{query}").parse().with_context(|| format!("{endpoint} is no endpoint"))
+    format!("{endpoint}/?{query}")
+        .parse()
+        .with_context(|| format!("{endpoint} is not a valid endpoint"))
 }
 
 impl Signed {
@@ -182,9 +185,9 @@ impl Signed {
         let mut command = format!("curl -X {}", self.method);
         for (name, value) in self.headers.iter().filter(|(name, _)| *name != HOST) {
             let value = value.to_str().unwrap_or_default();
-            write!(command, " -H '{name}: {value}'").expect("a String takes any text");
+            write!(command, " -H '{name}: {value}'").expect("writing to a String cannot fail");
         }
-        format!("{command} '{}'", self.uri) // percent-encoded: there is no quote in it
+        format!("{command} '{}'", self.uri) // percent-encoded, so it has no quotes
     }
 }
 

@@ -1,4 +1,4 @@
-//! `descriptors`: prints the descriptors of the API, for tools that cannot ask reflection.
+//! `descriptors`: prints the descriptors of the API, for tools that do not support reflection.
 
 use std::collections::HashSet;
 
@@ -12,8 +12,8 @@ pub fn run() -> anyhow::Result<()> {
     super::print_bytes(&descriptors())
 }
 
-/// What is served, with the types of error details: Envoy's transcoder answers an error whose details it
-/// cannot read with an empty body.
+/// Returns the descriptors of the served API, with the types of error details. If Envoy's
+/// transcoder cannot read the details of an error, its response has an empty body.
 #[must_use]
 pub fn descriptors() -> Vec<u8> {
     let sets = [COMMENTED_DESCRIPTORS, tonic_types::pb::FILE_DESCRIPTOR_SET];
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_descriptors_resolve_the_api_and_the_details_of_its_errors() {
+    fn the_descriptors_contain_the_api_and_the_types_of_error_details() {
         let pool = DescriptorPool::decode(descriptors().as_slice()).unwrap();
         for name in ["google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.Status"] {
             assert!(pool.get_message_by_name(name).is_some(), "{name}");

@@ -1,5 +1,5 @@
-//! `dev`: the embedded default. A private PostgreSQL under the data directory, the demo accounts,
-//! and the service on them; one process to start and to stop.
+//! `dev`: a private PostgreSQL in the data directory, the demo accounts, and the service on them.
+//! One process starts and stops all of them.
 
 mod demo;
 mod files;
@@ -24,9 +24,9 @@ use crate::server::Server;
 use crate::storage::{self, Store};
 
 const DATABASE: &str = "cdn_activation";
-/// `dev` ends within seconds, whatever its clients hold open.
+/// Longest drain. `dev` ends within seconds, even if its clients keep connections open.
 const LONGEST_DRAIN: Duration = Duration::from_secs(3);
-/// How often it looks whether its PostgreSQL still runs.
+/// Interval between checks whether PostgreSQL still runs.
 const LOOK_AT_POSTGRES: Duration = Duration::from_millis(500);
 
 /// Runs the command.
@@ -38,7 +38,7 @@ pub async fn run(mut dev: DevSettings) -> anyhow::Result<()> {
         durability: Durability::Durable,
         pg_bin: dev.pg_bin.take(),
     };
-    // A stop that comes while the database starts must stop it, too.
+    // A request to stop while the database starts must stop the database, too.
     let stop = tokio::spawn(stop_requested());
     let start = move || PrivatePostgres::start(&options);
     let mut postgres = tokio::task::spawn_blocking(start).await??;
@@ -47,8 +47,9 @@ pub async fn run(mut dev: DevSettings) -> anyhow::Result<()> {
     served
 }
 
-/// Starts this program again, as the same process, without these variables, where there are any. The
-/// driver takes them for defaults in every connection, and nothing in a process can take them back.
+/// If there are such variables, starts this program again without them, as the same process. The
+/// driver of the database uses them as defaults of every connection, and a process cannot safely
+/// remove variables from its own environment.
 fn start_without(variables: &[OsString]) -> anyhow::Result<()> {
     if variables.is_empty() {
         return Ok(());
@@ -58,8 +59,8 @@ fn start_without(variables: &[OsString]) -> anyhow::Result<()> {
     for variable in variables {
         again.env_remove(variable);
     }
-    let error = again.exec(); // returns where it fails only
-    Err(error).with_context(|| format!("cannot start again without {variables:?}: unset them"))
+    let error = again.exec(); // returns only if it fails
+    Err(error).with_context(|| format!("cannot start again without {variables:?}; unset them"))
 }
 
 async fn serve(
@@ -69,7 +70,7 @@ async fn serve(
     stop: tokio::task::JoinHandle<anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let admin = postgres.url("postgres").parse()?;
-    storage::create_database(&admin, DATABASE).await.context("the database could not be made")?;
+    storage::create_database(&admin, DATABASE).await.context("cannot create the database")?;
     let database = postgres.url(DATABASE).parse()?;
     storage::migrate_on(&database, dev.shared.engine)
         .await
@@ -80,7 +81,7 @@ async fn serve(
     let token = read_service_token(&keys.service_token)?;
     let clock = dev.at.map_or_else(Clock::system, Clock::starting_at);
     let mut shared = dev.shared;
-    logging::sample_calls(shared.log_one_in.unwrap_or(1)); // for people, who try one call at a time
+    logging::sample_calls(shared.log_one_in.unwrap_or(1)); // a developer wants to see every call
     shared.drain_timeout = shared.drain_timeout.min(LONGEST_DRAIN);
     let settings = settings(&shared, database, sealing_key.clone(), Some(token), clock.clone())?;
     let server = Server::bind(settings).await?;
@@ -95,7 +96,7 @@ async fn serve(
     let stop = async {
         tokio::select! {
             biased;
-            _ = stop => {} // a task that ended is a request to stop, whatever it ended with
+            _ = stop => {} // the end of this task is a request to stop, even after an error
             () = until_death_of(postgres) => died.set(true),
         }
     };
@@ -108,16 +109,16 @@ async fn serve(
     if died.get() { Err(postgres.died().into()) } else { Ok(()) }
 }
 
-/// `dev` does not start its PostgreSQL again: what killed it should be seen, and a new start is one
-/// command.
+/// Returns when PostgreSQL has ended. `dev` does not start it again: the cause should be noticed,
+/// and `dev` can be started again with one command.
 async fn until_death_of(postgres: &mut PrivatePostgres) {
     while !postgres.has_died() {
         tokio::time::sleep(LOOK_AT_POSTGRES).await;
     }
 }
 
-/// A business clock that starts before what is stored shows openings and changes that have not
-/// happened yet.
+/// Warns if the business clock starts before something that is stored. Openings and changes would
+/// be shown that have not happened yet.
 async fn warn_of_the_future(store: &Store, at: Time) -> anyhow::Result<()> {
     if let Some(latest) = store.latest_submission().await?.filter(|latest| *latest > at) {
         let (at, latest) = (time::format(at), time::format(latest));
@@ -128,7 +129,7 @@ async fn warn_of_the_future(store: &Store, at: Time) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lines to paste into another terminal.
+/// Returns commands to paste into another terminal.
 fn paste_lines(server: &Server, keys: &files::Keys) -> anyhow::Result<String> {
     let addresses = server.addresses()?;
     let key =

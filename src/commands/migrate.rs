@@ -1,4 +1,4 @@
-//! `migrate`: brings the schema up to date, and ends.
+//! `migrate`: brings the schema up to date, and exits.
 
 use anyhow::Context;
 
@@ -16,7 +16,7 @@ pub async fn run(settings: MigrateSettings) -> anyhow::Result<()> {
     match migrated.context("the schema could not be brought up to date")? {
         Migrated::UpToDate => tracing::info!("the schema is up to date"),
         Migrated::Newer(version) => {
-            tracing::info!(version, "the schema is newer than this program: nothing is done");
+            tracing::info!(version, "the schema is newer than this program; nothing was changed");
         }
     }
     Ok(())

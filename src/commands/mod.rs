@@ -1,5 +1,5 @@
-//! The commands of the program. Each reads its settings, and ends with a status and one sentence
-//! where it cannot go on.
+//! The commands of the program. Each reads its settings, and ends with an exit status and, if it
+//! fails, with one sentence.
 
 pub mod call;
 pub mod descriptors;
@@ -24,12 +24,13 @@ use crate::server::descriptors::fit;
 use crate::server::{Addresses, Bounds, Server, Settings};
 use crate::storage::{self, DatabaseUrl};
 
-/// Reads the URL of a setting.
+/// Parses the URL of a setting.
 fn database_url(setting: &str, url: &str) -> anyhow::Result<DatabaseUrl> {
     url.parse().map_err(|error| anyhow!("{setting} {error}"))
 }
 
-/// The settings of a server, but for what `dev` and `serve` come by differently.
+/// Returns the settings of a server. The parameters are those that `dev` and `serve` get in
+/// different ways.
 fn settings(
     shared: &SharedSettings,
     database: DatabaseUrl,
@@ -72,10 +73,11 @@ fn settings(
     })
 }
 
-/// More cores than this are of no use beside a database.
+/// Largest default number of cores. More are of no use beside a database.
 const MOST_CORES: u16 = 4;
-/// With the background's quarter taken off, six are left to a core: two for nonces, two for other writes, one for
-/// writes that wait for a held row, and one that is always left to reads.
+/// A quarter of the connections is for the background, so six are left to a core: two for nonces,
+/// two for other writes, one for writes that wait for a locked row, and one that is reserved for
+/// reads.
 const CONNECTIONS_PER_CORE: u32 = 8;
 
 fn all_cores() -> u16 {
@@ -83,7 +85,7 @@ fn all_cores() -> u16 {
     u16::try_from(all).map_or(MOST_CORES, |all| all.min(MOST_CORES))
 }
 
-/// The commerce system, where there is one.
+/// Returns the settings of the commerce system, if there is one.
 fn orders(shared: &SharedSettings) -> anyhow::Result<Option<orders::Settings>> {
     let Some(endpoint) = &shared.order_endpoint else { return Ok(None) };
     let (timeout, reconcile_after) = (shared.order_timeout, shared.order_reconcile_after);
@@ -94,23 +96,24 @@ fn orders(shared: &SharedSettings) -> anyhow::Result<Option<orders::Settings>> {
     settings.map(Some).map_err(|sentence| anyhow!("ORDER_ENDPOINT: {sentence}"))
 }
 
-/// Says on standard output, alone on its line, that all three listeners answer.
+/// Returns the line for standard output that says that all three listeners answer.
 fn announce(server: &Server) -> anyhow::Result<String> {
     Ok(format!("ready {}\n", server.addresses()?))
 }
 
-/// Prints what a command was run for, and waits until it is taken; only of commands that serve nobody.
+/// Prints the result of a command, and waits until it is written. Only commands that do not serve
+/// may use it.
 fn print(text: impl Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
 }
 
-/// The same of bytes.
+/// Prints bytes, as [`print()`] prints a text.
 fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output")
 }
 
-/// Ends when the process is asked to stop. A second request to stop ends the process at once.
+/// Returns when the process is asked to stop. A second request exits the process at once.
 async fn stop_requested() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -125,7 +128,7 @@ async fn stop_requested() -> anyhow::Result<()> {
         }
         #[expect(
             clippy::disallowed_methods,
-            reason = "asked twice: whoever asks does not want to wait"
+            reason = "a second request to stop must not wait for the drain"
         )]
         std::process::exit(1);
     });
@@ -141,7 +144,7 @@ fn read_secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
 fn read_sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
     let key = SealingKey::parse(&read_secret(path)?);
     key.with_context(|| {
-        format!("{} is no sealing key: it must hold 32 bytes in base64", path.display())
+        format!("{} does not contain a sealing key; expected 32 bytes in base64", path.display())
     })
 }
 
@@ -150,7 +153,10 @@ fn read_service_token(path: &Path) -> anyhow::Result<ServiceToken> {
     let token = text.trim();
     if token.len() < ServiceToken::SHORTEST || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         let shortest = ServiceToken::SHORTEST;
-        bail!("{} holds no service token: at least {shortest} visible characters", path.display());
+        bail!(
+            "{} does not contain a service token; expected at least {shortest} visible characters",
+            path.display()
+        );
     }
     Ok(ServiceToken::new(token)?)
 }

@@ -1,4 +1,4 @@
-//! `serve`: serves on a database that is there.
+//! `serve`: serves on an existing database.
 
 use anyhow::Context;
 
@@ -10,8 +10,8 @@ use crate::context::Clock;
 use crate::logging::{self, Output};
 use crate::server::Server;
 
-/// Whoever serves much wants to see what is wrong, and a sample of what is right: a line is a system call
-/// beside a request that shares all of its own with others.
+/// One in so many successful calls is logged. A log line is a system call for one request, while
+/// requests share all other system calls.
 const LOG_ONE_IN: u32 = 100;
 
 /// Runs the command.
@@ -30,7 +30,7 @@ pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
     let ready = announce(&server)?;
     let stop = async {
         if let Err(error) = stop_requested().await {
-            tracing::error!(%error, "signals cannot be received");
+            tracing::error!(%error, "cannot receive signals");
         }
     };
     server

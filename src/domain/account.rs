@@ -1,4 +1,4 @@
-//! Who opens what: accounts, products, and the facts of an account that decisions read.
+//! Accounts, products, and the facts of an account that decisions read.
 
 use super::instance::Instance;
 use super::time::Time;
@@ -8,20 +8,20 @@ use super::time::Time;
 pub struct AccountId(i64);
 
 impl AccountId {
-    /// The id, where the number is positive.
+    /// Returns the id if the number is positive.
     #[must_use]
     pub fn new(number: i64) -> Option<Self> {
         (number > 0).then_some(Self(number))
     }
 
-    /// Reads decimal digits; `None` for anything that is not a positive 64-bit number.
+    /// Parses decimal digits. Returns `None` for anything that is not a positive 64-bit number.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // `i64::from_str` also takes a leading plus sign.
+        // `i64::from_str` also accepts a leading plus sign.
         text.as_bytes().first()?.is_ascii_digit().then(|| text.parse().ok().and_then(Self::new))?
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub fn get(self) -> i64 {
         self.0
@@ -47,13 +47,13 @@ impl Product {
     /// Every product.
     pub const ALL: [Self; 2] = [Self::Cdn, Self::Dcdn];
 
-    /// The product of this name.
+    /// Returns the product of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|product| product.name() == name)
     }
 
-    /// The name in storage and in permission policies.
+    /// Returns the name in storage and in permission policies.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ pub enum Site {
 }
 
 impl Site {
-    /// The name in storage.
+    /// Returns the name in storage.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -83,12 +83,12 @@ impl Site {
     }
 }
 
-/// What an operator says of an account; one field for each rule of the opening table.
+/// What an operator states about an account: one field for each rule of the opening table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The site that the account belongs to.
     pub site: Site,
-    /// An account of the international site may open all the same.
+    /// An account of the international site may open in spite of its site.
     pub intl_allowed: bool,
     /// A bid user may not open by itself.
     pub bid_user: bool,
@@ -100,7 +100,7 @@ pub struct Profile {
     pub payment_method_valid: bool,
     /// Balance in minor units of the currency.
     pub balance: i64,
-    /// The commerce system takes no orders of this account.
+    /// The commerce system accepts no orders of this account.
     pub orders_refused: bool,
 }
 
@@ -109,9 +109,9 @@ pub struct Profile {
 pub struct Account {
     /// Its id.
     pub account_id: AccountId,
-    /// What is known of it.
+    /// What an operator states about it.
     pub profile: Profile,
-    /// Rises with every change.
+    /// Its version, which rises with every change.
     pub version: i64,
     /// When it was created.
     pub created_at: Time,
@@ -119,12 +119,12 @@ pub struct Account {
     pub updated_at: Time,
 }
 
-/// The part of stored state that one decision about an account and a product reads.
+/// The part of the stored state that a decision about an account and a product reads.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The account.
     pub account: Account,
-    /// What it has opened of the product.
+    /// Its instance of the product, if it has opened it.
     pub instance: Option<Instance>,
 }
 

@@ -9,26 +9,26 @@ use super::time::{self, Time};
 use super::timeline::Timeline;
 use crate::error::Error;
 
-/// The longest span that may be asked for, in days.
+/// Longest span of a request, in days.
 const LONGEST_DAYS: i64 = 31;
 
 /// A half-open span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period {
-    /// From when, inclusive.
+    /// Start, inclusive.
     pub start: Time,
-    /// Until when, exclusive.
+    /// End, exclusive.
     pub end: Time,
 }
 
 /// One charge type during a span of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// From when, inclusive.
+    /// Start, inclusive.
     pub start: Time,
-    /// Until when, exclusive.
+    /// End, exclusive.
     pub end: Time,
-    /// What was charged, in the words of the history.
+    /// The charge type, as the history names it.
     pub bill_type: &'static str,
     /// How often it was billed.
     pub billing_cycle: BillingCycle,
@@ -37,7 +37,8 @@ pub struct Item {
 }
 
 impl Period {
-    /// Reads `StartTime` and `EndTime`: both required, start before end, at most 31 days.
+    /// Parses `StartTime` and `EndTime`. Both are required, the start is before the end, and the
+    /// span is at most 31 days.
     pub fn parse(start: &str, end: &str) -> Result<Self, Error> {
         for (text, parameter) in [(start, "StartTime"), (end, "EndTime")] {
             if text.is_empty() {
@@ -53,7 +54,8 @@ impl Period {
     }
 }
 
-/// What was charged during the period, oldest first; empty for an account that opened nothing.
+/// Returns what was charged during the period, oldest first. It is empty for an account that has
+/// opened nothing.
 #[must_use]
 pub fn history(instance: Option<&Instance>, period: Period) -> Vec<Item> {
     let Some(instance) = instance else { return Vec::new() };
@@ -61,7 +63,7 @@ pub fn history(instance: Option<&Instance>, period: Period) -> Vec<Item> {
     if let Some(websocket) = &instance.websocket {
         items.extend(self::items(websocket, instance.opening_time, period));
     }
-    items.sort_by_key(|item| item.start); // stable: internet traffic first where both begin at once
+    items.sort_by_key(|item| item.start); // stable: at the same start, internet traffic is first
     items
 }
 
@@ -85,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_period_has_both_ends_in_order_and_at_most_31_days() {
+    fn a_period_has_a_start_before_its_end_and_at_most_31_days() {
         let parse = |start, end| {
             Period::parse(start, end).map_err(|refusal| refusal.message().into_owned())
         };

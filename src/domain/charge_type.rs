@@ -1,5 +1,5 @@
-//! How traffic is charged: the charge types, their wire names, which of them an account may choose
-//! by itself, and when a change takes effect.
+//! How traffic is charged: the charge types, their spellings, which of them an account can choose,
+//! and when a change takes effect.
 
 use chrono::{DateTime, Datelike, Days, FixedOffset, Months, NaiveTime};
 
@@ -20,7 +20,7 @@ pub enum ChargeType {
     PayByBandwidthMonth4th,
     /// By the month's mean of daily 95th percentiles.
     PayByBandwidthMonthday95avg,
-    /// By the month's 95th percentile, night-time points counted at half.
+    /// By the month's 95th percentile, with night-time points counted at half.
     PayByBandwidthNighthalf95,
 }
 
@@ -53,23 +53,23 @@ pub enum BillingCycle {
     Month,
 }
 
-/// What both kinds of charge type have in common.
+/// What the charge types of both kinds of traffic have in common.
 pub trait Charge: Copy + Eq + 'static {
     /// Every value.
     const ALL: &'static [Self];
     /// What it charges.
     const KIND: ChargeKind;
 
-    /// The documented spelling.
+    /// Returns the documented spelling.
     fn name(self) -> &'static str;
 
-    /// The word of the bill-type history (docs/behaviour.md, "Bill-type history": `BillType`).
+    /// Returns the `BillType` of the bill-type history (docs/behaviour.md, "Bill-type history").
     fn bill_type(self) -> &'static str;
 
-    /// How often it is billed; a change away from it waits for the end of that cycle.
+    /// Returns how often it is billed. A change away from it waits for the end of that cycle.
     fn billing_cycle(self) -> BillingCycle;
 
-    /// Reads the documented spelling.
+    /// Returns the charge type with this documented spelling.
     #[must_use]
     fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|value| value.name() == name)
@@ -122,7 +122,7 @@ impl Charge for ChargeType {
 }
 
 impl ChargeType {
-    /// Whether an account may choose it by itself; monthly types are granted by contract.
+    /// Returns whether an account can choose it. Monthly types are granted by contract.
     #[must_use]
     pub fn is_public(self) -> bool {
         self.billing_cycle() != BillingCycle::Month
@@ -156,7 +156,7 @@ impl Charge for WebsocketChargeType {
 }
 
 impl ChargeKind {
-    /// The name in storage.
+    /// Returns the name in storage.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -165,7 +165,7 @@ impl ChargeKind {
         }
     }
 
-    /// The word of the bill-type history (docs/behaviour.md, "Bill-type history": `Dimension`).
+    /// Returns the `Dimension` of the bill-type history (docs/behaviour.md, "Bill-type history").
     #[must_use]
     pub fn dimension(self) -> &'static str {
         match self {
@@ -176,7 +176,8 @@ impl ChargeKind {
 }
 
 impl BillingCycle {
-    /// The word of the bill-type history (docs/behaviour.md, "Bill-type history": `BillingCycle`).
+    /// Returns the `BillingCycle` of the bill-type history (docs/behaviour.md, "Bill-type
+    /// history").
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -187,22 +188,22 @@ impl BillingCycle {
     }
 }
 
-/// What a caller gave for a charge type.
+/// What a request has as a charge type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requested<T> {
-    /// Nothing, or the empty text.
+    /// Nothing, or empty text.
     NotGiven,
     /// A known charge type.
     Known(T),
-    /// Something that is no charge type of this kind.
+    /// A value that is not a charge type of this kind.
     Unknown,
 }
 
-/// When a change submitted at `submitted_at` takes effect. The type in force decides, not the one
-/// that follows: the end of the day in UTC+8, or of the month for a monthly type.
+/// Returns when a change that is submitted at `submitted_at` takes effect. It depends on the type
+/// in force, not on the new one: the end of the day in UTC+8, or of the month for a monthly type.
 #[must_use]
 pub fn effective_time(in_force: impl Charge, submitted_at: Time) -> Time {
-    let zone = FixedOffset::east_opt(8 * 3600).expect("eight hours lie within a day");
+    let zone = FixedOffset::east_opt(8 * 3600).expect("an offset of eight hours is valid");
     let today = submitted_at.with_timezone(&zone).date_naive();
     let boundary = match in_force.billing_cycle() {
         BillingCycle::Hour | BillingCycle::Day => today.checked_add_days(Days::new(1)),
@@ -212,7 +213,7 @@ pub fn effective_time(in_force: impl Charge, submitted_at: Time) -> Time {
     };
     let midnight = boundary.map(|day| day.and_time(NaiveTime::MIN).and_local_timezone(zone));
     let midnight = midnight.and_then(chrono::LocalResult::single).as_ref().map(DateTime::to_utc);
-    midnight.expect("the calendar of chrono reaches 260,000 years beyond any clock")
+    midnight.expect("the calendar of chrono ends 260,000 years after any clock")
 }
 
 #[cfg(test)]
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn names_read_back_as_themselves() {
+    fn a_name_parses_to_its_charge_type() {
         for value in ChargeType::ALL {
             assert_eq!(ChargeType::from_name(value.name()), Some(*value));
         }

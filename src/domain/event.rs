@@ -1,4 +1,4 @@
-//! What is told to followers of every change of state.
+//! Events: what followers receive about every change of state.
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use super::opening::Terms;
 use super::time::Time;
 use super::timeline::Change;
 
-/// How many lanes events are numbered in.
+/// Number of lanes in which events get their positions.
 pub const LANES: usize = 16;
 
 /// A charge type of either kind.
@@ -20,7 +20,7 @@ pub enum AnyChargeType {
     Websocket(WebsocketChargeType),
 }
 
-/// A charge-type change as events tell it.
+/// A charge-type change, as an event contains it.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangeNotice {
     /// Id of the change.
@@ -29,12 +29,12 @@ pub struct ChangeNotice {
     pub product: Product,
     /// The new charge type.
     pub charge_type: AnyChargeType,
-    /// From when it holds.
+    /// When it takes effect.
     pub effective_time: Time,
 }
 
 impl ChangeNotice {
-    /// What is told of a change of a product.
+    /// Returns the notice of a change of a product.
     #[must_use]
     pub fn of(product: Product, change: Change<AnyChargeType>) -> Self {
         let Change { change_id, charge_type, effective_time, .. } = change;
@@ -53,7 +53,7 @@ pub enum Event {
         instance_id: String,
         /// Id of the order.
         order_id: Uuid,
-        /// When.
+        /// When it was opened.
         opening_time: Time,
     },
     /// Another charge type was submitted.
@@ -66,7 +66,7 @@ pub enum Event {
     OperationLocked {
         /// The product of the instance.
         product: Product,
-        /// Why.
+        /// The reason of the lock.
         reason: String,
         /// Who set it.
         locked_by: String,
@@ -75,27 +75,27 @@ pub enum Event {
     OperationUnlocked {
         /// The product of the instance.
         product: Product,
-        /// The reason it was set with.
+        /// The reason with which it was set.
         reason: String,
     },
     /// An account was created or changed.
     AccountChanged {
-        /// The version it has now.
+        /// Its new version.
         version: i64,
     },
     /// An access key was created, disabled, enabled or deleted.
     AccessKeyChanged {
         /// Id of the key.
         access_key_id: String,
-        /// It may not be used now.
+        /// Whether it is disabled now.
         disabled: bool,
-        /// It is gone.
+        /// Whether it was deleted.
         deleted: bool,
     },
 }
 
 impl Event {
-    /// The CloudEvents `type`.
+    /// Returns the CloudEvents `type`.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         match self {
@@ -111,9 +111,9 @@ impl Event {
     }
 }
 
-/// The lane that an account's events are numbered in.
+/// Returns the lane in which the events of an account get their positions.
 #[must_use]
 pub fn lane(account_id: AccountId) -> i16 {
-    let lanes = i64::try_from(LANES).expect("16 fits");
-    i16::try_from(account_id.get() % lanes).expect("a remainder of 16 fits")
+    let lanes = i64::try_from(LANES).expect("16 fits an i64");
+    i16::try_from(account_id.get() % lanes).expect("a number below 16 fits an i16")
 }

@@ -1,5 +1,4 @@
-//! What exists after an opening: the instance, its locks, and what a Describe says of it at an
-//! instant.
+//! Instances, their locks, and the description of an instance at an instant.
 
 use chrono::Duration;
 use uuid::Uuid;
@@ -13,23 +12,23 @@ pub const FINANCIAL: &str = "financial";
 /// The reason of a lock that suspends the service.
 pub const SECURITY: &str = "security";
 
-/// A hold on an instance's operations that has not been lifted.
+/// A hold on the operations of an instance. It has not been lifted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationLock {
     /// Its id.
     pub lock_id: Uuid,
-    /// Why it holds.
+    /// Its reason.
     pub reason: String,
     /// Who set it.
     pub locked_by: String,
-    /// Since when.
+    /// When it was set.
     pub locked_at: Time,
 }
 
 /// An opened product of an account.
 #[derive(Clone, Debug)]
 pub struct Instance {
-    /// Its id, opaque.
+    /// Its id, which is opaque.
     pub instance_id: String,
     /// When it was opened.
     pub opening_time: Time,
@@ -37,13 +36,13 @@ pub struct Instance {
     pub order_id: Uuid,
     /// How internet traffic is charged.
     pub internet: Timeline<ChargeType>,
-    /// How WebSocket traffic is charged; `None` for CDN and for openings older than WebSocket
+    /// How WebSocket traffic is charged. `None` for CDN, and for openings older than WebSocket
     /// charging.
     pub websocket: Option<Timeline<WebsocketChargeType>>,
-    /// Locks that hold, oldest first.
+    /// The locks that are set, oldest first.
     pub locks: Vec<OperationLock>,
-    /// Time of the newest event of the instance, its changes and locks. It rises with each of them:
-    /// what was decided on this instance holds while the time is the same.
+    /// Time of the newest event of the instance, its changes and its locks. It rises with each of
+    /// them, so a decision about this instance is valid while the time is the same.
     pub event_time: Time,
 }
 
@@ -52,11 +51,11 @@ pub struct Instance {
 pub struct Charged<T> {
     /// The charge type in force.
     pub current: T,
-    /// The change submitted last, also after it took effect.
+    /// The change that was submitted last, even if it has taken effect.
     pub changing: Option<Change<T>>,
 }
 
-/// What a Describe says.
+/// What a Describe action returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description<'a> {
     /// Id of the instance.
@@ -67,25 +66,25 @@ pub struct Description<'a> {
     pub internet: Charged<ChargeType>,
     /// WebSocket traffic.
     pub websocket: Option<Charged<WebsocketChargeType>>,
-    /// Reasons of the locks that hold, oldest first.
+    /// Reasons of the locks that are set, oldest first.
     pub lock_reasons: Vec<&'a str>,
 }
 
 /// Whether a product can be used (docs/behaviour.md, "User status").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserStatus {
-    /// It has been opened.
+    /// It is opened.
     pub enabled: bool,
     /// It is opened, not suspended and not overdue.
     pub on_service: bool,
-    /// A financial lock holds.
+    /// A `financial` lock is set.
     pub in_debt: bool,
-    /// It has held longer than the grace period.
+    /// The lock is older than the grace period.
     pub in_debt_overdue: bool,
 }
 
 impl Instance {
-    /// What holds at `now`.
+    /// Returns the description of the instance at `now`.
     #[must_use]
     pub fn describe(&self, now: Time) -> Description<'_> {
         Description {
@@ -97,7 +96,7 @@ impl Instance {
         }
     }
 
-    /// The lock with this reason, where it holds.
+    /// Returns the lock with this reason, if it is set.
     #[must_use]
     pub fn lock(&self, reason: &str) -> Option<&OperationLock> {
         self.locks.iter().find(|lock| lock.reason == reason)
@@ -111,7 +110,7 @@ fn charged<T: Charge>(timeline: &Timeline<T>, now: Time) -> Charged<T> {
     }
 }
 
-/// Whether the product can be used at `now`. Answers for an account that opened nothing, too.
+/// Returns whether the product can be used at `now`, also for an account that has not opened it.
 #[must_use]
 pub fn user_status(instance: Option<&Instance>, now: Time, overdue_grace: Duration) -> UserStatus {
     let Some(instance) = instance else {
@@ -137,7 +136,8 @@ pub(super) mod tests {
     use super::super::time::parse;
     use super::*;
 
-    /// An instance opened with traffic charging at 2018-03-19T11:16:11Z, with these locks.
+    /// Returns an instance that was opened with traffic charging at 2018-03-19T11:16:11Z, with
+    /// these locks.
     pub fn instance(locks: &[(&str, &str)]) -> Instance {
         let opening_time = parse("2018-03-19T11:16:11Z").unwrap();
         Instance {

@@ -1,5 +1,5 @@
-//! Step 5: decisions. Pure functions over facts: nothing here waits, reads, sends, or knows the
-//! time.
+//! Step 5: decisions. They are pure functions of facts: nothing here waits, reads, sends, or reads
+//! a clock.
 
 pub mod account;
 pub mod bill_type;

@@ -1,4 +1,4 @@
-//! The conditions for changing a charge type in the order in which they are reported, and the
+//! The conditions for a change of the charge type in the order in which they are reported, and the
 //! decision.
 
 use super::account::{Facts, Product};
@@ -9,24 +9,24 @@ use super::time::Time;
 use super::timeline::Change;
 use crate::error::Error;
 
-/// What is to be written.
+/// What to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The charge type is pending or in force already: a success that writes nothing.
+    /// Nothing: the charge type is pending or in force already. The request succeeds.
     NothingToDo,
-    /// A change is to be scheduled.
+    /// A new change.
     Schedule {
         /// The new charge type.
         charge_type: ChargeType,
-        /// From when it holds.
+        /// When it takes effect.
         effective_time: Time,
-        /// A change that has taken effect and whose event is still to be written first: storage
-        /// admits one unsettled change per instance and kind.
+        /// A change that has taken effect and must be settled first: storage admits one unsettled
+        /// change for an instance and a kind of traffic.
         settle: Option<Change<ChargeType>>,
     },
 }
 
-/// What a request to change the charge type leads to (docs/behaviour.md, "Changing the charge type").
+/// Decides on a change of the charge type (docs/behaviour.md, "Changing the charge type").
 pub fn decide(
     facts: &Facts,
     product: Product,
@@ -77,7 +77,7 @@ mod tests {
 
     const NOW: &str = "2018-03-20T00:00:00Z";
 
-    /// Which conditions hold; each makes one rule refuse.
+    /// The conditions that hold. Each makes one rule refuse.
     #[derive(Clone, Copy)]
     struct Wrong {
         security: bool,
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_refuses_is_reported_over_every_combination() {
+    fn the_first_rule_that_refuses_is_reported_in_every_combination() {
         for bits in 0..32u8 {
             let bit = |n: u8| bits & (1 << n) != 0;
             let wrong = Wrong {
@@ -179,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_already_is_a_success_even_when_locked() {
+    fn a_request_for_the_type_in_force_succeeds_even_with_locks() {
         let locked =
             Wrong { security: true, financial: true, balance: true, payment: true, pending: false };
         let requested = Requested::Known(ChargeType::PayByTraffic);
         assert_eq!(decide_at(&facts(locked), requested, NOW).unwrap(), Decision::NothingToDo);
-        // With another change pending, the type in force is not what is wanted: the change cannot
-        // be taken back.
+        // If another change is pending, the type in force is not the requested state: the pending
+        // change cannot be undone.
         let free = Wrong {
             security: false,
             financial: false,

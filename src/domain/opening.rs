@@ -1,4 +1,4 @@
-//! THE ELIGIBILITY TABLE: the conditions for opening in the order in which they are reported, and
+//! The opening table: the conditions for an opening in the order in which they are reported, and
 //! the decision.
 
 use uuid::Uuid;
@@ -11,14 +11,15 @@ use crate::error::Error;
 /// What an account asks to open.
 #[derive(Clone, Copy, Debug)]
 pub enum Request {
-    /// CDN with a charge type; by traffic when none is given (docs/behaviour.md, "OpenCdnService").
+    /// CDN with a charge type. If none is given, it is by traffic (docs/behaviour.md,
+    /// "OpenCdnService").
     Cdn(Requested<ChargeType>),
-    /// DCDN with a charge type and a WebSocket charge type, both required.
+    /// DCDN with a charge type and a WebSocket charge type. Both are required.
     Dcdn(Requested<ChargeType>, Requested<WebsocketChargeType>),
 }
 
 impl Request {
-    /// What is to be opened.
+    /// Returns the product to open.
     #[must_use]
     pub fn product(self) -> Product {
         match self {
@@ -28,45 +29,45 @@ impl Request {
     }
 }
 
-/// What an instance opens with.
+/// The terms of an opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// What is opened.
     pub product: Product,
     /// How internet traffic is charged.
     pub internet: ChargeType,
-    /// How WebSocket traffic is charged, where the product has it.
+    /// How WebSocket traffic is charged, if the product has it.
     pub websocket: Option<WebsocketChargeType>,
 }
 
 /// The order that an opening creates.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
-    /// Its id, the same for every try of one request.
+    /// Its id. It is the same for every attempt of one request.
     pub order_id: Uuid,
     /// The account that opens.
     pub account_id: AccountId,
     /// What it opens.
     pub terms: Terms,
-    /// When it was asked for.
+    /// When the opening was requested.
     pub ordered_at: Time,
 }
 
-/// What deployments decide for themselves.
+/// Limits that a deployment sets.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Least balance for opening and changing, in minor units.
+    /// Smallest balance for an opening or a change, in minor units.
     pub minimum_balance: i64,
 }
 
-/// One condition for opening: when it refuses, and with what.
+/// One condition for an opening: when it refuses, and with which error.
 struct Rule {
     refuses: fn(&Facts, Limits) -> bool,
     with: fn(Product) -> Error,
 }
 
-/// The conditions in the order in which they are reported (docs/behaviour.md, "The opening table", rows
-/// 2 to 9; row 1, the value, comes before them and reads no facts).
+/// The conditions in the order in which they are reported (docs/behaviour.md, "The opening table",
+/// rows 2 to 9). Row 1 checks the values. It comes first and reads no facts.
 const RULES: [Rule; 8] = [
     Rule { refuses: |facts, _| facts.account.profile.bid_user, with: |_| Error::BidUser },
     Rule {
@@ -98,7 +99,7 @@ const RULES: [Rule; 8] = [
     },
 ];
 
-/// What the account may open with, or the first rule that refuses.
+/// Returns the terms of the opening, or the error of the first rule that refuses.
 pub fn decide(facts: &Facts, request: Request, limits: Limits) -> Result<Terms, Error> {
     let terms = terms(request)?;
     match RULES.iter().find(|rule| (rule.refuses)(facts, limits)) {
@@ -107,7 +108,7 @@ pub fn decide(facts: &Facts, request: Request, limits: Limits) -> Result<Terms, 
     }
 }
 
-/// Rule 1: the values themselves.
+/// Applies rule 1, which checks the values of the request.
 fn terms(request: Request) -> Result<Terms, Error> {
     match request {
         Request::Cdn(requested) => {
@@ -119,7 +120,7 @@ fn terms(request: Request) -> Result<Terms, Error> {
             Ok(Terms { product: Product::Cdn, internet, websocket: None })
         }
         Request::Dcdn(internet, websocket) => {
-            // What is missing is reported before what is wrong.
+            // A missing parameter is reported before a wrong one.
             for (missing, parameter) in [
                 (internet == Requested::NotGiven, "BillType"),
                 (websocket == Requested::NotGiven, "WebsocketBillType"),
@@ -151,7 +152,7 @@ mod tests {
 
     const LIMITS: Limits = Limits { minimum_balance: 100 };
 
-    /// Facts in which bit n of `bits` makes rule n + 2 of the table refuse.
+    /// Returns facts in which bit n of `bits` makes rule n + 2 of the table refuse.
     fn facts(bits: u8) -> Facts {
         let wrong = |rule: u8| bits & (1 << rule) != 0;
         let time = parse("2018-03-19T11:16:11Z").unwrap();
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_refuses_is_reported_over_every_combination() {
+    fn the_first_rule_that_refuses_is_reported_in_every_combination() {
         use Requested::{Known, NotGiven, Unknown};
         let right = [
             Request::Cdn(NotGiven),
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn dcdn_reports_what_is_missing_before_what_is_wrong_and_names_the_parameter() {
+    fn dcdn_reports_a_missing_parameter_before_a_wrong_one_and_names_it() {
         use Requested::{Known, NotGiven, Unknown};
         let traffic = Known(ChargeType::PayByTraffic);
         let websocket = Known(WebsocketChargeType::Websockettraffic);

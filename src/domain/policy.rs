@@ -1,8 +1,9 @@
-//! What an access key may do: a policy document in the terms of resource access management.
+//! Policies: JSON documents that say which actions an access key may call, in the format of the
+//! vendor's Resource Access Management.
 //!
-//! Statements allow or deny actions ("dcdn:Describe*"); a denial wins, and what is not allowed is
-//! denied. Elements that the evaluator does not know are refused when a document is read: ignoring
-//! a condition would allow too much.
+//! Statements allow or deny actions ("dcdn:Describe*"). A denial wins, and an action that is not
+//! allowed is denied. A document with an element that the evaluator does not know is refused: to
+//! ignore a condition would allow too much.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,20 +17,21 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 pub const EVERYTHING: &str =
     r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
 
-/// The same, read once: nearly every key has it, and not all keys in use are kept ready.
+/// The same policy, parsed once. Nearly every key has it, and not all keys in use are kept ready.
 static EVERYTHING_READ: LazyLock<Policy> =
-    LazyLock::new(|| Policy::read(EVERYTHING).expect("a test reads it"));
+    LazyLock::new(|| Policy::read(EVERYTHING).expect("a test parses it"));
 
-/// The longest policy document, in bytes.
+/// Largest length of a policy document, in bytes.
 const LONGEST: usize = 6 * 1024;
 
-/// A policy document, read. Clones share it.
+/// A parsed policy document. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Policy {
     statements: Arc<[Statement]>,
 }
 
-/// A document as it is written. An element that is not here, or that comes twice, is refused.
+/// A document in its JSON form. An element that is not listed here, or that occurs twice, is
+/// refused.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Document {
@@ -86,12 +88,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
 }
 
 impl Policy {
-    /// Reads a document; the error is a sentence that says what is wrong with it.
+    /// Parses a document. The error is a sentence that says what is wrong with it.
     pub fn parse(document: &str) -> Result<Self, String> {
         if document == EVERYTHING { Ok(EVERYTHING_READ.clone()) } else { Self::read(document) }
     }
 
-    /// A policy that allows nothing.
+    /// Returns a policy that allows nothing.
     #[must_use]
     pub fn nothing() -> Self {
         Self { statements: Arc::default() }
@@ -110,7 +112,7 @@ impl Policy {
         Ok(Self { statements: document.statement.0.into() })
     }
 
-    /// Whether it allows an action, named like "cdn:OpenCdnService".
+    /// Returns whether it allows an action, for example "cdn:OpenCdnService".
     #[must_use]
     pub fn allows(&self, action: &str) -> bool {
         let matching = || {
@@ -129,7 +131,9 @@ impl Statement {
             return Err("a statement of the policy has no Action".to_owned());
         }
         if let Some(wrong) = self.action.0.iter().find(|action| !is_pattern(action)) {
-            return Err(format!("{wrong:?} is no Action, like \"cdn:Describe*\" or \"*\""));
+            return Err(format!(
+                "{wrong:?} is not an Action; expected a value such as \"cdn:Describe*\" or \"*\""
+            ));
         }
         if self.resource.0 != ["*"] {
             return Err("Resource of a statement is not \"*\"".to_owned());
@@ -138,8 +142,8 @@ impl Statement {
     }
 }
 
-/// Whether it names actions: a product and an action, in which `*` stands for any text, or `*` alone.
-/// A pattern with anything else in it would match nothing, or less than its author thinks.
+/// Returns whether it is a pattern: a product and an action, in which `*` stands for any text, or
+/// `*` alone. A pattern with other characters would match nothing, or less than its author expects.
 fn is_pattern(action: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'*')
@@ -148,8 +152,8 @@ fn is_pattern(action: &str) -> bool {
         || action.split_once(':').is_some_and(|(product, name)| is_part(product) && is_part(name))
 }
 
-/// Whether a pattern, in which `*` stands for any text, names an action. Letter case does not
-/// count, as in the vendor's policies.
+/// Returns whether a pattern, in which `*` stands for any text, matches an action. Case is ignored,
+/// as in the vendor's policies.
 fn matches(pattern: &str, action: &str) -> bool {
     let mut rest = action.as_bytes();
     let mut parts = pattern.as_bytes().split(|byte| *byte == b'*');
@@ -161,7 +165,7 @@ fn matches(pattern: &str, action: &str) -> bool {
     let mut parts = parts.peekable();
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {
-            // The last part is anchored at the end.
+            // The last part must match the end.
             let end = rest.len().checked_sub(part.len()).map(|start| &rest[start..]);
             return end.is_some_and(|end| end.eq_ignore_ascii_case(part));
         }
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_allowed_is_denied_and_a_denial_wins() {
+    fn an_action_that_is_not_allowed_is_denied_and_a_denial_wins() {
         let describe = document(&statement("Allow", r#"["cdn:Describe*","dcdn:Describe*"]"#));
         assert!(allows(&describe, "cdn:DescribeCdnService"));
         assert!(allows(&describe, "DCDN:describedcdnservice"));
@@ -226,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_with_what_the_evaluator_does_not_know_is_refused() {
+    fn a_document_with_an_unknown_element_is_refused() {
         let good = r#""Effect":"Deny","Action":"*","Resource":"*""#;
         for statement in [
             r#""Action":"*","Resource":"*""#,

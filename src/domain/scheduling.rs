@@ -1,4 +1,4 @@
-//! An operator's change of a charge type: any type, for any future instant.
+//! Changes of a charge type by an operator: to any type, at any future instant.
 
 use super::account::{Facts, Product};
 use super::charge_type::{Charge, effective_time};
@@ -7,17 +7,16 @@ use super::time::Time;
 use super::timeline::{Change, Timeline};
 use crate::error::Error;
 
-/// What is to be written.
+/// What to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// From when the new charge type holds.
+    /// When the new charge type takes effect.
     pub effective_time: Time,
-    /// A change that has taken effect and whose event is still to be written first, with its charge
-    /// type.
+    /// A change that has taken effect and must be settled first, with its charge type.
     pub settle: Option<Change<AnyChargeType>>,
 }
 
-/// What scheduling a change leads to. Without an instant the rule of the type in force decides.
+/// Decides on a change. Without an instant, the type in force determines when it takes effect.
 pub fn decide(
     facts: &Facts,
     product: Product,
@@ -35,7 +34,10 @@ pub fn decide(
         }
         AnyChargeType::Websocket(_) => {
             let none = || {
-                Error::field("websocket_charge_type", "the instance charges no WebSocket traffic")
+                Error::field(
+                    "websocket_charge_type",
+                    "the instance has no charge type for WebSocket traffic",
+                )
             };
             let timeline = instance.websocket.as_ref().ok_or_else(none)?;
             schedule(timeline, asked, now, AnyChargeType::Websocket)

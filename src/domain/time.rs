@@ -1,33 +1,36 @@
-//! Instants and how they are spelled on the wire: UTC, whole seconds, `2018-03-19T11:16:11Z`.
+//! Instants and their format: UTC, whole seconds, `2018-03-19T11:16:11Z`.
 
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 
 /// An instant, UTC, with the microsecond precision of the database.
 pub type Time = DateTime<Utc>;
 
-/// 9999-01-01T00:00:00Z, in seconds. From then on what follows from now, the end of a cycle say, may be an
-/// instant that four digits of a year cannot spell.
+/// 9999-01-01T00:00:00Z, in seconds. An instant that is computed from a later one, such as the end
+/// of a cycle, can have a year of more than four digits.
 const TOO_LATE: i64 = 253_370_764_800;
 
-/// Whether all that follows from this instant can be stored and shown, where it is now.
+/// Returns whether an instant can be the current time: every instant that is computed from it can
+/// be stored and shown.
 #[must_use]
 pub fn may_be_now(time: Time) -> bool {
     time.timestamp() < TOO_LATE
 }
 
-/// Reads `yyyy-MM-ddTHH:mm:ssZ` and nothing else; `None` for any other text.
+/// Parses `yyyy-MM-ddTHH:mm:ssZ`. Returns `None` for any other text.
 #[must_use]
 pub fn parse(text: &str) -> Option<Time> {
-    // chrono accepts fields without leading zeros and a signed year; the length rules them out.
+    // chrono accepts fields without leading zeros and a signed year. The check of the length
+    // excludes both.
     if text.len() != "yyyy-MM-ddTHH:mm:ssZ".len() || !text.as_bytes()[0].is_ascii_digit() {
         return None;
     }
     let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%SZ").ok()?.and_utc();
-    (time.timestamp_subsec_nanos() == 0 && format(time) == text).then_some(time) // second 60, blanks
+    (time.timestamp_subsec_nanos() == 0 && format(time) == text).then_some(time) // not second 60, no blanks
 }
 
-/// Reads the timestamp of a signed request: as [`parse`] does, and also with a fraction of a second,
-/// which is cut off, and after which the `Z` may be missing. Published clients send both forms.
+/// Parses the timestamp of a signed request. It has the format of [`parse`], or a fraction of a
+/// second, which is cut off and after which the `Z` can be missing. Published clients send both
+/// forms.
 #[must_use]
 pub fn parse_signed(text: &str) -> Option<Time> {
     let Some((seconds, fraction)) = text.split_once('.') else { return parse(text) };
@@ -37,7 +40,7 @@ pub fn parse_signed(text: &str) -> Option<Time> {
     if is_fraction { parse(&format!("{seconds}Z")) } else { None }
 }
 
-/// Spells an instant as the wire does; fractions of a second are cut off.
+/// Formats an instant. A fraction of a second is cut off.
 #[must_use]
 pub fn format(time: Time) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
@@ -48,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_documented_format_is_read() {
+    fn only_the_documented_format_is_accepted() {
         assert_eq!(format(parse("2018-03-19T11:16:11Z").unwrap()), "2018-03-19T11:16:11Z");
         for wrong in [
             "",
@@ -67,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_timestamp_may_have_a_fraction_and_then_lack_its_z() {
+    fn a_signed_timestamp_can_have_a_fraction_and_then_no_z() {
         let at = parse("2018-03-19T11:16:11Z");
         for text in [
             "2018-03-19T11:16:11Z",

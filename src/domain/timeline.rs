@@ -1,30 +1,30 @@
-//! Dated changes: what holds at an instant is a pure function of the opening and the changes, never
-//! a stored status.
+//! Dated changes. What is in force at an instant is a pure function of the opening and the changes.
+//! It is not a stored status.
 //!
-//! Intervals are half-open: a change holds *from* its effective time, inclusive.
+//! Intervals are half-open: a change is in force *from* its effective time, inclusive.
 
 use uuid::Uuid;
 
 use super::time::Time;
 
-/// A decision that another charge type holds from an instant on. Cancelled ones are not in a
-/// timeline.
+/// A decision that another charge type is in force from an instant on. A timeline has no cancelled
+/// changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change<T> {
     /// Its id.
     pub change_id: Uuid,
-    /// What holds.
+    /// The charge type.
     pub charge_type: T,
     /// When it was submitted.
     pub submitted_at: Time,
-    /// From when it holds, inclusive.
+    /// The first instant at which it is in force.
     pub effective_time: Time,
-    /// Its in-force event has been written. Says nothing of whether it holds.
+    /// Whether its in-force event is written. It does not say whether the change is in force.
     pub settled: bool,
 }
 
 impl<T> Change<T> {
-    /// The same change with its charge type seen otherwise.
+    /// Returns the same change with its charge type converted.
     #[must_use]
     pub fn map<U>(self, charge_type: impl FnOnce(T) -> U) -> Change<U> {
         Change {
@@ -37,23 +37,23 @@ impl<T> Change<T> {
     }
 }
 
-/// What holds at an instant.
+/// The charge types at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InForce<T> {
-    /// What holds.
+    /// The charge type.
     pub current: T,
-    /// The first change after the instant.
+    /// The first change that takes effect after the instant.
     pub next: Option<Change<T>>,
 }
 
 /// One charge type during a span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span<T> {
-    /// What holds.
+    /// The charge type.
     pub charge_type: T,
-    /// From when, inclusive.
+    /// Start, inclusive.
     pub start: Time,
-    /// Until when, exclusive.
+    /// End, exclusive.
     pub end: Time,
 }
 
@@ -61,12 +61,13 @@ pub struct Span<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline<T> {
     opening: T,
-    /// By effective time; of two with the same, the one submitted later counts.
+    /// Sorted by effective time. Of two with the same one, the change that was submitted later
+    /// counts.
     changes: Vec<Change<T>>,
 }
 
 impl<T: Copy + Eq> Timeline<T> {
-    /// A timeline of an opening and its changes, in any order.
+    /// Returns the timeline of an opening and its changes, which can be in any order.
     #[must_use]
     pub fn new(opening: T, mut changes: Vec<Change<T>>) -> Self {
         changes
@@ -74,7 +75,7 @@ impl<T: Copy + Eq> Timeline<T> {
         Self { opening, changes }
     }
 
-    /// What holds at `at`, and what is scheduled after it.
+    /// Returns the charge type in force at `at`, and the next change after it.
     #[must_use]
     pub fn in_force(&self, at: Time) -> InForce<T> {
         let after = self.changes.partition_point(|change| change.effective_time <= at);
@@ -82,21 +83,21 @@ impl<T: Copy + Eq> Timeline<T> {
         InForce { current, next: self.changes.get(after).copied() }
     }
 
-    /// The change submitted last, also after it took effect.
+    /// Returns the change that was submitted last, even if it has taken effect.
     #[must_use]
     pub fn last_submitted(&self) -> Option<&Change<T>> {
         self.changes.iter().max_by_key(|change| (change.submitted_at, change.change_id))
     }
 
-    /// The change that has taken effect by `at` and whose event has not been written: it blocks the
-    /// next one in storage until it is settled.
+    /// Returns the change that has taken effect by `at` and whose event is not written. It blocks
+    /// the next change in storage until it is settled.
     #[must_use]
     pub fn due(&self, at: Time) -> Option<&Change<T>> {
         self.changes.iter().find(|change| !change.settled && change.effective_time <= at)
     }
 
-    /// What holds from `start` to `end`, oldest first; adjacent spans of one charge type are one.
-    /// `opened` is when the timeline begins: nothing holds before.
+    /// Returns the charge types from `start` to `end`, oldest first. Adjacent spans of one charge
+    /// type are joined. `opened` is the start of the timeline: there is no charge type before it.
     #[must_use]
     pub fn spans(&self, opened: Time, start: Time, end: Time) -> Vec<Span<T>> {
         let mut from = start.max(opened);
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_clipped_and_adjacent_ones_of_one_type_are_one() {
+    fn spans_are_clipped_and_adjacent_spans_of_one_type_are_joined() {
         let timeline =
             Timeline::new(0, vec![change(0, 1, 50), change(1, 2, 100), change(2, 3, 200)]);
         let spans = timeline.spans(at(10), at(0), at(150));
@@ -161,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_timeline_answers_alike_whatever_the_order_of_insertion(
+        fn the_order_of_insertion_does_not_change_a_timeline(
             changes in prop::collection::vec((0u8..9, 0i64..50, 0i64..100), 0..8),
             instant in 0i64..110,
         ) {
@@ -194,7 +195,7 @@ mod tests {
         }
 
         #[test]
-        fn spans_cover_exactly_what_was_asked_for(
+        fn spans_cover_exactly_the_requested_time(
             changes in prop::collection::vec((0u8..3, 0i64..100), 0..8),
             opened in 0i64..60, start in 0i64..60, length in 0i64..60,
         ) {

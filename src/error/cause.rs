@@ -1,26 +1,26 @@
-//! What lies beneath the errors that are ours to mend: kept for the log, never told.
+//! The causes of faults. They are logged and never sent to a caller.
 
 use std::sync::Arc;
 
 use super::Error;
 
-/// The cause of a fault. Shared: callers whose statements were one fail together.
+/// The cause of a fault. It is shared, because all requests of one batch fail together.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Error {
-    /// The database cannot be reached or is too busy, and why.
+    /// Returns the error for a database that cannot be reached or is too busy, with its cause.
     pub fn unavailable(cause: impl Into<AnyError>) -> Self {
         Self::Unavailable(Cause::from(cause.into()))
     }
 
-    /// A write of which it is not known whether it happened, and why.
+    /// Returns the error for a write with an unknown outcome, with its cause.
     pub fn outcome_unknown(cause: impl Into<AnyError>) -> Self {
         Self::OutcomeUnknown(Cause::from(cause.into()))
     }
 
-    /// A fault with its cause.
+    /// Returns a fault with its cause.
     pub fn internal(cause: impl Into<AnyError>) -> Self {
         Self::Internal(Cause::from(cause.into()))
     }

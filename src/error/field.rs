@@ -1,16 +1,16 @@
-//! What is wrong with the fields of an operator request.
+//! Violations: what is wrong with the fields of an operator's request.
 
 use super::Error;
 
-/// The longest description, in bytes: it may repeat what the caller sent.
+/// Largest length of a description, in bytes. A description can repeat what the caller sent.
 const LONGEST_DESCRIPTION: usize = 160;
-/// How long the sentence of all of them may become, in bytes. Together with the details it must fit the
-/// metadata of an answer: gRPC clients refuse more than 8 KiB.
+/// Largest length of the sentence about all violations, in bytes. The sentence and the details must
+/// fit into the metadata of a response: gRPC clients refuse more than 8 KiB.
 const LONGEST_SENTENCE: usize = 400;
-/// The most that are listed.
+/// Largest number of violations in an error.
 const MOST: usize = 8;
 
-/// A wrong field of an operator request.
+/// A wrong field of an operator's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldViolation {
     /// The field, as a path.
@@ -20,13 +20,13 @@ pub struct FieldViolation {
 }
 
 impl FieldViolation {
-    /// A description that is too long is cut.
+    /// Returns a violation. A description that is too long is cut.
     pub(super) fn new(field: &'static str, description: impl Into<String>) -> Self {
         Self { field, description: shortened(description.into(), LONGEST_DESCRIPTION) }
     }
 }
 
-/// A text of at most so many bytes and an ellipsis.
+/// Cuts a text that is longer than `most` bytes, and appends an ellipsis to it.
 pub(super) fn shortened(mut text: String, most: usize) -> String {
     if text.len() > most {
         text.truncate(text.floor_char_boundary(most));
@@ -35,7 +35,7 @@ pub(super) fn shortened(mut text: String, most: usize) -> String {
     text
 }
 
-/// All of them in one sentence; of many the first.
+/// Returns one sentence about all violations, or about the first ones if there are many.
 pub(super) fn sentence(violations: &[FieldViolation]) -> String {
     let mut sentence = String::new();
     for (told, wrong) in violations.iter().enumerate() {
@@ -49,7 +49,7 @@ pub(super) fn sentence(violations: &[FieldViolation]) -> String {
     sentence
 }
 
-/// Both, or what is wrong with either: a caller is told of all its mistakes at once.
+/// Returns both values, or what is wrong with either: a caller learns of all its mistakes at once.
 pub fn both<A, B>(first: Result<A, Error>, second: Result<B, Error>) -> Result<(A, B), Error> {
     match (first, second) {
         (Ok(first), Ok(second)) => Ok((first, second)),
@@ -59,18 +59,18 @@ pub fn both<A, B>(first: Result<A, Error>, second: Result<B, Error>) -> Result<(
 }
 
 impl Error {
-    /// One field of an operator request is wrong.
+    /// Returns the error for one wrong field of an operator's request.
     pub fn field(field: &'static str, description: impl Into<String>) -> Self {
         Self::InvalidFields(vec![FieldViolation::new(field, description)])
     }
 
-    /// The account id in this field of an operator request is wrong.
+    /// Returns the error for a wrong account id in this field of an operator's request.
     #[must_use]
     pub fn account_id_field(field: &'static str) -> Self {
         Self::InvalidAccountId(vec![FieldViolation::new(field, "is not a positive number")])
     }
 
-    /// This error with the violations of another one.
+    /// Returns this error with the violations of another one added.
     fn with(self, other: Self) -> Self {
         use Error::{InvalidAccountId, InvalidFields};
         let joined = |first: Vec<_>, second: Vec<_>| {
@@ -86,7 +86,7 @@ impl Error {
         }
     }
 
-    /// What is wrong with fields of the request.
+    /// Returns what is wrong with the fields of the request.
     #[must_use]
     pub fn violations(&self) -> &[FieldViolation] {
         match self {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_texts_are_cut_and_many_violations_counted() {
+    fn long_texts_are_cut_and_violations_that_do_not_fit_are_counted() {
         let long = "ä".repeat(200);
         let one = FieldViolation::new("reason", long.as_str());
         assert_eq!(one.description, format!("{}…", "ä".repeat(80)));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn both_lists_what_is_wrong_with_either() {
+    fn both_lists_the_violations_of_either_side() {
         let field = |name| Err::<(), _>(Error::field(name, "is wrong"));
         let fields = |result: Result<((), ()), Error>| {
             let error = result.expect_err("wrong");

@@ -1,12 +1,12 @@
-//! A text of the caller's that an error shows.
+//! Texts in errors that depend on the request.
 
 use std::fmt;
 
-/// How much of it is shown, in bytes. A request may have a hundred times that once it is encoded to be
-/// signed, and neither an error nor its answer is to hold it all.
+/// Largest length of a text in an error, in bytes. Encoded for signing, the text of a request can
+/// be a hundred times as long, and neither an error nor its response should hold all of it.
 const LONGEST: usize = 8 * 1024;
 
-/// A text, or its beginning and how long it was.
+/// A text, or its beginning and its full length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown(Box<str>);
 
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_shown_up_to_8_kib_and_a_longer_one_is_cut_between_characters() {
+    fn a_text_of_8_kib_is_whole_and_a_longer_one_is_cut_between_characters() {
         let whole = "a".repeat(8192);
         assert_eq!(Shown::from(whole.clone()).to_string(), whole);
         let cut = format!("{whole}... (cut: the first 8192 of 8193 bytes)");

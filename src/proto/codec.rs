@@ -1,6 +1,6 @@
-//! Protobuf over gRPC with buffers as long as messages are here. A codec of tonic's begins each message
-//! with 8 KiB; a call has two of them, and one over REST four, nearly all of it never written to, and
-//! each in memory that no cache has.
+//! A protobuf codec for gRPC with small buffers. The codec of tonic allocates 8 KiB for each
+//! message. A call has two messages, and one over REST four. Most of that memory is never written
+//! to, and none of it is in a CPU cache.
 
 use std::marker::PhantomData;
 
@@ -8,18 +8,18 @@ use prost::Message;
 use tonic::codec::{BufferSettings, Codec};
 use tonic_prost::ProstCodec;
 
-/// What a buffer begins with, in bytes: nearly all messages fit, and for others it grows.
+/// Initial capacity of a buffer, in bytes. Nearly all messages fit; for others the buffer grows.
 const TYPICAL_LENGTH: usize = 512;
-/// A stream's messages are sent together up to so many bytes, as with tonic's own codec.
+/// Number of bytes up to which messages of a stream are sent together, as in the codec of tonic.
 const SENT_TOGETHER: usize = 32 * 1024;
 
-/// How messages are buffered.
+/// Returns how messages are buffered.
 #[must_use]
 pub fn buffers() -> BufferSettings {
     BufferSettings::new(TYPICAL_LENGTH, SENT_TOGETHER)
 }
 
-/// The codec of the generated services: `build.rs` names it.
+/// The codec of the generated services, which `build.rs` names.
 #[derive(Clone, Debug)]
 pub struct MessageCodec<T, U>(PhantomData<(T, U)>);
 

@@ -1,4 +1,4 @@
-//! Wire values to domain values and back.
+//! Conversion between values of messages and values of the domain.
 
 use chrono::Datelike;
 use prost_types::Timestamp;
@@ -7,22 +7,23 @@ use super::billing::v1 as billing;
 use crate::domain::bill_type::Item;
 use crate::domain::{ChargeKind, ChargeType, Product, Requested, Time, WebsocketChargeType};
 
-/// An instant as a protobuf timestamp.
+/// Returns an instant as a protobuf timestamp.
 #[must_use]
 pub fn timestamp(time: Time) -> Timestamp {
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default();
     Timestamp { seconds: time.timestamp(), nanos }
 }
 
-/// The instant of a protobuf timestamp; `None` for one outside the calendar.
+/// Returns the instant of a protobuf timestamp, or `None` if it is not valid or outside the years 1
+/// to 9999.
 #[must_use]
 pub fn time_of(timestamp: &Timestamp) -> Option<Time> {
     Time::from_timestamp(timestamp.seconds, u32::try_from(timestamp.nanos).ok()?)
         .filter(|time| (1..=9999).contains(&time.year()))
 }
 
-/// What was given for an internet charge type. A number that names none is not refused here: the
-/// action's own first rule answers it, whichever wire it came over.
+/// Returns what was given for an internet charge type. An unknown number is not refused here: the
+/// action refuses it by its own first rule, on both wires.
 #[must_use]
 pub fn requested_charge_type(number: i32) -> Requested<ChargeType> {
     use billing::ChargeType as Wire;
@@ -41,7 +42,7 @@ pub fn requested_charge_type(number: i32) -> Requested<ChargeType> {
     }
 }
 
-/// What was given for a WebSocket charge type.
+/// Returns what was given for a WebSocket charge type.
 #[must_use]
 pub fn requested_websocket_charge_type(number: i32) -> Requested<WebsocketChargeType> {
     use billing::WebsocketChargeType as Wire;
@@ -53,7 +54,7 @@ pub fn requested_websocket_charge_type(number: i32) -> Requested<WebsocketCharge
     }
 }
 
-/// The product that was given.
+/// Returns what was given for a product.
 #[must_use]
 pub fn requested_product(number: i32) -> Requested<Product> {
     let Ok(wire) = billing::Product::try_from(number) else { return Requested::Unknown };
@@ -97,7 +98,8 @@ impl From<Product> for billing::Product {
 }
 
 impl billing::OperationLocks {
-    /// The wrapper around the reasons that the documented reply has, also when there are none.
+    /// Returns the message around the reasons, which the documented reply has even if there are
+    /// none.
     #[must_use]
     pub fn of(reasons: &[&str]) -> Self {
         let reasons =
@@ -107,7 +109,7 @@ impl billing::OperationLocks {
 }
 
 impl billing::BillTypeData {
-    /// The items of a bill-type history.
+    /// Returns the message with the items of a bill-type history.
     #[must_use]
     pub fn of(product: Product, items: Vec<Item>) -> Self {
         let items = items.into_iter().map(|item| billing::BillTypeDataItem {

@@ -1,4 +1,4 @@
-//! Events as followers receive them: `activation.event.v1.EventData`.
+//! Events in the form in which followers receive them: `activation.event.v1.EventData`.
 
 use prost::Message;
 
@@ -7,14 +7,14 @@ use super::convert::timestamp;
 use super::events::v1 as wire;
 use crate::domain::event::{AnyChargeType, ChangeNotice, Event};
 
-/// The encoded `EventData` of an event.
+/// Encodes an event as `EventData`.
 #[must_use]
 pub fn encode(event: &Event) -> Vec<u8> {
     wire::EventData { data: Some(data(event)) }.encode_to_vec()
 }
 
-/// The payload of an event as it was encoded. One of a newer version of the program may say nothing
-/// to this one: it then has no data.
+/// Decodes the payload of an event. If a newer version of the program wrote it, it may have a kind
+/// that this version does not know: it then has no data.
 pub fn decode(data: &[u8]) -> Result<wire::EventData, prost::DecodeError> {
     wire::EventData::decode(data)
 }

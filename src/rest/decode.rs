@@ -1,31 +1,32 @@
-//! Form-decoding of a query and of a form body: `+` is a blank, `%XX` a byte, the result UTF-8
-//! without control characters, which no XML can carry. Names and values stay where they came, in one
-//! copy of it all; what needs decoding is put behind.
+//! Decodes a query and a form body: `+` is a blank, `%XX` is a byte, and the result is UTF-8
+//! without control characters, which XML cannot contain. Both are copied as they are. Names and
+//! values that need no decoding have their places in this copy; the others are decoded and appended
+//! to it.
 
 use crate::auth::signature::percent::is_unreserved;
 use crate::auth::signature::{Parameter, Parameters, Place};
 
-/// How many parameters there is room for at first; typical requests have fewer.
+/// Initial capacity for parameters. Typical requests have fewer.
 const TYPICAL_NUMBER: usize = 16;
 
-/// What decoding has to know of each byte.
+/// The classes of each byte, one bit for each class.
 const CLASSES: [u8; 256] = classes();
-/// Encoding it for a signature changes it.
+/// The byte is escaped when it is encoded for a signature.
 const RESERVED: u8 = 1;
-/// As it came it stands for something else, or is one of [`DOUBTFUL`].
+/// The byte stands for another one in an encoded text, or is [`DOUBTFUL`].
 const DECODE: u8 = 2;
-/// It ends a name.
+/// The byte ends a name.
 const ENDS_NAME: u8 = 4;
-/// It ends a parameter.
+/// The byte ends a parameter.
 const ENDS_PARAMETER: u8 = 8;
-/// Decoded it is a control character, or not ASCII.
+/// The byte is a control character or not ASCII.
 const DOUBTFUL: u8 = 16;
 
-/// The value of each hex digit; of every other byte, more than a digit has.
+/// The value of each hex digit. Every other byte has a value above 15.
 const DIGITS: [u8; 256] = digits();
 
-/// The parameters of a query and of a form body, decoded; and, where one cannot be used, what can be
-/// shown of the name of the first.
+/// Decodes the parameters of a query and of a form body. If parameters cannot be used, the second
+/// value is the name of the first of them, without the characters that cannot be shown.
 #[must_use]
 pub fn decode(query: &[u8], form: &[u8]) -> (Parameters, Option<String>) {
     let mut text = Decoded::with_room_for(query.len() + form.len());
@@ -34,7 +35,7 @@ pub fn decode(query: &[u8], form: &[u8]) -> (Parameters, Option<String>) {
     for (raw, in_form) in [(query, false), (form, true)] {
         let mut raw = Raw { bytes: raw, copied_to: text.put_raw(raw), at: 0 };
         while let Some((name, value)) = raw.next_parameter() {
-            // Nearly all of them: no result to take apart.
+            // Nearly all parameters need no decoding.
             if let (Some(name), Some(value)) = (raw.as_it_came(name), raw.as_it_came(value)) {
                 parameters.push(Parameter { name, value, in_form });
                 continue;
@@ -48,10 +49,10 @@ pub fn decode(query: &[u8], form: &[u8]) -> (Parameters, Option<String>) {
     (Parameters::new(text.into_string(), parameters), wrong)
 }
 
-/// Parameters as they came, read up to a place.
+/// Encoded parameters, read up to an index.
 struct Raw<'a> {
     bytes: &'a [u8],
-    /// Where the copy of it is.
+    /// Where the copy of the bytes begins; `None` if they were not copied.
     copied_to: Option<usize>,
     at: usize,
 }
@@ -65,7 +66,7 @@ struct Side {
 }
 
 impl Raw<'_> {
-    /// The next name and value; parts without either are passed over, as between `&&`.
+    /// Returns the next name and value. Parts without either are skipped, as between `&&`.
     fn next_parameter(&mut self) -> Option<(Side, Side)> {
         while self.at < self.bytes.len() {
             let start = self.at;
@@ -84,7 +85,7 @@ impl Raw<'_> {
         None
     }
 
-    /// The place of a text that needs no decoding.
+    /// Returns the place of a text that needs no decoding.
     fn as_it_came(&self, side: Side) -> Option<Place> {
         let at = self.copied_to.filter(|_| side.seen & DECODE == 0)?;
         let unreserved = side.seen & RESERVED == 0;
@@ -94,7 +95,7 @@ impl Raw<'_> {
     fn next_side(&mut self, until: u8) -> Side {
         let start = self.at;
         let (mut rest, mut seen) = (&self.bytes[start..], 0);
-        // By fours: to look after each byte whether it is the last takes as long as all the rest.
+        // Four bytes per step: a check for the end after each byte would double the time.
         while let [one, two, three, four, after @ ..] = rest {
             let class = class(*one) | class(*two) | class(*three) | class(*four);
             if class & until != 0 {
@@ -116,16 +117,16 @@ impl Raw<'_> {
     }
 }
 
-/// The text that parameters have their places in. Every part of it is UTF-8.
+/// The text in which parameters have their places. Every part of it is UTF-8.
 struct Decoded(Vec<u8>);
 
 impl Decoded {
-    /// No text is longer decoded than as it came.
+    /// Reserves room for the encoded text and the decoded one, which is never longer.
     fn with_room_for(length: usize) -> Self {
         Self(Vec::with_capacity(2 * length))
     }
 
-    /// Puts in all that came, where it is ASCII, and says where it is.
+    /// Appends the encoded text if it is ASCII, and returns where it begins.
     fn put_raw(&mut self, raw: &[u8]) -> Option<usize> {
         let at = self.0.len();
         raw.is_ascii().then(|| {
@@ -134,7 +135,8 @@ impl Decoded {
         })
     }
 
-    /// The places of a name and a value, or, where they cannot be used, what can be shown of the name.
+    /// Returns the places of a name and a value. If one of them cannot be used, the error is the
+    /// name, without the characters that cannot be shown.
     fn put_both(
         &mut self,
         raw: &Raw<'_>,
@@ -148,7 +150,8 @@ impl Decoded {
         }
     }
 
-    /// The place of a text, or, where it cannot be used, what can be shown of it.
+    /// Returns the place of a text. If it cannot be used, the error is the text, without the
+    /// characters that cannot be shown.
     fn put(&mut self, raw: &Raw<'_>, side: Side) -> Result<Place, String> {
         if let Some(place) = raw.as_it_came(side) {
             return Ok(place);
@@ -164,8 +167,8 @@ impl Decoded {
         Ok(Place { start, end: self.0.len(), unreserved: seen == 0 })
     }
 
-    /// Decodes, and says of what classes the bytes are. A `%` that no two hex digits follow stands for
-    /// itself.
+    /// Appends a text, decoded, and returns the classes of its bytes. A `%` that is not followed by
+    /// two hex digits stands for itself.
     fn put_decoded(&mut self, raw: &[u8]) -> u8 {
         let (mut rest, mut seen) = (raw, 0);
         while let [byte, after @ ..] = rest {
@@ -185,7 +188,7 @@ impl Decoded {
     }
 
     fn into_string(self) -> String {
-        String::from_utf8(self.0).expect("each part was looked at when it was put in")
+        String::from_utf8(self.0).expect("each part was checked when it was appended")
     }
 }
 
@@ -193,7 +196,8 @@ const fn class(byte: u8) -> u8 {
     CLASSES[byte as usize]
 }
 
-/// Whether a decoded text can be used; where not, what of it can be shown.
+/// Checks whether a decoded text can be used. If not, the error is the text, without the characters
+/// that cannot be shown.
 fn check(decoded: &[u8]) -> Result<(), String> {
     match std::str::from_utf8(decoded) {
         Ok(text) if text.chars().all(may_be_in_xml) => Ok(()),

@@ -1,6 +1,6 @@
-//! Step 3 as the shim sees it: (Version, Action) finds an rpc by descriptor, parameters become its
-//! message, and the same service that answers gRPC is called in-process. Nothing here knows an
-//! action.
+//! Step 3 for the RPC query format: finds the rpc of a version and an action by its descriptor,
+//! turns the parameters into its message, and calls the service that answers gRPC, in the same
+//! process. No action is named here.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -30,16 +30,16 @@ pub struct Dispatch {
 #[derive(Debug)]
 pub struct Rpc {
     path: PathAndQuery,
-    /// How its request is made of parameters.
+    /// How its request is made from parameters.
     pub request: RequestPlan,
     /// How its reply is written.
     pub reply: ReplyPlan,
-    /// What a permission policy calls it, like "cdn:OpenCdnService".
+    /// Its name in permission policies, for example "cdn:OpenCdnService".
     pub permission: String,
 }
 
 impl Dispatch {
-    /// Reads the descriptors of `proto/`; the error says which option or field the shim cannot
+    /// Reads the descriptors of `proto/`. The error names the option or field that the shim cannot
     /// serve.
     pub fn new() -> Result<Self, String> {
         let pool = &*POOL;
@@ -67,20 +67,21 @@ impl Dispatch {
         Ok(Self { versions: by_version })
     }
 
-    /// The API versions that have an action of this name.
+    /// Returns the API versions that have an action of this name.
     #[must_use]
     pub fn versions_of(&self, action: &str) -> Vec<String> {
         let having = self.versions.iter().filter(|(_, actions)| actions.contains_key(action));
         having.map(|(version, _)| version.to_string()).collect()
     }
 
-    /// Whether any API version has an action of this name.
+    /// Returns whether any API version has an action of this name.
     #[must_use]
     pub fn has_action(&self, action: &str) -> bool {
         self.versions.values().any(|actions| actions.contains_key(action))
     }
 
-    /// The rpc that an action reaches in an API version, and the version as contexts carry it.
+    /// Returns the rpc of an action in an API version, and the version in the form that a context
+    /// holds.
     pub fn find(&self, action: &str, version: &str) -> Result<(&Arc<str>, &Rpc), Error> {
         let found = self.versions.get_key_value(version);
         let (version, actions) = found.ok_or(Error::InvalidVersion)?;
@@ -103,7 +104,7 @@ impl Rpc {
         })
     }
 
-    /// Calls the rpc in-process. The context goes along in the extensions, as from the gRPC
+    /// Calls the rpc in the same process. The context is in the extensions, as with the gRPC
     /// listener.
     pub async fn call(
         &self,
@@ -125,7 +126,7 @@ fn texts(options: &DynamicMessage, extension: &ExtensionDescriptor) -> Vec<Strin
     values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
-/// Messages go in and come out encoded.
+/// A codec for messages that are encoded already.
 struct Encoded;
 
 impl Codec for Encoded {

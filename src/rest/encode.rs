@@ -1,7 +1,6 @@
-//! Step 7: the bytes of a reply become JSON or XML by the plan of its message, and a status becomes
-//! the error body. One walk for both formats, straight into the text; absent fields are left
-//! out, or shown as empty text where their option says so;
-//! the root element is named like the message.
+//! Step 7: writes a reply as JSON or XML by the plan of its message, and a status as the error
+//! body. One walk serves both formats and writes the text directly. An absent field is left out, or
+//! is shown as empty text if its option says so. The root element has the name of the message.
 
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -15,7 +14,7 @@ use crate::grpc::status::HTTP_STATUS;
 
 const XML_DECLARATION: &str = "<?xml version='1.0' encoding='UTF-8'?>";
 
-/// A body and the HTTP status that goes with it.
+/// A body and its HTTP status.
 #[derive(Debug)]
 pub struct Body {
     /// The HTTP status.
@@ -25,7 +24,7 @@ pub struct Body {
 }
 
 impl Format {
-    /// The content type, letter for letter as clients compare it.
+    /// Returns the content type, exactly as clients compare it.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -35,7 +34,7 @@ impl Format {
     }
 }
 
-/// The body of a reply; the error is that of bytes that are no such message.
+/// Writes the body of a reply. The bytes must be a message of the plan.
 pub fn reply(plan: &ReplyPlan, message: &[u8], format: Format) -> Result<Body, Status> {
     let mut writer = Writer::new(format);
     writer.begin_root(&plan.name);
@@ -44,7 +43,7 @@ pub fn reply(plan: &ReplyPlan, message: &[u8], format: Format) -> Result<Body, S
     Ok(Body { http_status: 200, text: writer.out })
 }
 
-/// The body of a refusal: what it says is exactly what any gRPC client can read in the status.
+/// Writes the body of an error. It contains exactly what a gRPC client can read in the status.
 #[must_use]
 pub fn refusal(status: &Status, request_id: &RequestId, host_id: &str, format: Format) -> Body {
     let info = status.get_details_error_info();
@@ -69,8 +68,8 @@ pub fn refusal(status: &Status, request_id: &RequestId, host_id: &str, format: F
     Body { http_status: http_status.unwrap_or(500), text: writer.out }
 }
 
-/// Writes either format. In JSON a member is its name and a value, in XML an element; a list is an
-/// array, or the element repeated.
+/// Writes either format. A member is a name and a value in JSON and an element in XML. A list is an
+/// array in JSON and a repeated element in XML.
 struct Writer {
     format: Format,
     out: Vec<u8>,
@@ -105,7 +104,7 @@ impl Writer {
         Ok(())
     }
 
-    /// What one record has of a list: one item, or numbers packed into one record.
+    /// Writes the items of one record of a list: one item, or the numbers of a packed record.
     fn items(&mut self, field: &Field, value: Value<'_>) -> Result<(), Status> {
         let (Value::Bytes(mut packed), Value::Varint(_)) = (value, field.shape.default()) else {
             return self.item(field, value);
@@ -222,7 +221,7 @@ impl Writer {
         }
     }
 
-    /// A comma, but for what comes first. Texts end with a quotation mark, whatever they say.
+    /// Writes a comma, except after an opening bracket. A text always ends with a quotation mark.
     fn separate(&mut self) {
         if !matches!(self.out.last(), None | Some(b'{' | b'[')) {
             self.out.push(b',');
@@ -232,7 +231,7 @@ impl Writer {
     fn text(&mut self, text: &str) {
         match self.format {
             Format::Json => {
-                serde_json::to_writer(&mut self.out, text).expect("a Vec takes any text");
+                serde_json::to_writer(&mut self.out, text).expect("writing to a Vec cannot fail");
             }
             Format::Xml => xml_text(text, &mut self.out),
         }
@@ -244,7 +243,7 @@ impl Writer {
 }
 
 impl Shape {
-    /// What an absent field holds.
+    /// Returns the value of an absent field.
     fn default(&self) -> Value<'static> {
         match self {
             Self::Text | Self::Timestamp | Self::Message(_) => Value::Bytes(&[]),
@@ -252,7 +251,7 @@ impl Shape {
         }
     }
 
-    /// Whether it is an enum value without a spelling: it says that there is none.
+    /// Returns whether it is an enum value without a spelling. Such a value counts as absent.
     fn says_nothing(&self, value: Value<'_>) -> bool {
         match (self, value) {
             (Self::Enum(spellings), Value::Varint(number)) => {
@@ -274,8 +273,8 @@ fn spell_timestamp(message: &[u8]) -> Result<String, Status> {
     Ok(Time::from_timestamp(seconds, 0).map(time::format).unwrap_or_default())
 }
 
-/// Escapes; what no XML can carry is dropped, though none should come this far. Line feeds stay:
-/// the V3 text of `SignatureDoesNotMatch` has them.
+/// Escapes a text, and drops what XML cannot contain, although none is expected here. Line feeds
+/// are kept: the V3 message of `SignatureDoesNotMatch` has them.
 fn xml_text(text: &str, out: &mut Vec<u8>) {
     let stays = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'&' | b'<' | b'>');
     if text.bytes().all(stays) {

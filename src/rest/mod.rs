@@ -1,6 +1,6 @@
-//! The shim: steps 1 and 7 for the RPC query format. It knows descriptors and no action, and is a
-//! client of the gRPC service that happens to live in the process: what it says of an error is what
-//! any gRPC client can read.
+//! The shim: steps 1 and 7 for the RPC query format. It works by descriptors and names no action.
+//! It is a client of the gRPC service in the same process, so an error body says what any gRPC
+//! client can read.
 
 mod decode;
 mod dispatch;
@@ -31,7 +31,7 @@ use crate::grpc::services::Services;
 use crate::grpc::{log_refused_at_the_gateway, status};
 use crate::metrics::Listener;
 
-/// The status of an answer that says which methods there are.
+/// The status of a response that lists the allowed methods.
 const METHOD_NOT_ALLOWED: u16 = 405;
 /// The header that repeats the request id of the body.
 const REQUEST_ID: &str = "x-acs-request-id";
@@ -45,7 +45,7 @@ pub struct Shim {
     listener: Listener,
 }
 
-/// A call that its caller may make.
+/// A call that has passed authentication and the check of its permission.
 struct Admitted<'s> {
     rpc: &'s Rpc,
     message: Vec<u8>,
@@ -53,8 +53,8 @@ struct Admitted<'s> {
 }
 
 impl Shim {
-    /// A shim in front of these services; the layers of both wires are around them already. Answers are
-    /// counted on `listener`.
+    /// Returns a shim in front of these services. They have the layers that both wires share.
+    /// Answers are counted on `listener`.
     #[must_use]
     pub fn new(
         dispatch: Arc<Dispatch>,
@@ -66,8 +66,7 @@ impl Shim {
         Self { dispatch, authenticator, services, clock, listener }
     }
 
-    /// Answers one request: read, authenticate, find, call, write. There is an answer to
-    /// everything.
+    /// Answers one request. The answer to a failure is an error body.
     pub async fn answer<B>(self: Arc<Self>, request: http::Request<B>) -> Response<Full<Bytes>>
     where
         B: hyper::body::Body<Data = Bytes> + Send,
@@ -79,7 +78,8 @@ impl Shim {
             let received = raw.received();
             let admitted = self.admit(&received, &request_id).await;
             let admitted = admitted.map_err(|error| self.refuse(&received, &error, &request_id));
-            // The rest is let go: hundreds of callers wait for their calls at the same time.
+            // The request is dropped here: hundreds of callers can wait for their calls at the same
+            // time.
             (admitted, received.format, received.host_id.to_owned())
         };
         let body = match admitted {
@@ -94,8 +94,8 @@ impl Shim {
         response(body.unwrap_or_else(refusal), format, &request_id)
     }
 
-    /// The answer where answering panicked: what was asked for is lost, so XML, as for what cannot
-    /// be read.
+    /// Returns the answer to a request on which the shim panicked. It is in XML, as for a request
+    /// that cannot be read, because the requested format is lost.
     #[must_use]
     pub fn answer_to_a_panic(&self) -> Response<Full<Bytes>> {
         let request_id = RequestId::random();
@@ -139,19 +139,20 @@ impl Shim {
         encode::reply(&rpc.reply, &reply, format)
     }
 
-    /// The status and the log line of an error before the call; the called action writes its own
-    /// line.
+    /// Returns the status of an error before the call, and logs the error. A called action writes
+    /// its own log line.
     fn refuse(&self, received: &Received<'_>, error: &Error, request_id: &RequestId) -> Status {
         let request = received.signed();
         let action = CommonParameters::read(&request).action().map_or("-", |(action, _)| action);
-        // What a client calls its action is its own text until the action is known.
+        // The name of an unknown action is an arbitrary text of the client, and is not logged.
         let action = if self.dispatch.has_action(action) { action } else { "-" };
         log_refused_at_the_gateway(request_id, action, error);
         status::of(error, request_id, None)
     }
 }
 
-/// The answer to what hyper cannot read as a request: whole, and in XML, for nobody knows what was asked.
+/// Returns the whole response to bytes that hyper cannot read as a request. It is in XML, because
+/// the requested format is not known.
 #[must_use]
 pub fn answer_to_what_is_no_request(status: u16) -> Vec<u8> {
     let too_large = [StatusCode::URI_TOO_LONG, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE];

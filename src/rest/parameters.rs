@@ -1,6 +1,6 @@
-//! Step 1: the wire. Limits, parameters, duplicates, and the format of the reply. What cannot
-//! be read is kept as the problem, beside as much as could be: the refusal, too, wants a format, a
-//! host and an id.
+//! Step 1: reads a request: limits, parameters, duplicates, and the format of the reply. If the
+//! request cannot be read, the reason is kept as its problem, with everything that could be read:
+//! the error body also needs a format, a host and a request id.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::auth::signature::Parameters;
 use crate::auth::{Scheme, SignedRequest};
 use crate::error::Error;
 
-/// The longest URI, in bytes; below what hyper reads.
+/// Largest length of a URI, in bytes. It is below that of hyper.
 const LONGEST_URI: usize = 32 * 1024;
-/// The most headers; below what hyper reads.
+/// Largest number of headers. It is below that of hyper.
 const MOST_HEADERS: usize = 64;
-/// The largest body, in bytes.
+/// Largest length of a body, in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ pub enum Format {
     Xml,
 }
 
-/// A request off the wire, not looked into.
+/// A request with its body, not parsed.
 #[derive(Debug)]
 pub struct Raw {
     head: Parts,
@@ -44,25 +44,25 @@ pub struct Raw {
     problem: Option<Error>,
 }
 
-/// A request as far as it could be read. It borrows what needs no decoding.
+/// A request, parsed as far as possible. It borrows everything that needs no decoding.
 #[derive(Debug)]
 pub struct Received<'a> {
     method: &'a Method,
     headers: &'a HeaderMap,
     body: &'a [u8],
     parameters: Parameters,
-    /// The format to answer in.
+    /// The format of the reply.
     pub format: Format,
     /// The host that the client addressed, without the port.
     pub host_id: &'a str,
-    /// Why the request is refused, where it cannot be read.
+    /// Why the request is refused, if it cannot be read.
     pub problem: Option<Error>,
-    /// A parameter that cannot be read. That there is no such action is told before.
+    /// The error of a parameter that cannot be read. An unknown action is reported before it.
     pub unreadable: Option<Error>,
 }
 
 impl Raw {
-    /// Reads a request off the wire.
+    /// Reads a request and its body.
     pub async fn read<B>(request: http::Request<B>) -> Self
     where
         B: hyper::body::Body<Data = Bytes> + Send,
@@ -78,7 +78,7 @@ impl Raw {
         Self { head, body, problem }
     }
 
-    /// Looks into it.
+    /// Parses the request.
     #[must_use]
     pub fn received(&mut self) -> Received<'_> {
         let Self { head, body, problem } = self;
@@ -110,7 +110,7 @@ impl Raw {
 }
 
 impl Received<'_> {
-    /// What the signature is checked against and parameters are taken from.
+    /// Returns the request for the check of the signature and for the parameters of the action.
     pub fn signed(&self) -> SignedRequest<'_> {
         SignedRequest {
             method: self.method.as_str(),
@@ -120,9 +120,10 @@ impl Received<'_> {
         }
     }
 
-    /// V1 asks by the parameter `Format`, absent means XML; V3 by `Accept`, and gets JSON unless
-    /// that names XML alone. The classic SDK's deprecated call sends the literal `None` for an
-    /// absent one.
+    /// Returns the format of the reply, and an error if the request asks for an unknown one. With
+    /// V1, the parameter `Format` names it, and without the parameter it is XML. With V3 it is
+    /// JSON, unless `Accept` names XML alone. A deprecated call of the classic SDK sends the
+    /// literal `None` for an absent `Format`.
     fn asked_format(&self) -> (Format, Option<Error>) {
         if self.signed().scheme() == Scheme::V3 {
             let accept = self.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
@@ -138,8 +139,9 @@ impl Received<'_> {
         }
     }
 
-    /// No name occurs twice, in query, form or both; nor does a header that a signature or a reply
-    /// depends on. Which of two was signed and which is meant would be anybody's guess.
+    /// Checks that no name occurs twice in query and form, and no header that a signature or a
+    /// reply depends on. With two values it would be unknown which one was signed and which one is
+    /// meant.
     fn check_names(&self) -> Result<(), Error> {
         if let Some(name) = self.parameters.repeated() {
             return Err(Error::invalid(name.to_owned()));
@@ -158,8 +160,8 @@ impl Received<'_> {
         Ok(())
     }
 
-    /// What is in a body that nobody reads may be what the caller wants, and an opening with the default
-    /// instead cannot be taken back.
+    /// Refuses a body that is not a form, because it is not read. The caller may have put its
+    /// parameters there, and an opening with the default instead cannot be undone.
     fn check_body_is_read(&self) -> Result<(), Error> {
         let is_read = self.body.is_empty() || is_form(self.headers);
         if is_read { Ok(()) } else { Err(Error::invalid("Content-Type")) }
@@ -194,13 +196,13 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     if body.is_end_stream() {
-        return Ok(Bytes::new()); // no need of a timer
+        return Ok(Bytes::new()); // needs no timer
     }
     let body = std::pin::pin!(Limited::new(body, LARGEST_BODY));
     match tokio::time::timeout(BODY_TIMEOUT, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::RequestTooLarge),
-        Ok(Err(_)) => Err(Error::MalformedRequest), // no chunks, or the client broke off
+        Ok(Err(_)) => Err(Error::MalformedRequest), // malformed chunks, or the client disconnected
         Err(_) => Err(Error::RequestTimeout),
     }
 }

@@ -1,5 +1,5 @@
-//! What the shim has to know of a message, read from its descriptor once, at the start: which
-//! parameter fills which field, and how each field of a reply is written.
+//! How the shim reads and writes messages. A plan is made from a descriptor once, at the start. It
+//! says which parameter fills which field of a request, or how each field of a reply is written.
 
 use bytes::BufMut;
 use prost::encoding::{WireType, encode_key, encode_varint};
@@ -11,24 +11,24 @@ use prost_reflect::{
 use crate::auth::SignedRequest;
 
 const TIMESTAMP: &str = "google.protobuf.Timestamp";
-/// How deep a reply may nest; deeper ones nest in themselves.
+/// Largest depth of messages in a reply. A message that is deeper contains itself.
 const DEEPEST: usize = 16;
-/// The number of an enum value that no spelling names: the action's own rule refuses it, whichever
-/// wire it came over.
+/// The number for a value of an enum whose spelling is unknown. The action refuses it by its own
+/// rule, as over gRPC.
 const UNKNOWN_VALUE: i32 = -1;
 
-/// How a request message is made of parameters.
+/// How a request message is made from parameters.
 #[derive(Debug)]
 pub struct RequestPlan {
     fields: Vec<Filled>,
 }
 
-/// A field that a parameter of its name fills.
+/// A field that is filled with the parameter of its name.
 #[derive(Debug)]
 struct Filled {
     name: String,
     number: u32,
-    /// Of an enum field; any other is text.
+    /// The spellings of an enum; `None` for text.
     spellings: Option<Spellings>,
 }
 
@@ -48,15 +48,15 @@ pub struct Field {
     pub name: String,
     /// Its number.
     pub number: u32,
-    /// It repeats.
+    /// Whether it is repeated.
     pub is_list: bool,
-    /// What is written where it is absent.
+    /// What is written if it is absent.
     pub when_absent: WhenAbsent,
-    /// What it holds.
+    /// The kind of its value.
     pub shape: Shape,
 }
 
-/// What a reply shows of an absent field.
+/// What a reply shows for an absent field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenAbsent {
     /// The default value of its kind: the field has no presence.
@@ -67,18 +67,18 @@ pub enum WhenAbsent {
     Empty,
 }
 
-/// What a field holds.
+/// The kind of a value.
 #[derive(Debug)]
 pub enum Shape {
     /// Text.
     Text,
-    /// Yes or no.
+    /// A boolean.
     Bool,
-    /// A number that may be negative.
+    /// A signed number.
     Signed,
-    /// A number that may not.
+    /// An unsigned number.
     Unsigned,
-    /// One of some values.
+    /// A value of an enum.
     Enum(Spellings),
     /// An instant.
     Timestamp,
@@ -95,12 +95,12 @@ pub struct FieldOptions {
     empty_when_absent: ExtensionDescriptor,
 }
 
-/// How the values of an enum are spelled, those that are.
+/// The spellings of the values of an enum. A value can have none.
 #[derive(Debug)]
 pub struct Spellings(Vec<(i32, String)>);
 
 impl FieldOptions {
-    /// Finds the options; the error names one that there is not.
+    /// Finds the options. The error names one that does not exist.
     pub fn of(pool: &DescriptorPool) -> Result<Self, String> {
         Ok(Self {
             spelling: option(pool, "spelling")?,
@@ -118,7 +118,7 @@ impl FieldOptions {
     }
 }
 
-/// The option of this name; the error says that there is none.
+/// Returns the option of this name. The error says that it does not exist.
 pub fn option(pool: &DescriptorPool, name: &str) -> Result<ExtensionDescriptor, String> {
     let full_name = format!("activation.rpc.v1.{name}");
     pool.get_extension_by_name(&full_name).ok_or_else(|| format!("there is no option {full_name}"))
@@ -134,21 +134,21 @@ impl Spellings {
         Self(spelled.collect())
     }
 
-    /// How a value is spelled; `None` for one without a spelling.
+    /// Returns the spelling of a value; `None` if it has none.
     #[must_use]
     pub fn of(&self, number: i64) -> Option<&str> {
         let spelled = self.0.iter().find(|(value, _)| i64::from(*value) == number)?;
         Some(&spelled.1)
     }
 
-    /// The number of a spelled value.
+    /// Returns the number of the value with this spelling.
     fn number(&self, spelling: &str) -> Option<i32> {
         self.0.iter().find(|(_, spelled)| spelled == spelling).map(|(number, _)| *number)
     }
 }
 
 impl RequestPlan {
-    /// The error says which field no parameter can fill.
+    /// Makes the plan of a request. The error names a field that no parameter can fill.
     pub fn new(message: &MessageDescriptor, options: &FieldOptions) -> Result<Self, String> {
         let filled = |field: FieldDescriptor| {
             let spellings = match field.kind() {
@@ -158,14 +158,14 @@ impl RequestPlan {
                 _ => None,
             };
             let spellings = spellings.ok_or_else(|| {
-                format!("the shim reads no parameter of the kind of {}", field.full_name())
+                format!("the shim cannot read a parameter of the type of {}", field.full_name())
             })?;
             Ok(Filled { name: field.json_name().to_owned(), number: field.number(), spellings })
         };
         Ok(Self { fields: message.fields().map(filled).collect::<Result<_, String>>()? })
     }
 
-    /// The encoded message, of the parameters that its fields name. Values are not judged: an
+    /// Encodes a message from the parameters that its fields name. Values are not checked: an
     /// unknown spelling becomes an unknown number.
     #[must_use]
     pub fn message(&self, request: &SignedRequest<'_>) -> Vec<u8> {
@@ -187,7 +187,7 @@ impl RequestPlan {
 }
 
 impl ReplyPlan {
-    /// The error says which field cannot be written.
+    /// Makes the plan of a reply. The error names a field that cannot be written.
     pub fn new(message: &MessageDescriptor, options: &FieldOptions) -> Result<Self, String> {
         Self::nested(message, options, 0)
     }
@@ -212,7 +212,7 @@ impl ReplyPlan {
                 _ => None,
             };
             let shape = shape.ok_or_else(|| {
-                format!("the shim writes no field of the kind of {}", field.full_name())
+                format!("the shim cannot write a field of the type of {}", field.full_name())
             })?;
             Ok(Field {
                 name: field.json_name().to_owned(),

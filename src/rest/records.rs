@@ -1,11 +1,11 @@
-//! The wire format of protobuf as far as a reply needs it: a message is records of a field's number
-//! and a value.
+//! The part of the wire format of protobuf that a reply needs. A message is a sequence of records,
+//! each with the number of a field and a value.
 
 use bytes::Buf;
 use prost::encoding::{WireType, decode_key, decode_varint};
 use tonic::Status;
 
-/// A field's number and a value.
+/// The number of a field and a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Record<'a> {
     /// The number.
@@ -17,15 +17,15 @@ pub struct Record<'a> {
 /// A value as it is encoded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
-    /// A number, a yes or no, a value of an enum.
+    /// A number, a boolean or a value of an enum.
     Varint(u64),
     /// Text, or a message.
     Bytes(&'a [u8]),
-    /// Of a kind that no reply has.
+    /// A value of a kind that replies do not have.
     Other,
 }
 
-/// The records of a message in their order.
+/// Returns the records of a message in their order.
 pub fn records(mut message: &[u8]) -> Result<Vec<Record<'_>>, Status> {
     let mut records = Vec::with_capacity(8);
     while !message.is_empty() {
@@ -42,12 +42,12 @@ pub fn records(mut message: &[u8]) -> Result<Vec<Record<'_>>, Status> {
     Ok(records)
 }
 
-/// Takes the next of numbers that follow each other.
+/// Returns the first number of a sequence, and removes it.
 pub fn varint(message: &mut &[u8]) -> Result<u64, Status> {
     decode_varint(message).map_err(|_| malformed())
 }
 
-/// What becomes of a reply that is not what its descriptor says.
+/// Returns the status for a reply that does not match its descriptor.
 pub fn malformed() -> Status {
     Status::internal("the reply is malformed")
 }

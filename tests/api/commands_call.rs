@@ -105,7 +105,7 @@ async fn an_endpoint_that_does_not_answer_is_one_sentence_and_the_status_is_2() 
     assert!(ended.sentence(2).starts_with(&start), "{ended:?}");
     let arguments = ["call", "--endpoint", "http://no host", "DescribeCdnService"];
     let ended = run(arguments, &variables(&key)).await;
-    assert!(ended.sentence(1).starts_with("http://no host is no endpoint: "), "{ended:?}");
+    assert!(ended.sentence(1).starts_with("http://no host is not a valid endpoint: "), "{ended:?}");
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn as_a_shell_would(api: &Api, line: &str) -> Reply {
 async fn an_action_that_is_not_known_needs_a_version() {
     let api = Api::start().await;
     let key = api.account().await;
-    let sentence = "DescribeVodService is no action of this service: give --api-version";
+    let sentence = "DescribeVodService is not an action of this service; give --api-version";
     assert_eq!(call(&api, &key, &["DescribeVodService"]).await.sentence(1), sentence);
     let arguments = ["DescribeVodService", "--api-version", "2018-05-10"];
     let ended = call(&api, &key, &arguments).await;

@@ -161,7 +161,7 @@ async fn what_serve_cannot_start_with_is_one_sentence() {
         (
             "SEALING_KEY_FILE",
             Some(&no_key),
-            format!("{no_key} is no sealing key: it must hold 32 bytes in base64"),
+            format!("{no_key} does not contain a sealing key; expected 32 bytes in base64"),
         ),
         (
             "SEALING_KEY_FILE",
@@ -171,7 +171,9 @@ async fn what_serve_cannot_start_with_is_one_sentence() {
         (
             "SERVICE_TOKEN_FILE",
             Some(&short),
-            format!("{short} holds no service token: at least 16 visible characters"),
+            format!(
+                "{short} does not contain a service token; expected at least 16 visible characters"
+            ),
         ),
         (
             "SERVICE_TOKEN_FILE",

@@ -154,7 +154,7 @@ async fn a_policy_that_the_evaluator_would_not_understand_is_refused() {
         ),
         (
             one(&format!(r#""Effect":"Deny","Action":"cdn:Open?",{any}"#)),
-            "\"cdn:Open?\" is no Action",
+            "\"cdn:Open?\" is not an Action",
         ),
         (long, "the policy is longer than 6144 bytes"),
     ] {

@@ -59,7 +59,7 @@ impl Binaries {
     }
 }
 
-/// All that is installed where it usually is, the best first.
+/// The binaries in the usual places, the newest first.
 fn installed() -> Vec<Binaries> {
     let versions = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
     let places = versions.map(|version| version.path().join("bin"));
@@ -71,15 +71,15 @@ fn installed() -> Vec<Binaries> {
 
 /// The directory of the `postgres` that a shell would run.
 fn on_path() -> Option<PathBuf> {
-    // The shell looks through PATH for us: settings are read in one place of the program only.
+    // The shell searches PATH, because the program reads its environment in one place only.
     let output = Command::new("/bin/sh").args(["-c", "command -v postgres"]).output().ok()?;
     let line = output.stdout.split(|byte| *byte == b'\n').next()?;
-    // What stands in PATH may be a link to one program without its companions.
+    // PATH may contain a link to this program without the others.
     let program = fs::canonicalize(OsStr::from_bytes(line)).ok()?;
     Some(program.parent()?.to_owned())
 }
 
-/// Reads the 15 of `postgres (Postgres) 15.18 (Debian …)`; betas say `19beta1`.
+/// Reads the 15 of `postgres (PostgreSQL) 15.18 (Debian …)`. A beta answers `19beta1`.
 fn major_of(answer: &str) -> Option<u32> {
     let version = answer.split_once("(PostgreSQL)")?.1.trim_start();
     let digits = version.split(|character: char| !character.is_ascii_digit()).next()?;

@@ -1,4 +1,5 @@
-//! The cluster, Postgres's directory of data: made once, and freed of a dead server's traces.
+//! The cluster, PostgreSQL's directory of data: created once, and cleaned of the traces of a dead
+//! server.
 
 use super::binaries::Binaries;
 use super::directories::{Directories, remove_file};
@@ -33,8 +34,8 @@ pub(super) fn make_if_missing(
     DirBuilder::new().mode(0o700).create(&unfinished).map_err(cannot("create", &unfinished))?;
     user.give(&unfinished)?;
     let mut initdb = user.command(binaries.program("initdb"));
-    // It would make a directory anew that the watchdog has removed after our end, but not the
-    // one it stands in.
+    // `initdb` would create a directory again that the watchdog has removed after our end, but it
+    // does not create its working directory.
     initdb.current_dir(&unfinished).args(["-D", ".", "--username=postgres", "--auth=trust"]);
     initdb.args(["--encoding=UTF8", "--no-locale", "--no-instructions"]);
     if directories.is_throwaway() {
@@ -48,7 +49,8 @@ pub(super) fn make_if_missing(
     fs::rename(&unfinished, &cluster).map_err(cannot("rename", &unfinished))
 }
 
-/// Removes what an interrupted `initdb` left. Nobody writes to it any more: we hold the lock.
+/// Removes what an interrupted `initdb` left. No process writes to it any more, because we hold the
+/// lock.
 fn remove_leftover(unfinished: &Path) -> Result<(), StartError> {
     match fs::remove_dir_all(unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -86,8 +88,8 @@ pub(super) fn is_ready(cluster: &Path) -> bool {
     state.lines().nth(7).is_some_and(|line| matches!(line.trim(), "ready" | "standby"))
 }
 
-/// Whether a process with this number lives and is a server on this cluster: numbers are used
-/// again, and soon so in containers.
+/// Whether a process with this number lives and is a server on this cluster. Numbers are used
+/// again, in containers very soon.
 pub(super) fn is_server_of(pid: u32, cluster: &Path) -> bool {
     let process = Path::new("/proc").join(pid.to_string());
     // Root in a container may not look at another user's working directory, but at its arguments.

@@ -1,7 +1,7 @@
-//! The directories of one server: which there are, who owns them, and what is removed again.
+//! The directories of one server: which there are, who owns them, and which are removed.
 //!
-//! The data directory stays its maker's (it holds other files too); only the cluster and the
-//! socket directory below it belong to the user the server runs as.
+//! The data directory keeps its owner, because it contains other files too. Only the cluster and
+//! the socket directory below it belong to the user that the server runs as.
 
 use super::Durability;
 use super::error::{StartError, cannot};
@@ -12,7 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::{env, path, process};
 
-/// The name of the socket file is fixed by Postgres, for the port it is told.
+/// PostgreSQL derives the name of the socket file from the port.
 pub(super) const PORT: u16 = 5432;
 const SOCKET: &str = ".s.PGSQL.5432";
 
@@ -24,17 +24,17 @@ const LONGEST_SOCKET_PATH: usize = 100;
 pub struct DataDir {
     /// The directory; it exists.
     pub path: PathBuf,
-    /// Whether it is not the usual one, because the server's user cannot reach that.
+    /// Whether it is the fallback, because the server's user cannot reach the preferred one.
     pub fell_back: bool,
 }
 
-/// Chooses a data directory, and makes it: the preferred one, or the other one where this process is
-/// root and the unprivileged user that the server runs as cannot reach the first, as below a closed
+/// Chooses a data directory and creates it. It is the preferred one, unless this process is root
+/// and the unprivileged user that the server runs as cannot reach it, for example below a closed
 /// home directory.
 ///
 /// # Errors
 ///
-/// When the directory cannot be made, and when there is no user to run the server as.
+/// Fails if the directory cannot be created, or if there is no user to run the server as.
 pub fn choose_data_dir(preferred: &Path, fallback: &Path) -> Result<DataDir, StartError> {
     let preferred = absolute(preferred)?;
     let user = ServerUser::of_cluster(&cluster_in(&preferred))?;
@@ -49,13 +49,13 @@ pub(super) fn cluster_in(data_dir: &Path) -> PathBuf {
     data_dir.join("postgres")
 }
 
-/// The path from the root on, because the server changes directory.
+/// Returns the absolute path, because the server changes its working directory.
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, StartError> {
     path::absolute(path).map_err(cannot("find", path))
 }
 
-/// The directories of one server. Dropping it, once the server has ended, takes away what was
-/// made for this run only, where the server's user had no right to.
+/// The directories of one server. Dropping it, once the server has ended, removes those of this run
+/// that the server's user could not remove.
 #[derive(Debug)]
 pub(super) struct Directories {
     data_dir: PathBuf,
@@ -108,17 +108,17 @@ impl Directories {
         self.data_dir.join("postgres.log")
     }
 
-    /// The directory of the socket: whoever can enter it may connect.
+    /// The directory of the socket. A user who can enter it can connect.
     pub(super) fn socket_dir(&self) -> &Path {
         &self.socket_dir
     }
 
-    /// Whether the data directory was made for this run and goes with it.
+    /// Whether the data directory was made for this run and is removed with it.
     pub(super) fn is_throwaway(&self) -> bool {
         self.throwaway
     }
 
-    /// Whether the socket directory was made for this run and goes with it.
+    /// Whether the socket directory was made for this run and is removed with it.
     pub(super) fn has_passing_socket_dir(&self) -> bool {
         self.throwaway || !self.socket_dir.starts_with(&self.data_dir)
     }
@@ -135,9 +135,9 @@ impl Directories {
 
 impl Drop for Directories {
     fn drop(&mut self) {
-        // The watchdog has removed all that it may. What can be left is the log of a start that
-        // failed early, and empty directories in a directory that the server's user may not
-        // write to. Directories with anything in them stay: `remove_dir` refuses them.
+        // The watchdog has removed everything that it may. What can be left is the log of a start
+        // that failed early, and empty directories in a directory that the server's user may not
+        // write to. Directories that are not empty are kept: `remove_dir` refuses them.
         if self.throwaway {
             let _ = fs::remove_file(self.log());
         }
@@ -150,7 +150,7 @@ impl Drop for Directories {
     }
 }
 
-/// Removes a file; that there is none is as good.
+/// Removes a file, if it exists.
 pub(super) fn remove_file(path: &Path) -> Result<(), StartError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("remove", path)(error)),
@@ -158,13 +158,13 @@ pub(super) fn remove_file(path: &Path) -> Result<(), StartError> {
     }
 }
 
-/// As much of an absolute path as exists and can be entered, without links.
+/// Returns the part of an absolute path that exists and can be entered, without links.
 fn existing_part(path: &Path) -> Result<PathBuf, StartError> {
     let existing = path.ancestors().find(|part| part.is_dir()).unwrap_or(path);
     fs::canonicalize(existing).map_err(cannot("enter", existing))
 }
 
-/// Makes a directory, and those above it, which the server's user can enter.
+/// Makes a directory and its parents, so that the server's user can enter them.
 fn make_open(path: &Path, user: &ServerUser) -> Result<(), StartError> {
     if path.is_dir() {
         return Ok(());
@@ -175,13 +175,14 @@ fn make_open(path: &Path, user: &ServerUser) -> Result<(), StartError> {
     match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(cannot("create", path)(error)),
-        // A strict umask of root's would shut the server's user out of it.
+        // With a strict umask of root, the server's user could not enter it.
         Ok(()) if user.is_another() => set_mode(path, 0o755),
         Ok(()) => Ok(()),
     }
 }
 
-/// Makes the directory of a throwaway server, which must not exist: all in it goes at the end.
+/// Makes the directory of a throwaway server. It must not exist, because everything in it is
+/// removed at the end.
 fn make_new(path: &Path, user: &ServerUser) -> Result<PathBuf, StartError> {
     let parent = path.parent().unwrap_or(path);
     let parent = fs::canonicalize(parent).map_err(cannot("enter", parent))?;
@@ -197,7 +198,7 @@ fn make_new(path: &Path, user: &ServerUser) -> Result<PathBuf, StartError> {
     Ok(path)
 }
 
-/// Makes a directory that only the server's user may enter, or takes the one that is there.
+/// Makes a directory that only the server's user may enter, or uses the existing one.
 fn own_private(path: &Path, user: &ServerUser) -> Result<(), StartError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -212,7 +213,7 @@ fn make_short(user: &ServerUser) -> Result<PathBuf, StartError> {
     let mut last = PathBuf::new();
     for place in [env::temp_dir(), PathBuf::from("/tmp")] {
         last = fs::canonicalize(&place).unwrap_or(place);
-        // Names that an earlier process with our number has left behind are passed over.
+        // Names that an earlier process with our number has left behind are skipped.
         for attempt in 0..100 {
             let path = last.join(format!("private-postgres-{}-{attempt}", process::id()));
             if !socket_fits(&path) || !user.can_reach(&last)? {
@@ -227,8 +228,8 @@ fn make_short(user: &ServerUser) -> Result<PathBuf, StartError> {
     Err(StartError::NoSocketDirectory { directory: last })
 }
 
-/// Whether a socket in the directory has a path that the kernel takes, that a URL can carry and
-/// that server and clients do not take for a list.
+/// Whether a socket in the directory has a path that the kernel accepts, that a URL can contain,
+/// and that server and clients do not read as a list.
 fn socket_fits(directory: &Path) -> bool {
     let path = directory.join(SOCKET);
     path.to_str().is_some_and(|path| path.len() <= LONGEST_SOCKET_PATH && !path.contains(','))

@@ -1,9 +1,10 @@
-//! Why a private server could not be started or is gone, each reason as one sentence that says what to do.
+//! Why a private server could not be started or has ended, each reason as one sentence that says
+//! what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why no private Postgres is running, or not any more.
+/// Why no private PostgreSQL is running.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Nothing usable is installed.
@@ -47,7 +48,8 @@ pub enum StartError {
     CannotBecome {
         /// The unprivileged user.
         user: String,
-        /// What the system said; in the sentence, and therefore no source of the error.
+        /// What the system said. It is part of the sentence, and therefore not the source of the
+        /// error.
         reason: io::Error,
     },
     /// The unprivileged user cannot get to the data directory.
@@ -64,7 +66,7 @@ pub enum StartError {
         /// The part of its path where the user is stopped.
         closed: PathBuf,
     },
-    /// `initdb` does not run as a user without a name.
+    /// `initdb` does not run as a user that has no name.
     #[error(
         "the user {uid} has no name on this machine, and PostgreSQL makes its data for users with \
          one only: add a line for {uid} to /etc/passwd, or start this as a user that has a name"
@@ -73,7 +75,7 @@ pub enum StartError {
         /// The user's number.
         uid: u32,
     },
-    /// The data belongs to somebody else, and only root could act as the owner.
+    /// The data belongs to another user, and only root could act as its owner.
     #[error(
         "{data} belongs to the user `{owner}`: start this as that user or as root, or choose \
          another data directory"
@@ -84,7 +86,7 @@ pub enum StartError {
         /// Its owner's name, or the number of a user without a name.
         owner: String,
     },
-    /// The data belongs to root, as whom Postgres does not run.
+    /// The data belongs to root, and PostgreSQL does not run as root.
     #[error(
         "{data} belongs to root, as whom PostgreSQL refuses to run: give it to another user with \
          `chown -R`, or choose another data directory"
@@ -93,7 +95,7 @@ pub enum StartError {
         /// The existing data.
         data: PathBuf,
     },
-    /// Something that is not a database stands where the data belongs.
+    /// The directory of the data contains something else.
     #[error(
         "{data} is not empty and holds no PostgreSQL data: move it away, or choose another data \
          directory"
@@ -102,7 +104,7 @@ pub enum StartError {
         /// What is in the way.
         data: PathBuf,
     },
-    /// A throwaway server removes its directory, so it takes none that it did not make.
+    /// A throwaway server removes its directory, so it does not use an existing one.
     #[error("{directory} exists already: a throwaway server needs a name that is not taken")]
     NotNew {
         /// The directory that was asked for.
@@ -115,10 +117,10 @@ pub enum StartError {
     InUse {
         /// The directory that was asked for.
         directory: PathBuf,
-        /// Which process it is, ready to be read in the sentence; empty when that is unknown.
+        /// Which process it is, as a part of the sentence. Empty if it is unknown.
         process: String,
     },
-    /// The path of the socket would be too long, wherever it is put.
+    /// The path of the socket would be too long in every possible place.
     #[error(
         "the path of the server's socket would be too long below {directory}: choose a shorter \
          data directory, or set TMPDIR to a short path that every user can reach"
@@ -165,7 +167,8 @@ pub enum StartError {
         action: &'static str,
         /// What it was tried on.
         path: PathBuf,
-        /// What the system said; in the sentence, and therefore no source of the error.
+        /// What the system said. It is part of the sentence, and therefore not the source of the
+        /// error.
         reason: io::Error,
     },
 }

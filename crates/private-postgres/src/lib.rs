@@ -1,9 +1,9 @@
 //! A private `PostgreSQL`, run from the binaries of this machine: for development, tests and
 //! benchmarks.
 //!
-//! It listens on a Unix socket only, in a directory that nobody else can enter; that is its whole
+//! It listens on a Unix socket only, in a directory that no other user can enter; this is its only
 //! access control. It ends with its owner in every case, also when the owner is killed: see
-//! `watchdog`. As root it runs as an unprivileged user: see `user`. Everything here blocks.
+//! `watchdog`. As root it runs as an unprivileged user: see `user`. All functions block.
 
 mod binaries;
 mod cluster;
@@ -33,13 +33,13 @@ use watchdog::Watchdog;
 /// How long a predecessor in the same directory may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a server may take until it accepts connections; longer than a usual recovery.
+/// How long a server may take until it accepts connections. It is longer than a usual recovery.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// How a private server is run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The directory that is ours; the cluster is its subdirectory `postgres`.
+    /// The data directory. The cluster is its subdirectory `postgres`.
     pub data_dir: PathBuf,
     /// Whether the data outlives the server.
     pub durability: Durability,
@@ -50,18 +50,18 @@ pub struct Options {
 /// Whether the data of a private server outlives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// Commits are on disk, the server is stopped cleanly, no data is ever deleted.
+    /// Commits are on disk, the server is stopped cleanly, and no data is ever deleted.
     Durable,
-    /// Fast and gone: nothing is synced, and the data directory, which must not exist before, is
-    /// removed at the end by the server's user. It stays when somebody else put a file into it, and
-    /// empty when we are killed and that user may not write to the directory above it.
+    /// Fast and not kept: nothing is synced, and the data directory, which must not exist before,
+    /// is removed at the end by the server's user. It is kept if it contains another file. It is
+    /// left empty if this process is killed and that user may not write to the directory above it.
     Throwaway,
 }
 
 /// A running private server. Dropping it, or [`PrivatePostgres::stop`], stops the server.
 #[derive(Debug)]
 pub struct PrivatePostgres {
-    // In this order: the server ends before its directories go.
+    // The order matters: the server ends before its directories are removed.
     watchdog: Watchdog,
     directories: Directories,
 }
@@ -101,7 +101,8 @@ impl PrivatePostgres {
 
     /// A connection URL for one of the server's databases, for sqlx and for libpq.
     ///
-    /// It says all that a client would otherwise take from `PGPORT`, `PGUSER` or `PGSSLMODE`.
+    /// It contains everything that a client would otherwise take from `PGPORT`, `PGUSER` or
+    /// `PGSSLMODE`.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         let database = percent_encoded(database.as_bytes());
@@ -118,19 +119,19 @@ impl PrivatePostgres {
         self.directories.data_dir()
     }
 
-    /// Whether the server has ended without being asked to.
+    /// Returns whether the server has ended without a request to stop.
     pub fn has_died(&mut self) -> bool {
         self.watchdog.has_ended()
     }
 
-    /// What to say of a server that has died.
+    /// Returns the error for a server that has died.
     #[must_use]
     pub fn died(&self) -> StartError {
         let (directory, log) = (self.directories.data_dir().to_owned(), self.directories.log());
         StartError::Died { directory, log }
     }
 
-    /// Stops the server and waits until it has ended; so does dropping it.
+    /// Stops the server and waits until it has ended, as dropping it does.
     pub fn stop(self) {
         let Self { watchdog, directories } = self;
         drop(watchdog);
@@ -138,14 +139,14 @@ impl PrivatePostgres {
     }
 }
 
-/// The error for a data directory whose lock is held.
+/// Returns the error for a data directory whose lock is held.
 fn in_use(directories: &Directories) -> StartError {
     let server = cluster::recorded_server(&directories.cluster().join("postmaster.pid"));
     let process = server.map_or_else(String::new, |pid| format!(" (process {pid})"));
     StartError::InUse { directory: directories.data_dir().to_owned(), process }
 }
 
-/// The server's program and arguments. What is said here stands above `postgresql.conf`.
+/// Returns the server's program and arguments. These settings override `postgresql.conf`.
 fn command_line(
     binaries: &Binaries,
     directories: &Directories,
@@ -189,7 +190,7 @@ fn wait_until_ready(watchdog: &mut Watchdog, cluster: &Path, log: &Log) -> Resul
     Ok(())
 }
 
-/// Encodes what is neither an unreserved character of a URL nor a slash.
+/// Encodes every byte that is neither an unreserved character of a URL nor a slash.
 fn percent_encoded(text: &[u8]) -> String {
     text.iter().fold(String::with_capacity(text.len()), |mut encoded, byte| {
         match byte {

@@ -1,7 +1,7 @@
 //! The server's log, which is also the lock of the data directory.
 //!
-//! All that belongs to a server (watchdog, initdb, server) writes to the log through the file
-//! that was locked here, and a lock lasts until the last of them has ended. Thus whoever holds it
+//! All processes of a server (watchdog, initdb, server) write to the log through the file that was
+//! locked here, and a lock lasts until the last of them has ended. The holder of the lock therefore
 //! knows that no predecessor is left, not even one whose owner was killed.
 
 use super::error::{StartError, cannot};
@@ -48,13 +48,13 @@ impl Log {
         Ok(Some(Self { file, path: path.to_owned() }))
     }
 
-    /// The log as output of a child, which then shares the lock.
+    /// Returns the log as the output of a child, which then shares the lock.
     pub(super) fn output(&self) -> Result<Stdio, StartError> {
         let file = self.file.try_clone().map_err(cannot("open", &self.path))?;
         Ok(file.into())
     }
 
-    /// The last lines, also when the file itself has been removed.
+    /// Returns the last lines, even if the file itself has been removed.
     pub(super) fn tail(&self) -> String {
         let bytes = self.last_bytes().unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);

@@ -1,5 +1,5 @@
-//! The promises of this module, each kept or broken by real servers. All of it runs as root and
-//! as an ordinary user, in parallel, and needs the binaries that a server needs.
+//! Tests of the promises of this crate with real servers. All of them run as root and as an
+//! ordinary user, in parallel, and need the binaries that a server needs.
 
 mod killed;
 mod support;
@@ -25,7 +25,8 @@ fn a_throwaway_server_leaves_nothing_behind() {
     assert_eq!(ask(&server, settings), "off200UTCUTF8postgres");
     assert_eq!(server.data_dir(), options.data_dir);
     assert_eq!(fs::metadata(server.data_dir()).unwrap().mode() & 0o777, 0o700);
-    // A child of ours that lives longer must not hold the lifeline: stopping would wait for it.
+    // A child of this process that lives longer must not hold the lifeline: stopping would wait for
+    // it.
     let mut child = Command::new("sleep").arg("60").spawn().unwrap();
     let begin = Instant::now();
     server.stop();
@@ -37,7 +38,7 @@ fn a_throwaway_server_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_throwaway_server_takes_no_directory_that_exists() {
+fn a_throwaway_server_does_not_use_an_existing_directory() {
     let scratch = Scratch::new();
     fs::write(scratch.0.join("kept"), "").unwrap();
     let options = scratch.options("", Durability::Throwaway);
@@ -82,7 +83,7 @@ fn data_survives_a_restart_and_a_killed_server() {
 }
 
 #[test]
-fn of_two_that_start_in_one_directory_one_is_refused() {
+fn one_of_two_concurrent_starts_in_one_directory_is_refused() {
     let scratch = Scratch::new();
     let options = scratch.options("data", Durability::Durable);
     let start = || PrivatePostgres::start_patiently(&options, Duration::ZERO);
@@ -125,7 +126,7 @@ fn an_interrupted_initdb_does_not_block_the_next_start() {
 }
 
 #[test]
-fn a_path_that_cannot_hold_a_socket_gets_one_elsewhere() {
+fn a_server_whose_path_cannot_hold_a_socket_gets_one_elsewhere() {
     let scratch = Scratch::new();
     for name in ["long".repeat(30), "a,b".to_owned()] {
         let options = scratch.options(&name, Durability::Throwaway);
@@ -150,7 +151,7 @@ fn a_server_that_cannot_start_says_why() {
 }
 
 #[test]
-fn unusable_binaries_and_data_are_one_sentence() {
+fn the_error_for_unusable_binaries_or_data_is_one_sentence() {
     let scratch = Scratch::new();
     let mut options = scratch.options("data", Durability::Throwaway);
     options.pg_bin = Some(scratch.0.clone());

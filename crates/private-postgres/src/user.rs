@@ -1,5 +1,5 @@
-//! As whom the server runs: as ourselves, or, because Postgres refuses to run as root, as an
-//! unprivileged user when we are root.
+//! The user that the server runs as: the current user or, because PostgreSQL refuses to run as
+//! root, an unprivileged user if the current one is root.
 
 use super::error::{StartError, cannot};
 use std::ffi::{OsStr, OsString};
@@ -11,11 +11,12 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The users root hands the server to, the first that exists. `nobody` is nearly everywhere.
+/// The users that run the server for root. The first that exists is used; `nobody` exists nearly
+/// everywhere.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
 /// The variables of this process that PostgreSQL's programs and clients read: `PGHOST`, `PGDATA`,
-/// `PGOPTIONS` and so on. They are about another server than a private one. `PG_BIN` is not one.
+/// `PGOPTIONS` and so on. They belong to another server than the private one. `PG_BIN` is not one.
 pub fn misleading_variables() -> impl Iterator<Item = OsString> {
     let names = std::env::vars_os().map(|(name, _)| name);
     names.filter(|name| {
@@ -24,7 +25,7 @@ pub fn misleading_variables() -> impl Iterator<Item = OsString> {
     })
 }
 
-/// As whom the server runs. `None` means as ourselves.
+/// The user that the server runs as. `None` is the current user.
 #[derive(Debug)]
 pub(super) struct ServerUser(Option<Account>);
 
@@ -37,7 +38,7 @@ struct Account {
 }
 
 impl ServerUser {
-    /// Decides as whom a server on the cluster `data` runs; the cluster need not exist yet.
+    /// Decides which user runs a server on the cluster `data`, which need not exist yet.
     pub(super) fn of_cluster(data: &Path) -> Result<Self, StartError> {
         let owner = match fs::metadata(data) {
             Ok(metadata) => Some((metadata.uid(), metadata.gid())),
@@ -62,12 +63,12 @@ impl ServerUser {
         }
     }
 
-    /// Whether the server runs as somebody else than we do.
+    /// Whether the server runs as another user than this process.
     pub(super) fn is_another(&self) -> bool {
         self.0.is_some()
     }
 
-    /// A command that runs as this user, in a directory and a locale that suit everybody.
+    /// A command that runs as this user, in a directory and a locale that every user can use.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         // Our own directory may be closed to that user.
@@ -123,7 +124,7 @@ impl ServerUser {
         Ok(None) // opened to that user since the first look
     }
 
-    /// Asks by trying: mode bits alone know nothing of access lists and network file systems.
+    /// Tries to enter, because mode bits do not cover access lists and network file systems.
     fn can_enter(&self, path: &Path) -> Result<bool, StartError> {
         let mut command = self.command("/bin/sh");
         command.args(["-c", "cd -- \"$1\"", "sh"]).arg(path);
@@ -143,7 +144,7 @@ impl ServerUser {
     }
 }
 
-/// The user we are. std has no call for it, and POSIX has a program.
+/// The current user. std has no function for it, but POSIX has a program.
 fn effective_uid() -> Result<u32, StartError> {
     let program = Path::new("id");
     let output = Command::new(program).arg("-u").output().map_err(cannot("run", program))?;
@@ -151,20 +152,20 @@ fn effective_uid() -> Result<u32, StartError> {
     answer.trim().parse().map_err(|_| cannot("understand", program)(io::Error::other(answer)))
 }
 
-/// Refuses a user whose number has no name, as in a container that was given any number: `initdb`
-/// looks for the name, whatever it is told. A server on a cluster that exists does not.
+/// Refuses a user whose number has no name, which is possible in a container: `initdb` needs the
+/// name, whatever its arguments are. A server on an existing cluster does not.
 fn must_have_a_name(uid: u32) -> Result<(), StartError> {
     let program = Path::new("id");
     let output = Command::new(program).arg("-un").output().map_err(cannot("run", program))?;
     if output.status.success() { Ok(()) } else { Err(StartError::Nameless { uid }) }
 }
 
-/// Whether there is nothing at a path, and cannot be where a part of the way is a file.
+/// Whether a path does not exist, or cannot exist because a part of it is a file.
 pub(super) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// The users of `/etc/passwd`. A machine without the file has no users that we know of.
+/// The users of `/etc/passwd`. If the file does not exist, no users are known.
 fn accounts() -> Vec<Account> {
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     passwd.lines().filter_map(account).collect()
@@ -179,7 +180,7 @@ fn account(line: &str) -> Option<Account> {
     Some(Account { name, uid, gid })
 }
 
-/// The user root hands a new cluster to.
+/// The user that runs a server on a new cluster for root.
 fn unprivileged(accounts: Vec<Account>) -> Result<Account, StartError> {
     let rank = |account: &Account| UNPRIVILEGED.iter().position(|name| *name == account.name);
     let candidates = accounts.into_iter().filter(|account| account.uid != 0);
@@ -188,7 +189,7 @@ fn unprivileged(accounts: Vec<Account>) -> Result<Account, StartError> {
     first.map(|(_, account)| account).ok_or(StartError::NoAccount)
 }
 
-/// A user's name, or the number where there is none.
+/// A user's name, or its number if it has no name.
 fn name_of(uid: u32, accounts: &[Account]) -> String {
     let account = accounts.iter().find(|account| account.uid == uid);
     account.map_or_else(|| uid.to_string(), |account| account.name.clone())

@@ -1,8 +1,8 @@
 //! The process that owns the server and outlives us, however we end.
 //!
-//! It is a shell whose standard input is a pipe from us, the lifeline. We never close our end
-//! while the server shall run, and the kernel closes it when we end in any way, SIGKILL included.
-//! Nobody else holds that end: std marks it close-on-exec.
+//! It is a shell whose standard input is a pipe from us, the lifeline. We do not close our end
+//! while the server should run, and the kernel closes it when we end in any way, SIGKILL included.
+//! No other process holds that end: std marks it close-on-exec.
 
 use super::Durability;
 use super::directories::Directories;
@@ -18,12 +18,14 @@ use std::process::{Child, ChildStdin};
 /// What the shell does. Its arguments: the signal that stops the server, the data directory to
 /// remove (or nothing), the socket directory to remove (or nothing), the server's command.
 ///
-/// * The first line on the lifeline starts the server; without one, only the removal is left.
+/// * The first line on the lifeline starts the server. Without one, the shell only removes the
+///   directories.
 /// * A second shell waits for the lifeline's end, because the first one waits for the server. It
-///   repeats the signal, which a server that is only just starting may miss, and becomes ruder.
+///   repeats the signal, because a server that is only just starting may miss it, and sends
+///   stronger ones later.
 /// * SIGTERM to the process group, at the end, is for that second shell and its `sleep`.
 /// * A signal to the shell itself stops the server as well.
-/// * Removal is tried again while a dying process still writes. It knows names, no patterns.
+/// * Removal is repeated while a dying process still writes. It uses fixed names and no patterns.
 const SCRIPT: &str = r#"
 signal=$1 data=$2 socket=$3
 shift 3

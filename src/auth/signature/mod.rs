@@ -1,5 +1,5 @@
-//! The two signatures: canonical form, string to sign, message authentication code. Pure; `call`
-//! signs with the same code that the server verifies with.
+//! The two signatures: the canonical form, the string to sign and the message authentication code.
+//! All functions are pure. The command `call` signs with the code that the server verifies with.
 
 mod parameters;
 pub mod percent;
@@ -12,11 +12,11 @@ use percent::Text;
 /// A decoded parameter to sign: name and value.
 pub type Pair = (String, String);
 
-/// What a canonical form is given to begin with; a typical one fits.
+/// Initial capacity of a canonical form, in bytes. A typical one fits.
 const TYPICAL_LENGTH: usize = 512;
 
-/// The canonical query: pairs sorted by name (byte order), each side percent-encoded, `name=value`
-/// joined by `&`.
+/// Returns the canonical query: the pairs sorted by name (byte order), each side percent-encoded,
+/// as `name=value` joined by `&`.
 #[must_use]
 pub fn canonical_query(parameters: &Parameters) -> String {
     query(parameters.all())
@@ -36,7 +36,7 @@ fn query<'a>(parameters: impl Iterator<Item = (Text<'a>, Text<'a>)>) -> String {
 }
 
 fn encoded_text(encoded: Vec<u8>) -> String {
-    String::from_utf8(encoded).expect("what is encoded is ASCII")
+    String::from_utf8(encoded).expect("percent-encoded text is ASCII")
 }
 
 #[cfg(test)]

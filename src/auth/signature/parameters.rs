@@ -1,17 +1,18 @@
-//! The parameters of a request, decoded, in the order in which they are signed. The order is made
-//! once: it finds names that occur twice, and is that of either canonical form.
+//! The decoded parameters of a request in the order in which they are signed. They are sorted once.
+//! Both canonical forms use this order, and so does the search for names that occur twice.
 
 use super::Pair;
 use super::percent::{Text, is_unreserved};
 
-/// How many bytes of a name its rank has; the other four are enough for the parameters of a request.
+/// Number of bytes of a name that its rank contains. The other four bytes of the rank count the
+/// parameters, which is enough for one request.
 const BEGINNING: usize = 12;
 const FIRST_BYTES: [u128; BEGINNING + 1] = first_bytes();
 
-/// Decoded parameters in the order of their names (byte order); equal names as they came.
+/// Decoded parameters, sorted by name (byte order). Equal names are in the order of the request.
 #[derive(Clone, Debug, Default)]
 pub struct Parameters {
-    /// Holds all names and values.
+    /// The text that contains all names and values.
     text: String,
     as_they_came: Vec<Parameter>,
     order: Vec<Rank>,
@@ -24,32 +25,32 @@ pub struct Parameter {
     pub name: Place,
     /// Its value.
     pub value: Place,
-    /// Of a form body, not of the query.
+    /// Whether it came in a form body and not in the query.
     pub in_form: bool,
 }
 
-/// The place of a name or a value within the text of all.
+/// The place of a name or a value in the text of its [`Parameters`].
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// Where it begins.
+    /// Index of its first byte.
     pub start: usize,
-    /// Where it has ended.
+    /// Index after its last byte.
     pub end: usize,
-    /// Every byte of it [`is_unreserved`].
+    /// Whether every byte of it [`is_unreserved`].
     pub unreserved: bool,
 }
 
-/// What a parameter is sorted by: the first bytes of its name and, below them, how many parameters
-/// came before it. Unless two names begin alike, this is their order.
+/// The sort key of a parameter: the first bytes of its name and, below them, the number of
+/// parameters before it. Names that differ in their first bytes are ordered by it completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank(u128);
 
 impl Parameters {
-    /// Sorts parameters that are given as they came, by their places in a text.
+    /// Sorts parameters, which are given in the order of the request as places in a text.
     ///
     /// # Panics
     ///
-    /// Where a place is not within the text.
+    /// Panics if a place is not within the text.
     #[must_use]
     pub fn new(text: String, as_they_came: Vec<Parameter>) -> Self {
         let ranks = as_they_came.iter().enumerate().map(|(at, parameter)| {
@@ -70,18 +71,18 @@ impl Parameters {
         }
     }
 
-    /// The value of a name; the first where it occurs twice.
+    /// Returns the value of a name. If the name occurs twice, this is the first value.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(given, _)| *given == name).map(|(_, value)| value)
     }
 
-    /// Names and values.
+    /// Iterates over the names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.sorted().map(|parameter| (self.str(parameter.name), self.str(parameter.value)))
     }
 
-    /// The name that is the first to occur again.
+    /// Returns the repeated name whose second occurrence comes first.
     #[must_use]
     pub fn repeated(&self) -> Option<&str> {
         let again = self.order.windows(2).filter_map(|pair| {
@@ -91,12 +92,12 @@ impl Parameters {
         again.min_by_key(|rank| rank.at()).map(|rank| self.name(rank))
     }
 
-    /// Names and values as they are signed, all of them.
+    /// Iterates over all names and values, as they are signed.
     pub(super) fn all(&self) -> impl Iterator<Item = (Text<'_>, Text<'_>)> {
         self.texts(|_| true)
     }
 
-    /// Names and values as they are signed, those of the query.
+    /// Iterates over the names and values of the query, as they are signed.
     pub(super) fn of_query(&self) -> impl Iterator<Item = (Text<'_>, Text<'_>)> {
         self.texts(|parameter| !parameter.in_form)
     }
@@ -133,7 +134,8 @@ impl Place {
 }
 
 impl Rank {
-    /// Of a name of a length, given with what follows it.
+    /// Returns the rank of a name of `length` bytes. `from` begins with the name and contains the
+    /// rest of the text, so that a whole chunk can be read at once.
     fn new(from: &[u8], length: usize, at: usize) -> Self {
         let bytes = match from.first_chunk() {
             Some(bytes) => *bytes,
@@ -153,7 +155,7 @@ impl Rank {
     }
 }
 
-/// The masks of no bytes, of the first, of the first two…
+/// Returns the masks of no bytes, the first byte, the first two bytes and so on.
 const fn first_bytes() -> [u128; BEGINNING + 1] {
     let mut masks = [0; BEGINNING + 1];
     let mut length = 1;
@@ -164,7 +166,7 @@ const fn first_bytes() -> [u128; BEGINNING + 1] {
     masks
 }
 
-/// Parameters to sign. Of equal names the lesser value goes first.
+/// Collects parameters to sign. Equal names are sorted by value.
 impl<'a> FromIterator<&'a Pair> for Parameters {
     fn from_iter<I: IntoIterator<Item = &'a Pair>>(pairs: I) -> Self {
         let mut pairs: Vec<_> = pairs.into_iter().collect();
@@ -189,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    /// Parameters whose values say how many came before.
+    /// Returns parameters whose values are their indices.
     fn named(names: &[&str]) -> Parameters {
         let mut text = String::new();
         let mut put = |side: &str| {
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn of_repeated_names_the_one_that_occurs_again_first_is_told() {
+    fn the_repeated_name_is_the_first_that_occurs_again() {
         assert_eq!(named(&["b", "a", "c"]).repeated(), None);
         assert_eq!(named(&["b", "a", "a", "b"]).repeated(), Some("a"));
         assert_eq!(named(&["b", "a", "b", "a"]).repeated(), Some("b"));
@@ -213,14 +215,14 @@ mod tests {
         assert_eq!(named(&["b", "a", "b"]).get("b"), Some("0"));
         assert_eq!(named(&["b", "a", "b"]).get("c"), None);
         let names = ["SignatureMethods", "SignatureMet", "SignatureMethod", "SignatureMethods"];
-        assert_eq!(named(&names[..3]).repeated(), None, "beginnings that are alike");
+        assert_eq!(named(&names[..3]).repeated(), None, "names with the same beginning");
         assert_eq!(named(&names).repeated(), Some("SignatureMethods"));
         assert_eq!(named(&names).get("SignatureMethods"), Some("0"));
     }
 
     proptest! {
         #[test]
-        fn the_order_is_that_of_the_bytes_of_names(
+        fn parameters_are_sorted_by_the_bytes_of_their_names(
             mut names in prop::collection::vec("[ab\u{0}é]{0,3}|Signature(Nonce|Met)?(hod|s)?[12]?", 0..9),
         ) {
             let given: Vec<_> = names.iter().map(String::as_str).collect();

@@ -1,43 +1,42 @@
-//! Percent-encoding as signatures want it, whatever the encoding on the wire was: everything but
-//! the unreserved characters of RFC 3986 is escaped, with hex digits in capitals. V1 encodes once
-//! more what is encoded already; both times are one step here.
+//! Percent-encoding as the signatures require it, whatever the encoding of the request was. Every
+//! byte except the unreserved characters of RFC 3986 is escaped, with upper-case hex digits. V1
+//! encodes the encoded text a second time; both encodings are one step here.
 
-/// Whether a byte stays as it is.
+/// Whether a byte is not escaped.
 const UNRESERVED: [bool; 256] = unreserved();
-/// Every byte, escaped.
+/// The escape of every byte.
 const ESCAPES: [[u8; 3]; 256] = escapes(*b"%00");
-/// Every byte, escaped twice.
+/// The escape of the escape of every byte.
 const ESCAPES_TWICE: [[u8; 5]; 256] = escapes(*b"%2500");
 
-/// How many bytes are copied of a text that has fewer, and cut off: to copy a number of them that
-/// the compiler knows takes no call.
+/// Number of bytes that are copied for a shorter text; the rest is cut off afterwards. The compiler
+/// inlines a copy whose length is constant, and calls a function for any other.
 const AT_ONCE: usize = 32;
 
-/// A decoded text that knows whether encoding it changes anything: most names and values are to be
-/// copied as they are.
+/// A decoded text, and whether encoding changes it. Most names and values are copied unchanged.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
-    /// The text, and whatever follows it.
+    /// The text and the bytes that follow it.
     from: &'a [u8],
     length: usize,
     unreserved: bool,
 }
 
 impl<'a> Text<'a> {
-    /// A text of a length, given with what follows it; the caller has seen whether every byte of it
+    /// Wraps the first `length` bytes of `from`. The caller has checked whether each of them
     /// [`is_unreserved`].
     #[must_use]
     pub const fn new(from: &'a [u8], length: usize, unreserved: bool) -> Self {
         Self { from, length, unreserved }
     }
 
-    /// Whether this is the text.
+    /// Returns whether this text equals `text`.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
         self.bytes() == text.as_bytes()
     }
 
-    /// Appends the text, encoded: ASCII.
+    /// Appends the encoded text, which is ASCII.
     pub fn encode(&self, out: &mut Vec<u8>) {
         if self.unreserved {
             self.copy(out);
@@ -46,7 +45,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Appends the text, encoded twice: ASCII.
+    /// Appends the text after two encodings, which is ASCII.
     pub fn encode_twice(&self, out: &mut Vec<u8>) {
         if self.unreserved {
             self.copy(out);
@@ -70,13 +69,13 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Whether encoding leaves a byte as it is.
+/// Returns whether a byte is not escaped.
 #[must_use]
 pub const fn is_unreserved(byte: u8) -> bool {
     UNRESERVED[byte as usize]
 }
 
-/// Copies unreserved bytes, and puts the `N` characters of a table for every other byte.
+/// Copies unreserved bytes, and replaces every other byte with its `N` characters of the table.
 fn escape<const N: usize>(text: &[u8], escapes: &[[u8; N]; 256], out: &mut Vec<u8>) {
     for byte in text {
         if is_unreserved(*byte) {
@@ -98,7 +97,8 @@ const fn unreserved() -> [bool; 256] {
     table
 }
 
-/// The form for each byte, its last two characters replaced by the hex digits.
+/// Returns the escape of each byte: the form with its last two characters replaced by the hex
+/// digits.
 const fn escapes<const N: usize>(form: [u8; N]) -> [[u8; N]; 256] {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut table = [form; 256];
@@ -118,11 +118,11 @@ mod tests {
 
     use super::*;
 
-    /// What RFC 3986 leaves as it is, said to somebody else's encoder.
+    /// The unreserved characters of RFC 3986, for the encoder of the crate `percent_encoding`.
     const ESCAPED: &AsciiSet =
         &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-    /// Both ways to encode a text, with something behind it.
+    /// Encodes a text once and twice, with other bytes behind it.
     fn encoded(text: &str) -> (String, String) {
         let followed = [text, &"é".repeat(AT_ONCE)].concat();
         let given = |from: &str| {
@@ -134,19 +134,23 @@ mod tests {
             (once.split_off(1), twice.split_off(1))
         };
         let (once, twice) = given(&followed);
-        assert_eq!(given(text), (once.clone(), twice.clone()), "nothing behind it changes it");
+        assert_eq!(
+            given(text),
+            (once.clone(), twice.clone()),
+            "the bytes behind the text do not matter"
+        );
         (String::from_utf8(once).unwrap(), String::from_utf8(twice).unwrap())
     }
 
     #[test]
-    fn only_unreserved_characters_stay_and_hex_digits_are_upper_case() {
+    fn only_unreserved_characters_are_kept_and_hex_digits_are_upper_case() {
         let expected = "a-Z_0.~%20%2A%2B%2F%3A%25%C3%A9%F0%9F%98%80";
         assert_eq!(encoded("a-Z_0.~ *+/:%é\u{1f600}").0, expected);
     }
 
     proptest! {
         #[test]
-        fn encoding_is_that_of_an_encoder_that_knows_no_table(
+        fn the_encoding_equals_that_of_an_encoder_without_tables(
             text in "[a-zA-Z0-9._~-]{0,40}|.{0,8}"
         ) {
             let (once, twice) = encoded(&text);
@@ -155,7 +159,7 @@ mod tests {
         }
 
         #[test]
-        fn encoding_reads_back_as_itself(text in "\\PC*") {
+        fn an_encoded_text_decodes_to_itself(text in "\\PC*") {
             let (encoded, _) = encoded(&text);
             let decoded = percent_encoding::percent_decode_str(&encoded).decode_utf8().unwrap().into_owned();
             prop_assert_eq!(decoded, text);

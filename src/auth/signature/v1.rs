@@ -1,4 +1,5 @@
-//! Signature V1: HMAC-SHA1 over method and sorted parameters (docs/protocol.md, "Signature V1").
+//! Signature V1: HMAC-SHA1 over the method and the sorted parameters (docs/protocol.md, "Signature
+//! V1").
 
 use std::fmt;
 
@@ -17,11 +18,12 @@ pub const VERSION: &str = "1.0";
 /// The parameter that carries the signature and is not signed itself.
 pub const SIGNATURE: &str = "Signature";
 
-/// Room for a signature and for what is longer than one.
+/// Size of the buffer for a decoded signature, which has 20 bytes. A signature that is a little
+/// longer fits and is compared as a whole; one that does not fit is refused.
 const DECODED_BYTES: usize = 33;
 
-/// What is signed: method, path and the canonical query of all parameters but the signature,
-/// encoded once more.
+/// Returns the string to sign: the method, the path, and the canonical query of all parameters
+/// except the signature, encoded a second time.
 #[must_use]
 pub fn string_to_sign(method: &str, parameters: &Parameters) -> String {
     let mut signed = Vec::with_capacity(TYPICAL_LENGTH);
@@ -33,7 +35,7 @@ pub fn string_to_sign(method: &str, parameters: &Parameters) -> String {
             continue;
         }
         signed.extend_from_slice(separator);
-        separator = b"%26"; // `&`, encoded; below `=`
+        separator = b"%26"; // `&`, encoded, as is `=` below
         name.encode_twice(&mut signed);
         signed.extend_from_slice(b"%3D");
         value.encode_twice(&mut signed);
@@ -41,26 +43,25 @@ pub fn string_to_sign(method: &str, parameters: &Parameters) -> String {
     encoded_text(signed)
 }
 
-/// A secret made ready to sign with: its half of the work is done once.
+/// A secret as the state of the HMAC after its key, which is computed once.
 #[derive(Clone)]
 pub struct Key(Hmac<Sha1>);
 
 impl Key {
-    /// Makes a secret ready.
+    /// Computes the key from a secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let key = zeroize::Zeroizing::new([secret.expose(), "&"].concat());
         Self(Hmac::new_from_slice(key.as_bytes()).expect("HMAC takes a key of any length"))
     }
 
-    /// The signature, in base64.
+    /// Returns the signature in base64.
     #[must_use]
     pub fn sign(&self, string_to_sign: &str) -> String {
         STANDARD.encode(self.mac(string_to_sign).finalize().into_bytes())
     }
 
-    /// Whether a signature is that of the string; in time that does not depend on where they
-    /// differ.
+    /// Returns whether a signature is that of the string. The comparison takes constant time.
     #[must_use]
     pub fn verify(&self, string_to_sign: &str, signature: &str) -> bool {
         let mut decoded = [0; DECODED_BYTES];

@@ -14,7 +14,7 @@ use crate::auth::secret::Secret;
 /// The scheme of the `Authorization` header.
 pub const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 
-/// An `Authorization` header, read.
+/// A parsed `Authorization` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authorization<'a> {
     /// The access key id.
@@ -26,8 +26,8 @@ pub struct Authorization<'a> {
 }
 
 impl<'a> Authorization<'a> {
-    /// Reads `Credential=…,SignedHeaders=…,Signature=…` in any order, blanks after the commas
-    /// allowed; `None` where a field is missing, unknown or given twice.
+    /// Parses `Credential=…,SignedHeaders=…,Signature=…`. The fields can be in any order, and
+    /// blanks can follow the commas. Returns `None` if a field is missing, unknown or given twice.
     #[must_use]
     pub fn parse(fields: &'a str) -> Option<Self> {
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
@@ -50,16 +50,16 @@ impl<'a> Authorization<'a> {
         })
     }
 
-    /// Whether a header is among the signed ones.
+    /// Returns whether a header is signed.
     #[must_use]
     pub fn signs(&self, header: &str) -> bool {
         self.signed_headers.split(';').any(|name| name == header)
     }
 }
 
-/// The canonical request: method, path, query, signed headers, their names, hash of the body. A
-/// signed header that is absent counts as empty. `payload_hash` is the header's value; the caller
-/// compares it with the body.
+/// Returns the canonical request: method, path, query, signed headers, their names, hash of the
+/// body. A signed header that is absent counts as empty. `payload_hash` is the value of the header;
+/// the caller compares it with the body.
 #[must_use]
 pub fn canonical_request(
     method: &str,
@@ -84,7 +84,8 @@ pub fn canonical_request(
     request
 }
 
-/// All values of a header and all of their bytes: what was added or changed later shows.
+/// Returns all values of a header with all of their bytes, so that the signature does not match if
+/// a value was added or changed after signing.
 fn signed_value<'a>(headers: &'a HeaderMap, name: &str) -> Cow<'a, str> {
     let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else { return Cow::Borrowed("") };
@@ -93,38 +94,37 @@ fn signed_value<'a>(headers: &'a HeaderMap, name: &str) -> Cow<'a, str> {
     })
 }
 
-/// What is signed: the algorithm and the hash of the canonical request.
+/// Returns the string to sign: the algorithm and the hash of the canonical request.
 #[must_use]
 pub fn string_to_sign(canonical_request: &str) -> String {
     [ALGORITHM, "\n", &hash(canonical_request.as_bytes())].concat()
 }
 
-/// SHA-256 in lower-case hex.
+/// Returns the SHA-256 in lower-case hex.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// A secret made ready to sign with: its half of the work is done once.
+/// A secret as the state of the HMAC after its key, which is computed once.
 #[derive(Clone)]
 pub struct Key(Hmac<Sha256>);
 
 impl Key {
-    /// Makes a secret ready.
+    /// Computes the key from a secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let key = secret.expose().as_bytes();
         Self(Hmac::new_from_slice(key).expect("HMAC takes a key of any length"))
     }
 
-    /// The signature, in lower-case hex.
+    /// Returns the signature in lower-case hex.
     #[must_use]
     pub fn sign(&self, string_to_sign: &str) -> String {
         hex(&self.mac(string_to_sign).finalize().into_bytes())
     }
 
-    /// Whether a signature is that of the string; in time that does not depend on where they
-    /// differ.
+    /// Returns whether a signature is that of the string. The comparison takes constant time.
     #[must_use]
     pub fn verify(&self, string_to_sign: &str, signature: &str) -> bool {
         let Some(signature) = unhex::<32>(signature) else { return false };

@@ -1,6 +1,6 @@
-//! The demo accounts (docs/behaviour.md, "Demo accounts"): together they show every row of the opening
-//! table. Created once, through the same storage functions as everything else, and never reset. No code
-//! outside this file knows one.
+//! The demo accounts (docs/behaviour.md, "Demo accounts"). Together they show every row of the
+//! opening table. They are created once, with the functions of the storage, and are never reset.
+//! Only this file names them.
 
 use crate::auth::secret::{SealingKey, Secret};
 use crate::context::new_id;
@@ -12,7 +12,7 @@ use crate::domain::{Account, AccountId, ChargeType, Facts, Product, Profile, Sit
 use crate::error::Error;
 use crate::storage::{NewAccessKey, NewLock, Opening, ScheduledChange, Store};
 
-/// The key of the account that shows the sample of `tests/seeds/DescribeDcdnService.md`.
+/// The access key of the account that shows the sample of `tests/seeds/DescribeDcdnService.md`.
 pub(super) const OPENED: &str = "testid-opened";
 /// That account.
 pub(super) const OPENED_ACCOUNT: i64 = 1_000_000_000_000_002;
@@ -25,7 +25,7 @@ const DESCRIBE_ONLY: &str = r#"{"Version":"1","Statement":[{"Effect":"Allow","Ac
 struct Demo {
     account_id: i64,
     access_key_id: &'static str,
-    /// What sets the account apart from one that may open everything.
+    /// Changes the profile of an account that can open everything.
     differs: fn(&mut Profile),
     policy: &'static str,
     disabled: bool,
@@ -49,7 +49,7 @@ const DEMOS: [Demo; 11] = [
     Demo { disabled: true, ..demo(1_000_000_000_000_011, "testid-disabled", |_| {}) },
 ];
 
-/// Creates what is missing of the demo accounts.
+/// Creates the demo accounts that are missing.
 pub(super) async fn create(
     store: &Store,
     sealing_key: &SealingKey,
@@ -96,8 +96,8 @@ async fn create_account(
     store.create_access_key(key, None).await.map(|_| ())
 }
 
-/// The sample: DCDN opened, a change submitted, a lock; and CDN opened, which comes last: it tells that
-/// the rest is there, also after a start that was broken off.
+/// Creates the sample: DCDN with a change and a lock, and then CDN. If CDN is opened, everything
+/// else exists, even after a start that was interrupted.
 async fn create_sample(store: &Store, wire_now: Time) -> Result<(), Error> {
     let account_id = AccountId::new(OPENED_ACCOUNT).ok_or(Error::account_id_field("account_id"))?;
     let facts =
@@ -144,7 +144,8 @@ async fn create_sample(store: &Store, wire_now: Time) -> Result<(), Error> {
     open(store, &cdn, Product::Cdn, &account_id.to_string(), wire_now).await
 }
 
-/// Opens with traffic charging and, as before WebSocket charging, without a WebSocket type.
+/// Opens a product with traffic charging and without a WebSocket charge type, as before WebSocket
+/// charging.
 async fn open(
     store: &Store,
     facts: &Facts,
@@ -167,5 +168,5 @@ async fn open(
 }
 
 fn instant(text: &str) -> Result<Time, Error> {
-    time::parse(text).ok_or_else(|| Error::internal("a demo instant is none"))
+    time::parse(text).ok_or_else(|| Error::internal("an instant of the demo data is not valid"))
 }

@@ -1,5 +1,5 @@
-//! The files of `dev`'s data directory besides the database: the key that seals secrets and the
-//! token of calling services. They are made once and readable for their owner only.
+//! The files in the data directory of `dev` beside the database: the sealing key and the token of
+//! calling services. They are created once, and only their owner can read them.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -12,22 +12,22 @@ use private_postgres::choose_data_dir;
 use crate::auth::secret::{SealingKey, ServiceToken};
 use crate::config::SharedSettings;
 
-/// Where the state is kept unless `dev` is told.
+/// The default data directory.
 const DEFAULT: &str = ".dev";
-/// Where root keeps it when the user that PostgreSQL runs as cannot reach the default.
+/// The data directory for root, if the user that PostgreSQL runs as cannot reach the default one.
 const FALLBACK: &str = "/var/lib/cdn-activation/dev";
 
-/// Where the key and the token are.
+/// The paths of the sealing key and the token.
 pub(super) struct Keys {
-    /// The key that seals secrets at rest.
+    /// The sealing key.
     pub sealing_key: PathBuf,
     /// The token of calling services.
     pub service_token: PathBuf,
 }
 
 impl Keys {
-    /// The files that the settings name, or those of the data directory, which are made where they
-    /// are missing.
+    /// Returns the files that the settings name, or those of the data directory, which are created
+    /// if they are missing.
     pub fn make(data_dir: &Path, shared: &SharedSettings) -> anyhow::Result<Self> {
         let sealing_key = match &shared.sealing_key_file {
             Some(path) => path.clone(),
@@ -41,8 +41,8 @@ impl Keys {
     }
 }
 
-/// Makes a file with this line, unless it is there. Written beside and renamed: a file that is
-/// there is whole.
+/// Creates a file with this line, unless it exists. The file is written under another name and
+/// renamed, so that a file that exists is complete.
 fn make(path: PathBuf, line: &str) -> anyhow::Result<PathBuf> {
     if path.exists() {
         return Ok(path);
@@ -63,8 +63,8 @@ fn make(path: PathBuf, line: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// The directory that was given, or the default one. PostgreSQL's start makes what is missing of it:
-/// that alone knows which user has to enter it.
+/// Returns the directory that was given, or the default one. It need not exist: the start of
+/// PostgreSQL creates it, because only that code knows which user has to enter it.
 pub(super) fn data_dir(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     if let Some(given) = given {
         return Ok(std::path::absolute(given)?);

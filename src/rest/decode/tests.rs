@@ -1,4 +1,4 @@
-//! Decoding beside somebody else's, and of what cannot be used.
+//! Compares decoding with that of another crate, and decodes what cannot be used.
 
 use percent_encoding::percent_decode;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ fn pair(name: &str, value: &str) -> Pair {
 }
 
 #[test]
-fn what_cannot_be_used_names_its_parameter() {
+fn the_error_names_the_parameter_that_cannot_be_used() {
     assert_eq!(decoded(b"&a=1&b=%20+x&&c").len(), 3);
     assert_eq!(decoded(b"a=%20+x"), [pair("a", "  x")]);
     for (raw, name) in [
@@ -33,7 +33,7 @@ fn what_cannot_be_used_names_its_parameter() {
 }
 
 #[test]
-fn signs_that_stand_for_themselves_stay() {
+fn characters_that_stand_for_themselves_are_kept() {
     assert_eq!(
         decoded(b"a=b=c%&%4=%zz&=x&=&d="),
         [pair("", "x"), pair("", ""), pair("%4", "%zz"), pair("a", "b=c%"), pair("d", ""),]
@@ -42,7 +42,7 @@ fn signs_that_stand_for_themselves_stay() {
 }
 
 #[test]
-fn query_and_form_are_one_list_whatever_either_is_made_of() {
+fn query_and_form_are_decoded_into_one_list() {
     let expected = [("a", "1"), ("b", "x y"), ("c", "é"), ("d", "2")];
     for (query, form) in [
         ("d=2&b=x%20y", "c=%C3%A9&a=1"),
@@ -56,7 +56,7 @@ fn query_and_form_are_one_list_whatever_either_is_made_of() {
     }
 }
 
-/// As it is written in one line, with copies of everything.
+/// Decodes a value with the other crate.
 fn decode_plainly(raw: &[u8]) -> Result<String, std::string::FromUtf8Error> {
     let blanks: Vec<u8> = raw.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
     String::from_utf8(percent_decode(&blanks).collect())
@@ -64,7 +64,7 @@ fn decode_plainly(raw: &[u8]) -> Result<String, std::string::FromUtf8Error> {
 
 proptest! {
     #[test]
-    fn encoded_parameters_decode_as_themselves(
+    fn encoded_parameters_decode_to_themselves(
         mut pairs in prop::collection::vec(("[A-Za-z.0-9]{1,8}", "[^\\p{Cc}\u{fffe}\u{ffff}]{0,8}"), 0..6),
     ) {
         let raw = canonical_query(&pairs.iter().collect());
@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn a_decoded_value_is_signed_as_one_that_never_was_encoded(raw in "[a-zA-Z0-9%+=*~_./ é]{0,12}") {
+    fn a_decoded_value_is_signed_like_one_that_was_not_encoded(raw in "[a-zA-Z0-9%+=*~_./ é]{0,12}") {
         let (parameters, wrong) = decode(raw.as_bytes(), b"");
         prop_assume!(wrong.is_none());
         let pairs = decoded(raw.as_bytes());
@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn values_decode_as_with_a_decoder_that_copies_everything(raw in "[ -%'-~é]{0,12}") {
+    fn values_are_decoded_as_by_another_crate(raw in "[ -%'-~é]{0,12}") {
         let pairs = decoded(format!("a={raw}").as_bytes());
         if let Some((_, value)) = pairs.first() {
             prop_assert_eq!(Ok(value.clone()), decode_plainly(raw.as_bytes()));
@@ -90,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_decode_to_something_that_xml_can_carry(raw in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn any_bytes_decode_to_text_that_xml_can_contain(raw in prop::collection::vec(any::<u8>(), 0..64)) {
         let (parameters, wrong) = decode(&raw, &raw);
         let texts = parameters.iter().flat_map(|(name, value)| [name, value]);
         let mut texts = texts.chain(wrong.as_deref());

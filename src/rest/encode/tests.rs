@@ -1,4 +1,4 @@
-//! Replies as the plan writes them, against a walk over dynamic messages that copies everything.
+//! Compares replies that a plan writes with those of a simple walk over dynamic messages.
 
 use proptest::prelude::*;
 use prost::Message;
@@ -16,7 +16,7 @@ fn text_of(body: Vec<u8>) -> String {
 }
 
 #[test]
-fn both_formats_escape_what_they_must() {
+fn both_formats_escape_special_characters() {
     let written = |format| {
         let mut writer = Writer::new(format);
         writer.begin_root("R");
@@ -36,7 +36,8 @@ fn both_formats_escape_what_they_must() {
     assert_eq!(written(Format::Xml), format!("{XML_DECLARATION}{body}"));
 }
 
-/// The messages that some public service replies with, and the option that spells enum values.
+/// Returns the replies of all public services, the option that spells enum values, and the options
+/// of fields.
 fn replies() -> (Vec<MessageDescriptor>, ExtensionDescriptor, FieldOptions) {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let versions = option(&pool, "versions").unwrap();
@@ -46,7 +47,7 @@ fn replies() -> (Vec<MessageDescriptor>, ExtensionDescriptor, FieldOptions) {
     (replies.map(|method| method.output()).collect(), spelling, FieldOptions::of(&pool).unwrap())
 }
 
-/// A message with whatever its fields can hold, as numbers drawn from a seed have it.
+/// Returns a message with random values.
 fn arbitrary(descriptor: &MessageDescriptor, draw: &mut impl FnMut(u64) -> u64) -> DynamicMessage {
     let mut message = DynamicMessage::new(descriptor.clone());
     for field in descriptor.fields() {
@@ -74,10 +75,10 @@ fn arbitrary_value(field: &FieldDescriptor, draw: &mut impl FnMut(u64) -> u64) -
     }
 }
 
-/// The members that a reply always has.
+/// The members that are shown when they are absent.
 const EMPTY_WHEN_ABSENT: [&str; 2] = ["ChangingChargeType", "ChangingAffectTime"];
 
-/// A value as both formats see it.
+/// A value without a format.
 enum Node {
     Text(String),
     Bool(bool),
@@ -150,7 +151,7 @@ impl Node {
 
 proptest! {
     #[test]
-    fn a_reply_is_written_as_a_walk_over_its_fields_does(seed in 1u64..) {
+    fn a_reply_equals_that_of_a_walk_over_dynamic_messages(seed in 1u64..) {
         let (replies, spelling, options) = replies();
         prop_assert!(replies.len() > 8);
         let mut state = seed;

@@ -1,4 +1,4 @@
-//! Owners that are killed. A test binary started again is the owner.
+//! Tests of owners that are killed. The owner is this test binary, started again.
 
 use super::super::{Durability, Options, PrivatePostgres};
 use super::support::{Scratch, ask, eventually, pg_bin, server_pid};
@@ -6,10 +6,10 @@ use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::{env, fs};
 
-/// The file that makes a directory one where an owner is wanted, and says of what.
+/// The file that asks for an owner in its directory. It contains the durability.
 const OWNER: &str = "owner";
 
-/// Not a test of its own: the process that the next tests kill. It does nothing elsewhere.
+/// Not a test, but the process that the next tests kill. It does nothing elsewhere.
 #[test]
 #[ignore = "started by the tests that kill it"]
 fn owner_that_is_killed() {
@@ -24,7 +24,7 @@ fn owner_that_is_killed() {
     let options = Options { data_dir: here.join("data"), durability, pg_bin: pg_bin() };
     let server = PrivatePostgres::start(&options).unwrap();
     fs::write(here.join("ready"), server.url("postgres")).unwrap();
-    let _ = std::io::stdin().read(&mut [0]); // until the killer is gone too
+    let _ = std::io::stdin().read(&mut [0]); // returns when the killer has ended, too
 }
 
 /// Runs the test above in a process of its own.

@@ -1,4 +1,4 @@
-//! What the tests of real servers share.
+//! Functions that the tests with real servers share.
 
 use super::super::binaries::Binaries;
 use super::super::{Durability, Options, PrivatePostgres, cluster};
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// A directory for one test, gone with it.
+/// A directory for one test, removed at its end.
 pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
@@ -20,7 +20,7 @@ impl Scratch {
         let name = format!("pg-test-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = fs::canonicalize(env::temp_dir()).unwrap().join(name);
         fs::create_dir(&path).unwrap();
-        // As the directory for temporary files: everybody may remove what is his.
+        // Like the directory for temporary files: every user may remove its own files only.
         fs::set_permissions(&path, Permissions::from_mode(0o1777)).unwrap();
         Self(path)
     }
@@ -53,7 +53,7 @@ impl Drop for Scratch {
     }
 }
 
-/// The binaries to test with; without the variable those of this machine.
+/// The binaries to test with. Without the variable, they are those of this machine.
 #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
 pub(super) fn pg_bin() -> Option<PathBuf> {
     env::var_os("PG_BIN").filter(|directory| !directory.is_empty()).map(PathBuf::from)
@@ -80,7 +80,7 @@ pub(super) fn kill(pid: u32) {
 pub(super) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !holds() {
-        assert!(Instant::now() < deadline, "still not so after 30 s: {what}");
+        assert!(Instant::now() < deadline, "not true after 30 s: {what}");
         sleep(Duration::from_millis(2));
     }
 }
