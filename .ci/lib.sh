@@ -1,24 +1,24 @@
 # shellcheck shell=bash
-# What the scripts of .ci/ and tests/clients/run share. Source it; nothing runs by that:
+# Functions for the scripts of .ci/ and for tests/clients/run. Sourcing this file only defines them:
 #
-#   say TEXT                        one line on standard error
-#   die TEXT                        the same, and exit 1
-#   skip_if VARIABLE WHAT           ends the script with 0 and says "skipped: WHAT" where VARIABLE is set and not empty
-#   need_command NAME HINT [PKG..]  NAME must be on the PATH; else the Debian packages PKG are installed; else: die HINT
-#   apt_install PKG..               installs Debian packages; returns 1 where that cannot or may not be done
+#   say TEXT                        prints one line on standard error
+#   die TEXT                        prints the line and exits with 1
+#   skip_if VARIABLE WHAT           prints "skipped: WHAT" and exits with 0 if VARIABLE is set and not empty
+#   need_command NAME HINT [PKG..]  installs the Debian packages PKG if NAME is not in the PATH; dies with HINT if that fails
+#   apt_install PKG..               installs Debian packages; returns 1 if that is impossible or not allowed
 #   python_venv DIR REQUIREMENTS [PIP-OPTION..]
-#                                   DIR becomes a virtual environment with exactly REQUIREMENTS, whose hashes pip checks
-#   npm_packages DIR                DIR/node_modules becomes what DIR/package-lock.json says
+#                                   makes DIR a virtual environment with exactly REQUIREMENTS; pip checks their hashes
+#   npm_packages DIR                installs DIR/package-lock.json into DIR/node_modules
 #
-# python_venv and npm_packages do nothing when their result is there already and the lock is still the same.
-# Packages are installed as root only (nobody is asked for a password), and never where NO_APT is set.
+# python_venv and npm_packages do nothing if their result exists and the lock file is unchanged. Debian packages are installed
+# only as root, so that no password is asked for, and never if NO_APT is set.
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 skip_if() {
     if [[ -n ${!1:-} ]]; then
-        printf 'skipped: %s (%s is set)\n' "$2" "$1" # on standard output: a log must show what did not run
+        printf 'skipped: %s (%s is set)\n' "$2" "$1" # on standard output, because a log must show what did not run
         exit 0
     fi
 }
@@ -39,7 +39,7 @@ apt_install() {
     say "installing $*"
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
     local install=("${apt[@]}" install -y --no-install-recommends "$@")
-    # A fresh machine has no package lists and an old one stale lists: both show only when the first try fails.
+    # A new machine has no package lists, and an old one has outdated lists. In both cases only the first attempt fails.
     "${install[@]}" >/dev/null 2>&1 || { "${apt[@]}" update >&2 && "${install[@]}" >&2; }
 }
 
@@ -50,7 +50,7 @@ python_venv() {
     want="$(python3 -c 'import sys; print(sys.executable, sys.version)') $* $(cksum <"$requirements")"
     [[ -x $dir/bin/python && -f $dir/.stamp && $(<"$dir/.stamp") == "$want" ]] && return
     say "preparing $dir"
-    # Debian splits the module that puts pip into a new environment off its python3.
+    # On Debian, the module that installs pip into a new environment is not in the package of python3.
     python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv \
         || die "Python's venv module is missing. On Debian: apt-get install python3-venv"
     python3 -m venv --clear "$dir" >&2 \

@@ -1,6 +1,6 @@
-//! Where log lines go and in which form: `serve` writes JSON, on standard error until it has said
-//! `ready` and on standard output from then on; the other commands write text on standard error,
-//! for people. Nothing waits for a line to be written: see `queue.rs`.
+//! Where log lines are written, and in which form. `serve` writes JSON: to standard error until it
+//! has printed `ready`, then to standard output. The other commands write text for people to
+//! standard error. No thread waits until a line is written: see `queue.rs`.
 
 mod limit;
 mod line;
@@ -22,25 +22,26 @@ use tracing_subscriber::util::SubscriberInitExt;
 use self::limit::Limit;
 pub use self::queue::Output;
 
-/// How often it is said, at the most, that lines are missing.
+/// Shortest time between two lines that report missing lines.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the end of the process waits for its last lines. Below the second that a shutdown may take
-/// beside its drain.
+/// How long the process waits for its last lines when it ends. It is shorter than the second that a
+/// shutdown may take in addition to its drain.
 const LONGEST_FINISH: Duration = Duration::from_millis(300);
 
-/// `ready` stands alone on standard output: what comes before it must go elsewhere.
+/// Whether lines go to standard output. `ready` is its first line, so earlier lines go to standard
+/// error.
 static ON_STDOUT: AtomicBool = AtomicBool::new(false);
 
-/// One in so many successful calls is logged.
+/// One of this many successful calls is logged.
 static ONE_IN: AtomicU32 = AtomicU32::new(1);
 
 static LIMIT: Limit = Limit::new();
-/// Of its own, so that a flood of refusals hides no fault.
+/// A limit of its own, so that a flood of refusals does not hide a fault.
 static FAULTS: Limit = Limit::new();
 static SUPPRESSED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// Calls of this thread until the next that is logged.
+    /// Number of calls of this thread until the next one that is logged.
     static UNTIL_NEXT: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -53,19 +54,20 @@ pub enum Form {
     Text,
 }
 
-/// Logging that runs. The end of it waits until the last lines are written, 300 ms at the
-/// most.
+/// Running logging. When it is dropped, it waits at most 300 ms until the last lines are written.
 #[derive(Debug)]
 #[must_use]
 pub struct Logging(());
 
-/// Starts logging; the error says what is wrong with the filter or the outputs.
+/// Starts logging. The error says what is wrong with the filter or the outputs.
 pub fn start(filter: &str, form: Form) -> Result<Logging, String> {
-    let filter: Targets = filter.parse().map_err(|error| format!("LOG is no filter: {error}"))?;
+    let filter: Targets =
+        filter.parse().map_err(|error| format!("LOG is not a valid filter: {error}"))?;
     queue::start(SUMMARY_INTERVAL, tell_what_is_missing)
         .map_err(|error| format!("the log cannot be written: {error}"))?;
     let lines = fmt().with_max_level(LevelFilter::TRACE).with_writer(ToQueue(form));
-    // It would tell standard error of a line that is lost, and panic where that is lost, too.
+    // If this were true, tracing would report a lost line on standard error, and panic if that
+    // failed, too.
     let lines = lines.log_internal_errors(false);
     match form {
         Form::Json => {
@@ -74,11 +76,11 @@ pub fn start(filter: &str, form: Form) -> Result<Logging, String> {
         }
         Form::Text => lines.with_ansi(false).finish().with(filter).init(),
     }
-    // Rust's own hook waits until standard error takes what it says.
+    // Rust's own hook blocks until standard error accepts its text.
     std::panic::set_hook(Box::new(|panic| {
         let (cause, location) = (panic.payload_as_str(), panic.location());
         let location = location.map(tracing::field::display);
-        let backtrace = Backtrace::capture(); // where RUST_BACKTRACE asks for it
+        let backtrace = Backtrace::capture(); // if RUST_BACKTRACE is set
         let backtrace = (backtrace.status() == BacktraceStatus::Captured)
             .then(|| tracing::field::display(backtrace));
         tracing::error!(cause, location, backtrace, "panicked");
@@ -93,30 +95,31 @@ impl Drop for Logging {
     }
 }
 
-/// Says a text that is no log line, such as `ready`, without waiting until it is written. Before
-/// logging has started it is written at once: nothing is served yet that would have to wait.
+/// Writes a text that is not a log line, such as `ready`, without waiting until it is written.
+/// Before logging is started, the text is written at once, because nothing is served yet that would
+/// have to wait.
 pub fn say(output: Output, text: &str) {
     if queue::push(output, text.as_bytes()) {
         return;
     }
-    // An output that takes nothing cannot be told so.
+    // If the output accepts nothing, the failure cannot be reported.
     let _ = match output {
         Output::Stdout => io::stdout().write_all(text.as_bytes()),
         Output::Stderr => io::stderr().write_all(text.as_bytes()),
     };
 }
 
-/// From now on to standard output.
+/// Writes all further lines to standard output.
 pub fn to_stdout() {
     ON_STDOUT.store(true, Ordering::Release);
 }
 
-/// Logs one in so many successful calls of actions. Refusals have a limit of their own, faults none.
+/// Logs one of this many successful calls of actions. Refusals and faults have limits of their own.
 pub fn sample_calls(one_in: u32) {
     ONE_IN.store(one_in, Ordering::Relaxed);
 }
 
-/// Whether the successful call that asks is one to log. The first of a thread is.
+/// Whether the current successful call is to be logged. The first of each thread is.
 #[must_use]
 pub fn is_in_sample() -> bool {
     UNTIL_NEXT.with(|until_next| match until_next.get() {
@@ -131,14 +134,14 @@ pub fn is_in_sample() -> bool {
     })
 }
 
-/// Whether one more line that a caller has caused, such as a refusal, is logged: of a flood there
-/// are 50 a second, and one that says how many are missing.
+/// Whether another line that a caller has caused, such as a refusal, is to be logged. Of a flood,
+/// 50 lines a second are logged, and one line that reports how many are missing.
 #[must_use]
 pub fn is_within_limit() -> bool {
     admits(&LIMIT)
 }
 
-/// The same of a line that tells of a fault, which a caller may have caused.
+/// The same for a line about a fault, which a caller may have caused.
 #[must_use]
 pub fn fault_is_within_limit() -> bool {
     admits(&FAULTS)
@@ -154,19 +157,19 @@ fn admits(limit: &Limit) -> bool {
     is_within
 }
 
-/// Lines that were not logged because callers caused too many.
+/// Returns the number of lines that were not logged because callers caused too many.
 #[must_use]
 pub fn suppressed_lines() -> u64 {
     SUPPRESSED.load(Ordering::Relaxed)
 }
 
-/// Lines that were dropped: the queue was full, or they could not be written.
+/// Returns the number of lines that were dropped because the queue was full or writing failed.
 #[must_use]
 pub fn dropped_lines() -> u64 {
     queue::dropped()
 }
 
-/// One line for all that are missing since the last one.
+/// Logs one line about all lines that are missing since the last such line.
 fn tell_what_is_missing() {
     static TOLD_SUPPRESSED: AtomicU64 = AtomicU64::new(0);
     static TOLD_DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -183,7 +186,7 @@ fn tell_what_is_missing() {
     }
 }
 
-/// Takes one line at a time.
+/// A writer that accepts one line at a time.
 struct ToQueue(Form);
 
 impl MakeWriter<'_> for ToQueue {

@@ -1,4 +1,4 @@
-//! What is measured, in the names that dashboards of gRPC services expect.
+//! Metrics under the names that dashboards of gRPC services expect.
 
 mod listeners;
 mod log;
@@ -47,16 +47,16 @@ pub struct Metrics(Arc<Families>);
 struct Families {
     registry: Mutex<Registry>,
     listeners: Listeners,
-    /// By path. What is counted for each call is looked up once, not for each call.
+    /// By path. The counters of a method are looked up once, not for each call.
     methods: HashMap<String, Arc<Method>>,
-    /// All paths that are none of our methods are one, so that callers cannot make labels.
+    /// Counts all paths that are not a method of the service, so that callers cannot create labels.
     other: Arc<Method>,
     connections: Gauge,
     idle_connections: Gauge,
     pools: Mutex<Vec<Pool>>,
 }
 
-/// Says how many connections of a pool are open, and how many of those are idle.
+/// Returns how many connections of a pool are open, and how many of those are idle.
 type Pool = Box<dyn Fn() -> (u32, usize) + Send + Sync>;
 
 impl std::fmt::Debug for Families {
@@ -65,18 +65,18 @@ impl std::fmt::Debug for Families {
     }
 }
 
-/// What is counted of one method.
+/// The counters of one method.
 #[derive(Debug)]
 struct Method {
     labels: MethodLabels,
     started: Counter,
     handled: Family<CodeLabels, Counter>,
-    /// By code; each shows when it has counted something.
+    /// By code. A counter appears in the output once it has counted something.
     by_code: [OnceLock<Counter>; 17],
     handling: Histogram,
 }
 
-/// One call that runs.
+/// One running call.
 #[derive(Debug)]
 pub struct Call {
     method: Arc<Method>,
@@ -84,7 +84,7 @@ pub struct Call {
     is_counted: bool,
 }
 
-/// The families that methods are counted in.
+/// The metric families of methods.
 #[derive(Debug)]
 struct MethodFamilies {
     started: Family<MethodLabels, Counter>,
@@ -97,7 +97,7 @@ impl MethodFamilies {
         let started = Family::default();
         let handled = Family::default();
         let handling = Family::new_with_constructor(histogram as fn() -> Histogram);
-        // The names end in _total in the text: the encoder appends it.
+        // The encoder appends _total to these names.
         registry.register("grpc_server_started", "Calls that began", started.clone());
         registry.register(
             "grpc_server_handled",
@@ -126,7 +126,7 @@ fn histogram() -> Histogram {
 }
 
 impl Metrics {
-    /// Metrics for the methods of these paths (`/package.Service/Method`).
+    /// Creates metrics for the methods with these paths (`/package.Service/Method`).
     #[must_use]
     pub fn new(paths: HashSet<String>) -> Self {
         let mut registry = Registry::default();
@@ -168,18 +168,18 @@ impl Metrics {
         Call { method, started, is_counted: false }
     }
 
-    /// What one listener counts.
+    /// Returns the counters of one listener.
     #[must_use]
     pub fn listener(&self, name: &'static str) -> Listener {
         self.0.listeners.of(name)
     }
 
-    /// Shows the connections of a pool among those to the database.
+    /// Includes the connections of a pool in the numbers of database connections.
     pub fn add_pool(&self, pool: impl Fn() -> (u32, usize) + Send + Sync + 'static) {
         unpoisoned(&self.0.pools).push(Box::new(pool));
     }
 
-    /// The text that a scraper reads.
+    /// Returns the text that a scraper reads.
     #[must_use]
     pub fn render(&self) -> String {
         let (mut open, mut idle) = (0, 0);
@@ -211,13 +211,13 @@ impl Method {
 }
 
 impl Call {
-    /// The method, for a log line.
+    /// Returns the name of the method, for a log line.
     #[must_use]
     pub fn method(&self) -> &str {
         &self.method.labels.grpc_method
     }
 
-    /// How long it runs.
+    /// Returns how long the call has been running.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
@@ -235,7 +235,7 @@ impl Call {
     }
 }
 
-/// A call that nobody waits for any more was cancelled.
+/// A call that is dropped before it is finished was cancelled by its caller.
 impl Drop for Call {
     fn drop(&mut self) {
         if !self.is_counted {
@@ -244,7 +244,7 @@ impl Drop for Call {
     }
 }
 
-/// The names that existing dashboards filter by.
+/// Returns the name of a code by which existing dashboards filter.
 fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",

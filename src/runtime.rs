@@ -1,11 +1,11 @@
-//! How a connection meets a core. Each core is a thread with a runtime of its own and everything that
-//! a request needs built on it: its own connections to the database, its own queues, its own services.
-//! A connection is accepted once, handed to the next core in turn, and stays there: no answer ever
-//! waits for another thread. In the trials before this design that was worth more than anything else:
-//! twice the calls of a runtime that shares its tasks among threads.
+//! Assigns connections to cores. Each core is a thread with a runtime of its own, and with
+//! everything that a request needs built on this runtime: connections to the database, queues,
+//! services. A connection is accepted once, handed to the next core in turn, and stays there, so no
+//! answer waits for another thread. In the trials before this design, this gave twice the calls of
+//! a runtime that shares its tasks among threads, which was more than any other change gave.
 //!
-//! The rest of the code does not know of this: it is written for one runtime, and what crosses cores
-//! (clock, metrics, readiness, the ring of events) is plain shared memory.
+//! The rest of the code is written for one runtime and does not know about cores. What cores share
+//! (clock, metrics, readiness, the ring of events) is shared memory.
 
 pub mod peer;
 pub mod places;
@@ -27,13 +27,14 @@ use tokio_util::sync::CancellationToken;
 use self::places::{Place, Places};
 use crate::logging;
 
-/// A pause when no connection can be accepted, for want of file descriptors, say.
+/// How long to wait if no connection can be accepted, for lack of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Before any deadline of a call that sets none itself, and too seldom to cost anything.
+/// Interval of a timer on each core. It is shorter than the default deadline of a call, and too
+/// long to cost CPU time.
 const SOON: Duration = Duration::from_secs(1);
 
-/// A core that runs. It ends when what it was started with ends.
+/// A running core. It ends when the work that it was started with ends.
 #[derive(Debug)]
 pub struct Core(oneshot::Receiver<()>);
 
@@ -47,26 +48,27 @@ impl Core {
         let (ended, core) = oneshot::channel();
         std::thread::Builder::new().name(name).spawn(move || {
             runtime.spawn(have_a_timer());
-            // Built within the runtime: sockets and timers belong to the one that makes them.
+            // `work` is called within the runtime, because sockets and timers belong to the runtime
+            // that creates them.
             runtime.block_on(async { work().await });
-            // A look-up of a name that hangs in the system must not hold the end of the process.
+            // A name lookup that hangs in the system must not delay the end of the process.
             runtime.shutdown_background();
             ended.send(()).ok();
         })?;
         Ok(Self(core))
     }
 
-    /// Waits until it has ended.
+    /// Waits until the core has ended.
     pub async fn ended(self) {
         if self.0.await.is_err() {
-            tracing::error!("a core ended by a panic");
+            tracing::error!("a core panicked");
         }
     }
 }
 
-/// Sees to it that there always is a timer which is due soon. For one that is due before all that it
-/// knows of, tokio's driver wakes itself by a system call, also where it is awake; and where it knows of
-/// none, for every one. A call sets a timer, for its deadline.
+/// Keeps a timer pending that is due soon. Tokio's driver wakes itself by a system call when a
+/// timer is added that is due before all others, even if the driver is awake, and for every timer
+/// if there is no other. Each call adds a timer for its deadline.
 async fn have_a_timer() {
     let mut soon = tokio::time::interval(SOON);
     loop {
@@ -74,20 +76,21 @@ async fn have_a_timer() {
     }
 }
 
-/// A connection on its way to a core, and its place. It never waits long, and there are no more of them
-/// than places.
+/// An accepted connection with its place, on the way to a core. It is taken soon, and there are
+/// never more of them than places.
 type Accepted = (StdTcpStream, Place);
 
-/// Where a listener hands connections over to one core.
+/// The sending end, through which a listener hands connections to one core.
 #[derive(Clone, Debug)]
 pub struct Handover(mpsc::UnboundedSender<Accepted>);
 
-/// The connections of one listener that one core gets. They belong to the runtime that takes them.
+/// The receiving end of a core for connections of one listener. The sockets belong to the runtime
+/// that takes them.
 #[derive(Debug)]
 pub struct Connections(mpsc::UnboundedReceiver<Accepted>);
 
 impl Connections {
-    /// The two ends of a way for connections.
+    /// Creates the two ends.
     #[must_use]
     pub fn handed_over() -> (Handover, Self) {
         let (handover, connections) = mpsc::unbounded_channel();
@@ -107,8 +110,8 @@ impl Stream for Connections {
     }
 }
 
-/// Accepts connections and hands them out to the cores in turn, until `shutdown`; those that get no
-/// place are closed. What lacks descriptors ends a connection that nobody works on.
+/// Accepts connections and hands them to the cores in turn, until `shutdown`. A connection without
+/// a place is closed. If file descriptors are short, a connection without work is ended.
 pub async fn hand_out(
     listener: TcpListener,
     places: Arc<Places>,
@@ -121,11 +124,11 @@ pub async fn hand_out(
             accepted = listener.accept() => accepted,
             () = shutdown.cancelled() => return,
         };
-        // Off this runtime, whose thread only accepts.
+        // Deregister the socket from this runtime, whose thread only accepts.
         match accepted.and_then(|(stream, _)| stream.into_std()) {
             Ok(stream) => {
                 let Some(place) = places.take().await else { continue };
-                // Without it a reply can wait 40 ms for the client's delayed acknowledgement.
+                // Without it, a reply can wait 40 ms for the client's delayed acknowledgement.
                 stream.set_nodelay(true).ok();
                 hand_over((stream, place), &cores, turn);
                 turn += 1;
@@ -141,7 +144,8 @@ pub async fn hand_out(
     }
 }
 
-/// To the core whose turn it is; should that have ended, to the next that has not.
+/// Hands a connection to the core whose turn it is or, if that has ended, to the next one that has
+/// not.
 fn hand_over(mut accepted: Accepted, cores: &[Handover], turn: usize) {
     for core in cores.iter().cycle().skip(turn % cores.len().max(1)).take(cores.len()) {
         match core.0.send(accepted) {
@@ -158,7 +162,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn connections_are_handed_out_in_turn_and_past_a_core_that_has_ended() {
+    async fn connections_are_handed_to_the_cores_in_turn_except_to_one_that_has_ended() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (first, mut of_first) = Connections::handed_over();
@@ -169,7 +173,8 @@ mod tests {
         let places = places::tests::many();
         let cores = vec![first, ended, last];
         let handing = tokio::spawn(hand_out(listener, places, cores, shutdown.clone()));
-        // The first core is the one that has met the database when the service is ready.
+        // The service is ready when the first core has reached the database, so this core gets the
+        // first connection.
         let mut clients = vec![TcpStream::connect(address).await.unwrap()];
         of_first.next().await.unwrap().unwrap();
         for _ in 1..6 {
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_core_runs_on_a_thread_of_its_own_and_tells_when_it_has_ended() {
+    async fn a_core_runs_on_a_thread_of_its_own_and_reports_its_end() {
         let here = std::thread::current().id();
         let (tell, told) = oneshot::channel();
         let core = Core::start("core-0".to_owned(), move || async move {
@@ -204,7 +209,7 @@ mod tests {
         assert_eq!(name.as_deref(), Some("core-0"));
     }
 
-    /// What this thread has asked the kernel to write, in calls.
+    /// Returns how many write calls this thread has made to the kernel.
     #[cfg(target_os = "linux")]
     fn writes() -> u64 {
         let counts = std::fs::read_to_string("/proc/thread-self/io").unwrap();
@@ -214,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     #[cfg(target_os = "linux")]
-    async fn a_deadline_costs_no_system_call() {
+    async fn a_deadline_needs_no_system_call() {
         let (tell, told) = oneshot::channel();
         let core = Core::start("core-0".to_owned(), move || async move {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -39,11 +39,11 @@ use crate::runtime::{Connections, hand_out};
 use crate::storage::Store;
 use crate::workers;
 
-/// How long after the service is ready everything connects that no first request needs: a connection
-/// costs PostgreSQL more than anything else of a start does.
+/// How long after the service is ready the connections are opened that the first request does not
+/// need. Opening a connection costs PostgreSQL more than anything else at a start.
 const BACKGROUND_WAIT: Duration = Duration::from_millis(100);
 
-/// One of something for each listener.
+/// One value for each listener.
 #[derive(Clone, Debug)]
 pub struct Addresses<T> {
     /// Actions, operators, health, reflection.
@@ -72,12 +72,12 @@ pub struct BindError {
 pub struct Server {
     settings: Settings,
     listeners: Addresses<TcpListener>,
-    /// The background's own connections to the database: workers, the feed, readiness.
+    /// The connections to the database of the background: workers, the feed, readiness.
     store: Store,
 }
 
 impl Server {
-    /// Binds the listeners. The database is not asked yet.
+    /// Binds the listeners. No query is sent to the database yet.
     pub async fn bind(settings: Settings) -> Result<Self, BindError> {
         let listeners = Addresses {
             grpc: bind(&settings.addresses.grpc).await?,
@@ -88,7 +88,7 @@ impl Server {
         Ok(Self { settings, listeners, store })
     }
 
-    /// The addresses that were bound.
+    /// Returns the addresses that were bound.
     pub fn addresses(&self) -> std::io::Result<Addresses<SocketAddr>> {
         Ok(Addresses {
             grpc: self.listeners.grpc.local_addr()?,
@@ -97,22 +97,22 @@ impl Server {
         })
     }
 
-    /// The database, for what has to be there before the first request.
+    /// Returns the store, for what must be in the database before the first request.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
     /// Serves until `stop`, then drains. `announce` is called once, when all three listeners answer
-    /// and the database is ready. An error means that the system gives us no threads.
+    /// and the database is ready. An error means that the system cannot start a thread.
     pub async fn run(
         self,
         stop: impl Future<Output = ()>,
         announce: impl FnOnce(),
     ) -> std::io::Result<()> {
         let Self { settings, listeners, store } = self;
-        // First of all: what the database does for its first answer takes most of a start, and goes on
-        // while the service is built.
+        // Start the first core first: the work of the database for its first answer takes most of
+        // the start, and runs while the service is built.
         let (first_check, first) = Waiting::first(&settings, &store)?;
         let shutdown = CancellationToken::new(); // cancelled when the listeners close
         let metrics = Metrics::new(method_paths());
@@ -179,20 +179,20 @@ impl Server {
         shutdown.cancel();
         let ended = async {
             for core in cores {
-                core.ended().await; // each drains for `drain_timeout` at the most
+                core.ended().await; // each drains for at most `drain_timeout`
             }
             futures_util::future::join_all(background).await;
             store.close().await;
         };
         let limit = settings.drain_timeout + core::CLOSING + BACKGROUND_WAIT;
         if tokio::time::timeout(limit, ended).await.is_err() {
-            tracing::warn!(?limit, "the background was cut off");
+            tracing::warn!(?limit, "cut off the background tasks");
         }
         Ok(())
     }
 }
 
-/// Does what the service can be ready without, so long after it is.
+/// Runs work that the service does not need to be ready, `wait` after it is ready.
 async fn after_the_start(
     readiness: Readiness,
     shutdown: CancellationToken,
@@ -202,7 +202,7 @@ async fn after_the_start(
     let started = async {
         readiness.first_ready().await;
         if !wait.is_zero() {
-            tokio::time::sleep(wait).await; // even of nothing it takes up to a millisecond
+            tokio::time::sleep(wait).await; // even a zero sleep takes up to a millisecond
         }
     };
     tokio::select! {
@@ -211,7 +211,7 @@ async fn after_the_start(
     }
 }
 
-/// What a clock causes, where this process does that.
+/// Runs the workers, if this process has them.
 async fn work(settings: Settings, store: Store, shutdown: CancellationToken) {
     if settings.workers {
         let Settings { clock, event_retention, orders, .. } = settings;
@@ -257,7 +257,7 @@ fn streaming_paths() -> HashSet<String> {
     paths_of(MethodDescriptor::is_server_streaming)
 }
 
-/// The paths of our own methods that fulfil a condition.
+/// Returns the paths of the service's own methods that fulfil a condition.
 fn paths_of(fulfils: impl Fn(&MethodDescriptor) -> bool) -> HashSet<String> {
     let methods = POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     methods

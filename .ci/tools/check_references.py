@@ -1,6 +1,6 @@
-"""What no schema can see in a manifest: names in one place that have to be found in another.
+"""Checks what a schema cannot: names in a manifest that must exist in another place.
 
-Usage: check_references.py MANIFEST, in the top folder. Prints each fault; ends with 1 where there was one.
+Usage: check_references.py MANIFEST, in the top folder. Prints each fault, and exits with 1 if there is one.
 """
 
 import pathlib
@@ -20,7 +20,7 @@ def of_kind(*kinds):
 
 
 def check_selector(where, selector):
-    """The Deployment's pods and no others: a Service must not send calls to the migration."""
+    """Checks that a selector matches only the Deployment's pods: a Service must not send calls to the migration."""
     for workload in of_kind("Deployment", "Job"):
         labels = workload["spec"]["template"]["metadata"]["labels"]
         if (selector.items() <= labels.items()) != (workload["kind"] == "Deployment"):
@@ -28,7 +28,7 @@ def check_selector(where, selector):
 
 
 def check_setting(where, name):
-    """A misspelt setting is no error anywhere: it is only without effect."""
+    """Checks that a setting exists, because a misspelt one has no effect and causes no error."""
     if not re.search(rf"\b{name.lower()}\b", sources):
         faults.append(f"{where}: no setting {name} in src/")
 
@@ -44,7 +44,7 @@ for workload in of_kind("Deployment", "Job"):
             check_setting(where, setting["name"])
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             if probe in container and container[probe]["httpGet"]["port"] not in own_ports:
-                faults.append(f"{where}: {probe} asks a port that is not there")
+                faults.append(f"{where}: {probe} names a port that does not exist")
     for constraint in pod.get("topologySpreadConstraints", []):
         check_selector(workload["kind"], constraint["labelSelector"]["matchLabels"])
 for service in of_kind("Service"):
@@ -58,7 +58,7 @@ for budget in of_kind("PodDisruptionBudget"):
 for name in re.findall(r"\b([A-Z][A-Z_]+)=", image):
     check_setting("Dockerfile", name)
 if of_kind("Secret"):
-    faults.append("a Secret: their values do not belong into the repository")
+    faults.append("a Secret: its values must not be in the repository")
 
-print("\n".join(faults) or f"{len(objects)} objects, references hold")
+print("\n".join(faults) or f"{len(objects)} objects, all references resolve")
 sys.exit(bool(faults))

@@ -1,5 +1,5 @@
--- What the role of `serve` may do, and no more. The role owns nothing; `migrate` runs as another role, which owns the
--- tables. Run it as that owner, after each migration: psql -f grants.sql. The role exists already:
+-- Grants the role of `serve` exactly the privileges that it needs. The role owns nothing; `migrate` runs as another role,
+-- which owns the tables. Run this file as that owner after each migration: psql -f grants.sql. The role must exist:
 --     CREATE ROLE cdn_activation LOGIN PASSWORD '…';
 
 GRANT USAGE ON SCHEMA public TO cdn_activation;

@@ -1,6 +1,7 @@
-//! Cursors: where a follower stands, as an opaque text that it keeps for us. Authenticated, so that
-//! a position can be trusted to be one that we gave: base64url of a form byte, the account that is
-//! followed (0: all), a position per lane, and 16 bytes of HMAC-SHA256 over these.
+//! A cursor says which events a follower has seen. The follower keeps it as an opaque text and
+//! sends it back. The text is base64url of a form byte, the account that is followed (0 for all), a
+//! position for each lane, and 16 bytes of HMAC-SHA256 over these. Because it is authenticated, its
+//! positions are positions that the service gave.
 
 use std::fmt;
 
@@ -19,9 +20,9 @@ use crate::error::Error;
 /// The form of a cursor that is written and read.
 const FORM: u8 = 1;
 const MAC_BYTES: usize = 16;
-/// Longer than any cursor of ours.
+/// Longest text that is decoded, in bytes. A cursor of this service is shorter.
 const LONGEST: usize = 512;
-/// What the key of cursors is derived for.
+/// Label from which the key of cursors is derived.
 const LABEL: &str = "cdn-activation event cursor";
 
 /// A position in each lane.
@@ -29,21 +30,23 @@ const LABEL: &str = "cdn-activation event cursor";
 pub struct Positions(pub [i64; LANES]);
 
 impl Positions {
-    /// A number that differs from page to page: whose turn it is to be first.
+    /// Returns a number that differs from page to page. It chooses the lane that a page reads
+    /// first.
     pub(super) fn turn(&self) -> usize {
         let sum = self.0.iter().fold(0_u64, |sum, position| sum.wrapping_add_signed(*position));
-        // A fractional multiple of the golden ratio: steps of any size reach every lane.
+        // Multiplying by a fractional part of the golden ratio reaches every lane, for every size
+        // of page.
         let mixed = sum.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
         usize::try_from(mixed).unwrap_or_default()
     }
 }
 
-/// Where a follower stands, and what it follows.
+/// What a follower follows, and which events it has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// The account that it follows; all where there is none.
+    /// The account that it follows; `None` for all accounts.
     pub account_id: Option<AccountId>,
-    /// The newest event that it has seen, in each lane.
+    /// The position of the newest event that it has seen, in each lane.
     pub positions: Positions,
 }
 
@@ -52,13 +55,13 @@ pub struct Cursor {
 pub struct CursorKey(Zeroizing<[u8; 32]>);
 
 impl CursorKey {
-    /// The key of a deployment: all replicas have the same.
+    /// Derives the key of a deployment. All replicas derive the same key.
     #[must_use]
     pub fn new(sealing_key: &SealingKey) -> Self {
         Self(Zeroizing::new(sealing_key.derive(LABEL)))
     }
 
-    /// The text of a cursor.
+    /// Returns the text of a cursor.
     #[must_use]
     pub fn encode(&self, cursor: &Cursor) -> String {
         let mut bytes = Vec::with_capacity(96);
@@ -72,9 +75,9 @@ impl CursorKey {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads a cursor of ours; anything else is a wrong field.
+    /// Reads a cursor of this service; any other text is an invalid field.
     pub fn decode(&self, text: &str) -> Result<Cursor, Error> {
-        self.read(text).ok_or_else(|| Error::field("cursor", "is no cursor of this service"))
+        self.read(text).ok_or_else(|| Error::field("cursor", "is not a cursor of this service"))
     }
 
     fn read(&self, text: &str) -> Option<Cursor> {
@@ -121,11 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn no_cursor_but_ours_is_read() {
+    fn a_text_that_is_not_a_cursor_of_this_service_is_refused() {
         let (cursor, key) =
             (Cursor { account_id: AccountId::new(7), positions: Positions([3; LANES]) }, key());
         let text = key.encode(&cursor);
-        assert!(CursorKey(Zeroizing::new([8; 32])).decode(&text).is_err(), "of another deployment");
+        assert!(
+            CursorKey(Zeroizing::new([8; 32])).decode(&text).is_err(),
+            "a cursor of another deployment"
+        );
         for end in 0..text.len() {
             assert!(key.decode(&text[..end]).is_err(), "cut off after {end}");
         }
@@ -137,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn every_lane_gets_its_turn_whatever_the_size_of_a_page() {
+    fn every_lane_is_read_first_in_turn_for_every_page_size() {
         for step in [1, 16, 50, 64, 128, 1000] {
             let mut first = [0; LANES];
             for page in 0..400 {

@@ -1,6 +1,6 @@
-//! The task behind the feed: it follows the heads of the log, brings what is new into the ring while
-//! somebody follows, and tells the followers. Woken by the database where that can wake, and by a
-//! timer in any case.
+//! The task behind the feed. It follows the heads of the log, reads new events into the ring while
+//! there are followers, and notifies the followers. The database wakes it if it can send
+//! notifications; a timer wakes it in any case.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -15,17 +15,18 @@ use crate::error::Error;
 use crate::storage::Store;
 use crate::workers::Told;
 
-/// How often the heads are read when nobody calls.
+/// How often the heads are read if no notification arrives.
 const POLL: Duration = Duration::from_millis(400);
-/// A pause before the connection that listens is made again.
+/// How long to wait before the listening connection is opened again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(2);
-/// How many of a lane's newest events are read into the ring at most; those who are further behind
-/// read from the database.
+/// Largest number of a lane's newest events that are read into the ring. A follower that is further
+/// behind reads from the database.
 const FURTHEST: i64 = 8192;
-/// Events that are read at once.
+/// Events that one query reads.
 const BATCH: usize = 512;
-/// For so long after the last follower the ring is kept up to date: those who come back find in it
-/// what they have missed. Later every event would be read again, and kept, for nobody.
+/// The ring is kept up to date for this long after the last follower has left, so that a follower
+/// that reconnects finds in it what it missed. After that, reading every event into the ring would
+/// be work without a reader.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
 impl Feed {
@@ -56,7 +57,7 @@ impl Feed {
         }
     }
 
-    /// Reads what is new into the ring, where anybody wants it, then tells where the heads are.
+    /// Reads new events into the ring if there are followers, then publishes the heads.
     async fn catch_up(&self, is_followed: bool) -> Result<(), Error> {
         let lanes = self.store.lanes().await?;
         let heads = positions(&lanes, |lane| lane.last_position);
@@ -80,13 +81,13 @@ impl Feed {
         Ok(())
     }
 
-    /// Brings a lane of the ring up to a position.
+    /// Reads a lane into the ring up to a position.
     async fn fill(&self, lane: usize, newest: i64) -> Result<(), Error> {
         let mut reached = self.ring().head(lane);
         while reached < newest {
             let page = self.store.log_page(lane_number(lane), reached, rows(BATCH), None).await?;
             if page.expired_position > reached {
-                // Those who need what is gone are told so by the database.
+                // The database tells the followers that need the deleted events.
                 self.ring_mut().restart(lane, newest);
                 return Ok(());
             }
@@ -111,14 +112,14 @@ impl Feed {
     }
 }
 
-/// Passes calls of the database on, for ever.
+/// Passes notifications of the database on until it is dropped.
 async fn listen(store: &Store, called: &Notify) {
-    let mut told = Told::new("no wake-up calls for events, which are polled instead");
+    let mut told = Told::new("no notifications about events, which are polled instead");
     loop {
         match store.listen().await {
             Ok(mut listener) => {
                 told.outcome(Ok(()));
-                called.notify_one(); // there may have been calls before
+                called.notify_one(); // notifications may have been sent before
                 while listener.called().await {
                     called.notify_one();
                 }

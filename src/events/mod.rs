@@ -1,8 +1,8 @@
-//! How followers get their events. One feed per process follows the heads of the log and keeps the
-//! newest events in a ring; any number of followers read from the ring, and from the database, a
-//! few at a time, where they are behind it. A follower stands at one position in each lane and
-//! passes every event after it, in order, once: since positions have no gap and are given after the
-//! commit, none is skipped.
+//! How followers get their events. Each process has one feed, which follows the heads of the log
+//! and keeps the newest events in a ring. Any number of followers read from the ring. A follower
+//! that is behind the ring reads from the database; few of them do so at once. A follower has one
+//! position in each lane and gets every event after it once, in order. Because positions have no
+//! gaps and are assigned after the commit, no event is skipped.
 
 pub mod cursor;
 mod follow;
@@ -25,42 +25,43 @@ use crate::domain::event::{LANES, lane};
 use crate::error::Error;
 use crate::storage::{Lane, LogPage, Store};
 
-/// How many pages may be read from the database at once: followers that are behind must not take
-/// the connections of the requests.
+/// Largest number of pages that are read from the database at once: followers that are behind must
+/// not take the connections of requests.
 const PAGES_AT_ONCE: usize = 2;
-/// The longest that the database may take for a page, its statement being tried again included.
+/// How long the database may take for a page, retries of the statement included.
 const PAGE_WITHIN: Duration = Duration::from_secs(10);
-/// The longest that a call waits for the first look at the heads.
+/// How long a call waits until the heads are read for the first time.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 /// The feed of a process. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Feed {
     shared: Arc<Shared>,
-    /// Where those read who are behind the ring.
+    /// The store through which followers that are behind the ring read.
     store: Store,
 }
 
 #[derive(Debug)]
 struct Shared {
     ring: RwLock<Ring>,
-    /// The heads of the lanes; `None` until they were read for the first time.
+    /// The heads of the lanes; `None` until they are read for the first time.
     heads: latest::Sender<Option<Positions>>,
     pages: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
 
-/// Events that follow a set of positions.
+/// Events that follow given positions in the lanes.
 #[derive(Debug)]
 pub struct Page {
-    /// The events, each lane in order.
+    /// The events. Those of each lane are in order.
     pub events: Vec<Arc<Numbered>>,
-    /// Where a follower stands when it has seen them.
+    /// The positions of a follower that has seen them.
     pub passed: Positions,
 }
 
 impl Feed {
-    /// A feed that ends its followers at `shutdown`. [`Feed::run`] must run for it to move.
+    /// Creates a feed that ends its followers at `shutdown`. It follows the log while [`Feed::run`]
+    /// runs.
     #[must_use]
     pub fn new(store: Store, shutdown: CancellationToken) -> Self {
         let shared = Arc::new(Shared {
@@ -72,13 +73,14 @@ impl Feed {
         Self { shared, store }
     }
 
-    /// The same feed for another core: who is behind reads through that core's store.
+    /// Returns the same feed for another core. Followers that are behind the ring read through that
+    /// core's store.
     #[must_use]
     pub fn reading(&self, store: Store) -> Self {
         Self { shared: Arc::clone(&self.shared), store }
     }
 
-    /// Where the newest event is, in each lane.
+    /// Returns the position of the newest event in each lane.
     pub async fn newest(&self) -> Result<Positions, Error> {
         let mut heads = self.shared.heads.subscribe();
         let known = timeout(FIRST_LOOK, heads.wait_for(Option::is_some)).await;
@@ -86,19 +88,20 @@ impl Feed {
         known.ok_or_else(|| Error::unavailable("the heads of the event log are not known"))
     }
 
-    /// Before the oldest event that is kept, in each lane.
+    /// Returns the position before the oldest event that is kept, in each lane.
     pub async fn oldest(&self) -> Result<Positions, Error> {
         let lanes = self.store.lanes().await?;
         Ok(positions(&lanes, |lane| lane.expired_position))
     }
 
-    /// Refuses a cursor that stands after events that do not exist: the log is another one, or was
-    /// set back.
+    /// Refuses a cursor with positions that no event has yet: it belongs to another log, or the log
+    /// was set back.
     pub async fn check(&self, cursor: &Cursor) -> Result<(), Error> {
         let is_ahead = |heads: &Positions| {
             lanes_of(cursor.account_id).any(|lane| cursor.positions.0[lane] > heads.0[lane])
         };
-        // What this process knows may be older than what the cursor has seen elsewhere.
+        // The heads that this process knows may be older than the heads that another replica has
+        // served.
         if !is_ahead(&self.newest().await?) {
             return Ok(());
         }
@@ -109,8 +112,9 @@ impl Feed {
         Ok(())
     }
 
-    /// At most `limit` events after the cursor; none when it has seen everything. Where several
-    /// lanes have news, each gets a share, and the first turn changes from page to page.
+    /// Reads at most `limit` events after the cursor; none if the follower has seen all. If several
+    /// lanes have new events, each gets a share. The lane that is read first changes from page to
+    /// page.
     pub async fn page(&self, cursor: &Cursor, limit: usize) -> Result<Page, Error> {
         let heads = self.newest().await?;
         let mut page = Page { events: Vec::new(), passed: cursor.positions };
@@ -133,8 +137,8 @@ impl Feed {
         }
     }
 
-    /// Events of one lane after a position: from the ring, or where that begins later from the
-    /// database.
+    /// Reads events of one lane after a position: from the ring, or from the database if the ring
+    /// begins later.
     async fn lane_page(
         &self,
         lane: usize,
@@ -156,13 +160,14 @@ impl Feed {
             require_no_gap(lane, after, newest, limit, &page)?;
         }
         let events = page.events.into_iter().map(|e| Arc::new(Numbered::new(lane, e))).collect();
-        // Of one account: when there are no more, everything up to the newest has been looked at.
+        // If one account has no more events, everything up to the newest position has been
+        // searched.
         let passed = if is_last && account_id.is_some() { last.max(newest) } else { last };
         Ok(Held { events, passed })
     }
 
-    /// A page from the database, read to its end in a task of its own: a caller who goes away leaves
-    /// neither a connection in the middle of a reply nor a permit with nobody to give it back.
+    /// Reads a page from the database in a task of its own, to its end. If the caller disconnects,
+    /// no connection is left in the middle of a reply, and the permit is returned.
     async fn read_page(
         &self,
         lane: usize,
@@ -187,7 +192,7 @@ impl Feed {
     }
 }
 
-/// The lanes that a follower looks at: an account has its events in one.
+/// Returns the lanes that a follower reads. All events of an account are in one lane.
 fn lanes_of(account_id: Option<AccountId>) -> impl Iterator<Item = usize> {
     let only = account_id.map(|account_id| usize::try_from(lane(account_id)).unwrap_or_default());
     (0..LANES).filter(move |lane| only.is_none_or(|only| only == *lane))
@@ -212,8 +217,8 @@ fn rows(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// Holds the log to its promise, by which nobody is skipped: a page of at most `limit` events after
-/// a position has them all up to the newest.
+/// Checks that the log has no gap, on which followers rely: a page of at most `limit` events after
+/// a position contains all events up to the newest, or is full.
 fn require_no_gap(
     lane: usize,
     after: i64,

@@ -1,5 +1,5 @@
-//! The newest events of all lanes, in memory: what followers that keep up read. Bounded in number
-//! and in bytes; the event that came in first goes first.
+//! The newest events of all lanes, in memory. Followers that keep up read from this ring. It is
+//! bounded in number and in bytes; the event that arrived first is dropped first.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,18 +12,19 @@ use crate::proto::event;
 use crate::proto::events::v1 as wire;
 use crate::storage::LoggedEvent;
 
-/// Most events that are kept.
+/// Largest number of events in the ring.
 const MOST_EVENTS: usize = 16_384;
-/// Most bytes that they may take, as counted by [`Numbered::bytes`].
+/// Largest size of these events in bytes, as counted by [`Numbered::bytes`].
 const MOST_BYTES: usize = 16 * 1024 * 1024;
-/// Most events that one look passes over in search of an account's.
+/// Largest number of events that one read examines in search of an account's events.
 const MOST_LOOKED_AT: usize = 1024;
 /// The CloudEvents source of every event.
 const SOURCE: &str = "//cdn-activation";
-/// What an event takes beside its texts and payload: the message and the places that hold it.
+/// Bytes that an event takes in addition to its texts and payload: the message and its place in the
+/// ring.
 const OVERHEAD: usize = 320;
 
-/// An event with its place.
+/// An event with its lane and position.
 #[derive(Debug)]
 pub struct Numbered {
     /// Its lane.
@@ -36,14 +37,15 @@ pub struct Numbered {
 }
 
 impl Numbered {
-    /// An event as the log has it. A payload that cannot be read is our fault, and logged; the event
-    /// is told without it: it happened, and those after it must not wait.
+    /// Decodes an event of the log. A payload that does not decode is a fault of the service and is
+    /// logged; the event is delivered without it, because it happened and later events must not
+    /// wait for it.
     pub(super) fn new(lane: usize, logged: LoggedEvent) -> Self {
         let (position, account_id) = (logged.position, logged.account_id);
         let bytes = OVERHEAD + logged.data.len() * 2 + logged.type_name.len();
         let data = event::decode(&logged.data);
         if let Err(error) = &data {
-            tracing::error!(lane, position, %error, "the payload of an event cannot be read");
+            tracing::error!(lane, position, %error, "cannot decode the payload of an event");
         }
         let event = wire::Event {
             id: logged.event_id.to_string(),
@@ -62,14 +64,15 @@ impl Numbered {
 #[derive(Debug)]
 pub(super) struct Held {
     pub events: Vec<Arc<Numbered>>,
-    /// The position up to which everything has been looked at.
+    /// The position up to which all events were examined.
     pub passed: i64,
 }
 
-/// Positions of a lane that follow each other, in memory.
+/// Consecutive events of a lane, in memory.
 #[derive(Debug, Default)]
 struct HeldLane {
-    /// The newest position that is not here, or no longer: the first event has the next one.
+    /// The position before the first event that is held; with no events, the position before the
+    /// next one.
     before: i64,
     events: VecDeque<Arc<Numbered>>,
 }
@@ -78,19 +81,19 @@ struct HeldLane {
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     lanes: [HeldLane; LANES],
-    /// The lanes of the events in the order in which they came in.
+    /// The lanes of the events, in the order in which the events arrived.
     arrivals: VecDeque<usize>,
     bytes: usize,
 }
 
 impl Ring {
-    /// The newest position of a lane that is here.
+    /// Returns the newest position of a lane up to which the ring has read.
     pub fn head(&self, lane: usize) -> i64 {
         let lane = &self.lanes[lane];
         lane.events.back().map_or(lane.before, |event| event.position)
     }
 
-    /// Forgets a lane; it goes on after a position.
+    /// Drops the events of a lane; its next event is the one after `before`.
     pub fn restart(&mut self, lane: usize, before: i64) {
         self.arrivals.retain(|arrival| *arrival != lane);
         let held =
@@ -98,7 +101,7 @@ impl Ring {
         self.bytes -= held.events.iter().map(|event| event.bytes).sum::<usize>();
     }
 
-    /// Forgets everything; each lane goes on after its head.
+    /// Drops all events; the next event of each lane is the one after its head.
     pub fn begin_after(&mut self, heads: &Positions) {
         let lane = |lane| HeldLane { before: heads.0[lane], events: VecDeque::new() };
         *self = Self { lanes: std::array::from_fn(lane), arrivals: VecDeque::new(), bytes: 0 };
@@ -120,8 +123,8 @@ impl Ring {
         }
     }
 
-    /// At most `limit` events of a lane after a position, of all accounts or of one; `None` where
-    /// the ring begins later than that.
+    /// Returns at most `limit` events of a lane after a position, of all accounts or of one.
+    /// Returns `None` if the ring begins later.
     pub fn after(
         &self,
         lane: usize,
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_is_read_from_where_it_is_held() {
+    fn a_lane_is_read_from_the_first_event_that_is_held() {
         let mut ring = Ring::default();
         ring.restart(3, 10);
         for position in 11..=15 {
@@ -173,7 +176,8 @@ mod tests {
         assert_eq!((positions(&of_one), of_one.passed), (vec![11, 13, 15], 15));
         let nothing = ring.after(3, 15, 10, None).unwrap();
         assert_eq!((positions(&nothing), nothing.passed), (vec![], 15));
-        // A position that this process has not heard of yet: nothing after it, and no step back.
+        // The position is newer than this process knows: no event follows it, and the follower is
+        // not set back.
         assert_eq!(ring.after(3, 20, 10, None).unwrap().passed, 20);
     }
 

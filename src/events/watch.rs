@@ -1,8 +1,8 @@
-//! A follower that waits for more. It reads in a task of its own, which holds one page at most and
-//! reads the next when that has been taken; what it tells goes through a channel with little room.
-//! The other end of the channel waits for nothing else: a client that does not read has neither a
-//! connection to the database nor a permit, and what it costs is one page and what the channel has
-//! room for, until its deadline.
+//! A follower that waits for new events. It reads in a task of its own, which holds at most one
+//! page and reads the next one when the client has taken it. Its responses go through a channel
+//! with little room. The receiver of the channel waits for nothing else, so a client that does not
+//! read holds neither a connection to the database nor a permit. It costs one page and the
+//! responses in the channel, until its deadline.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use crate::error::Error;
 
 /// Events that are read at once.
 const PAGE: usize = 128;
-/// Responses that wait for the client. With room for one only, each event would be a frame and a
-/// write of its own, and a backlog would take three times as long.
+/// Largest number of responses that wait for the client. With room for one, each event would be a
+/// frame and a write of its own, and a backlog would take three times as long.
 const TOLD_AHEAD: usize = 32;
-/// A follower is told where it stands at least this often.
+/// A follower gets its cursor at least this often.
 const PROGRESS: Duration = Duration::from_secs(2);
 
-/// What a follower is told, for as long as its task runs.
+/// The responses to a follower, for as long as its task runs.
 #[derive(Debug)]
 pub struct Followed {
     told: mpsc::Receiver<Watched>,
-    /// Ends with the reason why nothing more is told; `None` when that has been said.
+    /// The task. It returns the reason why the responses end; `None` after that was returned.
     task: Option<JoinHandle<Error>>,
 }
 
 impl Followed {
-    /// Follows from a cursor on, until an instant, shutdown, or the end of this value.
+    /// Follows from a cursor until an instant, until shutdown, or until this value is dropped.
     #[must_use]
     pub fn start(feed: Feed, cursor: Cursor, until: Instant) -> Self {
         let (tell, told) = mpsc::channel(TOLD_AHEAD);
@@ -40,7 +40,7 @@ impl Followed {
         Self { told, task: Some(task) }
     }
 
-    /// Waits for what is told next. An error is the end.
+    /// Waits for the next response. An error is the last one.
     pub async fn next(&mut self) -> Option<Result<Watched, Error>> {
         if let Some(told) = self.told.recv().await {
             return Some(Ok(told));
@@ -55,37 +55,38 @@ impl Followed {
 struct Watcher {
     feed: Feed,
     cursor: Cursor,
-    /// What has been read and not been taken.
+    /// Events that were read and not yet sent.
     page: VecDeque<Arc<Numbered>>,
-    /// Where it stands when that has been taken.
+    /// The positions of the follower after these events.
     passed: Positions,
     heads: watch::Receiver<Option<Positions>>,
-    /// When it is next told where it stands, if no event does.
+    /// When the follower gets its cursor if no event is sent before.
     progress_at: Instant,
 }
 
-/// What a follower gets.
+/// One response to a follower.
 #[derive(Debug)]
 pub struct Watched {
-    /// The event; none where it is only told where it stands.
+    /// The event; `None` if the response only has the cursor.
     pub event: Option<Arc<Numbered>>,
-    /// Where it stands after that.
+    /// The cursor of the follower after this response.
     pub cursor: Cursor,
 }
 
 impl Watcher {
-    /// Follows from a cursor on. It is told where it stands at once.
+    /// Follows from a cursor. The first response is due at once.
     fn new(feed: Feed, cursor: Cursor) -> Self {
         let heads = feed.shared.heads.subscribe();
         let (page, progress_at) = (VecDeque::new(), Instant::now());
         Self { feed, cursor, page, passed: cursor.positions, heads, progress_at }
     }
 
-    /// Tells one after the other, each when there is room for it; why it ended.
+    /// Sends the responses one after another, each when the channel has room. Returns why they
+    /// ended.
     async fn tell(mut self, told: mpsc::Sender<Watched>, until: Instant) -> Error {
         let shutdown = self.feed.shared.shutdown.clone();
         let telling = async {
-            // Room first: what is read waits in the channel and nowhere else.
+            // Reserve room first, so that what was read waits in the channel only.
             while let Ok(room) = told.reserve().await {
                 match self.next().await {
                     Ok(watched) => room.send(watched),
@@ -98,12 +99,12 @@ impl Watcher {
             biased;
             () = shutdown.cancelled() => Error::Draining,
             () = sleep_until(until) => Error::DeadlineExceeded,
-            () = told.closed() => Error::Draining, // likewise
+            () = told.closed() => Error::Draining, // the receiver is gone
             error = telling => error,
         }
     }
 
-    /// Waits for the next event, or until it is time to tell where it stands.
+    /// Waits for the next event, or until the cursor is due.
     async fn next(&mut self) -> Result<Watched, Error> {
         loop {
             if let Some(event) = self.page.pop_front() {
@@ -114,7 +115,7 @@ impl Watcher {
             if Instant::now() >= self.progress_at {
                 return Ok(self.watched(None));
             }
-            self.heads.borrow_and_update(); // what comes after this look is a change
+            self.heads.borrow_and_update(); // a later head counts as a change
             let page = self.feed.page(&self.cursor, PAGE).await?;
             self.page = page.events.into();
             self.passed = page.passed;

@@ -1,5 +1,5 @@
-//! Bodies of streams, with what goes along with them to their end: what they have taken, and the count
-//! of how they end.
+//! Bodies of streams that keep something until the stream ends: a permit, or the count of how it
+//! ends.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,34 +12,34 @@ use tonic::Status;
 
 use crate::metrics::Listener;
 
-/// A mark on a response whose answer is counted when its stream ends.
+/// Marks a response that is counted when its stream ends.
 #[derive(Clone, Copy, Debug)]
 pub struct CountedAtItsEnd;
 
-/// A body that keeps something until it is dropped.
+/// A body that keeps a value until it is dropped.
 pub(super) struct Keeping<B, T> {
     body: B,
     kept: T,
 }
 
-/// Counts a stream by the code that it ends with.
+/// Counts a stream by the code with which it ends.
 pub(super) struct StreamCount(Option<Arc<Listener>>);
 
-/// What sees the frames of a body.
+/// A value that sees the frames of a body.
 pub(super) trait Sees {
-    /// A frame goes by.
+    /// Called for each frame that passes.
     fn see(&mut self, frame: &Frame<Bytes>);
 }
 
 impl<B, T> Keeping<B, T> {
-    /// This body, and what it keeps.
+    /// Creates a body that keeps `kept`.
     pub fn new(body: B, kept: T) -> Self {
         Self { body, kept }
     }
 }
 
 impl StreamCount {
-    /// Counts here.
+    /// Creates a count of this listener.
     pub fn new(listener: Arc<Listener>) -> Self {
         Self(Some(listener))
     }

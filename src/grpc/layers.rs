@@ -1,6 +1,6 @@
-//! What every call passes on both wires, around the handlers: metrics, the deadline, panics, and
-//! errors that tonic made itself. One layer around the services, of the listener as of the shim's
-//! in-process calls; within them it would cost a box more for each call.
+//! What every call passes on both wires, outside the handlers: metrics, the deadline, panics, and
+//! errors that tonic made. It is one layer around all services, for the listener and for the
+//! in-process calls of the shim. A layer around each service would cost one more box for each call.
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -31,13 +31,14 @@ use crate::metrics::{Call, Listener, Metrics};
 
 /// The deadline of a call that sets none.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
-/// The longest deadline that a call may set.
+/// The longest deadline that a call can set.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The calls of reflection: streams that go on for as long as their caller wants.
+/// The calls of reflection, which are streams that last as long as their caller wants.
 const REFLECTION: &str = "/grpc.reflection.";
 
-/// How tonic begins what it says of a message that does not decode, is absent or is cut off.
+/// The beginnings of tonic's messages about a request message that does not decode, is missing or
+/// is cut off.
 const NO_MESSAGE: [&str; 5] = [
     "failed to decode Protobuf message",
     "Missing request message.",
@@ -45,27 +46,27 @@ const NO_MESSAGE: [&str; 5] = [
     "protocol error: received message with",
     "Error decompressing: ",
 ];
-/// How tonic begins what it says of a message that is compressed in a way that it does not know.
+/// The beginning of tonic's message about a message in an unknown compression.
 const UNKNOWN_ENCODING: &str = "Content is compressed with ";
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
-/// How tonic begins what it says, by any code, of a request that HTTP/2 breaks off.
+/// The beginning of tonic's message, with any code, about a request that HTTP/2 broke off.
 const BROKEN_OFF: &str = "h2 protocol error";
 
-/// What every call is held to. A layer; see [`Hold`].
+/// The rules for every call. It is a layer; see [`Hold`].
 #[derive(Clone, Debug)]
 pub struct Guard {
     metrics: Metrics,
-    /// The paths of our methods that answer with a stream.
+    /// The paths of the service's methods that answer with a stream.
     streams: Arc<HashSet<String>>,
-    /// The listener that has streams, which are counted when they end.
+    /// Counts streams when they end.
     listener: Arc<Listener>,
-    /// Health watches that may still be opened.
+    /// Permits for the health watches that may still be opened.
     watches: Arc<Semaphore>,
 }
 
 impl Guard {
-    /// Counts calls here; those of the paths `streams` answer with a stream. So many health watches may
-    /// be open.
+    /// Creates a guard that counts calls in `metrics`. The methods at the paths `streams` answer
+    /// with a stream. `watches` health watches may be open at once.
     #[must_use]
     pub fn new(metrics: Metrics, streams: HashSet<String>, watches: usize) -> Self {
         let listener = Arc::new(metrics.listener("grpc"));
@@ -82,12 +83,12 @@ impl<S> Layer<S> for Guard {
     }
 }
 
-/// Counts the call, holds it to its deadline, answers where a handler panicked, and completes the
+/// Counts the call, ends it at its deadline, answers if a handler panics, and adds details to
 /// errors that no handler made.
 ///
-/// A stream of ours is held to the deadline to its end. Those of health and reflection are not: they
-/// are how the infrastructure watches us, they hold nothing but themselves, and a probe that is cut
-/// off counts as a failure.
+/// A stream of the service must end before the deadline. Streams of health and reflection need not:
+/// the infrastructure uses them to watch the service, they hold no other resources, and a probe
+/// that is cut off counts as a failure.
 #[derive(Clone, Debug)]
 pub struct Hold<S> {
     inner: S,
@@ -126,7 +127,7 @@ where
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
             let until = (arrived + deadline).into();
-            // Whoever is late is dropped; what it was writing goes on in a task of its own.
+            // A late call is dropped. A write of it continues in a task of its own.
             let response = match timeout_at(until, answer).await {
                 Ok(Ok(Ok(response))) => response,
                 Ok(Err(panicked)) => answer_to_a_panic(panicked.as_ref()),
@@ -137,7 +138,7 @@ where
                     status::of(&Error::DeadlineExceeded, &request_id, None).into_http()
                 }
             };
-            drop(reading); // held to here
+            drop(reading); // the permit is held until the request is answered
             let (mut response, code) = complete(response, &request_id);
             if !is_endless {
                 answered::until(until);
@@ -162,7 +163,7 @@ where
     }
 }
 
-/// The answer to a call that does not begin.
+/// Returns the answer to a call that is refused before it begins.
 fn refuse(error: &Error, call: Call, request_id: &RequestId) -> Response<Body> {
     let status = status::of(error, request_id, None);
     if logging::is_within_limit() {
@@ -172,7 +173,7 @@ fn refuse(error: &Error, call: Call, request_id: &RequestId) -> Response<Body> {
     status.into_http()
 }
 
-/// How long a call with this metadata may take from its arrival on.
+/// Returns how long a call with this metadata may take from its arrival.
 pub(super) fn deadline(headers: &http::HeaderMap) -> Duration {
     let asked =
         headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse_timeout);
@@ -205,8 +206,9 @@ fn answer_to_a_panic(cause: &(dyn Any + Send)) -> Response<Body> {
     Status::new(Code::Internal, "").into_http()
 }
 
-/// Gives an error that tonic or a panic made (no such method, a message too large or malformed) the
-/// details that every error of ours carries. And the code that the answer begins with.
+/// Returns the response and the code of its first headers. If tonic or a panic made the error (no
+/// such method, a message that is too large or malformed), the response gets the details that every
+/// error of the service has.
 fn complete(response: Response<Body>, request_id: &RequestId) -> (Response<Body>, Code) {
     let Some(made) = Status::from_header_map(response.headers()) else {
         return (response, Code::Ok);
@@ -221,20 +223,22 @@ fn complete(response: Response<Body>, request_id: &RequestId) -> (Response<Body>
         }
         Code::Unimplemented => Error::ActionNotFound,
         Code::OutOfRange | Code::ResourceExhausted => Error::RequestTooLarge,
-        // tonic says INTERNAL of what is no message, which is the caller's to mend.
+        // tonic reports a request that does not decode as `INTERNAL`, but the error is the
+        // caller's: it becomes `MalformedMessage`.
         Code::Internal if NO_MESSAGE.iter().any(|start| made.message().starts_with(start)) => {
             Error::MalformedMessage
         }
         Code::InvalidArgument => Error::MalformedMessage,
-        Code::NotFound => Error::ServiceNotFound, // the health service knows none of this name
+        Code::NotFound => Error::ServiceNotFound, // from the health service
         _ => Error::internal(made.message().to_owned()),
     };
-    // Also what tonic says of bytes that are no gRPC, which a health check may send without a token.
+    // These also include errors about bytes that are not gRPC, which a health check can send
+    // without a token.
     if error.is_our_fault() && logging::fault_is_within_limit() {
         tracing::error!(%request_id, code = ?made.code(), message = made.message(), "failed outside a handler");
     }
     let completed = match error {
-        // What tonic says of a message tells more than we know.
+        // tonic's message about the request says more than the message of the error.
         Error::RequestTooLarge | Error::UnsupportedEncoding => {
             status::saying(&error, made.message(), request_id)
         }

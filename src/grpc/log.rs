@@ -1,5 +1,6 @@
-//! The log line of a call: the action, the caller, the account and key it is about, and how it ended. Of refusals the log
-//! has as many as [`logging::is_within_limit`] says; faults of ours are all there.
+//! The log line of a call: the action, the caller, the account and access key, and how the call
+//! ended. The number of lines about refusals is limited by [`logging::is_within_limit`]; every
+//! fault is logged.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -11,9 +12,9 @@ use crate::error::Error;
 use crate::logging;
 use crate::proto::POOL;
 
-/// How much is shown of an id that a caller made up, in bytes; ours are shorter.
+/// Largest part of an id from a caller that is logged, in bytes. Ids of the service are shorter.
 const LONGEST_ID: usize = 64;
-/// What stands for a path that is none of our methods, as in the metrics.
+/// The name of a path that is not a method of the service, as in the metrics.
 const OTHER: &str = "_OTHER";
 
 /// The part of a log line that is known before the answer.
@@ -27,21 +28,22 @@ pub(super) struct LogLine {
 /// The calling service, and the account and access key that the call is about.
 #[derive(Default)]
 pub(super) struct Subject {
-    /// The calling service, of an operator's call.
+    /// The calling service of an operator's call.
     caller: Option<&'static str>,
     account_id: Option<i64>,
     access_key_id: Option<String>,
-    /// What the call finds out.
+    /// The access key that the call finds or creates.
     found_key: Option<Arc<OnceLock<FoundKey>>>,
 }
 
 impl Subject {
-    /// Of an action: the account that it is for.
+    /// Returns the subject of an action: its account.
     pub fn of_action(context: &Context) -> Self {
         Self { account_id: context.account().ok().map(AccountId::get), ..Self::default() }
     }
 
-    /// Of an operator's call: what its request names, and the key that it will have found or made.
+    /// Returns the subject of an operator's call: what its request names. The call adds the access
+    /// key that it finds or creates.
     pub fn of_operator(context: &mut Context, message: &impl Names) -> Self {
         let found_key = Arc::default();
         context.found_key = Some(Arc::clone(&found_key));
@@ -57,7 +59,7 @@ impl Subject {
 }
 
 impl LogLine {
-    /// Writes it, with how the call ended.
+    /// Writes the line, with the outcome of the call.
     pub fn write(&self, error: Option<&Error>, arrived: Instant) {
         let Self { action, request_id, wire, subject } = self;
         let milliseconds = arrived.elapsed().as_secs_f64() * 1e3;
@@ -77,7 +79,7 @@ impl LogLine {
     }
 }
 
-/// What a line says.
+/// The fields of a line.
 struct Facts<'a> {
     action: &'a str,
     request_id: &'a RequestId,
@@ -92,7 +94,7 @@ impl Facts<'_> {
     fn write(&self, error: Option<&Error>) {
         let Self { action, request_id, wire, caller, account_id, access_key_id, milliseconds } =
             self;
-        // A macro, because each line is one call of tracing's.
+        // This is a macro because each line is one call of a tracing macro.
         macro_rules! line {
             ($level:ident, $($rest:tt)+) => {
                 tracing::$level!(
@@ -116,7 +118,7 @@ impl Facts<'_> {
     }
 }
 
-/// The log line of an error that an action had no part in, or that came after its answer.
+/// Logs an error that is not the outcome of an action, or that occurred after the answer.
 pub(super) fn log_error(error: &Error, action: &str, request_id: &RequestId, wire: &'static str) {
     let facts = Facts {
         action,
@@ -130,18 +132,18 @@ pub(super) fn log_error(error: &Error, action: &str, request_id: &RequestId, wir
     facts.write(Some(error));
 }
 
-/// The log line of a request that no action has seen.
+/// Logs a gRPC request that was refused before it reached an action.
 pub(crate) fn log_refused_at_the_door(request_id: &RequestId, path: &str, error: &Error) {
     log_error(error, of_ours(path), request_id, "grpc");
 }
 
-/// The log line of a signed request that no action has seen.
+/// Logs a signed request that was refused before it reached an action.
 pub(crate) fn log_refused_at_the_gateway(request_id: &RequestId, action: &str, error: &Error) {
     log_error(error, action, request_id, "rest");
 }
 
-/// The path where it is that of a method of ours. Any other is a text of the caller's, of any
-/// length.
+/// Returns the path if it is that of a method of the service. Any other path is a text of the
+/// caller, of any length, and is replaced.
 fn of_ours(path: &str) -> &str {
     let is_ours = || {
         let (service, method) = path.strip_prefix('/')?.split_once('/')?;
@@ -155,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_shown_where_it_is_that_of_a_method() {
+    fn only_the_path_of_a_method_is_logged() {
         for path in [
             "/activation.cdn.v1.CdnService/OpenCdnService",
             "/activation.operator.v1.EventService/WatchEvents",

@@ -1,5 +1,5 @@
-//! Step 3: the actions (docs/behaviour.md, "Actions"). An action is one method of a few lines; what
-//! every action shares is here: context in, log line, error out.
+//! Step 3: the actions (docs/behaviour.md, "Actions"). Each action is a short method. This module
+//! has what all actions share: they get a context, log one line, and return an error as a status.
 
 pub mod answered;
 pub mod bodies;
@@ -32,23 +32,23 @@ use crate::logging;
 use crate::orders::Orders;
 use crate::storage::Store;
 
-/// What a method returns.
+/// The return type of a method.
 type Reply<T> = Result<Response<T>, Status>;
 
-/// What the actions work with. Clones share it.
+/// What the actions use. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Actions {
     store: Store,
     orders: Orders,
     limits: Limits,
-    /// How long a financial lock may hold before payment counts as overdue.
+    /// How long a financial lock may hold before payment is overdue.
     overdue_grace: Duration,
     sealing_key: SealingKey,
     page_tokens: PageTokens,
 }
 
 impl Actions {
-    /// Actions on a store, with what a deployment decides for itself.
+    /// Creates the actions on a store, with the settings of a deployment.
     #[must_use]
     pub fn new(
         store: Store,
@@ -62,9 +62,9 @@ impl Actions {
     }
 }
 
-/// Runs one action: takes the context and the message out of the request, logs one line, turns an
-/// error into a status. A request without a context came past the authentication: it is refused. Of
-/// successes the log has a sample.
+/// Runs one action: takes the context and the message out of the request, logs one line, and turns
+/// an error into a status. A request without a context did not pass the authentication and is
+/// refused. Only a sample of the successful calls is logged.
 async fn act<M, T, F>(
     action: &'static str,
     request: Request<M>,
@@ -77,7 +77,8 @@ where
         .await
 }
 
-/// The same for an operator's call; the log has every success, and the account and key it is about.
+/// Runs one operator's call likewise. Every successful call is logged, with its account and access
+/// key.
 async fn operate<M: Names, T, F>(
     action: &'static str,
     request: Request<M>,

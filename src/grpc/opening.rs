@@ -1,7 +1,7 @@
-//! Opening: read, decide, write. Where a commerce system takes the orders, the order is placed
-//! between decision and write; an intent, written before, sees to it that in the end there is an
-//! instance with its order or neither, whatever breaks in between. That sequence runs in a task of
-//! its own: who hangs up does not stop it half-way.
+//! Opening: read, decide, write. If a commerce system takes the orders, the order is placed between
+//! the decision and the write. An intent is written before, so that in the end there is either an
+//! instance with its order or neither of them, whatever fails in between. This sequence runs in a
+//! task of its own, so a caller that disconnects does not stop it.
 
 use chrono::Duration;
 use tokio::sync::oneshot;
@@ -44,7 +44,7 @@ impl Actions {
     }
 }
 
-/// A request to open, and the order id that all its tries share.
+/// A request to open, and the order id that all its attempts share.
 struct Opener {
     actions: Actions,
     context: Context,
@@ -52,13 +52,13 @@ struct Opener {
     order_id: Uuid,
 }
 
-/// What an opening that was not written leaves to be cleared away.
+/// What must be cleaned up after an opening that was not written.
 enum Left {
-    /// Nothing; or it is the reconciler's.
+    /// Nothing, or the reconciler does it.
     Nothing,
-    /// An intent, of which nothing was ordered.
+    /// An intent without an order.
     AnIntent,
-    /// An intent, and an order or the doubt whether there is one.
+    /// An intent, and an order that exists or may exist.
     AnOrder,
 }
 
@@ -71,15 +71,16 @@ impl Opener {
         opening::decide(facts, self.request, self.actions.limits)
     }
 
-    /// Whether the account was opened by this very request: its order tells.
+    /// Whether this request opened the account, which the order id shows.
     fn is_ours(&self, facts: &Facts) -> bool {
         facts.instance.as_ref().is_some_and(|instance| instance.order_id == self.order_id)
     }
 
-    /// Decides and writes; nothing written means that the account has changed or someone was
-    /// faster, so read and decide again. Where the outcome of the write is unknown, the stored
-    /// order tells whose opening it is; and where it is refused then, that write, should it still
-    /// be waiting in the database, writes nothing, either: it meets what the refusal met.
+    /// Decides and writes. If nothing was written, the account has changed or another request
+    /// opened it, and both steps are repeated. If the outcome of the write is unknown, the order id
+    /// that is stored then shows whether this request opened the account. If the next decision is a
+    /// refusal, the unknown write cannot take effect later either, because it fails on the same
+    /// condition.
     async fn write(&self, mut facts: Facts, has_intent: bool) -> Result<(), Error> {
         let mut unknown = None;
         for _ in 0..ATTEMPTS {
@@ -118,8 +119,8 @@ impl Opener {
         })
     }
 
-    /// Intent, order, opening, answer; and where nothing was opened the order is cancelled after
-    /// the answer. What is not finished here, the reconciler finishes.
+    /// Writes the intent, places the order, writes the opening, and answers. If nothing was opened,
+    /// the order is cancelled after the answer. The reconciler finishes what is not finished here.
     async fn order_and_write(
         self,
         commerce: Commerce,
@@ -137,7 +138,7 @@ impl Opener {
             Err((error, Left::Nothing)) => (Err(error), Left::Nothing),
             Err((error, left)) => self.give_up(account_id, error, left).await,
         };
-        reply.send(outcome).ok(); // whoever asked may have hung up
+        reply.send(outcome).ok(); // the caller may have disconnected
         self.clear_away(&commerce, account_id, left).await;
     }
 
@@ -167,8 +168,8 @@ impl Opener {
         }
     }
 
-    /// Rule 9, unless a rule before it refuses by now: another request may have opened the account,
-    /// and that be the reason why this order was not taken.
+    /// Returns the refusal of rule 9, or of an earlier rule if one refuses now: the order may have
+    /// been refused because another request has opened the account.
     async fn not_placed(&self, failure: &Failure) -> Error {
         self.log(failure);
         let Ok(facts) = self.facts().await else { return Error::OrderNotCreated };
@@ -184,9 +185,9 @@ impl Opener {
         }
     }
 
-    /// Gives the opening up: from then on nothing can be opened with this order, whatever is still
-    /// under way in the database. Should it have been opened after all, that is the outcome. Says,
-    /// too, what is left to be cleared away.
+    /// Abandons the intent. From then on nothing can be opened with this order, whatever is still
+    /// running in the database. If the opening was written after all, that is the outcome. Returns
+    /// the outcome and what must be cleaned up.
     async fn give_up(
         &self,
         account_id: AccountId,
@@ -196,7 +197,7 @@ impl Opener {
         let store = &self.actions.store;
         match store.abandon_intent(account_id, self.order_id, self.context.wire_now).await {
             Ok(true) => match error {
-                // Known by now: nothing was written.
+                // It is known now that nothing was written.
                 Error::OutcomeUnknown(cause) => (Err(Error::Unavailable(cause)), left),
                 error => (Err(error), left),
             },
@@ -211,7 +212,7 @@ impl Opener {
         }
     }
 
-    /// Cancels the order of an opening that was given up, and notes that.
+    /// Cancels the order of an abandoned opening, and records that.
     async fn clear_away(&self, commerce: &Commerce, account_id: AccountId, left: Left) {
         if let Left::Nothing = left {
             return;
@@ -237,7 +238,8 @@ impl Opener {
     }
 }
 
-/// The id of a new instance: CDN's is the account's, DCDN's is `FP-` and nine random characters.
+/// Returns the id of a new instance. For CDN, it is the account id; for DCDN, it is `FP-` and nine
+/// random characters.
 fn instance_id(product: Product, account_id: AccountId) -> Result<String, Error> {
     match product {
         Product::Cdn => Ok(account_id.to_string()),

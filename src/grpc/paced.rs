@@ -1,7 +1,7 @@
-//! A stream that goes on only when the connection has sent what it was given before. HTTP/2 takes the
-//! next frame as soon as the client has room for a single byte, and keeps it; the end of a stream, too.
-//! A client that gives hardly any window would so hold a page, and a stream that has ended here, until
-//! its connection ends. Paced, the stream is still there when its deadline has passed, and is reset.
+//! A stream that continues only after the connection has sent the frame before. HTTP/2 takes the
+//! next frame, or the end of the stream, as soon as the client's window has room for one byte, and
+//! keeps it. A client with a tiny window could so hold a page, and a stream that has ended here,
+//! until its connection ends. A paced stream still runs at its deadline and is reset.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-/// The body of a stream, frame by frame.
+/// The body of a stream, which is sent one frame at a time.
 pub(super) struct Paced<B> {
     body: B,
     sending: Arc<Sending>,
@@ -25,14 +25,14 @@ struct Sending {
     sent: AtomicWaker,
 }
 
-/// The bytes of a frame; they have been sent when the connection drops them.
+/// The bytes of a frame. The connection drops them once they were sent.
 struct Sent {
     bytes: Bytes,
     sending: Arc<Sending>,
 }
 
 impl<B> Paced<B> {
-    /// Paces a body.
+    /// Creates a paced body.
     pub fn new(body: B) -> Self {
         Self { body, sending: Arc::default() }
     }
@@ -59,7 +59,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Paced<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        self.sending.sent.register(context.waker()); // before the look: none is missed
+        self.sending.sent.register(context.waker()); // before the check, so that no wake-up is missed
         if self.sending.is_under_way.load(Ordering::Acquire) {
             return Poll::Pending;
         }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_next_frame_comes_when_the_last_one_has_been_sent() {
+    async fn the_next_frame_is_read_after_the_last_one_was_sent() {
         let frames = ["first", "second"].map(|text| Ok::<_, ()>(Frame::data(Bytes::from(text))));
         let mut paced = Paced::new(StreamBody::new(futures_util::stream::iter(frames)));
         let first = paced.frame().await.unwrap().unwrap();

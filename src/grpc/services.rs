@@ -1,7 +1,8 @@
-//! Every service by its name, and how a call finds its own. Behind the listener as behind the shim.
+//! All services by name, and the lookup of the service of a call, for the listener and the shim.
 //!
-//! Not tonic's `Routes`: those are a web framework's router, which for each call notes the parameters
-//! of a path that has none, and boxes the bodies of request and reply once more.
+//! tonic's `Routes` are not used. They are the router of a web framework, which records path
+//! parameters for each call, although there are none, and boxes the bodies of request and response
+//! once more.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -17,10 +18,10 @@ use tonic::codegen::BoxFuture;
 use tonic::server::NamedService;
 use tower::Service;
 
-/// What a generated service answers.
+/// The future that a generated service returns.
 pub type Answer = BoxFuture<Response<Body>, Infallible>;
 
-/// A generated service: always ready, and cheap to clone.
+/// A generated service. It is always ready, and cheap to clone.
 pub trait Answers: Send + Sync {
     /// Answers one call.
     fn answer(&self, request: Request<Body>) -> Answer;
@@ -41,7 +42,7 @@ where
 pub struct Services(Arc<HashMap<&'static str, Arc<dyn Answers>>>);
 
 impl Services {
-    /// These and another one, which a call finds by the name that its proto file gives it.
+    /// Adds a service under the name from its proto file.
     #[must_use]
     pub fn with<S: Answers + NamedService + 'static>(mut self, service: S) -> Self {
         Arc::make_mut(&mut self.0).insert(S::NAME, Arc::new(service));
@@ -50,7 +51,7 @@ impl Services {
 }
 
 impl Services {
-    /// The names by which they are found.
+    /// Returns the names of the services.
     #[must_use]
     pub fn names(&self) -> HashSet<&'static str> {
         self.0.keys().copied().collect()

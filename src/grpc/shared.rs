@@ -1,4 +1,4 @@
-//! What CDN and DCDN share: changing, and the facts of the account that a request is about.
+//! What CDN and DCDN share: charge-type changes, and the facts of the account of a request.
 
 use uuid::Uuid;
 
@@ -12,17 +12,16 @@ use crate::domain::modifying::{self, Decision};
 use crate::error::{Cause, Error};
 use crate::storage::{ScheduledChange, SettledChange};
 
-/// How often a decision is made again because others wrote in between.
+/// Number of attempts to decide and write if other writes come in between.
 pub(super) const ATTEMPTS: u32 = 8;
 
 impl Actions {
-    /// The facts of the account that the request is about.
+    /// Returns the facts of the account of the request.
     pub(super) async fn facts(&self, context: &Context, product: Product) -> Result<Facts, Error> {
         self.store.facts(context.account()?, product).await?.ok_or(Error::AccountNotFound)
     }
 
-    /// The opened instance that the request is about. Only where there is none is the account of
-    /// interest.
+    /// Returns the opened instance of the request. The account is read only if there is none.
     pub(super) async fn instance(
         &self,
         context: &Context,
@@ -34,12 +33,12 @@ impl Actions {
         self.facts(context, product).await?.instance.ok_or(Error::NotOpened(product))
     }
 
-    /// Submits another internet charge type: read, decide, write; nothing written means that the
-    /// account or the instance has changed, so read and decide again. The id of the change tells
-    /// whose it is.
+    /// Submits another internet charge type: read, decide, write. If nothing was written, the
+    /// account or the instance has changed, and the steps are repeated. The change id shows whether
+    /// a change is that of this request.
     ///
-    /// A write whose outcome is unknown may still be waiting in the database. No refusal can be
-    /// belied by it: what makes the decision another one, makes that write write nothing.
+    /// A write whose outcome is unknown may still wait in the database. It cannot contradict a
+    /// refusal: what changed the decision also makes this write fail.
     pub(super) async fn modify(
         &self,
         context: &Context,
@@ -59,7 +58,7 @@ impl Actions {
         Err(still_unknown(unknown, Error::Contended))
     }
 
-    /// False where it has to be read and decided again.
+    /// Returns false if the decision must be made again.
     async fn try_to_modify(
         &self,
         context: &Context,
@@ -71,7 +70,7 @@ impl Actions {
         let account_id = facts.account.account_id;
         let decision = modifying::decide(&facts, product, requested, self.limits, context.now)?;
         let Decision::Schedule { charge_type, effective_time, settle } = decision else {
-            return Ok(true); // nothing to do, or ours after an unknown outcome
+            return Ok(true); // nothing to do, or done by an earlier write of this request
         };
         if let Some(due) = settle {
             let due = ChangeNotice::of(product, due.map(AnyChargeType::Internet));
@@ -91,8 +90,8 @@ impl Actions {
         self.store.schedule_change(change, None).await
     }
 
-    /// Writes the event of a change that has taken effect, unless that is done. What was read of the
-    /// instance before has to be read again.
+    /// Writes the event of a change that has taken effect, unless it is written. The instance must
+    /// be read again afterwards.
     pub(super) async fn settle(
         &self,
         context: &Context,
@@ -104,8 +103,8 @@ impl Actions {
     }
 }
 
-/// What a request ends in that meets an error after a write of which the outcome is `unknown`, if
-/// there was one: a fault tells nothing of that write.
+/// Returns the error of a request that fails after a write whose outcome is `unknown`. A fault does
+/// not show whether that write took effect; a refusal shows that it did not.
 pub(super) fn still_unknown(unknown: Option<Cause>, error: Error) -> Error {
     match unknown {
         Some(cause) if error.is_our_fault() => Error::OutcomeUnknown(cause),
@@ -118,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_an_unknown_outcome_a_fault_leaves_it_unknown_and_a_refusal_is_one() {
+    fn after_an_unknown_outcome_a_fault_stays_unknown_and_a_refusal_is_returned() {
         let Error::OutcomeUnknown(cause) = Error::outcome_unknown("cut off") else {
             panic!("an unknown outcome");
         };

@@ -1,5 +1,5 @@
-//! An error as a gRPC status, with what a caller needs to tell it from others: `ErrorInfo` with the
-//! documented code.
+//! Turns an error into a gRPC status. Its `ErrorInfo` has the documented code, by which a caller
+//! distinguishes errors.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,13 @@ use crate::error::Error;
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "cdn-activation";
-/// The metadata of `ErrorInfo` with the documented HTTP status.
+/// The key of the documented HTTP status in the metadata of `ErrorInfo`.
 pub const HTTP_STATUS: &str = "http_status";
 
-/// The longest text that is not ours, in bytes: it may repeat what the caller sent.
+/// Longest message from tonic that is returned, in bytes. It may repeat what the caller sent.
 const LONGEST_TEXT: usize = 256;
 
-/// The status of an error, with a text that says more than its message.
+/// Returns the status of an error with another message, which says more.
 #[must_use]
 pub fn saying(error: &Error, text: &str, request_id: &RequestId) -> Status {
     let status = of(error, request_id, None);
@@ -28,7 +28,7 @@ pub fn saying(error: &Error, text: &str, request_id: &RequestId) -> Status {
     Status::with_error_details(error.grpc_code(), text, status.get_error_details())
 }
 
-/// The status of an error. The API version matters to codes that were renamed with a new one.
+/// Returns the status of an error. The API version selects between codes that were renamed.
 #[must_use]
 pub fn of(error: &Error, request_id: &RequestId, api_version: Option<&str>) -> Status {
     let metadata = HashMap::from([

@@ -1,9 +1,9 @@
-//! A reply that is a stream, held to what every call is held to: it ends at its deadline, a panic in
-//! it is an answer, and it counts as handled when it ends, with the code that it ends with.
+//! A streaming reply under the rules for every call: it ends at its deadline, a panic becomes a
+//! status, and the call is counted when the stream ends, with its code.
 //!
-//! HTTP/2 asks for more of a stream only when the client has room for it. That of a client which
-//! does not read can tell it nothing at the deadline; the call ends all the same, by a timer in a
-//! task of its own.
+//! HTTP/2 polls a stream only if the client has room for more, so the stream of a client that does
+//! not read cannot end itself at the deadline. A timer in a task of its own ends the call in this
+//! case.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -26,7 +26,7 @@ use crate::metrics::Call;
 
 /// The body of a streaming reply.
 pub(super) struct HeldStream {
-    /// Gone when the stream has ended.
+    /// `None` once the stream has ended.
     running: Option<Running>,
 }
 
@@ -35,15 +35,15 @@ struct Running {
     deadline: Pin<Box<Sleep>>,
     call: Arc<Held>,
     request_id: RequestId,
-    /// Tells the task that waits for the deadline that the stream has ended.
+    /// Dropping it notifies the task that waits for the deadline that the stream has ended.
     _gone: oneshot::Sender<()>,
 }
 
-/// The call of a stream, until it has ended: by the body, or by the deadline.
+/// The call of a stream until it is ended by the body or by the deadline.
 struct Held(Mutex<Option<Call>>);
 
 impl HeldStream {
-    /// Holds a stream to its deadline.
+    /// Creates a stream that ends at its deadline.
     pub fn new(body: Body, until: Instant, call: Call, request_id: RequestId) -> Self {
         let call = Arc::new(Held(Mutex::new(Some(call))));
         let (gone, has_gone) = oneshot::channel::<()>();
@@ -57,12 +57,12 @@ impl HeldStream {
         Self { running: Some(Running { body, deadline, call, request_id, _gone: gone }) }
     }
 
-    /// Ends the stream with an error of ours.
+    /// Ends the stream with an error of the service.
     fn end_with(&mut self, error: &Error) -> Frame<Bytes> {
         let mut trailers = HeaderMap::new();
         if let Some(running) = self.running.take() {
             let status = status::of(error, &running.request_id, None);
-            // The texts are ours, and percent-encoded: they make headers.
+            // The texts are percent-encoded, so they are valid headers.
             status.add_header(&mut trailers).ok();
             running.call.end(status.code(), &running.request_id);
         }
@@ -71,7 +71,7 @@ impl HeldStream {
 }
 
 impl Held {
-    /// Counts and logs the call, the first time.
+    /// Counts and logs the call, unless that was done.
     fn end(&self, code: Code, request_id: &RequestId) {
         let Some(call) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return;
@@ -93,7 +93,7 @@ impl HttpBody for HeldStream {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(running) = self.running.as_mut() else { return Poll::Ready(None) };
-        // Before the body: one that always has more would never come to its deadline.
+        // The deadline is polled first, because a body that always has a frame would hide it.
         if running.deadline.as_mut().poll(context).is_ready() {
             return Poll::Ready(Some(Ok(self.end_with(&Error::DeadlineExceeded))));
         }

@@ -1,5 +1,5 @@
-//! Calls that need no token, those of the health service, hold little: so many watches in the whole
-//! process, and so many calls of one connection whose request has not come yet.
+//! Limits calls that need no token, those of the health service: the watches of the process, and
+//! the calls of a connection whose request is incomplete.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::error::Error;
 
 /// The method that answers with a stream.
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
-/// Calls without a token of one connection whose request has not come yet.
+/// Largest number of calls without a token on one connection whose request is incomplete.
 const MOST_READ: usize = 8;
 
-/// What is read of the metadata of a call without a token. Nothing else is held.
+/// The metadata of a call without a token that is read. Nothing else is kept.
 const READ: [HeaderName; 6] = [
     header::CONTENT_TYPE,
     header::TE,
@@ -25,7 +25,7 @@ const READ: [HeaderName; 6] = [
     HeaderName::from_static(REQUEST_ID),
 ];
 
-/// How many calls without a token of one connection may wait for their request.
+/// Permits for the calls without a token of one connection whose request is incomplete.
 #[derive(Clone, Debug)]
 pub struct OfConnection(Arc<Semaphore>);
 
@@ -36,8 +36,8 @@ impl Default for OfConnection {
 }
 
 impl OfConnection {
-    /// Lets go of what is not read of a call without a token, and has the call counted. What is read is
-    /// copied: as it came it is a slice of all the metadata that came with it.
+    /// Drops the metadata of a call without a token that is not read, and attaches the permits. The
+    /// rest is copied, because each value is a slice of a buffer with all metadata of the call.
     pub fn hold<B>(&self, request: &mut http::Request<B>) {
         if !request.uri().path().starts_with(HEALTH) {
             return;
@@ -57,16 +57,16 @@ impl OfConnection {
     }
 }
 
-/// What a call without a token has taken, and gives back when this is dropped.
+/// The permits that a call without a token has taken. Dropping them returns them.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    /// Until the request has been answered.
+    /// Held until the request is answered.
     pub reading: Option<OwnedSemaphorePermit>,
-    /// Until the watch ends.
+    /// Held until the watch ends.
     pub watch: Option<OwnedSemaphorePermit>,
 }
 
-/// Takes what a call needs. Calls with a token need nothing.
+/// Takes the permits that a call needs. Calls with a token need none.
 pub(super) fn take(
     path: &str,
     extensions: &Extensions,

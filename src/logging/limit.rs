@@ -1,27 +1,27 @@
-//! How many of the lines that callers cause are logged: a bucket of tokens that refills with time.
+//! Limits the lines that callers cause: a token bucket that refills with time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Lines that are logged in a second, for long.
+/// Lines a second that are logged in the long term.
 const LINES_PER_SECOND: u64 = 50;
-/// Lines that are logged at once, after a while without any.
+/// Lines that are logged at once if none were logged for some time.
 const BURST: u64 = 200;
-/// How long a token takes to come back, in microseconds.
+/// How long one token takes to refill, in microseconds.
 const REFILL: u64 = 1_000_000 / LINES_PER_SECOND;
 
-/// The bucket. It is one number, so that threads share it without a lock.
+/// The bucket is one number, so that threads share it without a lock.
 pub(super) struct Limit {
-    /// When it is full again, in microseconds since some start.
+    /// When the bucket is full again, in microseconds since an arbitrary start.
     full_at: AtomicU64,
 }
 
 impl Limit {
-    /// A full one.
+    /// Creates a full bucket.
     pub const fn new() -> Self {
         Self { full_at: AtomicU64::new(0) }
     }
 
-    /// Takes a token, where there is one at this time, in microseconds since the same start.
+    /// Takes a token if there is one. `now` is in microseconds since the same start.
     pub fn admits(&self, now: u64) -> bool {
         let take = |full_at: u64| {
             let full_at = full_at.max(now) + REFILL;

@@ -1,4 +1,5 @@
-//! The length of a log line. What waits to be written is bounded in memory because each line is.
+//! The length of a log line. It is bounded, so the memory of lines that wait to be written is
+//! bounded.
 
 use std::borrow::Cow;
 
@@ -8,17 +9,18 @@ use super::Form;
 
 /// The longest line, in bytes.
 pub(super) const LONGEST: usize = 8 * 1024;
-/// What is kept of a longer one. Within JSON it is text in a text, where quotes take two bytes.
+/// Bytes that are kept of a longer line. In a JSON string, a quote takes two bytes.
 const KEPT: usize = 4000;
 
-/// The line, or its beginning and how long it was. A cut line is of the same form.
+/// Returns the line, or its beginning and its length if it is too long. A cut line has the same
+/// form.
 pub(super) fn cut(line: &[u8], form: Form) -> Cow<'_, [u8]> {
     if line.len() <= LONGEST {
         return Cow::Borrowed(line);
     }
     let (start, _) = line.split_at(KEPT);
     let start = String::from_utf8_lossy(start);
-    let start = start.trim_end_matches(char::REPLACEMENT_CHARACTER); // half of a character
+    let start = start.trim_end_matches(char::REPLACEMENT_CHARACTER); // a character that was cut
     let (message, bytes) = ("a log line was cut", line.len());
     let cut = match form {
         Form::Json => {

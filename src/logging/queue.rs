@@ -1,10 +1,10 @@
-//! The thread that writes to standard output and standard error, and the queue before it. A thread
-//! that has a line hands it over and goes on: an output that nobody reads, or a full disk, costs lines
-//! and nothing else.
+//! The thread that writes to standard output and standard error, and its queue. A thread that logs
+//! a line puts it into the queue and continues. If an output is not read or a disk is full, lines
+//! are lost, but nothing waits.
 //!
-//! Not `tracing-appender`: its guard says with `println!` that the queue is full when the process
-//! ends, which blocks or panics just where the output does; and it brings a date library and seven
-//! more crates for this channel and this loop.
+//! `tracing-appender` is not used: if the queue is full when the process ends, its guard reports
+//! this with `println!`, which blocks or panics exactly when the output does. It also adds a date
+//! library and seven more crates for one channel and one loop.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,10 +14,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-/// Lines that may wait; more are dropped. With the longest line that is 16 MiB.
+/// Largest number of waiting lines; further lines are dropped. With lines of the largest length,
+/// this is 16 MiB.
 const MOST_WAITING: usize = 2048;
 
-/// Where a line goes.
+/// The output of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Standard output.
@@ -32,13 +33,14 @@ struct Line {
 }
 
 static QUEUE: OnceLock<SyncSender<Line>> = OnceLock::new();
-/// Lines that are handed over and neither written nor dropped.
+/// Number of lines that were queued and neither written nor dropped.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Starts the thread. It calls `tick` between two lines, or without any, so often.
+/// Starts the thread. It calls `tick` at this interval, between two lines or while there are none.
 pub(super) fn start(interval: Duration, tick: fn()) -> io::Result<()> {
-    // Descriptors of its own: while it is blocked it holds none of the locks of std's outputs.
+    // The thread has descriptors of its own, so that it holds no lock of std's outputs while it is
+    // blocked.
     let mut stdout = Lines::new(File::from(io::stdout().as_fd().try_clone_to_owned()?));
     let mut stderr = Lines::new(File::from(io::stderr().as_fd().try_clone_to_owned()?));
     let (sender, queue) = sync_channel::<Line>(MOST_WAITING);
@@ -77,7 +79,7 @@ fn run(
     }
 }
 
-/// Hands a line over; it is dropped where the queue is full. False where there is no queue.
+/// Queues a line, or drops it if the queue is full. Returns false if there is no queue.
 pub(super) fn push(output: Output, text: &[u8]) -> bool {
     let Some(queue) = QUEUE.get() else { return false };
     WAITING.fetch_add(1, Ordering::Relaxed);
@@ -88,12 +90,12 @@ pub(super) fn push(output: Output, text: &[u8]) -> bool {
     true
 }
 
-/// Lines that were dropped since the start: the queue was full, or they could not be written.
+/// Returns the number of lines that were dropped because the queue was full or writing failed.
 pub(super) fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// Waits until everything is written, so long at the most.
+/// Waits until all lines are written, but not longer than this.
 pub(super) fn wait_until_written(longest: Duration) {
     let until = Instant::now() + longest;
     while WAITING.load(Ordering::Acquire) > 0 && Instant::now() < until {
@@ -101,10 +103,10 @@ pub(super) fn wait_until_written(longest: Duration) {
     }
 }
 
-/// An output, line by line.
+/// An output that is written line by line.
 struct Lines<W> {
     output: W,
-    /// The last line was written in part.
+    /// Whether the last line was written in part.
     is_cut_off: bool,
 }
 
@@ -113,8 +115,8 @@ impl<W: Write> Lines<W> {
         Self { output, is_cut_off: false }
     }
 
-    /// Writes a line. One that a full disk has cut off is ended before the next, so that only the one is
-    /// unreadable.
+    /// Writes a line. If a full disk cut off the line before, that line is ended first, so that
+    /// only it is unreadable.
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_cut_off {
             self.output.write_all(b"\n")?;
@@ -140,7 +142,7 @@ impl<W: Write> Lines<W> {
 mod tests {
     use super::*;
 
-    /// A disk with room for so many bytes.
+    /// A disk with room for a number of bytes.
     struct Disk {
         room: usize,
         written: Vec<u8>,
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_begun_leaves_nothing() {
+    fn a_line_of_which_nothing_was_written_leaves_nothing() {
         let mut lines = Lines::new(Disk { room: 4, written: Vec::new() });
         lines.write(b"one\n").unwrap();
         lines.write(b"two\n").unwrap_err();

@@ -1,5 +1,5 @@
-//! What each listener counts: its open connections, why connections ended, and every answer by its
-//! documented code, whether an action has seen the request or not.
+//! The metrics of each listener: its open connections, the reasons why connections ended, and all
+//! answers by their documented code, whether or not an action saw the request.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -9,15 +9,15 @@ use prometheus_client::registry::Registry;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-/// The code of an answer that is no refusal.
+/// The code of an answer that is not a refusal.
 const OK: &str = "OK";
-/// The code of a request that is no HTTP, which hyper refuses itself.
+/// The code of a request that is not HTTP, which hyper refuses itself.
 const MALFORMED: &str = "malformed";
 /// The code of a stream that the client gave up, or that was reset, before it ended.
 const ABANDONED: &str = "abandoned";
-/// The longest code of the error table has 51 characters. Nothing longer becomes a label.
+/// Longest code that becomes a label. The longest code of the error table has 51 characters.
 const LONGEST_CODE: usize = 64;
-/// What stands for a code that is none of the table.
+/// The label of a code that is not in the table.
 const OTHER: &str = "_OTHER";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,13 +46,13 @@ pub struct Listeners {
     stalled: Counter,
 }
 
-/// What one listener counts. Clones count together.
+/// The counters of one listener. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Listener {
     name: &'static str,
     families: Listeners,
     open: Gauge,
-    /// Looked up once: most answers are counted here.
+    /// Looked up once, because most answers are counted here.
     ok: Counter,
 }
 
@@ -61,10 +61,10 @@ impl Listeners {
     pub fn register(registry: &mut Registry) -> Self {
         let families = Self::default();
         registry.register("connections_open", "Open connections", families.open.clone());
-        // The names end in _total in the text: the encoder appends it.
+        // The encoder appends _total to these names.
         registry.register(
             "connections_ended",
-            "Connections that ended, by what ended them",
+            "Connections that ended, by reason",
             families.ended.clone(),
         );
         registry.register(
@@ -80,7 +80,7 @@ impl Listeners {
         families
     }
 
-    /// The counts of one listener.
+    /// Returns the counters of one listener.
     #[must_use]
     pub fn of(&self, name: &'static str) -> Listener {
         let ok = AnswerLabels { listener: name, code: OK.to_owned() };
@@ -94,28 +94,28 @@ impl Listeners {
 }
 
 impl Listener {
-    /// A connection was opened.
+    /// Counts a connection that was opened.
     pub fn opened(&self) {
         self.open.inc();
     }
 
-    /// A connection that was open has ended.
+    /// Counts the end of an open connection.
     pub fn closed(&self, reason: &'static str) {
         self.open.dec();
         self.ended(reason);
     }
 
-    /// A connection ended, or never began.
+    /// Counts the end of a connection, or a connection that was refused.
     pub fn ended(&self, reason: &'static str) {
         self.families.ended.get_or_create(&EndLabels { listener: self.name, reason }).inc();
     }
 
-    /// The request was answered.
+    /// Counts a request that was answered with success.
     pub fn answered(&self) {
         self.ok.inc();
     }
 
-    /// The answer was this status, of success or with the code of the error table in its details.
+    /// Counts an answer with this status: success, or the code of the error table in its details.
     pub fn answered_with(&self, status: &Status) {
         if status.code() == tonic::Code::Ok {
             return self.answered();
@@ -124,23 +124,23 @@ impl Listener {
         self.refused(info.as_ref().map_or(OTHER, |info| info.reason.as_str()));
     }
 
-    /// The request was refused with this code.
+    /// Counts a request that was refused with this code.
     pub fn refused(&self, code: &str) {
         let code = if code.len() > LONGEST_CODE { OTHER } else { code }.to_owned();
         self.families.answers.get_or_create(&AnswerLabels { listener: self.name, code }).inc();
     }
 
-    /// What came was no request.
+    /// Counts received bytes that are not a request.
     pub fn malformed(&self) {
         self.refused(MALFORMED);
     }
 
-    /// The answer began, and nobody took it to its end.
+    /// Counts an answer that began and that the client did not take to its end.
     pub fn abandoned(&self) {
         self.refused(ABANDONED);
     }
 
-    /// A stream was reset because its client did not take it.
+    /// Counts a stream that was reset because its client did not take it.
     pub fn stalled(&self) {
         self.families.stalled.inc();
     }
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_counted_by_listener_and_code_and_no_caller_makes_labels() {
+    fn answers_are_counted_by_listener_and_code_and_callers_cannot_create_labels() {
         let mut registry = Registry::default();
         let listeners = Listeners::register(&mut registry);
         let (rest, grpc) = (listeners.of("rest"), listeners.of("grpc"));

@@ -1,4 +1,4 @@
-//! The log lines that are missing, as metrics.
+//! The number of log lines that are missing, as metrics.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -7,18 +7,18 @@ use prometheus_client::registry::Registry;
 
 use crate::logging;
 
-/// Shows the lines that are missing in the log.
+/// Registers the counters of missing log lines.
 pub(super) fn register(registry: &mut Registry) {
     registry.register_collector(Box::new(MissingLines));
 }
 
-/// Counts nothing itself: there is one log of a process.
+/// Reads the counters of `logging`, because a process has one log.
 #[derive(Debug)]
 struct MissingLines;
 
 impl Collector for MissingLines {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
-        // The names end in _total in the text: the encoder appends it.
+        // The encoder appends _total to these names.
         for (name, help, lines) in [
             (
                 "log_lines_dropped",

@@ -1,49 +1,50 @@
-//! The circuit breaker before the commerce system: when it does not answer several times in a row,
-//! openings are refused at once instead of each waiting for it, until a probe is answered. Pure:
-//! the instants are arguments.
+//! The circuit breaker of the commerce system. If the commerce system does not answer several times
+//! in a row, openings are refused at once instead of waiting for it, until a probe is answered. The
+//! code is pure: instants are arguments.
 
 use std::time::{Duration, Instant};
 
-/// So many calls in a row without an answer open the circuit.
+/// Number of unanswered calls in a row that open the circuit.
 pub(super) const FAILURES: u32 = 5;
 
-/// Whether calls are let through.
+/// Decides whether calls are sent.
 #[derive(Debug)]
 pub(super) struct Circuit {
-    /// How long it stays open before a probe is let through, and how long that may take.
+    /// How long the circuit stays open before a probe is sent, and how long the probe may take.
     pause: Duration,
     state: State,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum State {
-    /// Every call is let through; so many in a row were not answered.
+    /// Every call is sent. `failures` is the number of unanswered calls in a row.
     Closed { failures: u32 },
-    /// No call is let through until then.
+    /// No call is sent before `until`.
     Open { until: Instant },
-    /// One call is under way as a probe. Should it never tell, the next may go then.
+    /// One call is under way as a probe. If it has no outcome, the next call may be sent at
+    /// `until`.
     HalfOpen { until: Instant },
 }
 
-/// What an outcome did to the circuit, for the log.
+/// The effect of an outcome on the circuit, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// Nothing.
+    /// No change.
     Stayed,
-    /// It has opened, or opened again.
+    /// The circuit opened, or opened again.
     Opened,
-    /// It has closed.
+    /// The circuit closed.
     Closed,
 }
 
 impl Circuit {
-    /// A closed circuit.
+    /// Creates a closed circuit.
     pub fn new(pause: Duration) -> Self {
         Self { pause, state: State::Closed { failures: 0 } }
     }
 
-    /// Whether a call may go out. Where the circuit has been open for its pause, the one that asks
-    /// first is the probe.
+    /// Whether a call may be sent. After the circuit was open for its pause, the first call is the
+    /// probe.
     pub fn admits(&mut self, now: Instant) -> bool {
         if self.is_open(now) {
             return false;
@@ -54,7 +55,7 @@ impl Circuit {
         true
     }
 
-    /// Whether a call that asked now would not be let through.
+    /// Whether a call would be refused now.
     pub fn is_open(&self, now: Instant) -> bool {
         match self.state {
             State::Closed { .. } => false,
@@ -62,20 +63,20 @@ impl Circuit {
         }
     }
 
-    /// Whether a call that has failed may be repeated: a probe is not.
+    /// Whether a failed call may be retried. A probe may not.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed { .. })
     }
 
-    /// The other side has answered, whatever it said.
+    /// Records an answer of the commerce system, whatever it says.
     pub fn answered(&mut self) -> Turn {
         let turn = if self.is_closed() { Turn::Stayed } else { Turn::Closed };
         self.state = State::Closed { failures: 0 };
         turn
     }
 
-    /// The other side has not answered. Calls that went out before the circuit opened do not
-    /// prolong the pause.
+    /// Records that the commerce system did not answer. Calls that were sent before the circuit
+    /// opened do not prolong the pause.
     pub fn not_answered(&mut self, now: Instant) -> Turn {
         match self.state {
             State::Closed { failures } if failures + 1 < FAILURES => {
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_after_failures_in_a_row_only() {
+    fn the_circuit_opens_only_after_failures_in_a_row() {
         let now = Instant::now();
         let mut circuit = Circuit::new(PAUSE);
         for _ in 0..3 {
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn it_lets_one_probe_through_after_the_pause() {
+    fn one_probe_is_sent_after_the_pause() {
         let now = Instant::now();
         let mut circuit = open(now);
         assert!(!circuit.admits(now + ALMOST));
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_probe_decides() {
+    fn the_outcome_of_the_probe_closes_or_reopens_the_circuit() {
         let now = Instant::now();
         let mut circuit = open(now);
         assert!(circuit.admits(now + PAUSE));
@@ -142,11 +143,15 @@ mod tests {
         assert!(circuit.admits(now + PAUSE + PAUSE));
         assert_eq!(circuit.answered(), Turn::Closed);
         assert!(circuit.admits(now + PAUSE + PAUSE) && circuit.is_closed());
-        assert_eq!(circuit.not_answered(now + PAUSE + PAUSE), Turn::Stayed, "it counts anew");
+        assert_eq!(
+            circuit.not_answered(now + PAUSE + PAUSE),
+            Turn::Stayed,
+            "failures are counted from zero again"
+        );
     }
 
     #[test]
-    fn a_probe_that_never_tells_is_followed_by_another() {
+    fn a_probe_without_an_outcome_is_followed_by_another() {
         let now = Instant::now();
         let mut circuit = open(now);
         assert!(circuit.admits(now + PAUSE));
@@ -155,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_were_under_way_neither_prolong_the_pause_nor_are_in_vain() {
+    fn earlier_calls_do_not_prolong_the_pause_and_can_close_the_circuit() {
         let now = Instant::now();
         let mut circuit = open(now);
         assert_eq!(circuit.not_answered(now + ALMOST), Turn::Stayed);

@@ -1,6 +1,6 @@
-//! The client of a commerce system: one connection, a deadline for each call and for each try of
-//! it, repeats with the same order id, and a circuit breaker before all of it. Every outcome says
-//! whether something may have been ordered.
+//! The client of a commerce system. It has one connection, a deadline for each call and each
+//! attempt, retries with the same order id, and a circuit breaker. Each failure says whether an
+//! order may have been placed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,26 +20,26 @@ use crate::proto::convert::timestamp;
 use crate::proto::order::v1::order_service_client::OrderServiceClient;
 use crate::proto::order::v1::{CancelOrderRequest, PlaceOrderRequest};
 
-/// How often a call is tried, if its deadline lets it.
+/// Largest number of attempts of a call within its deadline.
 const ATTEMPTS: u32 = 4;
-/// Tries that fit into a deadline when none of them is answered.
+/// Number of unanswered attempts that fit into a deadline.
 const UNANSWERED_ATTEMPTS: u32 = 2;
 
 /// Why an order was not placed, or not cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The circuit is open: the commerce system was not asked.
-    #[error("the commerce system has not answered for some time and is not asked")]
+    /// The circuit is open: the call was not sent.
+    #[error("the commerce system has not answered for some time; the call was not sent")]
     NotAsked,
-    /// Refused for good: nothing was ordered.
+    /// The commerce system refused the call: nothing was ordered.
     #[error("the commerce system refused: {0}")]
     Refused(Cause),
-    /// Nobody knows whether it was done.
+    /// It is not known whether the call had an effect.
     #[error("the commerce system did not answer in time or failed: {0}")]
     InDoubt(Cause),
 }
 
-/// Leave to call the commerce system once, repeats included.
+/// Permission to make one call to the commerce system, retries included.
 #[derive(Debug)]
 pub struct Admission(());
 
@@ -59,17 +59,17 @@ struct Link {
     circuit: Circuit,
 }
 
-/// What a try came to.
+/// The outcome of an attempt.
 enum Tried {
     Done,
     Refused(Status),
-    /// Answered, but not so that anybody knew what was done.
+    /// The commerce system answered, but the answer does not say whether the call had an effect.
     Failed(Status),
     NotAnswered(Cause),
 }
 
 impl Commerce {
-    /// A commerce system that is connected to when it is first needed.
+    /// Creates a client that connects when it is first used.
     #[must_use]
     pub fn new(mut settings: Settings) -> Self {
         let connecting = settings.timeout / UNANSWERED_ATTEMPTS;
@@ -79,26 +79,26 @@ impl Commerce {
         Self(Arc::new(Shared { settings, link: Mutex::new(link) }))
     }
 
-    /// How long placing an order may take, repeats included; so long, too, may cancelling.
+    /// Returns how long placing an order may take, retries included. Cancelling may take as long.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.0.settings.timeout
     }
 
-    /// How old an intent is before a reconciler takes it in hand.
+    /// Returns how old an intent is before a reconciler takes it.
     #[must_use]
     pub fn reconcile_after(&self) -> Duration {
         self.0.settings.reconcile_after
     }
 
-    /// Whether the circuit is open, so that nothing is asked now.
+    /// Whether the circuit is open, so that no call is sent now.
     #[must_use]
     pub fn is_shut_off(&self) -> bool {
         self.link().circuit.is_open(Instant::now())
     }
 
-    /// Leave to call, or [`Failure::NotAsked`] while the circuit is open. To be asked for before an
-    /// intent is written: a refusal then costs nothing.
+    /// Returns permission to make a call, or [`Failure::NotAsked`] while the circuit is open. Ask
+    /// for it before the intent is written, so that a refusal costs no write.
     pub fn admission(&self) -> Result<Admission, Failure> {
         let admitted = self.link().circuit.admits(Instant::now());
         admitted.then_some(Admission(())).ok_or(Failure::NotAsked)
@@ -114,7 +114,7 @@ impl Commerce {
         .await
     }
 
-    /// Cancels an order that was placed, or may have been.
+    /// Cancels an order that was placed or may have been placed.
     pub async fn cancel(
         &self,
         admission: Admission,
@@ -130,7 +130,7 @@ impl Commerce {
         .await
     }
 
-    /// Tries until it is answered, the deadline has come or the circuit opens.
+    /// Makes attempts until one is answered, the deadline is reached or the circuit opens.
     async fn call<F>(
         &self,
         Admission(()): Admission,
@@ -145,7 +145,7 @@ impl Commerce {
         loop {
             let cause = match self.try_once(&send, deadline).await {
                 Tried::Done => return Ok(()),
-                // What a try before this one did may still come to light.
+                // An earlier attempt may have had an effect.
                 Tried::Refused(status) if in_doubt => {
                     return Err(Failure::InDoubt(Arc::new(status)));
                 }
@@ -185,8 +185,8 @@ impl Commerce {
         tried
     }
 
-    /// Lets the circuit know. A connection that does not answer any more is not used again: it may
-    /// be half open.
+    /// Reports the outcome of an attempt to the circuit. When the circuit opens, the connection is
+    /// replaced, because it may be half open.
     fn note(&self, tried: &Tried) {
         let mut link = self.link();
         let Tried::NotAnswered(cause) = tried else {
@@ -197,7 +197,7 @@ impl Commerce {
         };
         if link.circuit.not_answered(Instant::now()) == Turn::Opened {
             link.channel = self.0.settings.endpoint.connect_lazy();
-            tracing::warn!(%cause, "the commerce system does not answer: no order is placed for a while");
+            tracing::warn!(%cause, "the commerce system does not answer; calls are refused until a probe is answered");
         }
     }
 
@@ -206,8 +206,8 @@ impl Commerce {
     }
 }
 
-/// Reads a status as `order.proto` says. One with a source was made by our own side of a broken
-/// connection.
+/// Reads a status as `order.proto` defines it. A status with a source was made on this side of a
+/// broken connection.
 fn judge(status: Status) -> Tried {
     if std::error::Error::source(&status).is_some() {
         return Tried::NotAnswered(Arc::new(status));
@@ -240,14 +240,15 @@ fn place_order_request(order: &Order) -> PlaceOrderRequest {
     }
 }
 
-/// A request that tells the other side how long we wait.
+/// Returns a request that tells the commerce system how long the caller waits.
 fn with_timeout<T>(message: T, timeout: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(timeout);
     request
 }
 
-/// A pause before the next try, longer each time and different for each caller.
+/// Returns how long to wait before the next attempt: longer each time, and different for each
+/// caller.
 fn pause(attempt: u32) -> Duration {
     let random = u64::from(new_id().as_bytes()[15]);
     Duration::from_millis(u64::from(attempt) * 20 + random % 40)

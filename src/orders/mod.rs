@@ -1,8 +1,8 @@
-//! Where the order of an opening is placed. Embedded: it is a row of our own, written in the
-//! statement that opens. Or at a commerce system of the deployment, over gRPC
-//! (`proto/activation/order`): placed first, kept by an intent so that none is left over, and
-//! cancelled where the opening was not written. What a product or an account is, this leaves to
-//! others.
+//! Where the order of an opening is placed. An embedded order is a row of the service, written in
+//! the statement that opens the product. Otherwise the order is placed at a commerce system over
+//! gRPC (`proto/activation/order`): first an intent is written, so that no order is forgotten, then
+//! the order is placed, and it is cancelled if the opening was not written. This module does not
+//! know what a product or an account is.
 
 mod circuit;
 mod commerce;
@@ -16,7 +16,7 @@ pub use commerce::{Admission, Commerce, Failure};
 /// Where orders are placed.
 #[derive(Clone, Debug)]
 pub enum Orders {
-    /// As rows of our own.
+    /// As rows of the service.
     Embedded,
     /// At a commerce system.
     Commerce(Commerce),
@@ -25,49 +25,52 @@ pub enum Orders {
 /// The commerce system of a deployment, and how long it may take.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where it is.
+    /// The address of the commerce system.
     pub endpoint: Endpoint,
-    /// How long placing an order may take, repeats included.
+    /// How long placing an order may take, retries included.
     pub timeout: Duration,
-    /// How old an intent is before a reconciler takes it in hand.
+    /// How old an intent is before a reconciler takes it.
     pub reconcile_after: Duration,
 }
 
 impl Settings {
-    /// Settings for a commerce system at `http://host:port` or `https://host:port`; the latter is
-    /// trusted by the certificates of the operating system. The error is a sentence.
+    /// Returns settings for a commerce system at `http://host:port` or `https://host:port`. With
+    /// `https`, its certificate is verified with the certificate authorities of the operating
+    /// system. The error is a sentence.
     pub fn new(
         endpoint: &str,
         timeout: Duration,
         reconcile_after: Duration,
     ) -> Result<Self, String> {
         let uri: http::Uri =
-            endpoint.parse().map_err(|error| format!("{endpoint:?} is no URL: {error}"))?;
+            endpoint.parse().map_err(|error| format!("{endpoint:?} is not a URL: {error}"))?;
         let bare = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
         if uri.host().is_none() || !bare {
-            return Err(format!("{endpoint:?} is not like http://host:port or https://host:port"));
+            return Err(format!(
+                "{endpoint:?} is not an endpoint; expected http://host:port or https://host:port"
+            ));
         }
         let endpoint = match uri.scheme_str() {
             Some("http") => Endpoint::from(uri),
             Some("https") => Endpoint::from(uri)
                 .tls_config(ClientTlsConfig::new().with_native_roots())
                 .map_err(|error| format!("TLS cannot be set up: {}", cause(&error)))?,
-            _ => return Err(format!("{endpoint:?} begins with neither http:// nor https://")),
+            _ => return Err(format!("{endpoint:?} does not begin with http:// or https://")),
         };
         Ok(Self { endpoint: endpoint.tcp_nodelay(true), timeout, reconcile_after })
     }
 }
 
 impl Orders {
-    /// Orders at the commerce system, where there is one. It is connected to when it is first
-    /// needed.
+    /// Orders at the commerce system if `settings` is given. The client connects when it is first
+    /// used.
     #[must_use]
     pub fn new(settings: Option<Settings>) -> Self {
         settings.map_or(Self::Embedded, |settings| Self::Commerce(Commerce::new(settings)))
     }
 }
 
-/// What lies beneath a transport error, which itself says little.
+/// Returns the source of a transport error, because the error itself says little.
 fn cause(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }

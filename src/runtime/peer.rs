@@ -1,5 +1,5 @@
-//! The socket of a connection, which shows by its signs whether the peer has said something and lets
-//! us write.
+//! The socket of a connection. It records in the signs of the connection whether the peer has sent
+//! something and whether writes can proceed.
 
 use std::io;
 use std::pin::Pin;
@@ -11,24 +11,25 @@ use tokio::net::TcpStream;
 
 use super::signs::Signs;
 
-/// A socket that shows what its peer does.
+/// A socket that records what its peer does.
 #[derive(Debug)]
 pub struct Peer {
     stream: TcpStream,
     signs: Arc<Signs>,
-    /// Bytes that the peer has still to send before it has said something; 0 when it has.
+    /// Bytes that the peer must still send before it counts as having spoken; 0 if it has.
     greeting: usize,
     write_waits: bool,
 }
 
 impl Peer {
-    /// Shows that the peer has spoken when it has sent so many bytes; 0: that is seen elsewhere.
+    /// Creates a socket whose peer has spoken once it has sent `greeting` bytes. With 0, the caller
+    /// records that.
     #[must_use]
     pub fn new(stream: TcpStream, signs: &Arc<Signs>, greeting: usize) -> Self {
         Self { stream, signs: Arc::clone(signs), greeting, write_waits: false }
     }
 
-    /// Shows what became of a write. Most need not wait, and show nothing.
+    /// Records whether a write had to wait. Most writes do not wait, and record nothing.
     fn wrote<T>(&mut self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_pending() {
             self.write_waits = true;

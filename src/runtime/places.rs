@@ -1,16 +1,17 @@
-//! The places of a listener: as many as connections may be open at once. Each open connection has one,
-//! by which it is counted, seen to and ended. When all are taken, a new connection gets the place of
-//! one on which there is no work: the longest-waiting that has not said anything yet, or else the
-//! longest idle, or else one of whose requests none has come whole. So no peer keeps others out by
-//! connecting, or by beginning requests.
+//! The places of a listener: one for each connection that may be open at once. Each open connection
+//! has a place, by which it is counted, checked and ended. If all places are taken, a new
+//! connection gets the place of a connection without work: the oldest one that has not sent
+//! anything yet, else the one that is idle longest, else one without a complete request. So a peer
+//! cannot keep others out by opening connections or by beginning requests.
 //!
-//! Bytes that a peer can make us hold, for each connection; times the places this bounds the memory.
+//! The table shows the bytes that a peer can make the service hold for one connection. Multiplied
+//! by the number of places, this bounds the memory.
 //!
-//! | listener | of each connection | KiB |
+//! | listener | held for each connection | KiB |
 //! |---|---|---|
 //! | REST, ops | a head while it is read, or a copy of it and the body | 48, or 32 + 64 |
-//! | gRPC | a frame and a head, 8 calls without a token that have not come, with what reads them | 40 + 8 x 14 |
-//! | all | in the kernel: twice what is set, either way; no part of the process | 128 + 128 |
+//! | gRPC | a frame and a head, 8 incomplete calls without a token with what reads them | 40 + 8 x 14 |
+//! | all | in the kernel, twice the set size in each direction; not part of the process | 128 + 128 |
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,33 +23,33 @@ use tokio::time::{Instant, timeout};
 use super::signs::{Order, Signs};
 use crate::metrics::Listener;
 
-/// Connections that have been told to end and have not yet, beyond those that have places. A new one
-/// waits while there are more.
+/// Largest number of connections that were told to end and have not ended yet, in addition to those
+/// with places. If there are more, a new connection waits.
 pub const MOST_ENDING: usize = 16;
-/// How long a new connection waits for others to end.
+/// How long a new connection waits until others have ended.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// A new connection may take so long to say something before another gets its place, unless an eighth
-/// of all are silent.
+/// How long a new connection may be silent before another may get its place. If more silent
+/// connections are open than an eighth of all places, none is given this time.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// What the connections of a listener are held to.
+/// The limits for the connections of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections that may be open at once.
+    /// Largest number of open connections.
     pub places: usize,
-    /// How long until the first request or the handshake of HTTP/2 has come.
+    /// Time until the first request or the HTTP/2 handshake is complete.
     pub greeting: Duration,
     /// How long a write may wait for the peer to read.
     pub write: Duration,
-    /// How long no call may run or begin before it is asked to end.
+    /// How long a connection may be without a running or new call before it is asked to end.
     pub idle: Duration,
-    /// How old a connection becomes before it is asked to end; and up to a tenth more.
+    /// Age at which a connection is asked to end. Each connection gets up to a tenth more.
     pub age: Duration,
-    /// Whether it can be asked to end at any time (HTTP/2), or only by its next answer (HTTP/1).
+    /// Whether it can be asked to end at any time (HTTP/2), or only with its next answer (HTTP/1).
     pub can_be_asked: bool,
-    /// How long after it was asked it is cut off.
+    /// How long after the age a connection is cut off.
     pub cut_off: Duration,
-    /// How often all this is looked at.
+    /// How often the connections are checked.
     pub round: Duration,
 }
 
@@ -57,15 +58,15 @@ pub struct Limits {
 pub enum Reason {
     /// The peer or the protocol ended it.
     Closed,
-    /// It sent no whole request, or no handshake.
+    /// It sent no complete request, or no handshake.
     Silent,
     /// The peer did not read.
     Stalled,
-    /// No call ran or began.
+    /// No call ran or began for too long.
     Idle,
-    /// It was old.
+    /// It reached its age.
     Age,
-    /// Another one got its place.
+    /// Another connection got its place.
     CrowdedOut,
     /// There was no place for it.
     Refused,
@@ -74,7 +75,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The name in the metrics.
+    /// Returns the value of the label in the metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -96,44 +97,44 @@ pub struct Places {
     pub(super) limits: Limits,
     pub(super) listener: Listener,
     table: Mutex<Table>,
-    /// Told when a connection has ended.
+    /// Notified when a connection has ended.
     pub(super) freed: Notify,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// By number: in the order in which they were taken.
+    /// By number, in the order in which they were taken.
     pub taken: BTreeMap<u64, Taken>,
     next: u64,
-    /// How many of them have been told to end.
+    /// How many of these connections were told to end.
     ending: usize,
-    /// The service drains: there are no more places.
+    /// The service drains, and no more places are given.
     pub is_closed: bool,
 }
 
-/// A place that a connection has.
+/// A place that is taken by a connection.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub signs: Arc<Signs>,
     pub since: Instant,
-    /// The age at which this one is asked to end.
+    /// The age at which this connection is asked to end.
     pub age: Duration,
     pub seen: Seen,
     pub reason: Reason,
 }
 
-/// What the last look at a connection has seen.
+/// What the last check of a connection has seen.
 #[derive(Debug)]
 pub(super) struct Seen {
     pub begun: u32,
-    /// When a call began last.
+    /// When the newest call began.
     pub begun_since: Instant,
     pub idle_since: Instant,
     pub written: u32,
     pub waits_since: Option<Instant>,
 }
 
-/// The place of one connection, which is free when this is dropped.
+/// The place of one connection. Dropping it frees the place.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
@@ -141,23 +142,23 @@ pub struct Place {
     signs: Arc<Signs>,
 }
 
-/// Why there is no place.
+/// Why no place can be given.
 enum Full {
-    /// Others are about to end.
+    /// Too many other connections are about to end.
     ForNow,
-    /// There is work on every connection.
+    /// Every connection has work.
     Busy,
 }
 
 impl Places {
-    /// Free ones.
+    /// Creates places that are all free.
     #[must_use]
     pub fn new(limits: Limits, listener: Listener) -> Arc<Self> {
         let table = Mutex::default();
         Arc::new(Self { limits, listener, table, freed: Notify::new() })
     }
 
-    /// A place for a new connection; `None` where it is refused.
+    /// Takes a place for a new connection. Returns `None` if the connection is refused.
     pub async fn take(self: &Arc<Self>) -> Option<Place> {
         let taken = match self.try_take() {
             Err(Full::ForNow) => timeout(LONGEST_WAIT, self.wait()).await.ok().flatten(),
@@ -171,7 +172,7 @@ impl Places {
 
     async fn wait(self: &Arc<Self>) -> Option<Place> {
         loop {
-            let freed = self.freed.notified(); // before the look: none is missed
+            let freed = self.freed.notified(); // before the check, so that no notification is missed
             match self.try_take() {
                 Err(Full::ForNow) => freed.await,
                 taken => return taken.ok(),
@@ -179,7 +180,7 @@ impl Places {
         }
     }
 
-    /// Ends a connection that nobody works on, where something else is scarce.
+    /// Ends a connection without work because another resource is short.
     pub fn make_room(&self) {
         self.table().make_room(Instant::now(), self.limits.places);
     }
@@ -202,7 +203,7 @@ impl Places {
         let signs = Arc::<Signs>::default();
         let seen =
             Seen { begun: 0, begun_since: now, idle_since: now, written: 0, waits_since: None };
-        // The replicas' connections must not come of age together.
+        // Connections must not all reach their age at the same time.
         let chance = u32::from(crate::context::new_id().as_bytes()[15]);
         let age = self.limits.age + self.limits.age * chance / 2560;
         let reason = Reason::Closed;
@@ -219,7 +220,7 @@ impl Places {
 }
 
 impl Table {
-    /// Tells a connection to end that nobody works on, where there is one.
+    /// Tells a connection without work to end. Returns false if there is none.
     fn make_room(&mut self, now: Instant, places: usize) -> bool {
         let staying = || self.taken.iter().filter(|(_, taken)| !taken.is_ending());
         let mut silent = staying().filter(|(_, taken)| !taken.signs.has_spoken());
@@ -250,20 +251,20 @@ impl Table {
 }
 
 impl Taken {
-    /// Whether it has been told to end.
+    /// Whether the connection was told to end.
     pub fn is_ending(&self) -> bool {
         self.signs.order() == Order::End
     }
 }
 
 impl Place {
-    /// What the connection shows of itself.
+    /// Returns the signs of the connection.
     #[must_use]
     pub fn signs(&self) -> &Arc<Signs> {
         &self.signs
     }
 
-    /// What its listener counts.
+    /// Returns the counters of the listener.
     #[must_use]
     pub fn listener(&self) -> &Listener {
         &self.places.listener

@@ -1,5 +1,5 @@
-//! Once a second a look at all connections of a listener: which one is silent, does not let us write,
-//! is idle or is old, and is told to end for that.
+//! Checks all connections of a listener once a second, and tells those to end that are silent, do
+//! not read, are idle or are old.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use super::places::{Limits, Places, Reason, Taken};
 use super::signs::Order;
 
 impl Places {
-    /// Looks after the connections until the last has ended after `shutdown`, when all are told to
-    /// leave.
+    /// Checks the connections until `shutdown`. Then tells all of them to leave, and returns when
+    /// the last one has ended.
     pub async fn look_after(self: Arc<Self>, shutdown: CancellationToken) {
         let mut round = tokio::time::interval(self.limits.round);
         while !shutdown.is_cancelled() {
@@ -22,7 +22,7 @@ impl Places {
         }
         self.close();
         loop {
-            let freed = self.freed.notified(); // before the look: none is missed
+            let freed = self.freed.notified(); // before the check, so that no notification is missed
             if self.table().taken.is_empty() {
                 return;
             }
@@ -44,8 +44,8 @@ impl Places {
         }
     }
 
-    /// No more connections; those that are there finish what runs. One that has said nothing yet has
-    /// nothing that runs.
+    /// Refuses further connections and asks the others to finish their calls. A connection that has
+    /// not sent anything yet has no calls and is ended.
     fn close(&self) {
         let mut table = self.table();
         table.is_closed = true;
@@ -67,7 +67,7 @@ impl Places {
 }
 
 impl Taken {
-    /// Why it has to end now, where it has to.
+    /// Returns the reason why the connection must end now, if there is one.
     fn over(&mut self, limits: &Limits, now: Instant) -> Option<Reason> {
         let lived = now - self.since;
         if lived >= self.age && !self.signs.is_old() {
@@ -93,12 +93,12 @@ impl Taken {
             if !limits.can_be_asked || idle >= limits.idle + limits.cut_off {
                 return Some(Reason::Idle);
             }
-            self.ask(Reason::Idle, limits); // a call may be on its way
+            self.ask(Reason::Idle, limits); // not ended at once: the next call may be on its way
         }
         (lived >= self.age + limits.cut_off).then_some(Reason::Age)
     }
 
-    /// Asks it to end, where it can be asked.
+    /// Asks the connection to end, if it can be asked.
     fn ask(&mut self, reason: Reason, limits: &Limits) {
         if self.signs.order() == Order::Stay {
             self.reason = reason;

@@ -1,5 +1,6 @@
-//! What a connection shows of itself, and what it is told: a few atomics that it writes as it goes
-//! along, and that are looked at once a second. So a call needs no timer and no clock for them.
+//! The state of a connection and the order that it got, in a few atomics. The connection updates
+//! them as it runs, and they are checked once a second, so a call needs neither a timer nor the
+//! clock for the limits of its connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
@@ -7,12 +8,12 @@ use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
 
-/// What a connection is told.
+/// An order to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Nothing yet.
+    /// Go on.
     Stay,
-    /// Finish what runs and begin nothing more.
+    /// Finish running calls and accept no more.
     Leave,
     /// End now.
     End,
@@ -32,26 +33,26 @@ pub struct Signs {
     told: AtomicWaker,
 }
 
-/// A call that runs on a connection, until this is dropped.
+/// Counts a running call of a connection until it is dropped.
 #[derive(Debug)]
 pub struct Running(Arc<Signs>);
 
-/// A call whose request has not come whole, until this is dropped.
+/// Counts a call whose request is incomplete until it is dropped.
 #[derive(Debug)]
 pub struct Arriving(Arc<Signs>);
 
 impl Signs {
-    /// The first request or the handshake has come.
+    /// Records that the first request or the handshake is complete.
     pub fn spoke(&self) {
         self.has_spoken.store(true, Relaxed);
     }
 
-    /// Whether it has.
+    /// Whether the first request or the handshake is complete.
     pub fn has_spoken(&self) -> bool {
         self.has_spoken.load(Relaxed)
     }
 
-    /// A call begins.
+    /// Records that a call begins.
     #[must_use]
     pub fn begin(self: &Arc<Self>) -> Running {
         self.spoke();
@@ -60,61 +61,62 @@ impl Signs {
         Running(Arc::clone(self))
     }
 
-    /// The request of a call begins to come.
+    /// Records that the request of a call begins to arrive.
     #[must_use]
     pub fn arrives(self: &Arc<Self>) -> Arriving {
         self.arriving.fetch_add(1, Relaxed);
         Arriving(Arc::clone(self))
     }
 
-    /// Whether there is a call whose request has come whole.
+    /// Whether a call runs whose request is complete.
     pub fn works(&self) -> bool {
         self.running.load(Relaxed) > self.arriving.load(Relaxed)
     }
 
-    /// How many calls have begun, modulo 2^32.
+    /// Returns how many calls have begun, modulo 2^32.
     pub fn begun(&self) -> u32 {
         self.begun.load(Relaxed)
     }
 
-    /// Whether there is no call that runs.
+    /// Whether no call runs.
     pub fn is_idle(&self) -> bool {
         self.running.load(Relaxed) == 0
     }
 
-    /// A write waits until the peer reads.
+    /// Records that a write waits until the peer reads.
     pub fn write_waits(&self) {
         self.write_waits.store(true, Relaxed);
     }
 
-    /// A write that had to wait went on.
+    /// Records that a write that had to wait has made progress.
     pub fn write_went_on(&self) {
         self.written.fetch_add(1, Relaxed);
         self.write_waits.store(false, Relaxed);
     }
 
-    /// Whether a write waits, and how many that had to wait have gone on.
+    /// Returns whether a write waits, and how many waiting writes have made progress.
     pub fn writing(&self) -> (bool, u32) {
         (self.write_waits.load(Relaxed), self.written.load(Relaxed))
     }
 
-    /// The connection has come of age: the next answer may be its last.
+    /// Records that the connection has reached its age, so that its next answer may be the last
+    /// one.
     pub fn grew_old(&self) {
         self.is_old.store(true, Relaxed);
     }
 
-    /// Whether it has.
+    /// Whether the connection has reached its age.
     pub fn is_old(&self) -> bool {
         self.is_old.load(Relaxed)
     }
 
-    /// Tells the connection something.
+    /// Gives the connection an order. An order that is weaker than the last one has no effect.
     pub fn tell(&self, order: Order) {
         self.order.fetch_max(order as u8, Relaxed);
-        self.told.wake(); // synchronizes
+        self.told.wake(); // synchronizes with `hear`
     }
 
-    /// What it was told.
+    /// Returns the strongest order that was given.
     pub fn order(&self) -> Order {
         match self.order.load(Relaxed) {
             0 => Order::Stay,
@@ -123,7 +125,8 @@ impl Signs {
         }
     }
 
-    /// The same, for the task of the connection, which is woken when that changes.
+    /// Returns the order and registers the task of the connection to be woken when the order
+    /// changes.
     pub fn hear(&self, waker: &Waker) -> Order {
         self.told.register(waker);
         self.order()

@@ -1,4 +1,4 @@
-//! What connections, and calls without a token, are held to.
+//! The limits for connections and for calls without a token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,35 +7,36 @@ use super::Addresses;
 use crate::metrics::Metrics;
 use crate::runtime::places::{Limits, Places};
 
-/// Places of the ops listener, beside all others: probes and scrapers are served whatever callers do.
+/// Places of the ops listener. Callers of the other listeners cannot take them, so probes and
+/// scrapers are always served.
 pub(super) const OPS_CONNECTIONS: usize = 64;
 
-/// Bounds of a deployment. The defaults are what is shipped; all but the connections are the same
-/// everywhere, and can be set for tests.
+/// The bounds of a deployment. The settings decide only the numbers of connections; the other
+/// fields always have their defaults, except in tests.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Connections of gRPC that may be open at once.
+    /// Largest number of open gRPC connections.
     pub grpc_connections: usize,
-    /// The same of the RPC query format.
+    /// Largest number of open connections of the RPC query format.
     pub rest_connections: usize,
-    /// How long until the first request or the handshake of HTTP/2 has come.
+    /// Time until the first request or the HTTP/2 handshake is complete.
     pub greeting: Duration,
-    /// How long until the next request has come, over HTTP/1.
+    /// Time until the next request is complete, over HTTP/1.
     pub keep_alive: Duration,
     /// How long a write may wait for the peer to read.
     pub write: Duration,
-    /// How long no call may run or begin over HTTP/2.
+    /// How long an HTTP/2 connection may be without a running or new call.
     pub idle: Duration,
-    /// How old a connection becomes before it is asked to end, so that clients spread over new
-    /// replicas; and up to a tenth more, by chance.
+    /// Age at which a connection is asked to end, so that clients spread over new replicas. Each
+    /// connection gets up to a tenth more, by chance.
     pub age: Duration,
-    /// How long after that it is cut off: longer than the longest deadline.
+    /// How long after the age a connection is cut off; longer than the longest deadline.
     pub cut_off: Duration,
-    /// How often connections are looked at.
+    /// How often connections are checked.
     pub round: Duration,
-    /// Health watches, which need no token, in the whole process.
+    /// Largest number of health watches, which need no token, in the process.
     pub watches: usize,
-    /// How long after a call's deadline its answer is reset where the client does not take it.
+    /// How long after a call's deadline its answer is reset if the client does not take it.
     pub stall: Duration,
 }
 
@@ -58,7 +59,7 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// The places of each listener.
+    /// Creates the places of each listener.
     pub(super) fn places(&self, metrics: &Metrics) -> Addresses<Arc<Places>> {
         let Addresses { grpc, rest, ops } = self.limits();
         Addresses {
@@ -68,7 +69,7 @@ impl Bounds {
         }
     }
 
-    /// What the connections of each listener are held to.
+    /// Returns the limits for the connections of each listener.
     fn limits(&self) -> Addresses<Limits> {
         let Self { greeting, write, idle, age, cut_off, round, .. } = *self;
         let places = self.grpc_connections;
@@ -78,7 +79,7 @@ impl Bounds {
             places: self.rest_connections,
             idle: self.keep_alive,
             can_be_asked: false,
-            // The last answer before it came of age may have told that the connection is kept.
+            // The last answer before this age may have announced that the connection is kept.
             cut_off: self.keep_alive + cut_off,
             ..grpc
         };

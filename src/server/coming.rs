@@ -1,9 +1,10 @@
-//! The body of a request as it comes. Until all of it has come nothing works on the call, and the
-//! connection shows so.
+//! The body of a request while it arrives. Until it is complete, the call does no work, and the
+//! connection records this.
 //!
-//! Over HTTP/2, where the call is answered before all of it has come, a refused one say, the rest is let
-//! come for a moment. Otherwise the stream would be reset; what comes for it then counts as an error,
-//! and after a thousand of them h2 ends the connection, with all the calls on it.
+//! If an HTTP/2 call is answered before its request is complete, because it is refused for example,
+//! the rest of the request is read for a moment. Otherwise the stream would be reset, and what then
+//! arrives for it would count as an error. After a thousand such errors, h2 ends the connection
+//! with all its calls.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,21 +20,21 @@ use tokio::time::timeout;
 
 use crate::runtime::signs::{Arriving, Signs};
 
-/// How long the rest may take to come, and how large it may be; then the stream is reset.
+/// How long the rest may take to arrive, and its largest size; then the stream is reset.
 const REST: (Duration, usize) = (Duration::from_secs(1), 64 * 1024);
-/// Rests of a connection that are let come at once; more are reset.
+/// Largest number of rests that a connection reads at once; further ones are reset.
 const MOST_RESTS: usize = 16;
 
-/// A body that comes.
+/// A body that arrives.
 pub struct Coming {
-    /// Gone when this is dropped.
+    /// `None` only while this is dropped.
     incoming: Option<Incoming>,
-    /// Gone when all of it has come.
+    /// `None` once the body is complete.
     arriving: Option<Arriving>,
     rests: Option<Rests>,
 }
 
-/// The rests of the bodies of a connection. Clones share the bound.
+/// The permits of a connection to read rests of bodies. Clones share them.
 #[derive(Clone)]
 pub(super) struct Rests(Arc<Semaphore>);
 
@@ -44,7 +45,8 @@ impl Default for Rests {
 }
 
 impl Coming {
-    /// The body of a request on the connection of these signs. Of HTTP/1 a rest is hyper's to deal with.
+    /// Creates the body of a request on the connection with these signs. Over HTTP/1, hyper handles
+    /// the rest.
     pub(super) fn new(incoming: Incoming, signs: &Arc<Signs>, rests: Option<&Rests>) -> Self {
         let arriving = (!incoming.is_end_stream()).then(|| signs.arrives());
         Self { incoming: Some(incoming), arriving, rests: rests.cloned() }

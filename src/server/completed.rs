@@ -1,5 +1,5 @@
-//! Answers that hyper gives by itself, to what it cannot read as a request, have no body. Here they get
-//! one: on the way to the socket such an answer is replaced by a whole one of ours.
+//! Adds a body to the answers that hyper itself gives to bytes that it cannot read as a request. On
+//! the way to the socket, such an answer, which has no body, is replaced by a complete one.
 
 use std::io;
 use std::pin::Pin;
@@ -7,14 +7,14 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Whole answers in place of those without a body, by the status that hyper has chosen.
+/// Returns the complete answer for the status that hyper has chosen.
 pub(super) type Complete = fn(status: u16) -> Vec<u8>;
 
-/// A socket on which no answer goes out without its body.
+/// A socket on which every answer has a body.
 pub(super) struct Completed<S> {
     stream: S,
     complete: Complete,
-    /// What is written in place of hyper's answer, and how much of it has been.
+    /// The bytes that replace hyper's answer, and how many of them were written.
     replacing: Option<(Vec<u8>, usize)>,
 }
 
@@ -24,7 +24,7 @@ impl<S> Completed<S> {
     }
 }
 
-/// The status of an answer that hyper gives by itself: all of ours have a body.
+/// Returns the status of an answer of hyper's own. All answers of the service have a body.
 fn status_without_a_body(bytes: &[u8]) -> Option<u16> {
     let head = bytes.strip_suffix(b"\r\n\r\n")?;
     let head = std::str::from_utf8(head).ok()?.to_ascii_lowercase();
@@ -47,7 +47,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Completed<S> {
             };
             this.replacing = Some(((this.complete)(status), 0));
         }
-        // Hyper comes back with the same bytes until it is told that they are written.
+        // Hyper calls again with the same bytes until it is told that they are written.
         while let Some((answer, written)) = &mut this.replacing {
             if *written == answer.len() {
                 this.replacing = None;
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_answer_without_a_body_is_hypers_own() {
+    fn only_an_error_without_a_body_is_taken_for_an_answer_of_hyper() {
         let bare = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(status_without_a_body(bare), Some(431));
         for ours in [

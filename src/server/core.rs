@@ -1,5 +1,5 @@
-//! What a core has for itself, and how it serves: the store with its connections, the services,
-//! the shim. Built on the runtime that uses it; nothing of it crosses to another.
+//! What each core has of its own, and how it serves: the store with its connections, the services,
+//! the shim. They are built on the runtime of the core and are not shared with other cores.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -26,29 +26,30 @@ use crate::rest::{Dispatch, Shim, answer_to_what_is_no_request};
 use crate::runtime::{Connections, Core};
 use crate::storage::Store;
 
-/// How much longer than the drain the writes may take to end, and the connections to the database to be
-/// closed.
+/// How long after the drain the writes may take to end, and the connections to the database to
+/// close.
 pub(super) const CLOSING: Duration = Duration::from_millis(300);
 
-/// What a core is told to serve: gRPC, and the signed query format.
+/// What a core serves: gRPC connections, and connections of the signed query format.
 type Told = (Shared, Connections, Connections);
 
-/// A core that has a store, beside the background's, whose workers are woken by what cores write; and
-/// waits for what it shall serve.
+/// A core that has a store and waits for what it is to serve. What it writes wakes the workers of
+/// the background's store.
 pub(super) struct Waiting {
     core: Core,
     told: oneshot::Sender<Told>,
 }
 
 impl Waiting {
-    /// Starts the first core, which asks the database whether all is ready, on the connection that its
-    /// first request will use. The others connect a little after the start, or when they are asked.
+    /// Starts the first core. It checks whether the database is ready, on the connection that its
+    /// first request will use. The other cores connect shortly after the start, or for their first
+    /// request.
     pub fn first(settings: &Settings, background: &Store) -> io::Result<(FirstCheck, Self)> {
         let (asks, first_check) = FirstCheck::new();
         Ok((first_check, Self::start(0, settings, background, Some(asks))?))
     }
 
-    /// Starts another one.
+    /// Starts another core.
     pub fn another(index: usize, settings: &Settings, background: &Store) -> io::Result<Self> {
         Self::start(index, settings, background, None)
     }
@@ -64,13 +65,13 @@ impl Waiting {
         let (told, what) = oneshot::channel::<Told>();
         let core = Core::start(format!("core-{index}"), move || async move {
             let store = background.beside(&share);
-            // The first core plans while the first caller is on his way, on the connection that it has.
+            // The first core plans its queries at once, on the connection that it has.
             let mut plan_after = BACKGROUND_WAIT;
             if let Some(asks) = asks {
                 plan_after = Duration::ZERO;
                 tokio::spawn(asks.ask(store.clone(), key_check));
             }
-            // Never told: the start has failed elsewhere.
+            // An error means that the start has failed elsewhere.
             if let Ok((shared, grpc, rest)) = what.await {
                 shared.plan_ahead(plan_after, &store);
                 shared.serve(store, grpc, rest).await;
@@ -79,15 +80,15 @@ impl Waiting {
         Ok(Self { core, told })
     }
 
-    /// Tells it what to serve.
+    /// Tells the core what to serve.
     pub fn serve(self, shared: Shared, grpc: Connections, rest: Connections) -> Core {
-        // Should it have ended, whoever waits for the core learns of it.
+        // If the core has ended, the caller that waits for it learns that.
         self.told.send((shared, grpc, rest)).ok();
         self.core
     }
 }
 
-/// What all cores share: settings, and what holds no connection. Cheap to clone.
+/// What all cores share: settings, and values without connections. It is cheap to clone.
 #[derive(Clone)]
 pub(super) struct Shared {
     settings: Settings,
@@ -99,7 +100,7 @@ pub(super) struct Shared {
     shutdown: CancellationToken,
 }
 
-/// What is read off the descriptors, which takes longer than everything else that is built.
+/// What is built from the descriptors. Reading them takes longer than building everything else.
 struct Described {
     infrastructure: Services,
     dispatch: Arc<Dispatch>,
@@ -132,13 +133,14 @@ impl Shared {
         }
     }
 
-    /// Has what is asked most planned on this core, so long after the service is ready.
+    /// Plans the most frequent queries on this core, `wait` after the service is ready.
     fn plan_ahead(&self, wait: Duration, store: &Store) {
         let (readiness, shutdown) = (self.readiness.clone(), self.shutdown.clone());
         tokio::spawn(after_the_start(readiness, shutdown, wait, store.clone().plan_ahead()));
     }
 
-    /// Serves the connections of one core until shutdown, finishes what runs, and closes its store.
+    /// Serves the connections of one core until shutdown, finishes running calls, and closes its
+    /// store.
     async fn serve(self, store: Store, grpc: Connections, rest: Connections) {
         let counted = store.clone();
         self.metrics.add_pool(move || counted.connections());
@@ -154,21 +156,21 @@ impl Shared {
             )
         };
         let too_late = drain_ends(shutdown.clone(), settings.drain_timeout);
-        // A connection that never said anything, or a health watch, would hold the drain for ever.
+        // A silent connection or a health watch would hold the drain forever.
         tokio::select! {
             _ = serving => {}
             () = too_late.cancelled() => {
-                tracing::warn!(timeout = ?settings.drain_timeout, "some connections were cut off");
+                tracing::warn!(timeout = ?settings.drain_timeout, "cut off some connections");
             }
         }
-        // And so would a database that is silent.
+        // A database that does not answer would hold the end, too.
         let cut_off = async {
             too_late.cancelled().await;
             tokio::time::sleep(CLOSING).await;
         };
         tokio::select! {
             () = store.close() => {}
-            () = cut_off => tracing::warn!("some writes were cut off"),
+            () = cut_off => tracing::warn!("cut off some writes"),
         }
     }
 
@@ -193,7 +195,7 @@ impl Shared {
     }
 }
 
-/// Is cancelled so long after `shutdown`.
+/// Returns a token that is cancelled `drain_timeout` after `shutdown`.
 fn drain_ends(shutdown: CancellationToken, drain_timeout: Duration) -> CancellationToken {
     let ended = CancellationToken::new();
     let ends = ended.clone();
@@ -213,7 +215,7 @@ async fn serve_rest(
 ) {
     let shim = Arc::new(shim);
     let handler = move |request| {
-        // A panic in the shim itself still ends in an answer.
+        // If the shim itself panics, the caller still gets an answer.
         let answer = AssertUnwindSafe(Arc::clone(&shim).answer(request)).catch_unwind();
         let shim = Arc::clone(&shim);
         answer.map(move |answer| answer.unwrap_or_else(|_| shim.answer_to_a_panic()))

@@ -1,21 +1,21 @@
-//! File descriptors: each connection takes one. The limit is raised at the start, and shared out, so
-//! that accepting never stops for want of them.
+//! File descriptors: each connection takes one. At the start, the limit is raised and divided among
+//! the listeners, so that accepting never fails for lack of descriptors.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::bounds::{Bounds, OPS_CONNECTIONS};
 use crate::runtime::places::MOST_ENDING;
 
-/// What the process has open beside connections: its outputs, the runtimes, look-ups of names, a
-/// commerce system.
+/// File descriptors that the process needs for other things than connections: outputs, runtimes,
+/// name lookups, a commerce system.
 const OWN: usize = 64;
-/// Fewer connections than this, gRPC and REST together, are no service.
+/// Smallest number of connections, gRPC and REST together, with which the service starts.
 const FEWEST_CONNECTIONS: usize = 64;
 
-/// The limit on descriptors is too low.
+/// The limit on file descriptors is too low.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{limit} file descriptors are too few, and at least {fewest} are needed: raise the limit (ulimit -n), or take fewer \
+    "{limit} file descriptors are too few, and at least {fewest} are needed: raise the limit (ulimit -n), or use fewer \
      connections to the database (DB_CONNECTIONS)"
 )]
 pub struct TooFewDescriptors {
@@ -23,23 +23,24 @@ pub struct TooFewDescriptors {
     fewest: usize,
 }
 
-/// Raises the limit on descriptors so far as these bounds need and the system allows, and cuts the
-/// bounds down to what it then is.
+/// Raises the limit on file descriptors to what these bounds need, if the system allows it, and
+/// lowers the bounds to the resulting limit.
 pub fn fit(bounds: Bounds, database_connections: u32) -> Result<Bounds, TooFewDescriptors> {
     let database = usize::try_from(database_connections).unwrap_or(usize::MAX);
-    // One more listens for events. One that is given up may close after another has taken its place.
+    // One more connection listens for events. A connection that is given up may close after its
+    // replacement was opened.
     let reserved = OWN + OPS_CONNECTIONS + 3 * MOST_ENDING + 2 * (database + 1);
     let wanted = reserved + bounds.grpc_connections + bounds.rest_connections;
     share(bounds, reserved, raise(wanted))
 }
 
-/// Raises the limit to what is wanted, or as far as it goes.
+/// Raises the limit to `wanted`, or as far as possible, and returns it.
 fn raise(wanted: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
     if current.is_some_and(|current| current < wanted) {
         let raised = maximum.map_or(wanted, |maximum| maximum.min(wanted));
-        // Refused it stays as it is, and so it is read below.
+        // If this is refused, the limit stays as it is and is read below.
         setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }).ok();
     }
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
@@ -61,7 +62,7 @@ fn share(bounds: Bounds, reserved: usize, limit: usize) -> Result<Bounds, TooFew
         limit,
         grpc_connections,
         rest_connections,
-        "there are descriptors for so many connections only"
+        "lowered the connection limits: the limit on file descriptors is too low"
     );
     Ok(Bounds { grpc_connections, rest_connections, ..bounds })
 }
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_are_cut_down_to_the_descriptors_that_there_are() {
+    fn the_connection_limits_are_lowered_to_the_number_of_descriptors() {
         let bounds = Bounds::default();
         let all = share(bounds, 200, 2000).unwrap();
         assert_eq!((all.grpc_connections, all.rest_connections), (512, 1024));
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_may_have_the_descriptors_that_it_has() {
+    fn a_limit_that_is_high_enough_is_not_changed() {
         let Rlimit { current, .. } = getrlimit(Resource::Nofile);
         let current = usize::try_from(current.unwrap()).unwrap();
         assert_eq!(raise(1), current);

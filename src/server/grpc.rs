@@ -1,4 +1,4 @@
-//! The gRPC side: which services there are, and what every answer of its listener passes.
+//! The gRPC listener: its services, and what every answer passes.
 
 use std::sync::Arc;
 
@@ -32,15 +32,15 @@ use crate::proto::operator::v1::instance_service_server::InstanceServiceServer;
 use crate::proto::operator::v1::operation_lock_service_server::OperationLockServiceServer;
 use crate::runtime::Connections;
 
-/// The largest gRPC message that is read, in bytes; every request of ours is far smaller.
+/// Largest gRPC message that is read, in bytes. Every request of the service is far smaller.
 const LARGEST_MESSAGE: usize = 64 * 1024;
-/// The same of what needs no token: the name of a service.
+/// The same for health, which needs no token. A request is the name of a service.
 const LARGEST_HEALTH_MESSAGE: usize = 1024;
-/// And of reflection: the name of a symbol.
+/// The same for reflection. A request is the name of a symbol.
 const LARGEST_REFLECTION_MESSAGE: usize = 16 * 1024;
 
-/// A server that reads messages up to a size, which holds for what a compressed one becomes, too; and
-/// that compresses its own where the caller asks for it.
+/// Builds a server that reads messages up to a size, which also holds for a message after
+/// decompression, and that compresses its own messages if the caller accepts that.
 macro_rules! bounded {
     ($server:expr, $largest:expr) => {
         $server
@@ -50,8 +50,8 @@ macro_rules! bounded {
     };
 }
 
-/// The services that need no store: health and reflection. Built once; reading the descriptors takes
-/// longer than everything else at a start.
+/// Returns the services that need no store: health and reflection. They are built once, because
+/// reading the descriptors takes longer than everything else at a start.
 pub(super) fn infrastructure(health: HealthServer<impl Health>) -> Services {
     let reflects = "the descriptors are those that the build made";
     let v1 = reflection().build_v1().expect(reflects);
@@ -62,7 +62,7 @@ pub(super) fn infrastructure(health: HealthServer<impl Health>) -> Services {
         .with(bounded!(v1alpha, LARGEST_REFLECTION_MESSAGE))
 }
 
-/// Every service.
+/// Adds all other services.
 pub(super) fn services(mut services: Services, actions: &Actions, events: Events) -> Services {
     macro_rules! serve {
         ($($server:ident),*) => {
@@ -75,7 +75,8 @@ pub(super) fn services(mut services: Services, actions: &Actions, events: Events
     services.with(bounded!(EventServiceServer::new(events), LARGEST_MESSAGE))
 }
 
-/// Reflection shows the API and the types of error details: a client can decode both without files.
+/// Reflection describes the API and the types of error details, so that a client can decode both
+/// without proto files.
 fn reflection() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(COMMENTED_DESCRIPTORS)
@@ -83,7 +84,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// Serves until `shutdown`, then finishes what runs.
+/// Serves until `shutdown`, then finishes running calls.
 pub(super) async fn serve(
     connections: Connections,
     services: Services,
@@ -119,7 +120,8 @@ pub(super) async fn serve(
     http2::serve(connections, door, settings.bounds.stall, shutdown).await;
 }
 
-/// Counts an answer, refused before an action or not; the streams of ours are counted when they end.
+/// Counts an answer, whether or not an action gave it. Streams of the service are counted when they
+/// end.
 fn count(listener: &Listener, response: &Response<Body>) {
     match Status::from_header_map(response.headers()) {
         Some(status) => listener.answered_with(&status),

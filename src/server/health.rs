@@ -1,5 +1,5 @@
-//! The health service. tonic's refuses to watch a name that it does not know; the protocol wants it told,
-//! and the watch to go on.
+//! The health service. That of tonic refuses to watch a name that it does not know, but the
+//! protocol demands an answer, and that the watch goes on.
 
 use std::pin::Pin;
 
@@ -33,7 +33,7 @@ impl Health for Watched {
     ) -> Result<Response<Statuses>, Status> {
         match self.0.watch(request).await {
             Ok(known) => Ok(known.map(StreamExt::boxed)),
-            // The services of a process are the same from its start to its end.
+            // The services of a process do not change while it runs.
             Err(status) if status.code() == Code::NotFound => {
                 let unknown = HealthCheckResponse { status: ServingStatus::ServiceUnknown.into() };
                 let first = stream::once(async move { Ok(unknown) });

@@ -1,6 +1,7 @@
-//! How a plain HTTP/1 listener serves: the REST shim and the ops pages. Hyper directly, for limits
-//! below which every request gets a documented answer. How long a request may take to come is seen at
-//! the connection's place: hyper's own timer would be one for each request.
+//! Serves a plain HTTP/1 listener: the REST shim and the ops pages. It uses hyper directly, and its
+//! limits are above those of the shim, so that every request gets a documented answer. The place of
+//! a connection measures how long a request takes to arrive, because hyper would use a timer for
+//! each request.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -23,21 +24,22 @@ use crate::runtime::Connections;
 use crate::runtime::peer::Peer;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-/// How much longer than told a connection is kept, where that is not half of it all.
+/// How much longer a connection is kept than announced, unless that is more than half of the time.
 const KEPT_LONGER: Duration = Duration::from_secs(5);
-/// The most that is held of a head, above what the shim reads, which so gets a documented answer.
+/// Largest head of a request that is held. It is above the limit of the shim, which therefore gives
+/// a documented answer.
 const LARGEST_HEAD: usize = 48 * 1024;
 
-/// How a listener answers beside its handler.
+/// The parts of a listener in addition to its handler.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
-    /// How long a connection is kept without a request. Answers tell a little less.
+    /// How long a connection is kept without a request. Answers announce a little less.
     pub keep_alive: Duration,
-    /// Whole answers to what is no request.
+    /// Completes the answers of hyper's own.
     pub complete: Complete,
 }
 
-/// Serves until `shutdown`, then finishes what runs.
+/// Serves until `shutdown`, then finishes running calls.
 pub async fn serve<H, F>(
     connections: Connections,
     handler: H,
@@ -49,16 +51,16 @@ pub async fn serve<H, F>(
 {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(LARGEST_HEAD);
-    // The official .NET SDK looks for `Content-Type`, and for no other case.
+    // The official .NET SDK looks for `Content-Type` in exactly this case.
     builder.title_case_headers(true);
-    // A client that has sent all that it will may say so, and is answered.
+    // A client that has sent its last request may close its side, and is still answered.
     builder.half_close(true);
     let keep_alive = told_keep_alive(manner.keep_alive);
     let begin = |stream, place: &crate::runtime::places::Place| {
         let (handler, signs) = (handler.clone(), place.signs().clone());
         let keep_alive = keep_alive.clone();
-        let peer = Peer::new(stream, &signs, 0); // the first request is seen below
-        // Not in an async block, which would hold what it waits for twice, for each connection.
+        let peer = Peer::new(stream, &signs, 0); // the first request is recorded below
+        // An async block would hold what it awaits twice, for each connection.
         let service = service_fn(move |request: Request<Incoming>| {
             let running = signs.begin();
             let request = request.map(|incoming| Coming::new(incoming, &signs, None));
@@ -81,8 +83,8 @@ pub async fn serve<H, F>(
     serving::serve(connections, begin, shutdown).await;
 }
 
-/// What answers say of how long their connection is kept: less than it is, so that a client that heeds
-/// it never sends a request on a connection that is being closed.
+/// Returns how long answers announce that their connection is kept. It is less than the real time,
+/// so that a client that respects it never sends a request on a connection that is being closed.
 fn told_keep_alive(kept: Duration) -> HeaderValue {
     let told = kept.saturating_sub(KEPT_LONGER).max(kept / 2).as_secs().max(1);
     HeaderValue::from_str(&format!("timeout={told}")).expect("digits")
@@ -98,12 +100,12 @@ fn asks_to_be_kept<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// Copies what was read of a request's head. Hyper's are slices of the 8 KiB that it reads into, and as
-/// long as there is one it takes another 8 KiB to see whether the client hangs up meanwhile.
+/// Copies the head of a request. Hyper's values are slices of its 8 KiB read buffer, and while such
+/// a slice exists, hyper allocates another 8 KiB to notice whether the client disconnects.
 fn let_go_of_the_buffer<B>(mut request: Request<B>) -> Request<B> {
     let path_and_query = request.uri().path_and_query();
     let copy = path_and_query.and_then(|path| path.as_str().parse::<PathAndQuery>().ok());
-    // What has an authority is for a proxy, and stays as it is.
+    // A target with an authority is for a proxy, and stays as it is.
     if let (None, Some(copy)) = (request.uri().authority(), copy) {
         *request.uri_mut() = copy.into();
     }
@@ -123,7 +125,7 @@ mod tests {
 
     const VALUE: &[u8] = b"v\xe4lue";
 
-    /// A request as hyper makes it: of slices of this.
+    /// Builds a request as hyper does: its parts are slices of one buffer.
     fn read(uri: &str) -> (Bytes, Request<()>) {
         let read = Bytes::from([uri.as_bytes(), VALUE].concat());
         let value = HeaderValue::from_maybe_shared(read.slice(uri.len()..)).unwrap();
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_request_holds_the_buffer_that_it_was_read_into() {
+    fn no_part_of_a_request_holds_the_buffer_that_it_was_read_into() {
         let uri = "/?Action=DescribeDcdnService&Nonce=%20";
         let (read, request) = read(uri);
         assert!(!read.is_unique());

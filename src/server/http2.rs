@@ -1,5 +1,5 @@
-//! How a connection of HTTP/2 is served: its settings, the calls on it, and the end of answers that
-//! nobody takes.
+//! Serves HTTP/2 connections: their settings, their calls, and the end of answers that the client
+//! does not take.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -32,20 +32,22 @@ use crate::runtime::signs::{Running, Signs};
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const MOST_STREAMS: u32 = 200;
-/// Quick cancels that a connection may pile up; h2's own limit of 20 cuts off clients that hedge.
+/// Largest number of pending resets of a connection; h2's default of 20 cuts off clients that hedge
+/// requests.
 const MOST_PENDING_RESETS: usize = 200;
-/// The client's preface, and the head of the frame that must follow: the handshake has come.
+/// Length of the client's preface and of the head of the frame that must follow: the handshake is
+/// complete.
 const GREETING: usize = 24 + 9;
 /// Bytes of requests that are held for a stream, and for all streams of a connection.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 128 * 1024;
-/// Bytes of an answer that are held for a stream beside what the client has room for.
+/// Bytes of an answer that are held for a stream beyond the window of the client.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes of metadata that are read.
 const LARGEST_HEAD: u32 = 16 * 1024;
 
-/// Serves until `shutdown`, then finishes what runs. Each connection gets a handler of its own. An
-/// answer is reset where the client does not take it within `stall` of the call's deadline.
+/// Serves until `shutdown`, then finishes running calls. Each connection gets a handler of its own.
+/// An answer is reset if the client does not take it within `stall` after the call's deadline.
 pub(super) async fn serve<H, F>(
     connections: Connections,
     handler: impl Fn() -> H,
@@ -80,7 +82,7 @@ pub(super) async fn serve<H, F>(
     serving::serve(connections, begin, shutdown).await;
 }
 
-/// Runs the calls of a connection, each as a task of its own.
+/// Runs each call of a connection as a task of its own.
 #[derive(Clone, Debug)]
 struct Calls {
     signs: Arc<Signs>,
@@ -99,10 +101,10 @@ where
 }
 
 pin_project! {
-    /// A call of hyper's: what answers it, and then what sends the answer as the client has room for
-    /// it. Without room the answer is not asked, and could not end itself: from outside, dropping the
-    /// call resets its stream, and no other. Most answers are sent as soon as they are there, and need
-    /// no timer.
+    /// A call as hyper runs it: first the code that answers it, then the code that sends the answer
+    /// as the client's window allows. Without a window, hyper does not poll the answer, so the
+    /// answer cannot end itself. Dropping the call from outside resets its stream and no other.
+    /// Most answers are sent at once and need no timer.
     struct Timed<F> {
         #[pin]
         call: F,

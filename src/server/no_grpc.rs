@@ -1,4 +1,5 @@
-//! What reaches the gRPC listener and is no gRPC: it is refused as HTTP, in words that a person can read.
+//! Refuses requests on the gRPC listener that are not gRPC. The refusal is HTTP with a sentence for
+//! people.
 
 use std::io;
 use std::pin::Pin;
@@ -13,18 +14,19 @@ use tonic::body::Body;
 
 use crate::metrics::Listener;
 
-/// How every connection of HTTP/2 begins.
+/// The first bytes of every HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The answer to any other beginning.
+/// The answer to any other first bytes.
 const NO_HTTP_2: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
     Content-Length: 43\r\n\r\nThis port speaks gRPC, by HTTP/2 directly.\n";
-/// How long a peer that has been told may take to go. The kernel takes an answer back where its connection
-/// is closed with something unread, the body of a POST say.
+/// How long a peer that got this answer may take to close the connection. If the service closed the
+/// connection with unread bytes, the body of a POST for example, the kernel would discard the
+/// answer.
 const GONE_WITHIN: Duration = Duration::from_secs(1);
 const GRPC: &[u8] = b"application/grpc";
 
-/// The refusal of a request over HTTP/2 that is no call of gRPC.
+/// Returns the refusal of an HTTP/2 request that is not a gRPC call.
 pub(super) fn answer<B>(request: &Request<B>) -> Option<Response<Body>> {
     let mut refused = Response::new(Body::empty());
     if request.method() != Method::POST {
@@ -41,35 +43,36 @@ pub(super) fn answer<B>(request: &Request<B>) -> Option<Response<Body>> {
     Some(refused)
 }
 
-/// `application/grpc`, alone or with a message format or parameters: gRPC-Web is another protocol.
+/// Accepts `application/grpc`, alone or with a message format or parameters. gRPC-Web is another
+/// protocol.
 fn is_grpc(content_type: &[u8]) -> bool {
     let Some(rest) = content_type.get(GRPC.len()..) else { return false };
     content_type[..GRPC.len()].eq_ignore_ascii_case(GRPC)
         && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
 }
 
-/// A socket that is written to when its peer has begun to speak HTTP/2. Whoever speaks something else is
-/// told, where hyper would send a frame.
+/// A socket that is written to only after its peer has begun to speak HTTP/2. Any other peer gets
+/// the sentence, where hyper would send a frame.
 pub(super) struct Begun<S> {
     stream: S,
-    /// What has been read and not been taken.
+    /// Bytes that were read and not yet passed on.
     read: Vec<u8>,
-    /// The peer speaks HTTP/2, or has been told.
+    /// Whether the peer is known to speak HTTP/2.
     is_known: bool,
     told: usize,
-    /// The end of a peer that has been told.
+    /// The time by which a peer that got the sentence must have closed the connection.
     gone: Option<Pin<Box<Sleep>>>,
     listener: Arc<Listener>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Begun<S> {
-    /// Begins on a socket; who is told something is counted.
+    /// Wraps a socket. Peers that get the sentence are counted.
     pub(super) fn new(stream: S, listener: &Arc<Listener>) -> Self {
         let listener = Arc::clone(listener);
         Self { stream, read: Vec::new(), is_known: false, told: 0, gone: None, listener }
     }
 
-    /// Waits for enough to tell what the peer speaks.
+    /// Waits for enough bytes to recognize what the peer speaks.
     fn poll_known(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.is_known {
             let begun = self.read.len().min(PREFACE.len());
@@ -91,7 +94,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Begun<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Tells the peer that this is gRPC, waits a moment until it has gone, and ends in an error.
+    /// Sends the sentence, waits a moment until the peer has closed the connection, and returns an
+    /// error.
     fn poll_tell(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.told < NO_HTTP_2.len() {
             let rest = &NO_HTTP_2[self.told..];
@@ -110,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Begun<S> {
                 break;
             }
         }
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "no HTTP/2")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "not HTTP/2")))
     }
 }
 
@@ -178,14 +182,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_length_of_the_answer_is_the_one_that_it_tells() {
+    fn the_content_length_is_the_length_of_the_answer() {
         let text = std::str::from_utf8(NO_HTTP_2).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{}", body.len());
     }
 
     #[test]
-    fn grpc_is_told_from_what_only_begins_like_it() {
+    fn grpc_is_distinguished_from_types_that_begin_like_it() {
         for grpc in
             ["application/grpc", "application/grpc+proto", "Application/GRPC; charset=utf-8"]
         {

@@ -1,5 +1,5 @@
-//! What the operators' tools ask: is it alive, is it ready, what does it measure. Plain text, no
-//! business data.
+//! The pages for the tools of operators: liveness, readiness and metrics. They are plain text
+//! without business data.
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -30,7 +30,7 @@ pub fn answer<B>(
     }
 }
 
-/// The answer to what hyper cannot read as a request.
+/// Returns the answer to bytes that hyper cannot read as a request.
 pub fn answer_to_what_is_no_request(status: u16) -> Vec<u8> {
     let text = "the request cannot be read as HTTP\n";
     format!(

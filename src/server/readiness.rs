@@ -1,4 +1,4 @@
-//! Whether the service wants traffic: it follows the database, and ends with the drain.
+//! Whether the service accepts traffic. This follows the database and ends with the drain.
 
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -13,21 +13,22 @@ use tonic_health::server::{HealthReporter, HealthService};
 use super::health::Watched;
 use crate::storage::{NotReady, Store};
 
-/// How often the database is asked whether it can serve the service.
+/// How often the service checks whether the database is ready.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// The same while it cannot: a service on a standby that was promoted is ready again soon.
+/// The same while the database is not ready, so that a service on a standby that is promoted is
+/// ready again soon.
 const CHECK_INTERVAL_WHILE_UNREADY: Duration = Duration::from_millis(250);
-/// How many checks in a row may fail before the service calls itself unready.
+/// Number of failed checks in a row after which the service still reports that it is ready.
 const TOLERATED_FAILURES: u32 = 3;
 
-/// The database is being asked for the first time, on another thread.
+/// The result of the first check of the database, which another thread makes.
 pub struct FirstCheck(oneshot::Receiver<Result<(), NotReady>>);
 
-/// The end that asks.
+/// The end that makes the check.
 pub struct Asks(oneshot::Sender<Result<(), NotReady>>);
 
 impl FirstCheck {
-    /// The two ends.
+    /// Creates the two ends.
     pub fn new() -> (Asks, Self) {
         let (asks, answer) = oneshot::channel();
         (Asks(asks), Self(answer))
@@ -35,14 +36,14 @@ impl FirstCheck {
 }
 
 impl Asks {
-    /// Asks.
+    /// Makes the check.
     pub async fn ask(self, store: Store, key_check: [u8; 32]) {
-        // A service that has ended needs no answer.
+        // If the service has ended, it needs no result.
         self.0.send(store.check_ready(&key_check).await).ok();
     }
 }
 
-/// Whether the service wants traffic. Clones share it.
+/// Whether the service accepts traffic. Clones share the state.
 #[derive(Clone)]
 pub struct Readiness {
     state: watch::Sender<State>,
@@ -60,7 +61,8 @@ enum State {
 }
 
 impl Readiness {
-    /// Unready at first; reports under the empty name and these.
+    /// Creates the state of a service that is not ready. It is reported under the empty name and
+    /// these names.
     pub async fn new(reporter: HealthReporter, services: Vec<String>) -> Self {
         let names: Arc<[String]> = std::iter::once(String::new()).chain(services).collect();
         reporter.set_service_status("liveness", ServingStatus::Serving).await;
@@ -69,13 +71,13 @@ impl Readiness {
         readiness
     }
 
-    /// The health service, which tells the same.
+    /// Returns the health service, which reports the same state.
     #[must_use]
     pub fn service(&self) -> HealthServer<Watched> {
         HealthServer::new(Watched(HealthService::from_health_reporter(self.reporter.clone())))
     }
 
-    /// Why the service wants no traffic now; none when it is ready.
+    /// Returns why the service does not accept traffic now; `None` if it is ready.
     #[must_use]
     pub fn why_unready(&self) -> Option<String> {
         match &*self.state.borrow() {
@@ -90,18 +92,18 @@ impl Readiness {
         *self.state.borrow() == State::Ready
     }
 
-    /// Waits until it is ready for the first time.
+    /// Waits until the service is ready for the first time.
     pub async fn first_ready(&self) {
         let mut state = self.state.subscribe();
-        state.wait_for(|state| *state == State::Ready).await.ok(); // the sender is ours
+        state.wait_for(|state| *state == State::Ready).await.ok(); // `self` holds the sender
     }
 
-    /// No more traffic, for good.
+    /// Stops accepting traffic for good.
     pub async fn drain(&self) {
         self.change(State::Draining).await;
     }
 
-    /// Takes the first answer of the database, and asks it again and again.
+    /// Takes the result of the first check, then repeats the check.
     pub async fn follow(
         self,
         first: FirstCheck,
@@ -112,7 +114,7 @@ impl Readiness {
         let mut failures = 0;
         let mut checked = match first.0.await {
             Ok(checked) => checked,
-            Err(_) => store.check_ready(&key_check).await, // the thread ended
+            Err(_) => store.check_ready(&key_check).await, // the thread has ended
         };
         loop {
             match checked {
@@ -136,7 +138,7 @@ impl Readiness {
         }
     }
 
-    /// Changes the state, unless the service drains; logs and reports it where its kind is another.
+    /// Changes the state, unless the service drains. Logs and reports it if its kind is new.
     async fn change(&self, new: State) {
         let mut is_new = false;
         self.state.send_if_modified(|state| {
@@ -162,7 +164,7 @@ impl Readiness {
     }
 }
 
-/// A database that does not answer may have a new cause each second: that is one state.
+/// A database that does not answer may give a new cause each second; that is still one state.
 fn same_kind(old: &State, new: &State) -> bool {
     match (old, new) {
         (State::Unready(old), State::Unready(new)) => discriminant(old) == discriminant(new),
@@ -170,7 +172,7 @@ fn same_kind(old: &State, new: &State) -> bool {
     }
 }
 
-/// One line for each change of state. A service that was ready at once needs none.
+/// Logs one line for each change of state. A service that is ready at once needs no line.
 fn log(old: &State, new: &State) {
     match (old, new) {
         (State::Unready(_), State::Ready) => tracing::info!("ready"),

@@ -1,5 +1,5 @@
-//! How any connection is served, whatever is spoken on it: it begins at its place, does what it is
-//! told there, and is counted.
+//! Serves a connection of any protocol: it starts when it has a place, obeys the orders that its
+//! place gets, and is counted.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,12 +16,13 @@ use crate::runtime::Connections;
 use crate::runtime::places::Place;
 use crate::runtime::signs::Order;
 
-/// Bytes that the kernel holds of a connection, each way; it takes twice as many for its own.
+/// Bytes that the kernel holds for a connection in each direction. Linux doubles this for its own
+/// bookkeeping.
 const SOCKET_BUFFER: u32 = 64 * 1024;
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 1024;
 
-/// Listens at an address. Accepted sockets inherit the size of its buffers.
+/// Listens at an address. Accepted sockets inherit its buffer sizes.
 pub(super) async fn listen(address: &str) -> std::io::Result<TcpListener> {
     let mut failed = None;
     for address in lookup_host(address).await? {
@@ -30,7 +31,7 @@ pub(super) async fn listen(address: &str) -> std::io::Result<TcpListener> {
             Err(error) => failed = Some(error),
         }
     }
-    Err(failed.unwrap_or_else(|| std::io::Error::other("there is no such address")))
+    Err(failed.unwrap_or_else(|| std::io::Error::other("the name has no address")))
 }
 
 fn listen_at(address: std::net::SocketAddr) -> std::io::Result<TcpListener> {
@@ -42,7 +43,7 @@ fn listen_at(address: std::net::SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves until `shutdown`, then finishes what runs.
+/// Serves until `shutdown`, then finishes running calls.
 pub(super) async fn serve<C>(
     mut connections: Connections,
     begin: impl Fn(TcpStream, &Place) -> C,
@@ -74,8 +75,8 @@ pub(super) async fn serve<C>(
 }
 
 pin_project! {
-    /// A connection that is served. It gives its place back when it is closed: fields are dropped in
-    /// their order.
+    /// A connection that is served. It frees its place after it is closed, because fields are
+    /// dropped in their order.
     struct Served<C> {
         #[pin]
         connection: C,
@@ -95,7 +96,7 @@ impl<C: GracefulConnection<Error = hyper::Error>> Future for Served<C> {
                     if error.is_parse() {
                         this.place.listener().malformed();
                     }
-                    tracing::debug!(%error, "a connection ended"); // broken off, or no HTTP
+                    tracing::debug!(%error, "a connection ended"); // it broke, or was not HTTP
                 }
                 return Poll::Ready(());
             }

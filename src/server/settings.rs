@@ -1,4 +1,4 @@
-//! What a deployment decides, and how its connections to the database are shared out.
+//! The settings of a deployment, and how its connections to the database are divided.
 
 use std::time::Duration;
 
@@ -9,34 +9,35 @@ use crate::context::Clock;
 use crate::domain::opening::Limits;
 use crate::{orders, storage};
 
-/// Everything that a deployment decides.
+/// All settings of a deployment.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the three listeners are.
+    /// The addresses of the three listeners.
     pub addresses: Addresses<String>,
     /// The database.
     pub database: storage::Options,
-    /// The commerce system that takes orders; without one they are rows of our own.
+    /// The commerce system that takes orders. Without one, orders are rows of the service.
     pub orders: Option<orders::Settings>,
-    /// The key that seals secrets at rest.
+    /// The key that encrypts secrets in the database.
     pub sealing_key: SealingKey,
-    /// The token of calling services; without one gRPC refuses everybody.
+    /// The token of calling services. Without one, gRPC refuses every caller.
     pub service_token: Option<ServiceToken>,
     /// How far a signed timestamp may be from the clock.
     pub timestamp_window: chrono::Duration,
-    /// What decisions about opening are held to.
+    /// The limits that decisions about openings obey.
     pub limits: Limits,
     /// How long a financial lock may hold before payment counts as overdue.
     pub overdue_grace: chrono::Duration,
     /// How long events are kept.
     pub event_retention: chrono::Duration,
-    /// Whether the workers run in this process, too.
+    /// Whether the workers run in this process.
     pub workers: bool,
     /// How many cores answer requests; see [`crate::runtime`].
     pub cores: usize,
-    /// What connections, and calls without a token, are held to.
+    /// The limits for connections and for calls without a token.
     pub bounds: Bounds,
-    /// How long to go on serving, unready, before the listeners close.
+    /// How long the service goes on serving while it reports that it is not ready, before the
+    /// listeners close.
     pub drain_delay: Duration,
     /// How long running requests may take to finish.
     pub drain_timeout: Duration,
@@ -45,18 +46,19 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// How many cores answer: none without a connection to the database, beside the background's.
+    /// Returns how many cores answer. Each needs a connection to the database, in addition to one
+    /// of the background.
     pub(super) fn cores(&self) -> usize {
         let connections = usize::try_from(self.database.connections).unwrap_or(usize::MAX);
         self.cores.min(connections.saturating_sub(1)).max(1)
     }
 
-    /// The connections of the background: a quarter.
+    /// Returns the options of the background, which gets a quarter of the connections.
     pub(super) fn share_of_background(&self) -> storage::Options {
         self.database.with_connections((self.database.connections / 4).max(1))
     }
 
-    /// The connections of one core: the rest, shared alike.
+    /// Returns the options of one core, which gets an equal share of the rest.
     pub(super) fn share_of_core(&self) -> storage::Options {
         let rest = self.database.connections - self.share_of_background().connections;
         let cores = u32::try_from(self.cores()).unwrap_or(u32::MAX);

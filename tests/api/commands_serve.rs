@@ -205,7 +205,7 @@ async fn what_serve_cannot_start_with_is_one_sentence() {
     let mut variables = files.variables(&database);
     variables.push(("LOG", "cdn_activation=loud"));
     let ended = run(["serve"], &variables).await;
-    assert!(ended.sentence(1).starts_with("LOG is no filter: "), "{ended:?}");
+    assert!(ended.sentence(1).starts_with("LOG is not a valid filter: "), "{ended:?}");
 }
 
 #[tokio::test]

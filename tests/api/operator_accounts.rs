@@ -187,7 +187,7 @@ async fn a_mask_names_fields_that_can_change() {
         assert_field_is_wrong(
             &status,
             "update_mask",
-            &format!("{path:?} is no field that can change"),
+            &format!("{path:?} is not a field that can change"),
         );
     }
     assert_eq!(get(&api, account_id).await.expect("found"), created, "not half of it either");

@@ -15,7 +15,7 @@ use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::access_key_service_server::AccessKeyService;
 use crate::storage::{NewAccessKey, StoredAccessKey};
 
-/// How often a change is made again because others wrote in between.
+/// Number of attempts to write if other writes come in between.
 const ATTEMPTS: u32 = 16;
 
 #[tonic::async_trait]
@@ -96,7 +96,7 @@ impl AccessKeyService for Actions {
     }
 }
 
-/// What a key is wanted to be.
+/// The state that a request asks for.
 #[derive(Clone, Copy)]
 struct Wanted<'a> {
     id: &'a str,
@@ -126,7 +126,8 @@ impl Actions {
         policy: &str,
         ticket: Option<Ticket>,
     ) -> Result<(StoredAccessKey, Secret), Error> {
-        // Accounts are never deleted: one that is read now is there when the key is written.
+        // Accounts are never deleted, so an account that is read now exists when the key is
+        // written.
         self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
         let secret = Secret::random()?;
         let access_key_id = random_access_key_id()?;
@@ -146,7 +147,7 @@ impl Actions {
         Ok((new.into(), secret))
     }
 
-    /// The key of a request that is sent again, its secret opened once more.
+    /// Returns the key of a repeated request, with its secret decrypted again.
     async fn key_again(&self, access_key_id: &str) -> Result<(StoredAccessKey, Secret), Error> {
         let key = self.existing_key(access_key_id).await?;
         let secret = self.sealing_key.open(access_key_id, &key.secret_sealed)?;
@@ -154,7 +155,7 @@ impl Actions {
     }
 
     async fn existing_key(&self, access_key_id: &str) -> Result<StoredAccessKey, Error> {
-        // A database text holds no NUL: an id with one is of no key.
+        // A text in PostgreSQL cannot contain NUL, so no key has such an id.
         if access_key_id.contains('\0') {
             return Err(Error::UnknownAccessKey);
         }
@@ -229,7 +230,7 @@ fn check_etag(key: &StoredAccessKey, given: &str) -> Result<(), Error> {
     if given.is_empty() || given == etag(key.version) { Ok(()) } else { Err(Error::EtagMismatch) }
 }
 
-/// The key as the statement stores it.
+/// Builds the key as the statement stores it.
 impl From<NewAccessKey> for StoredAccessKey {
     fn from(new: NewAccessKey) -> Self {
         Self {

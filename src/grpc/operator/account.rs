@@ -1,4 +1,4 @@
-//! `AccountService`: what is known of a customer and decides whether it may open.
+//! `AccountService`: the facts about a customer that decide whether it may open a product.
 
 use prost_types::FieldMask;
 use tonic::Request;
@@ -14,7 +14,7 @@ use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::account_service_server::AccountService;
 use crate::storage::{AccountUpdate, RequestRecord};
 
-/// How often an update without etag is made again because others wrote in between.
+/// Number of attempts of an update without an etag if other writes come in between.
 const ATTEMPTS: u32 = 16;
 const LIST: &str = "accounts";
 
@@ -159,7 +159,7 @@ impl Actions {
     }
 }
 
-/// The fields that can change.
+/// The fields that an update can change.
 const CHANGEABLE: [&str; 8] = [
     "site",
     "intl_allowed",
@@ -175,13 +175,13 @@ fn check_mask(mask: Option<&FieldMask>) -> Result<(), Error> {
     let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
     let mut checked = Ok(());
     for path in paths.iter().filter(|path| *path != "*" && !CHANGEABLE.contains(&path.as_str())) {
-        let wrong = Error::field("update_mask", format!("{path:?} is no field that can change"));
+        let wrong = Error::field("update_mask", format!("{path:?} is not a field that can change"));
         checked = both(checked, Err(wrong)).map(|((), ())| ());
     }
     checked
 }
 
-/// Takes the fields that the mask names, or all, from `wanted`.
+/// Copies the fields that the mask names, or all fields, from `wanted`.
 fn apply(profile: &mut Profile, wanted: &Profile, mask: Option<&FieldMask>) {
     let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
     if paths.is_empty() || paths.iter().any(|path| path == "*") {

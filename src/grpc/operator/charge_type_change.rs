@@ -1,4 +1,4 @@
-//! `ChargeTypeChangeService`: changes of any type, for any future instant.
+//! `ChargeTypeChangeService`: changes to any charge type, at any future instant.
 
 use tonic::Request;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::proto::operator::v1::charge_type_change_service_server::ChargeTypeCha
 use crate::proto::operator::v1::schedule_charge_type_change_request::ChargeType as Given;
 use crate::storage::{CancelledChange, RequestRecord, ScheduledChange, StoredChange};
 
-/// How often a change is decided again because others wrote in between.
+/// Number of attempts to decide and write if other writes come in between.
 const ATTEMPTS: u32 = 16;
 
 #[tonic::async_trait]
@@ -106,8 +106,8 @@ impl Actions {
         self.repeatable(context, "ScheduleChargeTypeChange", message, write, again).await
     }
 
-    /// Schedules as a Modify does: read, decide, settle what is due, write; and again where others
-    /// wrote in between, or something was settled.
+    /// Schedules a change as a Modify does: read, decide, settle a due change, write. The steps are
+    /// repeated if another write came in between or a change was settled.
     async fn write_change(
         &self,
         context: &Context,
@@ -159,8 +159,8 @@ impl Actions {
                 if change.settled {
                     return Err(Error::ChangeInForce);
                 }
-                // Refused only once it is settled: an earlier try, which may still be waiting in
-                // the database, cannot cancel it any more then.
+                // Cancelling is refused only after the change is settled, because then an earlier
+                // attempt that may still wait in the database cannot cancel it any more.
                 if is_in_force(&change, context.now) {
                     self.settle(context, account_id, change.notice).await?;
                     continue;
@@ -183,18 +183,18 @@ impl Actions {
     }
 }
 
-/// A change that is asked for.
+/// A requested change.
 #[derive(Clone, Copy)]
 struct Asked {
     change_id: Uuid,
     product: Product,
     charge_type: AnyChargeType,
-    /// Not given: the rule of the type in force decides.
+    /// `None` if the rule of the charge type in force decides.
     effective_time: Option<Time>,
 }
 
-/// Whether a change has taken effect: by this replica's clock, or by that of another, which has put
-/// it in force.
+/// Whether a change has taken effect: by the clock of this replica, or because another replica has
+/// settled it.
 fn is_in_force(change: &StoredChange, now: Time) -> bool {
     change.settled || change.notice.effective_time <= now
 }
@@ -220,10 +220,10 @@ fn charge_type(given: Option<Given>) -> Result<AnyChargeType, Error> {
 
 fn effective_time(given: &prost_types::Timestamp) -> Result<Time, Error> {
     let time = time_of(given).filter(|time| time.timestamp_subsec_nanos() == 0);
-    time.ok_or_else(|| Error::field("effective_time", "is no instant in whole seconds"))
+    time.ok_or_else(|| Error::field("effective_time", "is not an instant in whole seconds"))
 }
 
-/// The change as the statement stored it.
+/// Returns the change as the statement stored it.
 fn stored(change: ScheduledChange) -> StoredChange {
     StoredChange {
         account_id: change.account_id,

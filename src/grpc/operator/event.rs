@@ -1,4 +1,4 @@
-//! `EventService`: what has happened, for those who keep up with it.
+//! `EventService`: the events, for followers.
 
 use std::pin::Pin;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use crate::grpc::{Reply, operate, status};
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::event_service_server::EventService;
 
-/// The size of a page for which none is given.
+/// The page size of a request that gives none.
 const DEFAULT_PAGE_SIZE: usize = 50;
 const LARGEST_PAGE_SIZE: usize = 1000;
 
@@ -29,7 +29,7 @@ pub struct Events {
     cursors: CursorKey,
 }
 
-/// What a watch answers.
+/// The responses of a watch.
 type Responses = Pin<Box<dyn Stream<Item = Result<wire::WatchEventsResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -58,7 +58,7 @@ impl EventService for Events {
 }
 
 impl Events {
-    /// Serves a feed; cursors are authenticated with this key.
+    /// Creates the service of a feed. `cursors` authenticates cursors.
     #[must_use]
     pub fn new(feed: Feed, cursors: CursorKey) -> Self {
         Self { feed, cursors }
@@ -85,12 +85,13 @@ impl Events {
     ) -> Result<Responses, Error> {
         let account_id = followed(message.account_id)?;
         if message.from_now && !message.cursor.is_empty() {
-            return Err(Error::field("from_now", "goes with an empty cursor only"));
+            return Err(Error::field("from_now", "requires an empty cursor"));
         }
         let cursor = self.start(&message.cursor, account_id, message.from_now).await?;
         let followed = Followed::start(self.feed.clone(), cursor, until.into());
         let (cursors, request_id) = (self.cursors.clone(), context.request_id.clone());
-        // Polled only while the client has room: it takes what is there, and reads nothing itself.
+        // This is polled only while the client has room. It takes responses that are ready, and
+        // reads nothing itself.
         let responses = unfold(followed, move |mut followed| {
             let (cursors, request_id) = (cursors.clone(), request_id.clone());
             async move {
@@ -102,7 +103,7 @@ impl Events {
         Ok(Box::pin(responses))
     }
 
-    /// Where a follower begins.
+    /// Returns the cursor at which a follower begins.
     async fn start(
         &self,
         text: &str,
@@ -116,7 +117,7 @@ impl Events {
         }
         let cursor = self.cursors.decode(text)?;
         if cursor.account_id != account_id {
-            // It says nothing of the events of others.
+            // Such a cursor has no position for the events of the other account.
             return Err(Error::field("cursor", "was given for another account_id"));
         }
         self.feed.check(&cursor).await?;
@@ -131,8 +132,8 @@ fn response(cursors: &CursorKey, told: &Watched) -> wire::WatchEventsResponse {
     }
 }
 
-/// The status that a stream ends with; logged here, because the call was answered long ago. That it
-/// ended in time is told by the line of the stream.
+/// Returns the status with which a stream ends. The error is logged here, because the call was
+/// answered long ago. A stream that ended in time has a log line of its own.
 fn ended(error: &Error, request_id: &RequestId) -> Status {
     if !matches!(error, Error::Draining | Error::DeadlineExceeded) {
         log_error(error, "WatchEvents", request_id, "grpc");
@@ -140,7 +141,7 @@ fn ended(error: &Error, request_id: &RequestId) -> Status {
     status::of(error, request_id, None)
 }
 
-/// The account that is followed; none for all.
+/// Returns the account that is followed; `None` for all accounts.
 fn followed(number: i64) -> Result<Option<AccountId>, Error> {
     match number {
         0 => Ok(None),

@@ -1,4 +1,4 @@
-//! `InstanceService`: what accounts have opened, as it is now.
+//! `InstanceService`: the instances of accounts as they are now.
 
 use std::collections::HashMap;
 
@@ -58,7 +58,8 @@ impl InstanceService for Actions {
 }
 
 impl Actions {
-    /// The instances of these keys, in their order: one statement for each product.
+    /// Returns the instances with these keys in their order. It runs one statement for each
+    /// product.
     async fn instances(
         &self,
         keys: &[(AccountId, Product)],
@@ -83,7 +84,7 @@ impl Actions {
     }
 }
 
-/// Where a page begins: after `account/product`.
+/// Returns where a page begins: after `account/product`.
 fn page_key(after: Option<&str>) -> Result<(i64, String), Error> {
     let Some(after) = after else { return Ok((0, String::new())) };
     let parsed = after

@@ -1,5 +1,6 @@
-//! The operator services, one file per noun: how the internal services keep accounts, keys and
-//! locks. They have no API version, so the RPC query format cannot see them.
+//! The operator services, one file for each noun. Internal services use them to maintain accounts,
+//! access keys, changes and locks. They have no API version, so they are not reachable in the RPC
+//! query format.
 
 mod access_key;
 mod account;
@@ -17,22 +18,22 @@ use crate::domain::{AccountId, Product, Requested};
 use crate::error::Error;
 use crate::proto::convert::requested_product;
 
-/// The account id of an operator request.
+/// Reads the account id of a request.
 fn account_id(number: i64) -> Result<AccountId, Error> {
     AccountId::new(number).ok_or_else(|| Error::account_id_field("account_id"))
 }
 
-/// The account id in an account.
+/// Reads the account id of an account.
 fn account_id_of(account: &crate::proto::operator::v1::Account) -> Result<AccountId, Error> {
     AccountId::new(account.account_id).ok_or_else(|| Error::account_id_field("account.account_id"))
 }
 
-/// The id of an access key: required.
+/// Reads the id of an access key, which is required.
 fn access_key_id(id: &str) -> Result<&str, Error> {
     if id.is_empty() { Err(Error::field("access_key_id", "is required")) } else { Ok(id) }
 }
 
-/// The product that a list is narrowed to, if any.
+/// Reads the product filter of a list; `None` if there is none.
 fn product_filter(number: i32) -> Result<Option<Product>, Error> {
     match requested_product(number) {
         Requested::NotGiven => Ok(None),
@@ -40,13 +41,13 @@ fn product_filter(number: i32) -> Result<Option<Product>, Error> {
     }
 }
 
-/// The key that a page token carries; one that was made here reads back.
+/// Reads the key in a page token. A token of the service always contains a valid key.
 fn key_of<T: std::str::FromStr>(after: Option<&str>) -> Result<Option<T>, Error> {
     let wrong = |_| Error::field("page_token", "is not a token of this list");
     after.map(|after| after.parse().map_err(wrong)).transpose()
 }
 
-/// The product of an operator request: required.
+/// Reads the product of a request, which is required.
 fn product(number: i32) -> Result<Product, Error> {
     match requested_product(number) {
         Requested::Known(product) => Ok(product),
@@ -55,7 +56,7 @@ fn product(number: i32) -> Result<Product, Error> {
     }
 }
 
-/// The etag of a version: quoted, as HTTP quotes it (AIP-154).
+/// Returns the etag of a version, quoted as in HTTP (AIP-154).
 fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }

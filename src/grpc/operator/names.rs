@@ -1,22 +1,21 @@
-//! What the requests of operators name: the account, and the access key where there is one. For the
-//! log lines of their calls.
+//! The account and the access key that an operator's request names, for the log line of the call.
 
 use crate::proto::operator::v1 as wire;
 
 /// A request that may name an account or an access key.
 pub(in crate::grpc) trait Names {
-    /// The account that it names, unread; 0 where the field is not set.
+    /// Returns the account id of the request, unchecked; 0 if the field is not set.
     fn account_id(&self) -> Option<i64> {
         None
     }
 
-    /// The access key that it names, unread.
+    /// Returns the access key id of the request, unchecked.
     fn access_key_id(&self) -> Option<&str> {
         None
     }
 }
 
-/// Requests with a field `account_id`.
+/// Implements [`Names`] for requests with a field `account_id`.
 macro_rules! name_an_account {
     ($($request:ident),*) => {
         $(impl Names for wire::$request {
@@ -27,7 +26,7 @@ macro_rules! name_an_account {
     };
 }
 
-/// Requests with an account in a field `account`.
+/// Implements [`Names`] for requests with a field `account`.
 macro_rules! hold_an_account {
     ($($request:ident),*) => {
         $(impl Names for wire::$request {
@@ -38,7 +37,7 @@ macro_rules! hold_an_account {
     };
 }
 
-/// Requests with a field `access_key_id`.
+/// Implements [`Names`] for requests with a field `access_key_id`.
 macro_rules! name_a_key {
     ($($request:ident),*) => {
         $(impl Names for wire::$request {
@@ -58,5 +57,5 @@ name_an_account!(ListChargeTypeChangesRequest);
 name_an_account!(LockRequest, UnlockRequest, ListOperationLocksRequest);
 name_an_account!(ListEventsRequest, WatchEventsRequest);
 
-/// All accounts.
+/// The request names no account, because it lists all of them.
 impl Names for wire::ListAccountsRequest {}

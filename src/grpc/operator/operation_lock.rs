@@ -1,4 +1,4 @@
-//! `OperationLockService`: holds on an instance, each with a reason.
+//! `OperationLockService`: locks on the operations of an instance, each with a reason.
 
 use tonic::Request;
 use uuid::Uuid;
@@ -16,14 +16,14 @@ use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::operation_lock_service_server::OperationLockService;
 use crate::storage::{LiftedLock, NewLock, StoredLock};
 
-/// How often a lock is set or lifted again because others set and lifted in between.
+/// Number of attempts to set or lift a lock if other writes come in between.
 const ATTEMPTS: u32 = 16;
-/// The longest reason and the longest name of who sets a lock, in characters.
+/// Longest reason and longest `locked_by`, in characters.
 const LONGEST: usize = 64;
-/// How the record of an unlocking says whether a lock held.
+/// The resource in the record of an `Unlock`, which says whether a lock held.
 const LIFTED: &str = "lifted";
 const NONE_HELD: &str = "none held";
-/// Who sets a lock that names nobody.
+/// The `locked_by` of a request that gives none.
 const NOBODY_NAMED: &str = "operator";
 
 #[tonic::async_trait]
@@ -117,7 +117,8 @@ impl Actions {
     ) -> Result<wire::OperationLock, Error> {
         let lock_id = Uuid::try_parse(lock_id).map_err(Error::internal)?;
         let lock = self.store.stored_lock(account_id, lock_id).await?;
-        let lock = lock.ok_or_else(|| Error::internal("a recorded request is about no lock"))?;
+        let lock =
+            lock.ok_or_else(|| Error::internal("the lock of a recorded request does not exist"))?;
         Ok(shown(account_id, lock))
     }
 
@@ -161,7 +162,7 @@ impl Actions {
     }
 }
 
-/// A lower-case token, as the table's CHECK demands it.
+/// Checks that a reason is a lower-case token, as the CHECK constraint of the table demands.
 fn reason(text: &str) -> Result<&str, Error> {
     let token = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     let begins_with_letter = text.as_bytes().first().is_some_and(u8::is_ascii_lowercase);

@@ -1,5 +1,5 @@
-//! Pages of operators' lists: sizes, and tokens that only we can make. A token says where the page
-//! before ended and which list it is of; with other arguments it is refused.
+//! Pages of the lists of operators: sizes and authenticated tokens. A token says where the page
+//! before ended and to which list it belongs. It is refused with other arguments of the list.
 
 use std::sync::Arc;
 
@@ -16,27 +16,27 @@ const LARGEST_SIZE: i32 = 1000;
 /// Bytes of the authentication code in front of a token.
 const CODE_BYTES: usize = 16;
 
-/// Makes and reads page tokens. All replicas share the key, and clones the state that it makes.
+/// Creates and reads page tokens. All replicas have the same key, and clones share its HMAC state.
 #[derive(Clone)]
 pub(in crate::grpc) struct PageTokens(Arc<Hmac<Sha256>>);
 
 /// The page that a request asks for.
 pub(super) struct Page {
-    /// How many at most.
+    /// Largest number of rows of the page.
     pub size: usize,
-    /// Where the page before ended; `None` for the first.
+    /// The key at which the page before ended; `None` for the first page.
     pub after: Option<String>,
 }
 
 impl PageTokens {
-    /// Tokens under a key of their own.
+    /// Derives the key of page tokens.
     pub fn new(sealing_key: &SealingKey) -> Self {
         let key = sealing_key.derive("page tokens");
         let keyed = <Hmac<Sha256> as KeyInit>::new_from_slice(&key);
         Self(Arc::new(keyed.expect("HMAC takes a key of any length")))
     }
 
-    /// Reads size and token; `list` names the list and its other arguments.
+    /// Reads page size and token. `list` is the name of the list with its other arguments.
     pub(super) fn page(&self, list: &str, size: i32, token: &str) -> Result<Page, Error> {
         let size = match size {
             ..0 => return Err(Error::field("page_size", "is negative")),
@@ -52,7 +52,7 @@ impl PageTokens {
         Ok(Page { size: usize::try_from(size).unwrap_or_default(), after })
     }
 
-    /// The token of the next page, where there is one.
+    /// Returns the token of the next page, or an empty text if there is none.
     pub(super) fn next(&self, list: &str, end: Option<String>) -> String {
         end.map(|end| self.token(list, &end)).unwrap_or_default()
     }
@@ -73,7 +73,7 @@ impl PageTokens {
     fn mac(&self, list: &str, end: &str) -> Hmac<Sha256> {
         let mut mac = Hmac::clone(&self.0);
         mac.update(list.as_bytes());
-        mac.update(&[0]); // no list is called so that the two could run together
+        mac.update(&[0]); // separates the two texts: no list has a NUL in its name
         mac.update(end.as_bytes());
         mac
     }
@@ -86,12 +86,13 @@ impl std::fmt::Debug for PageTokens {
 }
 
 impl Page {
-    /// How many to read: one more than are shown tells whether there is a next page.
+    /// Returns how many rows to read. One more row than the page has shows whether there is a next
+    /// page.
     pub fn read_size(&self) -> i64 {
         i64::try_from(self.size + 1).unwrap_or(i64::MAX)
     }
 
-    /// Cuts what was read to the page; where it ends, if another follows.
+    /// Cuts the rows to the page. Returns the key at which it ends, if another page follows.
     pub fn cut<T>(&self, rows: &mut Vec<T>, end: impl Fn(&T) -> String) -> Option<String> {
         let more = rows.len() > self.size;
         rows.truncate(self.size);
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_for_its_own_list_only() {
+    fn a_token_is_valid_only_for_its_own_list() {
         let tokens = tokens();
         let token = tokens.token("accounts", "42");
         assert_eq!(tokens.page("accounts", 0, &token).unwrap().after.as_deref(), Some("42"));
@@ -120,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_cut_down_and_never_negative() {
+    fn a_page_size_has_a_maximum_and_is_not_negative() {
         let size = |size| tokens().page("accounts", size, "").map(|page| page.size);
         assert_eq!((size(0).unwrap(), size(7).unwrap(), size(5000).unwrap()), (50, 7, 1000));
         assert!(size(-1).is_err());
     }
 
     #[test]
-    fn there_is_a_next_page_only_when_more_was_read_than_is_shown() {
+    fn there_is_a_next_page_only_if_more_rows_were_read_than_the_page_has() {
         let page = Page { size: 2, after: None };
         let mut rows = vec![1, 2, 3];
         assert_eq!(page.cut(&mut rows, ToString::to_string), Some("2".to_owned()));

@@ -1,5 +1,6 @@
-//! Writes that may be sent again for 24 hours (AIP-155): the same request id with the same request
-//! gets the first answer again, made anew of what it was about; with another request it is refused.
+//! Writes that a caller can repeat for 24 hours (AIP-155). The same request with the same request
+//! id gets the answer again, which is built again from the resource that it was about. Another
+//! request with this id is refused.
 
 use chrono::Duration;
 use prost::Message;
@@ -13,15 +14,14 @@ use crate::grpc::Actions;
 use crate::proto::operator::v1 as wire;
 use crate::storage::RequestRecord;
 
-/// How long a request id holds.
+/// How long a request id is kept.
 pub(crate) const KEPT: Duration = Duration::hours(24);
-/// How often a write is tried whose twin, sent at the same time with the same request id, comes in
-/// its way.
+/// Number of attempts of a write that collides with a simultaneous write of the same request id.
 const TRIES: u32 = 2;
 
-/// A request with the field `request_id`.
+/// A request with a field `request_id`.
 pub(super) trait Repeatable: Message + Clone {
-    /// The field.
+    /// Returns the field.
     fn request_id(&mut self) -> &mut String;
 }
 
@@ -47,7 +47,7 @@ repeatable!(
     CancelChargeTypeChangeRequest,
 );
 
-/// Becomes the record of a write once it is known what it is about.
+/// The facts of a request that become the record of its write once its resource is known.
 #[derive(Clone, Debug)]
 pub(super) struct Ticket {
     caller: String,
@@ -60,13 +60,13 @@ fn parsed(request_id: &str) -> Result<Uuid, Error> {
     Uuid::try_parse(request_id).map_err(|_| Error::field("request_id", "is not a UUID"))
 }
 
-/// Whether the id of a request is none or a UUID.
+/// Checks that the request id is empty or a UUID.
 pub(super) fn request_id(id: &str) -> Result<(), Error> {
     if id.is_empty() { Ok(()) } else { parsed(id).map(drop) }
 }
 
 impl Ticket {
-    /// The ticket of a request; none where it has no id.
+    /// Returns the ticket of a request; `None` if it has no request id.
     fn of(
         context: &Context,
         method: &str,
@@ -78,7 +78,7 @@ impl Ticket {
             return Ok(None);
         }
         let request_id = parsed(field)?;
-        // However the id is spelled, the request is the same.
+        // The request is the same for every spelling of the UUID.
         *field = request_id.to_string();
         let mut fingerprint = Sha256::new();
         fingerprint.update(method);
@@ -92,7 +92,7 @@ impl Ticket {
         }))
     }
 
-    /// The record of a write about `resource`.
+    /// Returns the record of a write about `resource`.
     pub fn about(&self, resource: &str) -> RequestRecord {
         RequestRecord {
             caller: self.caller.clone(),
@@ -105,12 +105,12 @@ impl Ticket {
 }
 
 impl Actions {
-    /// Runs a write, or answers it `again` where this request was answered before: with what that
-    /// answer was about. `write` gets the ticket for the write's own statement.
+    /// Runs a write. If the request was answered before, `again` builds the answer from the
+    /// resource of that answer. `write` gets the ticket to write its record in the same statement.
     ///
-    /// The first try of a request may still be under way when it is sent again, and what it has
-    /// written by then may be the very reason why the second is refused. Its record was written
-    /// together with that: after any error of the write the record is looked up once more.
+    /// The first attempt of a request may still run when the caller repeats it, and what it has
+    /// written may be the reason why the second attempt is refused. The record of the first attempt
+    /// was written in the same statement, so it is read again after any error of the write.
     pub(super) async fn repeatable<T, W, A>(
         &self,
         context: &Context,
@@ -137,18 +137,19 @@ impl Actions {
         let Err(error) = outcome else { return outcome };
         match self.answered(&ticket).await {
             Ok(Some(resource)) => again(resource).await,
-            // The first try may be the very reason of a refusal.
+            // The refusal may be due to the first attempt.
             Err(unknown) if !error.is_our_fault() => Err(unknown),
             _ => Err(error),
         }
     }
 
-    /// What the answer to this request was about; `None` where there was none.
+    /// Returns the resource of the earlier answer to this request; `None` if there is none.
     async fn answered(&self, ticket: &Ticket) -> Result<Option<String>, Error> {
         let record = self.store.request_record(&ticket.caller, ticket.request_id).await?;
         let Some(record) = record else { return Ok(None) };
         if record.recorded_at + KEPT <= ticket.recorded_at {
-            // The worker that forgets comes by once a minute; nobody should have to wait for it.
+            // The worker deletes expired records once a minute. A caller does not have to wait for
+            // it.
             self.store.forget_request(&record).await?;
             return Ok(None);
         }
@@ -158,8 +159,7 @@ impl Actions {
         Ok(Some(record.resource))
     }
 
-    /// Records a request that had nothing to write: sent again it must find what it found the first
-    /// time.
+    /// Records a request that had nothing to write, so that its repetition gets the same answer.
     pub(super) async fn record_unwritten(
         &self,
         ticket: Option<&Ticket>,

@@ -1,4 +1,4 @@
-//! Which connection gets a place, which loses its own, and why.
+//! Tests which connection gets a place, which one loses its place, and why.
 
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ fn places(limits: Limits) -> (Metrics, Arc<Places>) {
     (metrics, places)
 }
 
-/// Places for a test that has few connections.
+/// Returns places for a test that has few connections.
 pub fn many() -> Arc<Places> {
     places(LIMITS).1
 }
@@ -35,14 +35,14 @@ async fn all_taken(places: &Arc<Places>) -> Vec<Place> {
     all
 }
 
-/// The places that have been told this.
+/// Returns the indices of the places that have this order.
 fn told(places: &[Place], order: Order) -> Vec<usize> {
     let told = places.iter().enumerate().filter(|(_, place)| place.signs.order() == order);
     told.map(|(index, _)| index).collect()
 }
 
 #[tokio::test]
-async fn a_new_connection_gets_the_place_of_the_longest_waiting_silent_one() {
+async fn a_new_connection_gets_the_place_of_the_oldest_silent_one() {
     let (metrics, places) = places(LIMITS);
     let mut all = all_taken(&places).await;
     all[0].signs.spoke();
@@ -63,7 +63,7 @@ async fn a_new_connection_gets_the_place_of_the_longest_waiting_silent_one() {
 }
 
 #[tokio::test]
-async fn a_new_connection_that_may_still_speak_costs_an_idle_one_its_place() {
+async fn a_new_connection_gets_the_place_of_the_one_that_is_idle_longest() {
     let (_, places) = places(LIMITS);
     let all = all_taken(&places).await;
     for place in &all {
@@ -74,14 +74,14 @@ async fn a_new_connection_that_may_still_speak_costs_an_idle_one_its_place() {
     places.look(Instant::now() + Duration::from_secs(1));
     drop(running);
     let new = places.take().await.unwrap();
-    assert_eq!(told(&all, Order::End), [1], "the first has been idle for a shorter time");
+    assert_eq!(told(&all, Order::End), [1], "the first one was idle for a shorter time");
     let newer = places.take().await.unwrap();
     assert_eq!(told(&all, Order::End), [1, 2]);
     assert_eq!(told(&[new, newer], Order::Stay), [0, 1]);
 }
 
 #[tokio::test]
-async fn a_new_connection_is_refused_where_all_others_work() {
+async fn a_new_connection_is_refused_if_all_others_have_work() {
     let (metrics, places) = places(LIMITS);
     let all = all_taken(&places).await;
     let running: Vec<_> = all.iter().map(|place| place.signs.begin()).collect();
@@ -137,16 +137,20 @@ async fn each_limit_ends_a_connection_for_its_own_reason() {
     at(299);
     assert_eq!(told(&all, Order::End), [0, 2]);
     at(331); // five minutes and a tenth
-    assert_eq!(told(&all, Order::Leave), [1, 3], "a call is finished");
+    assert_eq!(told(&all, Order::Leave), [1, 3], "running calls may finish");
     at(366);
-    assert_eq!(told(&all, Order::End), [0, 1, 2, 3], "unless it takes longer than any deadline");
+    assert_eq!(
+        told(&all, Order::End),
+        [0, 1, 2, 3],
+        "a call that takes longer than any deadline is cut off"
+    );
     assert_eq!(told(&all, Order::Leave), [0; 0]);
     let reasons: Vec<_> = (0..4).map(reason).collect();
     assert_eq!(reasons, [Reason::Silent, Reason::Idle, Reason::Stalled, Reason::Age]);
 }
 
 #[tokio::test]
-async fn at_the_end_all_are_told_to_leave_and_nobody_comes_in() {
+async fn at_shutdown_all_connections_are_told_to_leave_and_new_ones_are_refused() {
     let (_, places) = places(LIMITS);
     let (silent, speaking) = (places.take().await.unwrap(), places.take().await.unwrap());
     speaking.signs.spoke();

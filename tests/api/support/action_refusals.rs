@@ -1,5 +1,5 @@
-//! The documented refusals of the actions, as both wires tell them: the rows of the product's
-//! tables that more than one test looks for.
+//! The documented refusals of the actions on both wires: the rows of the products' tables that more
+//! than one test expects.
 
 use tonic::Code;
 
@@ -40,14 +40,14 @@ pub const NO_REAL_NAME: Refusal = refusal(
     "Real name authentication is needed.",
     Code::FailedPrecondition,
 );
-/// The user profile is incomplete: CDN's words.
+/// The user profile is incomplete, with the message of CDN.
 pub const PROFILE: Refusal = refusal(
     400,
     "FUWU_BIZ_COMMODITY_VERIFY_FAIL_USERPROFILECOMPLETE",
     "MISSING_USERPROFILE",
     Code::FailedPrecondition,
 );
-/// The user profile is incomplete: DCDN's words.
+/// The user profile is incomplete, with the message of DCDN.
 pub const INCOMPLETE_INFORMATION: Refusal = refusal(
     400,
     "IncompleteInformation",
@@ -103,7 +103,7 @@ pub const UNAVAILABLE: Refusal = refusal(
     Code::Unavailable,
 );
 
-/// A value of OpenCdnService that cannot be opened with.
+/// A value with which `OpenCdnService` cannot open.
 pub const VALUE: Refusal = refusal(
     400,
     "InvalidInternetChargeType.ValueNotSupported",
@@ -111,7 +111,7 @@ pub const VALUE: Refusal = refusal(
     Code::InvalidArgument,
 );
 
-/// A parameter whose value cannot be used; the message names it.
+/// A parameter with an invalid value; the message names the parameter.
 pub const fn invalid_parameter(message: &'static str) -> Refusal {
     refusal(400, "InvalidParameter", message, Code::InvalidArgument)
 }
@@ -121,7 +121,7 @@ pub const fn missing(code: &'static str, message: &'static str) -> Refusal {
     refusal(400, code, message, Code::InvalidArgument)
 }
 
-/// A value of `OpenDcdnService` that cannot be opened with; the message names the parameter.
+/// A value with which `OpenDcdnService` cannot open; the message names the parameter.
 pub const fn invalid_component(message: &'static str) -> Refusal {
     refusal(400, "InvalidComponent", message, Code::InvalidArgument)
 }

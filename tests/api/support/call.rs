@@ -1,6 +1,6 @@
-//! Any action over gRPC by its name: requests and replies by descriptor, the numbers of enum values
-//! from a list of our own. What comes back has the form of the JSON body, so that both wires can be
-//! compared.
+//! Calls any action over gRPC by its name. Requests and replies are built from descriptors; the
+//! numbers of enum values come from a list in this file. A reply has the form of the JSON body, so
+//! that both wires can be compared.
 
 use cdn_activation::proto::DESCRIPTORS;
 use prost::Message;
@@ -30,13 +30,14 @@ const SPELLINGS: [(&str, i32, &str); 9] = [
 ];
 
 impl Api {
-    /// The same action over gRPC: the reply in the form of the JSON body. A value of an enum is its
-    /// spelling, `#99` for the number 99, and the number 99 where there is no such spelling.
+    /// Calls an action over gRPC. The reply has the form of the JSON body. The value of an enum is
+    /// given by its spelling, or as `#99` for the number 99. A spelling that does not exist is sent
+    /// as the number 99.
     pub async fn call(&self, key: &Key, given: &str) -> Result<Value, GrpcRefusal> {
         self.call_with(key, &parameters(given)).await
     }
 
-    /// The same with parameters of any text.
+    /// Does the same with parameters of any text.
     pub async fn call_with(&self, key: &Key, given: &Parameters) -> Result<Value, GrpcRefusal> {
         let method = method(&given["Action"]);
         let mut request = Request::new(message(&method, given).encode_to_vec());
@@ -61,7 +62,7 @@ pub fn descriptors() -> DescriptorPool {
     DescriptorPool::decode(DESCRIPTORS).expect("the build made them")
 }
 
-/// The rpc of an action.
+/// Returns the rpc of an action.
 pub fn method(action: &str) -> MethodDescriptor {
     let services: Vec<_> = descriptors().services().collect();
     let mut methods = services.iter().flat_map(|service| service.methods().collect::<Vec<_>>());
@@ -126,7 +127,7 @@ fn json_of_value(value: &Field, kind: &Kind) -> Value {
     }
 }
 
-/// Messages as the bytes that they are.
+/// A codec for messages that are already encoded.
 struct Bytes;
 
 impl Codec for Bytes {

@@ -1,5 +1,5 @@
-//! Requests as unmodified official SDKs sent them (`tests/captures`): read from their files without
-//! the server's code, beside what their index says of them.
+//! Requests as unmodified official SDKs sent them (`tests/captures`). Their files are read without
+//! the server's code, together with the index that describes them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const DIRECTORY: &str = "tests/captures";
 
-/// A request as bytes and in parts.
+/// A request, as bytes and in parts.
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
     /// The bytes.
@@ -30,7 +30,7 @@ pub struct Capture {
     pub file: String,
     /// The request.
     pub request: HttpRequest,
-    /// What the index says.
+    /// The entry of the index.
     pub says: Value,
 }
 
@@ -51,7 +51,7 @@ pub fn json(file: &str) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// The names of all captured requests that there are files of.
+/// Returns the names of all captured requests that have files.
 pub fn files() -> Vec<String> {
     let entries = std::fs::read_dir(DIRECTORY).expect("the directory of the captures");
     let names = entries.map(|entry| entry.expect("an entry").file_name().into_string());
@@ -60,13 +60,13 @@ pub fn files() -> Vec<String> {
 }
 
 impl HttpRequest {
-    /// Reads a request off the wire.
+    /// Parses the bytes of a request.
     pub fn parse(bytes: Vec<u8>) -> Self {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
         let head = std::str::from_utf8(&bytes[..end]).expect("UTF-8").to_owned();
         let mut body = bytes[end + 4..].to_vec();
         if body == b"0\r\n\r\n" {
-            body.clear(); // in chunks, and there is none
+            body.clear(); // a chunked body without chunks
         }
         let mut lines = head.split("\r\n");
         let line: Vec<_> = lines.next().expect("a line").split(' ').collect();
@@ -80,13 +80,13 @@ impl HttpRequest {
         Self { method: method.to_owned(), query, headers, body, bytes }
     }
 
-    /// A header.
+    /// Returns a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(given, _)| given == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The parameters of a form body, decoded.
+    /// Returns the parameters of a form body, decoded.
     pub fn form(&self) -> Vec<(String, String)> {
         match self.header("content-type") {
             Some(kind) if kind.starts_with("application/x-www-form-urlencoded") => {
@@ -96,42 +96,43 @@ impl HttpRequest {
         }
     }
 
-    /// All parameters, of query and form.
+    /// Returns all parameters of query and form.
     pub fn parameters(&self) -> BTreeMap<String, String> {
         self.query.clone().into_iter().chain(self.form()).collect()
     }
 }
 
 impl Capture {
-    /// A text of the index; empty where it says none.
+    /// Returns a text of the index; empty if it has none.
     pub fn text(&self, name: &str) -> &str {
         self.says[name].as_str().unwrap_or_default()
     }
 
-    /// When it was signed, as its client spells it. An anonymous one has it, too.
+    /// Returns when the request was signed, in the spelling of its client. An anonymous request has
+    /// this, too.
     pub fn timestamp(&self) -> String {
         let parameter = self.request.parameters().get("Timestamp").cloned();
         let header = || self.request.header("x-acs-date").map(str::to_owned);
         parameter.or_else(header).expect("a timestamp")
     }
 
-    /// The signature is V1's.
+    /// Whether the signature is V1.
     pub fn is_v1(&self) -> bool {
         self.text("scheme") == "V1 HMAC-SHA1"
     }
 
-    /// The signature is V3's.
+    /// Whether the signature is V3.
     pub fn is_v3(&self) -> bool {
         self.text("scheme") == "ACS3-HMAC-SHA256"
     }
 
-    /// A security token came with the key.
+    /// Whether the request has a security token.
     pub fn has_security_token(&self) -> bool {
         self.says["credential"]["security_token"].is_string()
     }
 }
 
-/// Form-decodes.
+/// Decodes a form.
 fn decoded(text: &str) -> Vec<(String, String)> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').expect("a pair"));

@@ -1,6 +1,6 @@
-//! A commerce system for tests: a real gRPC server that keeps orders by id, as `order.proto` asks
-//! of one, and behaves as badly as it is told to. What it has begun it finishes, whether its client
-//! is still there or not.
+//! A commerce system for tests: a gRPC server that stores orders by id, as `order.proto` demands,
+//! and fails in the way that a test chooses. It finishes a call that has begun even if its client
+//! disconnects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -39,37 +39,37 @@ basicConstraints = critical, CA:FALSE
 /// What the commerce system does with `PlaceOrder`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Orders and answers.
+    /// Orders and answers with success.
     Accept,
-    /// Answers with this status and orders nothing.
+    /// Answers with this status without an order.
     Refuse(Code),
-    /// Orders and answers with this status all the same.
+    /// Orders, but answers with this status.
     OrderAndFail(Code),
-    /// Neither orders nor answers until the mode is another one; then does what that says.
+    /// Waits until the mode changes, then does what the new mode says.
     HoldBeforeOrdering,
-    /// Orders, and answers when the mode is another one.
+    /// Orders, and answers once the mode changes.
     HoldAfterOrdering,
 }
 
-/// What it knows.
+/// What it has recorded.
 #[derive(Debug, Default)]
 pub struct Books {
-    /// Everything that was ever ordered, by id.
+    /// All orders that were ever made, by id.
     pub ordered: BTreeMap<String, PlaceOrderRequest>,
-    /// Ids that were cancelled, known before or not: they never order (again).
+    /// The cancelled ids, whether or not they were ordered. They cannot be ordered again.
     pub cancelled: BTreeSet<String>,
-    /// The ids of all answered `CancelOrder` calls as they came in, repeats included.
+    /// The ids of all answered `CancelOrder` calls in order, repeats included.
     pub cancellations: Vec<String>,
-    /// The ids of all `PlaceOrder` calls as they came in, repeats included.
+    /// The ids of all `PlaceOrder` calls in order, repeats included.
     pub calls: Vec<String>,
-    /// How many orders were made: were it ever more than `ordered`, one id ordered twice.
+    /// How many orders were made. If this is more than `ordered` has, an id was ordered twice.
     pub orders_made: usize,
 }
 
-/// A running commerce system. Clones are the same one.
+/// A running commerce system. Clones share it.
 #[derive(Clone)]
 pub struct CommerceSystem {
-    /// Where it listens.
+    /// The address of its listener.
     pub address: SocketAddr,
     books: Arc<Mutex<Books>>,
     mode: Arc<watch::Sender<Mode>>,
@@ -77,13 +77,13 @@ pub struct CommerceSystem {
 }
 
 impl CommerceSystem {
-    /// One that accepts.
+    /// Starts a commerce system that accepts orders.
     pub async fn start() -> Self {
         Self::serve(Server::builder()).await
     }
 
-    /// One that is spoken to over TLS, with a certificate that vouches for itself: `certificate.pem`
-    /// of the directory. Made anew each time, so that no private key is kept anywhere.
+    /// Starts one with TLS and a self-signed certificate, which is `certificate.pem` in the
+    /// directory. It is made anew each time, so that no private key is stored.
     pub async fn start_with_tls(scratch: &Scratch) -> Self {
         let configuration = scratch.file("openssl.conf", CERTIFICATE);
         let [key, certificate] = ["key.pem", "certificate.pem"].map(|name| scratch.0.join(name));
@@ -117,27 +117,27 @@ impl CommerceSystem {
         system
     }
 
-    /// Settings that lead to it, with deadlines for tests.
+    /// Returns settings for this system, with deadlines for tests.
     pub fn settings(&self, timeout: Duration, reconcile_after: Duration) -> Settings {
         settings(self.address, timeout, reconcile_after)
     }
 
-    /// From now on it behaves so; what it holds goes on.
+    /// Sets the mode. Calls that wait continue in the new mode.
     pub fn behave(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
 
-    /// From now on cancelling is answered with UNAVAILABLE, or not any more.
+    /// Makes cancelling fail with UNAVAILABLE, or succeed again.
     pub fn refuse_to_cancel(&self, refuse: bool) {
         *self.refuses_to_cancel.lock().expect("not poisoned") = refuse;
     }
 
-    /// Looks into its books.
+    /// Reads what it has recorded.
     pub fn look<T>(&self, read: impl FnOnce(&Books) -> T) -> T {
         read(&self.books.lock().expect("not poisoned"))
     }
 
-    /// The ids of the orders that are neither cancelled nor refused.
+    /// Returns the ids of the orders that are neither cancelled nor refused.
     pub fn live(&self) -> BTreeSet<String> {
         self.look(|books| {
             let live = books.ordered.keys().filter(|id| !books.cancelled.contains(*id));
@@ -145,13 +145,13 @@ impl CommerceSystem {
         })
     }
 
-    /// Waits until its books say so.
+    /// Waits until the recorded state fulfils a condition.
     pub async fn until(&self, what: &str, holds: impl Fn(&Books) -> bool) {
         eventually(what, async || self.look(&holds)).await;
     }
 
-    /// Waits until every intent is settled; then the live orders are exactly those of the opened
-    /// instances. Their ids.
+    /// Waits until every intent is settled and the live orders are exactly those of the opened
+    /// instances. Returns their ids.
     pub async fn agrees_with(&self, database: &Database) -> BTreeSet<String> {
         let unsettled = "SELECT count(*) FROM order_intents
             WHERE opened_at IS NULL AND cancelled_at IS NULL";
@@ -229,7 +229,7 @@ impl OrderService for CommerceSystem {
     }
 }
 
-/// Settings that lead to an address.
+/// Returns settings for an address.
 pub fn settings(address: SocketAddr, timeout: Duration, reconcile_after: Duration) -> Settings {
     Settings::new(&format!("http://{address}"), timeout, reconcile_after).expect("an endpoint")
 }

@@ -1,5 +1,5 @@
-//! A connection that stays open: bytes in as they are, replies out one by one, and whether the server
-//! has ended it.
+//! A connection that stays open. Tests send bytes as they are, read replies one by one, and see
+//! whether the server ends it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::Api;
 use super::rest::Reply;
 
-/// Longer than any time limit of the server: who waits longer hangs.
+/// Longer than any time limit of the server, so that waiting longer means that the server hangs.
 const PATIENCE: Duration = Duration::from_secs(25);
 
 /// A connection of a client.
@@ -20,14 +20,14 @@ pub struct Connection {
 }
 
 impl Api {
-    /// Connects to the RPC query format.
+    /// Connects to the listener of the RPC query format.
     pub async fn connect(&self) -> Connection {
         let stream = TcpStream::connect(self.addresses.rest).await.expect("the service listens");
         Connection { stream, read: Vec::new() }
     }
 
-    /// The bytes of a request that leaves the connection open. `Host` and `Content-Length` are
-    /// added.
+    /// Returns the bytes of a request that leaves the connection open. `Host` and `Content-Length`
+    /// are added.
     pub fn request(
         &self,
         method: &str,
@@ -45,24 +45,24 @@ impl Api {
         [head.as_bytes(), b"\r\n", body].concat()
     }
 
-    /// Sends these bytes on a connection of their own and takes the first reply; `None` where the
-    /// connection ends without one.
+    /// Sends these bytes on a new connection and returns the first reply; `None` if the connection
+    /// ends without one.
     pub async fn exchange(&self, request: &[u8]) -> Option<Reply> {
         let mut connection = self.connect().await;
         connection.send(request).await;
         let reply = connection.reply().await?;
-        // Some clients ask to be told to go on.
+        // Some clients send `Expect: 100-continue`.
         if reply.status == 100 { connection.reply().await } else { Some(reply) }
     }
 }
 
 impl Connection {
-    /// Sends bytes. A server that has refused what came before may not take them.
+    /// Sends bytes. A server that has refused earlier bytes may not accept them.
     pub async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.ok();
     }
 
-    /// The next reply; `None` where the connection ends without one.
+    /// Returns the next reply; `None` if the connection ends without one.
     pub async fn reply(&mut self) -> Option<Reply> {
         loop {
             if let Some(length) = reply_length(&self.read) {
@@ -77,12 +77,12 @@ impl Connection {
         }
     }
 
-    /// Whether the server ends the connection without another word.
+    /// Whether the server ends the connection without a further reply.
     pub async fn has_ended(&mut self) -> bool {
         !self.read_more().await && self.read.is_empty()
     }
 
-    /// Reads on; false at the end of the connection.
+    /// Reads more bytes. Returns false at the end of the connection.
     async fn read_more(&mut self) -> bool {
         let mut bytes = [0; 4096];
         let read = timeout(PATIENCE, self.stream.read(&mut bytes)).await;
@@ -96,7 +96,7 @@ impl Connection {
     }
 }
 
-/// How long the first reply among these bytes is, once it is complete.
+/// Returns the length of the first reply in these bytes, if it is complete.
 fn reply_length(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();

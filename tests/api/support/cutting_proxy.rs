@@ -1,6 +1,7 @@
-//! What stands between the service and its database when the network fails: a relay that cuts a
-//! connection around one chosen statement, once, answers it in the server's stead, or lets nobody
-//! through for a while. It reads just enough of PostgreSQL's protocol to tell statements.
+//! A relay between the service and its database that simulates failures of the network. It cuts a
+//! connection once at a chosen statement, answers the statement in the server's place, or refuses
+//! all connections for a while. It parses only as much of PostgreSQL's protocol as it needs to
+//! recognize statements.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,29 +16,31 @@ use tokio::task::JoinHandle;
 use super::database::Database;
 use super::upstream::Upstream;
 
-/// When a connection is cut, or what is answered in the server's stead.
+/// Where a connection is cut, or what is answered in the server's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// Before the statement reaches the server: it is never run.
+    /// The connection is cut before the statement reaches the server, so it is never run.
     BeforeTheStatement,
-    /// After it was run and committed, before the reply reaches the service.
+    /// The connection is cut after the statement is committed, before the reply reaches the
+    /// service.
     BeforeTheReply,
-    /// The statement is not run, and answered with an error of this SQLSTATE.
+    /// The statement is not run but answered with an error of this SQLSTATE.
     Answers(&'static str),
-    /// The same, and then the connection is cut.
+    /// The same, then the connection is cut.
     AnswersAndEnds(&'static str),
-    /// The statement is not run, and answered with bytes that are no message.
+    /// The statement is not run but answered with bytes that are not a message.
     Garbage,
 }
 
-/// An error as `PostgreSQL` says it, and that it is ready for the next statement.
+/// Returns an error message of `PostgreSQL` and the message that it is ready for the next
+/// statement.
 fn error(sqlstate: &str) -> Vec<u8> {
     let fields = format!("SERROR\0VERROR\0C{sqlstate}\0Mscripted\0\0");
     let length = u32::try_from(fields.len() + 4).expect("short").to_be_bytes();
     [b"E", &length[..], fields.as_bytes(), b"Z\0\0\0\x05I"].concat()
 }
 
-/// A statement that contains this text is cut so.
+/// A fault that strikes the next statement with this text.
 type Fault = (&'static str, Cut);
 
 /// The relay. It ends when it is dropped.
@@ -46,7 +49,7 @@ pub struct Proxy {
     upstream: Upstream,
     faults: Arc<Mutex<Vec<Fault>>>,
     used_again: Arc<Mutex<Vec<&'static str>>>,
-    /// False while nobody gets through.
+    /// False while no connection is let through.
     up: watch::Sender<bool>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -62,7 +65,8 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// A relay in front of a database, and the database as it is seen through it.
+    /// Starts a relay in front of a database. Returns it with the database at the address of the
+    /// relay.
     pub fn before(database: &Database) -> (Self, Database) {
         let direct: PgConnectOptions = database.url.parse().expect("a URL");
         let (user, port) = (direct.get_username(), direct.get_port());
@@ -87,38 +91,38 @@ impl Proxy {
         (proxy, Database { url })
     }
 
-    /// Cuts the next connection that runs a statement with this text in it; each call one.
+    /// Cuts the next connection that runs a statement with this text. Each call adds one cut.
     pub fn cut(&self, statement: &'static str, cut: Cut) {
         self.faults.lock().expect("not poisoned").push((statement, cut));
     }
 
-    /// Forgets the cuts that have not happened.
+    /// Removes the cuts that have not happened.
     pub fn forget(&self) {
         self.faults.lock().expect("not poisoned").clear();
     }
 
-    /// How many cuts have not happened yet.
+    /// Returns how many cuts have not happened yet.
     pub fn left(&self) -> usize {
         self.faults.lock().expect("not poisoned").len()
     }
 
-    /// Whether every cut that was asked for has happened.
+    /// Whether all cuts have happened.
     pub fn has_cut(&self) -> bool {
         self.faults.lock().expect("not poisoned").is_empty()
     }
 
-    /// The SQLSTATEs after which a connection ran another statement.
+    /// Returns the SQLSTATEs after which a connection ran another statement.
     pub fn used_again(&self) -> Vec<&'static str> {
         self.used_again.lock().expect("not poisoned").clone()
     }
 
-    /// Ends every connection; new ones are refused.
+    /// Ends every connection, and refuses new ones.
     pub fn go_down(&mut self) {
         self.up.send_replace(false);
         self.accepting.take().expect("it was up").abort();
     }
 
-    /// Lets everybody through again.
+    /// Accepts connections again.
     pub fn come_up(&mut self) {
         self.up = watch::Sender::new(true);
         std::fs::remove_file(&self.socket).expect("our own");
@@ -145,7 +149,7 @@ impl Proxy {
     }
 }
 
-/// Passes bytes both ways until an end closes or the connection is cut.
+/// Passes bytes in both directions until one end closes or the connection is cut.
 async fn relay(
     client: UnixStream,
     upstream: Upstream,
@@ -190,7 +194,8 @@ async fn relay(
             }
             read = from_server.read(&mut answered) => {
                 let Ok(count @ 1..) = read else { return };
-                // ReadyForQuery ends what the server says to a statement: it has committed.
+                // ReadyForQuery ends the server's reply to a statement, so the statement is
+                // committed.
                 if swallow && answered[..count].ends_with(b"Z\0\0\0\x05I") { return }
                 if !swallow && to_client.write_all(&answered[..count]).await.is_err() { return }
             }
@@ -198,7 +203,7 @@ async fn relay(
     }
 }
 
-/// The statements that a client has prepared, read off what it sends.
+/// The prepared statements of a client, recognized in what it sends.
 #[derive(Default)]
 struct Statements {
     unread: Vec<u8>,
@@ -209,7 +214,7 @@ struct Statements {
 }
 
 impl Statements {
-    /// The fault that strikes one of the statements that are run with these bytes.
+    /// Returns the fault that strikes a statement that is run by these bytes.
     fn fault(&mut self, bytes: &[u8], faults: &Mutex<Vec<Fault>>) -> Option<Cut> {
         self.unread.extend_from_slice(bytes);
         let mut found = None;
@@ -234,7 +239,8 @@ impl Statements {
         found
     }
 
-    /// The type and the body of the next complete message. The first of a connection has no type.
+    /// Returns the type and the body of the next complete message. The first message of a
+    /// connection has no type.
     fn next_message(&mut self) -> Option<(u8, Vec<u8>)> {
         let at = usize::from(self.started);
         let length = self.unread.get(at..at + 4)?.try_into().expect("four bytes");

@@ -1,6 +1,6 @@
-//! A fresh database for each test: on a `PostgreSQL` that the test run starts itself, copied from one
-//! that was migrated once; or on the server of `TEST_DATABASE_URL`, each made and migrated there,
-//! because not every server copies databases. `tests/engines/README.md` says how to use that.
+//! Creates a database for each test. Usually it is copied from a migrated one, on a `PostgreSQL`
+//! that the test run starts. With `TEST_DATABASE_URL` it is created and migrated on that server,
+//! because not every server can copy databases; `tests/engines/README.md` describes this.
 
 use std::io::Write;
 use std::path::Path;
@@ -16,19 +16,20 @@ use tokio::sync::OnceCell;
 
 /// The server of this test run.
 static SERVER: OnceLock<Server> = OnceLock::new();
-/// The database `model` of the private server, which was migrated and is copied for each test.
+/// The database `model` of the private server, which is migrated once and copied for each test.
 static MODEL: OnceCell<()> = OnceCell::const_new();
-/// Whether what earlier runs left on another's server was removed.
+/// Whether the databases of earlier runs on the server of `TEST_DATABASE_URL` were removed.
 static CLEARED: OnceCell<()> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static LEFT_OUT: AtomicU32 = AtomicU32::new(0);
 /// Whether the server of this run is Citus.
 static IS_CITUS: OnceCell<bool> = OnceCell::const_new();
 
-/// How the databases on another's server are called: this, the number of our process, a number.
+/// The prefix of databases on the server of `TEST_DATABASE_URL`, before process id and number.
 const PREFIX: &str = "cdn_activation_test_";
 
-/// The events wherever they are: the service numbers them, and moves them by that, whenever it likes.
+/// All events, numbered or not: the service numbers them at any time, and thereby moves them to
+/// another table.
 const ALL_EVENTS: &str = "
     CREATE VIEW all_events AS
     SELECT account_id, event_id, lane, event_time, type, data FROM event_outbox
@@ -38,15 +39,15 @@ const ALL_EVENTS: &str = "
 /// A database of a test.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// Where it is.
+    /// Its URL.
     pub url: String,
 }
 
-/// Where the databases of this run are.
+/// The server of this run.
 enum Server {
-    /// A server of ours. Its watchdog stops it when the run ends, however it ends.
+    /// A private server. Its watchdog stops it when the run ends in any way.
     Private(PrivatePostgres),
-    /// That of `TEST_DATABASE_URL`.
+    /// The server of `TEST_DATABASE_URL`.
     Foreign(Box<PgConnectOptions>),
 }
 
@@ -55,14 +56,14 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The directory of the server's programs that the tests were told to use.
+/// Returns the directory of the server programs that the tests are to use.
 pub fn pg_bin() -> Option<&'static str> {
     static PG_BIN: OnceLock<Option<String>> = OnceLock::new();
     PG_BIN.get_or_init(|| variable("PG_BIN")).as_deref()
 }
 
-/// Whether a test cannot be run because its server is another's, and why not: it is named and counted
-/// on standard error, past what the test runner keeps to itself of tests that pass.
+/// Whether a test is skipped because it needs a private server. The test and the reason are written
+/// to standard error in a way that the test runner does not hide for tests that pass.
 pub fn left_out(why: &str) -> bool {
     if variable("TEST_DATABASE_URL").is_none() {
         return false;
@@ -71,7 +72,7 @@ pub fn left_out(why: &str) -> bool {
     true
 }
 
-/// The same of a test that cannot be run on Citus.
+/// The same for a test that cannot run on Citus.
 pub async fn left_out_on_citus(why: &str) -> bool {
     let is_citus = is_citus().await;
     if is_citus {
@@ -80,7 +81,7 @@ pub async fn left_out_on_citus(why: &str) -> bool {
     is_citus
 }
 
-/// Whether the databases of this run are of Citus.
+/// Whether the databases of this run are on Citus.
 pub async fn is_citus() -> bool {
     let look = async || {
         let mut admin = connect(&server().await.admin_url()).await;
@@ -118,7 +119,7 @@ impl Server {
         Self::Private(PrivatePostgres::start(&options).expect("a private PostgreSQL"))
     }
 
-    /// Where a database is; all URLs have one form, so that tests can change a part.
+    /// Returns the URL of a database. All URLs have one form, so that tests can change a part.
     fn url(&self, name: &str) -> String {
         let server = match self {
             Self::Private(server) => return server.url(name),
@@ -130,7 +131,7 @@ impl Server {
         format!("postgres:///{name}?host={host}&port={port}&user={user}&sslmode=disable")
     }
 
-    /// The database from which others are made.
+    /// Returns the database from which others are copied.
     fn admin_url(&self) -> String {
         match self {
             Self::Private(server) => server.url("postgres"),
@@ -139,7 +140,7 @@ impl Server {
     }
 }
 
-/// The server, which takes a moment to start for the first test that asks.
+/// Returns the server. The first test that needs it starts it, which takes a moment.
 async fn server() -> &'static Server {
     tokio::task::spawn_blocking(Server::of_this_run).await.expect("started")
 }
@@ -154,7 +155,7 @@ async fn run(connection: &mut PgConnection, statement: String) {
     sqlx::raw_sql(text).execute(connection).await.expect("runs");
 }
 
-/// Migrates a database, and adds what tests look at.
+/// Migrates a database, and adds what tests read.
 async fn migrate(url: &str) {
     storage::migrate(&url.parse().expect("a URL")).await.expect("migrated");
     let mut connection = connect(url).await;
@@ -162,15 +163,15 @@ async fn migrate(url: &str) {
     connection.close().await.expect("closed");
 }
 
-/// Makes the model of the private server.
+/// Creates the model of the private server.
 async fn make_model(server: &Server) {
     let admin: PgConnectOptions = server.admin_url().parse().expect("a URL");
     storage::create_database(&admin, "model").await.expect("created");
     migrate(&server.url("model")).await;
 }
 
-/// Removes the databases that earlier runs have left on another's server. Those of a process that
-/// runs stay.
+/// Removes the databases that earlier runs have left on the server of `TEST_DATABASE_URL`, except
+/// those of a process that still runs.
 async fn remove_left_over(server: &Server) {
     let mut admin = connect(&server.admin_url()).await;
     let names: Vec<String> = sqlx::query_scalar("SELECT datname::text FROM pg_database")
@@ -188,7 +189,7 @@ async fn remove_left_over(server: &Server) {
 }
 
 impl Database {
-    /// A new database with the schema and nothing in it.
+    /// Creates a database with the schema and without rows.
     pub async fn fresh() -> Self {
         let server = server().await;
         if let Server::Private(_) = server {
@@ -200,12 +201,12 @@ impl Database {
         database
     }
 
-    /// A new database without even the schema.
+    /// Creates a database without the schema.
     pub async fn empty() -> Self {
         Self::create("").await
     }
 
-    /// A new database whose encoding is not ours.
+    /// Creates a database with an encoding that the service does not accept.
     pub async fn in_latin1() -> Self {
         Self::create(" ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0").await
     }
@@ -230,7 +231,7 @@ impl Database {
         database
     }
 
-    /// Adds the extensions of another database, because an engine may be one: Citus.
+    /// Adds the extensions of another database, because an engine can be an extension (Citus).
     async fn extend_as(&self, model: &mut PgConnection) {
         let names: Vec<String> =
             sqlx::query_scalar("SELECT extname::text FROM pg_extension WHERE extname <> 'plpgsql'")
@@ -244,19 +245,19 @@ impl Database {
         connection.close().await.expect("closed");
     }
 
-    /// The same database as another role sees it.
+    /// Returns the same database for another role.
     pub fn as_role(&self, role: &str) -> Self {
         let (before, user) = self.url.split_once("&user=").expect("it names its user");
         let (_, after) = user.split_once('&').expect("more follows");
         Self { url: format!("{before}&user={role}&{after}") }
     }
 
-    /// A connection for looking at what was stored, and for setting up what no interface can.
+    /// Opens a connection to read what was stored, and to set up what no interface can.
     pub async fn connect(&self) -> PgConnection {
         connect(&self.url).await
     }
 
-    /// What a statement counts.
+    /// Returns the result of a statement that counts.
     pub async fn count(&self, statement: &'static str) -> i64 {
         let mut connection = self.connect().await;
         let count = sqlx::query_scalar(statement).fetch_one(&mut connection).await.expect("counts");
@@ -264,7 +265,7 @@ impl Database {
         count
     }
 
-    /// Runs a statement for its effect.
+    /// Runs a statement without a result.
     pub async fn execute(&self, statement: &'static str) {
         let mut connection = self.connect().await;
         sqlx::raw_sql(statement).execute(&mut connection).await.expect("runs");

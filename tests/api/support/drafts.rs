@@ -1,5 +1,5 @@
-//! V3 requests that can be changed before and after they are signed. Like the rest of the client, it
-//! owes nothing to the server's code.
+//! V3 requests that can be changed before and after they are signed. Like the rest of the client,
+//! they use no code of the server.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::Api;
 use super::rest::{Key, Parameters, Reply, hex, nonce, parameters, query};
 
-/// Headers by their names in lower case.
+/// Headers by their lower-case names.
 pub type Headers = BTreeMap<String, String>;
 
 const AUTHORIZATION: &str = "authorization";
@@ -21,7 +21,7 @@ pub struct DraftV3 {
     pub method: String,
     /// Parameters of the query.
     pub query: Parameters,
-    /// The headers, `host` too; `authorization` comes with the signature.
+    /// The headers, including `host`. The signature adds `authorization`.
     pub headers: Headers,
     /// The body.
     pub body: Vec<u8>,
@@ -34,13 +34,13 @@ impl DraftV3 {
         self
     }
 
-    /// Leaves a header out.
+    /// Removes a header.
     pub fn without(mut self, name: &str) -> Self {
         self.headers.remove(name);
         self
     }
 
-    /// Puts a form into the body.
+    /// Sets a form as the body.
     pub fn with_form(self, form: &str) -> Self {
         let body = query(&parameters(form)).into_bytes();
         let hash = hex(&Sha256::digest(&body));
@@ -51,25 +51,25 @@ impl DraftV3 {
         draft
     }
 
-    /// The headers but `host`, which `send` and `request` write themselves.
+    /// Returns the headers except `host`, which `send` and `request` write themselves.
     pub fn headers_without_host(&self) -> Vec<(&str, &str)> {
         let headers = self.headers.iter().filter(|(name, _)| *name != "host");
         headers.map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 
-    /// The lines of all headers as the wire carries them.
+    /// Returns the lines of all headers as they are sent.
     pub fn lines(&self) -> String {
         let lines = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
         lines.collect::<Vec<_>>().concat()
     }
 
-    /// The names of all headers there are, as `SignedHeaders` lists them.
+    /// Returns the names of all headers, as `SignedHeaders` lists them.
     pub fn names(&self) -> String {
         let names = self.headers.keys().filter(|name| *name != AUTHORIZATION);
         names.cloned().collect::<Vec<_>>().join(";")
     }
 
-    /// The canonical request where these headers are signed.
+    /// Returns the canonical request if these headers are signed.
     pub fn canonical_request(&self, signed: &str) -> String {
         let value = |name: &str| self.headers.get(name).map_or("", |value| value.trim());
         let lines = signed.split(';').map(|name| format!("{name}:{}\n", value(name)));
@@ -78,19 +78,19 @@ impl DraftV3 {
         format!("{}\n/\n{query}\n{lines}\n{signed}\n{hash}", self.method)
     }
 
-    /// What is signed where these headers are.
+    /// Returns the string to sign if these headers are signed.
     pub fn string_to_sign(&self, signed: &str) -> String {
         format!("ACS3-HMAC-SHA256\n{}", hex(&Sha256::digest(self.canonical_request(signed))))
     }
 
-    /// The signature over these headers.
+    /// Returns the signature over these headers.
     pub fn signature(&self, key: &Key, signed: &str) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(key.secret.as_bytes()).expect("any length");
         mac.update(self.string_to_sign(signed).as_bytes());
         hex(&mac.finalize().into_bytes())
     }
 
-    /// Signs all headers there are.
+    /// Signs all headers.
     pub fn signed(self, key: &Key) -> Self {
         let names = self.names();
         self.signed_over(key, &names)
@@ -105,7 +105,7 @@ impl DraftV3 {
 }
 
 impl Api {
-    /// A V3 POST with its parameters in the query, not signed yet. `given` is unencoded.
+    /// Returns a V3 POST with its parameters in the query, not signed yet. `given` is unencoded.
     pub fn draft(&self, action: &str, version: &str, given: &str) -> DraftV3 {
         let headers = [
             ("host", self.addresses.rest.to_string()),

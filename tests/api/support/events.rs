@@ -1,5 +1,5 @@
-//! Followers of a running service, and events that are written past it, as another process writes
-//! them.
+//! Followers of a running service, and events that are written by another connection, as another
+//! process would.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tonic::{Request, Status, Streaming};
 use super::Api;
 use super::grpc::Caller;
 
-/// The longest that a test waits for what must come.
+/// Longest time that a test waits for an expected event.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client of the event service.
@@ -29,33 +29,33 @@ pub type Events = EventServiceClient<Caller>;
 pub type Watch = Streaming<WatchEventsResponse>;
 
 impl Api {
-    /// `EventService`, on a connection of its own.
+    /// Returns a client of `EventService` on a new connection.
     pub async fn events(&self) -> Events {
         EventServiceClient::new(self.caller(None).await)
     }
 }
 
-/// A watch of everything after a cursor, with the longest deadline.
+/// Watches everything after a cursor, with the longest deadline.
 pub async fn watch(events: &mut Events, cursor: &str) -> Watch {
     watch_with(events, WatchEventsRequest { cursor: cursor.to_owned(), ..Default::default() })
         .await
         .expect("watched")
 }
 
-/// A watch with the longest deadline.
+/// Opens a watch with the longest deadline.
 pub async fn watch_with(events: &mut Events, request: WatchEventsRequest) -> Result<Watch, Status> {
     let mut request = Request::new(request);
     request.set_timeout(Duration::from_secs(30));
     events.watch_events(request).await.map(tonic::Response::into_inner)
 }
 
-/// The next response of a watch.
+/// Returns the next response of a watch.
 pub async fn next(watch: &mut Watch) -> Result<WatchEventsResponse, Status> {
     let response = tokio::time::timeout(PATIENCE, watch.message()).await.expect("in time");
     response.map(|response| response.expect("a watch ends with a status"))
 }
 
-/// The next event of a watch, and the cursor after it.
+/// Returns the next event of a watch, and the cursor after it.
 pub async fn next_event(watch: &mut Watch) -> (Event, String) {
     loop {
         let response = next(watch).await.expect("the watch goes on");
@@ -65,7 +65,7 @@ pub async fn next_event(watch: &mut Watch) -> (Event, String) {
     }
 }
 
-/// Pages until there is nothing more; the events, and the cursor after them.
+/// Lists pages until there are no more events. Returns the events and the cursor after them.
 pub async fn list_all(events: &mut Events, request: ListEventsRequest) -> (Vec<Event>, String) {
     let (mut all, mut cursor) = (Vec::new(), request.cursor.clone());
     loop {
@@ -80,7 +80,7 @@ pub async fn list_all(events: &mut Events, request: ListEventsRequest) -> (Vec<E
     }
 }
 
-/// Pages until this many events are there.
+/// Lists pages until there are this many events.
 pub async fn list_until(events: &mut Events, count: usize) -> Vec<Event> {
     let listed = async {
         loop {
@@ -95,7 +95,7 @@ pub async fn list_until(events: &mut Events, count: usize) -> Vec<Event> {
     tokio::time::timeout(PATIENCE, listed).await.expect("in time")
 }
 
-/// The number that [`write_event`] put into an event.
+/// Returns the number that [`write_event`] put into an event.
 pub fn version(event: &Event) -> i64 {
     match event.data.as_ref().and_then(|data| data.data.as_ref()) {
         Some(event_data::Data::AccountChanged(changed)) => changed.version,
@@ -107,7 +107,7 @@ const WRITE: &str = "
     INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
     VALUES ($1, $2, $3, $4, 'activation.account.changed', $5)";
 
-/// Writes an event into the outbox, in whatever transaction the connection is in.
+/// Writes an event into the outbox, in the current transaction of the connection.
 pub async fn write_event(connection: &mut PgConnection, account_id: i64, time: Time, version: i64) {
     let data = event_data::Data::AccountChanged(AccountChanged { version });
     sqlx::query(WRITE)
@@ -139,7 +139,7 @@ pub async fn write_many(api: &Api, account_id: i64, count: i64) {
     .expect("written");
 }
 
-/// Waits until a count is this.
+/// Waits until a count has this value.
 pub async fn until_count(api: &Api, statement: &'static str, count: i64) {
     let counted = async {
         while api.database.count(statement).await != count {
@@ -149,7 +149,7 @@ pub async fn until_count(api: &Api, statement: &'static str, count: i64) {
     tokio::time::timeout(PATIENCE, counted).await.expect("in time");
 }
 
-/// What a metric shows; `None` where it is not shown.
+/// Returns the value of a metric; `None` if it is absent.
 pub async fn metric(api: &Api, name: &str) -> Option<u64> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut ops = tokio::net::TcpStream::connect(api.addresses.ops).await.expect("it listens");
@@ -161,7 +161,7 @@ pub async fn metric(api: &Api, name: &str) -> Option<u64> {
     line.rsplit(' ').next()?.parse().ok()
 }
 
-/// The metric of watches that ended with a code.
+/// Returns the metric of watches that ended with a code.
 pub fn handled(code: &str) -> String {
     format!(
         "grpc_server_handled_total{{grpc_service=\"activation.operator.v1.EventService\",\

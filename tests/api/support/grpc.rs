@@ -1,5 +1,5 @@
-//! A gRPC client of a running service: channels with the token and the account in place, and what a
-//! status says.
+//! A gRPC client of a running service: channels with the token and the account, and the details of
+//! a status.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use tonic_types::StatusExt;
 use super::rest::Key;
 use super::{Api, TOKEN};
 
-/// Adds the token, and the account where there is one.
+/// Adds the token and, if there is one, the account.
 #[derive(Clone)]
 pub struct Calling {
     account_id: Option<String>,
@@ -38,10 +38,10 @@ impl tonic::service::Interceptor for Calling {
     }
 }
 
-/// A channel that calls for an account, or for none.
+/// A channel with or without an account.
 pub type Caller = InterceptedService<Channel, Calling>;
 
-/// What a refusal says over gRPC.
+/// A refusal over gRPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrpcRefusal {
     /// The status code.
@@ -56,7 +56,7 @@ pub struct GrpcRefusal {
     pub request_id: String,
 }
 
-/// Reads a status; panics where it lacks the details that every error carries.
+/// Reads a status. Panics if it lacks the details that every error has.
 pub fn refusal(status: &Status) -> GrpcRefusal {
     let info =
         status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
@@ -71,62 +71,62 @@ pub fn refusal(status: &Status) -> GrpcRefusal {
     }
 }
 
-/// Calls over this channel, for the account of a key.
+/// Returns a channel for the account of a key.
 pub fn calling(channel: &Channel, key: &Key) -> Caller {
     let account_id = Some(key.account_id.to_string());
     InterceptedService::new(channel.clone(), Calling { account_id })
 }
 
 impl Api {
-    /// A plain channel to the gRPC listener: no token, no account.
+    /// Returns a channel to the gRPC listener without token and account.
     pub async fn channel(&self) -> Channel {
         let endpoint =
             Endpoint::from_shared(format!("http://{}", self.addresses.grpc)).expect("an address");
         endpoint.connect().await.expect("the service listens")
     }
 
-    /// The same with the token, and an account where one is named.
+    /// Returns a channel with the token and, if given, an account.
     pub async fn caller(&self, account_id: Option<String>) -> Caller {
         InterceptedService::new(self.channel().await, Calling { account_id })
     }
 
-    /// A channel with the token, for operators.
+    /// Returns a channel with the token, for operators.
     pub async fn operator(&self) -> Caller {
         self.caller(None).await
     }
 
-    /// The CDN actions for an account.
+    /// Returns a client of the CDN actions for an account.
     pub async fn cdn(&self, key: &Key) -> CdnServiceClient<Caller> {
         CdnServiceClient::new(self.caller(Some(key.account_id.to_string())).await)
     }
 
-    /// The DCDN actions for an account.
+    /// Returns a client of the DCDN actions for an account.
     pub async fn dcdn(&self, key: &Key) -> DcdnServiceClient<Caller> {
         DcdnServiceClient::new(self.caller(Some(key.account_id.to_string())).await)
     }
 
-    /// The CDN actions for whatever this text names.
+    /// Returns a client of the CDN actions whose account is this text.
     pub async fn cdn_for(&self, account_id: Option<&str>) -> CdnServiceClient<Caller> {
         CdnServiceClient::new(self.caller(account_id.map(str::to_owned)).await)
     }
 
-    /// `AccountService`.
+    /// Returns a client of `AccountService`.
     pub async fn accounts(&self) -> AccountServiceClient<Caller> {
         AccountServiceClient::new(self.caller(None).await)
     }
 
-    /// `AccessKeyService`.
+    /// Returns a client of `AccessKeyService`.
     pub async fn access_keys(&self) -> AccessKeyServiceClient<Caller> {
         AccessKeyServiceClient::new(self.caller(None).await)
     }
 
-    /// `OperationLockService`.
+    /// Returns a client of `OperationLockService`.
     pub async fn operation_locks(&self) -> OperationLockServiceClient<Caller> {
         OperationLockServiceClient::new(self.caller(None).await)
     }
 
-    /// A new account that differs from one that may open everything, and a key that may do
-    /// everything.
+    /// Creates an account that differs in some fields from one that may open everything, and a key
+    /// that may call every action.
     pub async fn account_with(&self, change: impl FnOnce(&mut operator::Account)) -> Key {
         self.account_and_policy(change, "").await
     }
@@ -153,7 +153,7 @@ impl Api {
         self.key_of(account_id, policy).await
     }
 
-    /// Another key of an account.
+    /// Creates another key of an account.
     pub async fn key_of(&self, account_id: i64, policy: &str) -> Key {
         let create = operator::CreateAccessKeyRequest {
             account_id,
@@ -169,13 +169,13 @@ impl Api {
         }
     }
 
-    /// Opens CDN for an account by traffic.
+    /// Opens CDN for an account, charged by traffic.
     pub async fn open_cdn(&self, key: &Key) {
         let request = cdn::v1::OpenCdnServiceRequest::default();
         self.cdn(key).await.open_cdn_service(request).await.expect("opened");
     }
 
-    /// Opens DCDN for an account by traffic, WebSocket too.
+    /// Opens DCDN for an account, charged by traffic, with WebSocket.
     pub async fn open_dcdn(&self, key: &Key) {
         let request = dcdn::v1::OpenDcdnServiceRequest {
             bill_type: billing::v1::ChargeType::PayByTraffic.into(),
@@ -197,14 +197,14 @@ impl Api {
     }
 }
 
-/// An id that no other test of this run uses.
+/// Returns an id that no other test of this run uses.
 pub fn next_account_id() -> i64 {
     use std::sync::atomic::{AtomicI64, Ordering};
     static NEXT: AtomicI64 = AtomicI64::new(2_000_000_000_000_001);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// The status is exactly this refusal; the request id is in its metadata, too.
+/// Checks that the status is exactly this refusal, with the request id in its metadata.
 pub fn assert_refusal(status: &Status, grpc: Code, code: &str, http: u16, message: &str) {
     let request_id = status.metadata().get("x-request-id").expect("a request id");
     let request_id = request_id.to_str().expect("visible characters").to_owned();
@@ -212,7 +212,7 @@ pub fn assert_refusal(status: &Status, grpc: Code, code: &str, http: u16, messag
     assert_eq!(refusal(status), GrpcRefusal { grpc, code, message, http, request_id });
 }
 
-/// The status says that this field of an operator request is wrong, and that no other is.
+/// Checks that the status reports this field of an operator's request, and no other.
 pub fn assert_field_is_wrong(status: &Status, field: &str, description: &str) {
     let message = format!("{field}: {description}");
     assert_refusal(status, Code::InvalidArgument, "InvalidFields", 400, &message);

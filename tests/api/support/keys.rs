@@ -1,5 +1,5 @@
-//! Access keys with ids and secrets that a test chooses. No interface creates one: they are put into
-//! the storage, as the demo accounts are.
+//! Access keys with ids and secrets that a test chooses. No interface creates such a key, so it is
+//! written to the database, as the demo accounts are.
 
 use cdn_activation::auth::secret::Secret;
 use cdn_activation::context::new_id;
@@ -11,7 +11,7 @@ use super::Api;
 use super::rest::Key;
 
 impl Api {
-    /// A key of an account, by this id and with this secret.
+    /// Creates a key of an account with this id and this secret.
     pub async fn store_key(&self, account_id: i64, id: &str, secret: &str) -> Key {
         let url = self.database.url.parse().expect("a URL");
         let store = Store::connect_lazily(&Options::new(url, 1));

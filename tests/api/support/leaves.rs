@@ -1,12 +1,12 @@
-//! Every text of a JSON or XML document with its path: a form in which both can be compared. The
-//! reader of XML is as small as the documents are simple: no attributes, no mixed content.
+//! Lists every text of a JSON or XML document with its path, so that both can be compared. The XML
+//! reader supports only documents without attributes and mixed content.
 
 use serde_json::Value;
 
-/// Paths and texts, sorted by path; those of one path in the order of the document.
+/// Paths and texts, sorted by path. Texts with the same path are in document order.
 pub type Leaves = Vec<(String, String)>;
 
-/// The texts of a JSON object. An object with nothing in it is an empty text.
+/// Returns the texts of a JSON object. An empty object is an empty text.
 pub fn json_leaves(value: &Value) -> Leaves {
     let mut leaves = Vec::new();
     gather(value, String::new(), &mut leaves);
@@ -36,7 +36,7 @@ fn gather(value: &Value, path: String, leaves: &mut Leaves) {
     }
 }
 
-/// The texts of an XML document below its root.
+/// Returns the texts of an XML document below its root.
 pub fn xml_leaves(document: &str) -> Leaves {
     let mut leaves = Vec::new();
     let mut open: Vec<&str> = Vec::new();

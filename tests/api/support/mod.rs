@@ -1,5 +1,5 @@
-//! A running service for a test: its own database, its own accounts and keys, a clock whose hands
-//! can be moved.
+//! A running service for a test: its own database, accounts and keys, and a clock that the test can
+//! set.
 
 pub mod action_refusals;
 pub mod call;
@@ -48,19 +48,19 @@ use self::rest::Key;
 /// The token of calling services in tests.
 pub const TOKEN: &str = "token-of-the-test-services";
 
-/// The sealing key of services in tests, as the text of a key file. Services and processes that share a
-/// database need the same one.
+/// The sealing key of services in tests, as the text of a key file. Services and processes with the
+/// same database need the same key.
 pub const SEALING_KEY: &str = "dGVzdCBzZWFsIGJ5IHRoaXMga2V5IG9mIDMyIGJ5dGU=";
 
 /// A running service.
 pub struct Api {
-    /// Where it listens.
+    /// The addresses of its listeners.
     pub addresses: Addresses<std::net::SocketAddr>,
-    /// Its clock; clones share the hands.
+    /// Its clock. Clones can be set together.
     pub clock: Clock,
     /// Its database.
     pub database: Database,
-    /// The key that seals its secrets.
+    /// The key that encrypts its secrets.
     pub sealing_key: SealingKey,
     workers: bool,
     stop: Option<oneshot::Sender<()>>,
@@ -68,12 +68,12 @@ pub struct Api {
 }
 
 impl Api {
-    /// A service on a database of its own.
+    /// Starts a service on a new database.
     pub async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
-    /// The same with no worker running: what holds at an instant must not depend on one.
+    /// The same without workers: what is in force at an instant must not depend on a worker.
     pub async fn start_without_workers() -> Self {
         Self::start_with(|settings| settings.workers = false).await
     }
@@ -84,7 +84,7 @@ impl Api {
         Self::start_on(Database::fresh().await, sealing_key, Clock::system(), change).await
     }
 
-    /// Another replica on the same database, with the same clock.
+    /// Starts another replica on the same database, with the same clock.
     pub async fn replica(&self) -> Self {
         let clock = self.clock.clone();
         let workers = self.workers;
@@ -93,7 +93,7 @@ impl Api {
             .await
     }
 
-    /// A service on this database.
+    /// Starts a service on this database.
     pub async fn start_on(
         database: Database,
         sealing_key: SealingKey,
@@ -105,7 +105,8 @@ impl Api {
         api
     }
 
-    /// A service on a database that may not be ready for it; the receiver hears when it is.
+    /// Starts a service on a database that may not be ready. The receiver is notified when the
+    /// service is ready.
     pub async fn start_unready(
         database: Database,
         sealing_key: SealingKey,
@@ -129,18 +130,18 @@ impl Api {
         (Self { addresses, clock, database, sealing_key, workers, stop, serving }, announced)
     }
 
-    /// Lets the business clock stand still at an instant, `2018-03-31T16:00:00Z`.
+    /// Stops the business clock at an instant, `2018-03-31T16:00:00Z`.
     pub fn at(&self, instant: &str) {
         self.clock.set_now(time::parse(instant).expect("an instant"));
     }
 
-    /// The service's own way to its database, for workers that tests call.
+    /// Returns a store for this database, for workers that tests run.
     pub fn store(&self) -> storage::Store {
         let url = self.database.url.parse().expect("a URL");
         storage::Store::connect_lazily(&storage::Options::new(url, 2))
     }
 
-    /// Stops it as SIGTERM does, and waits until it has ended.
+    /// Stops the service as SIGTERM does, and waits until it has ended.
     pub async fn stop(mut self) {
         drop(self.stop.take());
         if let Some(serving) = self.serving.take() {
@@ -148,21 +149,22 @@ impl Api {
         }
     }
 
-    /// A new account that may open everything, and a key of its own that may do everything. Made as
-    /// operators make them.
+    /// Creates, as operators do, an account that may open everything, and a key that may call every
+    /// action.
     pub async fn account(&self) -> Key {
         self.account_with(|_| {}).await
     }
 
-    /// Asks it to stop, as SIGTERM does, without waiting; the handle ends with the service.
+    /// Asks the service to stop, as SIGTERM does, without waiting. The handle ends with the
+    /// service.
     pub fn begin_stop(&mut self) -> JoinHandle<()> {
         drop(self.stop.take());
         self.serving.take().expect("it runs")
     }
 }
 
-/// The settings of a service on this database: any free ports, everything else as it is shipped but
-/// for a drain that a test need not wait for.
+/// Returns the settings of a service on this database: any free ports, a drain without a delay, and
+/// defaults otherwise.
 pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> Settings {
     let any = || "127.0.0.1:0".to_owned();
     Settings {
@@ -184,8 +186,8 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
     }
 }
 
-/// Waits until a condition holds; panics where it still does not after five minutes, which a machine
-/// that has much else to do may need for what takes seconds.
+/// Waits until a condition holds. Panics after five minutes, which a busy machine may need for what
+/// usually takes seconds.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_mins(5);
     while !holds().await {

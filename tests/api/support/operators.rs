@@ -1,4 +1,4 @@
-//! Clients of the operator services that only some tests need, and short ways to what they say.
+//! Clients of the operator services that only some tests need, and helpers for their requests.
 
 use cdn_activation::proto::billing::v1::{ChargeType, Product};
 use cdn_activation::proto::operator::v1 as wire;
@@ -12,18 +12,18 @@ use super::Api;
 use super::grpc::Caller;
 use super::rest::Key;
 
-/// An instant as protobuf has it.
+/// Returns an instant as a protobuf timestamp.
 pub fn timestamp(text: &str) -> Timestamp {
     let seconds = cdn_activation::domain::time::parse(text).expect("an instant").timestamp();
     Timestamp { seconds, nanos: 0 }
 }
 
-/// A request id that no other request has.
+/// Returns a request id that no other request has.
 pub fn request_id() -> String {
     cdn_activation::context::new_id().to_string()
 }
 
-/// A request to schedule an internet charge type for a product.
+/// Returns a request to schedule an internet charge type for a product.
 pub fn schedule(
     key: &Key,
     product: Product,
@@ -40,12 +40,12 @@ pub fn schedule(
 }
 
 impl Api {
-    /// `ChargeTypeChangeService`.
+    /// Returns a client of `ChargeTypeChangeService`.
     pub async fn changes(&self) -> ChargeTypeChangeServiceClient<Caller> {
         ChargeTypeChangeServiceClient::new(self.operator().await)
     }
 
-    /// `InstanceService`.
+    /// Returns a client of `InstanceService`.
     pub async fn instances(&self) -> InstanceServiceClient<Caller> {
         InstanceServiceClient::new(self.operator().await)
     }

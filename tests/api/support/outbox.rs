@@ -1,4 +1,4 @@
-//! The events that changes of state leave, read from the database as a worker will read them.
+//! The events that were written, read from the database as a worker reads them.
 
 use cdn_activation::domain::Time;
 use cdn_activation::proto::events::v1::EventData;
@@ -13,17 +13,17 @@ use super::database::Database;
 pub struct StoredEvent {
     /// Its lane.
     pub lane: i16,
-    /// When it is said to have happened.
+    /// When it happened, according to the service.
     pub time: Time,
-    /// The type, in words.
+    /// The name of its type.
     pub type_name: String,
-    /// What happened.
+    /// Its payload.
     pub data: Data,
 }
 
 impl Database {
-    /// The events of an account in the order in which they were made: their ids are made in the
-    /// order of real time, whatever the clock of the service says.
+    /// Returns the events of an account in the order in which they were created. Their ids are
+    /// ordered by real time, for any clock of the service.
     pub async fn events_of(&self, account_id: i64) -> Vec<StoredEvent> {
         let mut connection = self.connect().await;
         let rows = sqlx::query_as::<_, (i16, Time, String, Vec<u8>)>(

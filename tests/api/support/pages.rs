@@ -6,13 +6,13 @@ use super::Api;
 use super::rest::Reply;
 
 impl Api {
-    /// A GET of an ops page.
+    /// Gets an ops page.
     pub async fn page(&self, path: &str) -> Reply {
         page_of(self.addresses.ops, path).await
     }
 
-    /// The value of a metric, by its name and labels as the text has them; `None` where it has no
-    /// such line.
+    /// Returns the value of a metric with this name and these labels; `None` if there is no such
+    /// line.
     pub async fn metric(&self, name_and_labels: &str) -> Option<f64> {
         let text = self.page("/metrics").await.body;
         let mut values = text.lines().filter_map(|line| line.strip_prefix(name_and_labels));
@@ -20,7 +20,7 @@ impl Api {
     }
 }
 
-/// A GET of a page at this address.
+/// Gets a page at this address.
 pub async fn page_of(address: SocketAddr, path: &str) -> Reply {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     Reply::of(address, request.as_bytes()).await

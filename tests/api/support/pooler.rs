@@ -1,5 +1,5 @@
-//! What connection poolers do with the options of a session: one begins it without them, and says
-//! nothing; another refuses them.
+//! Simulates connection poolers with regard to session options: some silently start the session
+//! without them, others refuse it.
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -11,13 +11,13 @@ use super::upstream::Upstream;
 /// What a pooler does with the options of a session.
 #[derive(Clone, Copy, Debug)]
 pub enum Options {
-    /// It leaves them out.
+    /// It drops them.
     Lost,
     /// It refuses the session, as `PgBouncer` does by default.
     Refused,
 }
 
-/// Starts a pooler before a database; the database as it is seen through it.
+/// Starts a pooler in front of a database. Returns the database at the address of the pooler.
 pub async fn before(database: &Database, options: Options) -> Database {
     let direct: PgConnectOptions = database.url.parse().expect("a URL");
     let upstream = Upstream::of(database);
@@ -47,14 +47,15 @@ async fn relay(mut client: TcpStream, upstream: Upstream, options: Options) -> s
     Ok(())
 }
 
-/// The message by which a session is refused, in the words of `PgBouncer`.
+/// Returns the message that refuses a session, with the text of `PgBouncer`.
 fn refusal() -> Vec<u8> {
     let fields = b"SFATAL\0C08P01\0Munsupported startup parameter: options\0\0";
     let length = u32::try_from(fields.len()).expect("it is short") + 4;
     [b"E", &length.to_be_bytes()[..], fields].concat()
 }
 
-/// A startup message: the version in four bytes, then names and values, each ended by a zero byte.
+/// Parses a startup message: the version in four bytes, then names and values, each ended by a zero
+/// byte.
 fn without_options(startup: &[u8]) -> Vec<u8> {
     let (version, parameters) = startup.split_at(4);
     let texts: Vec<_> = parameters.split(|byte| *byte == 0).collect();

@@ -1,5 +1,5 @@
-//! The program itself, started as its users start it: what it says on its two outputs, how it ends,
-//! and what it leaves behind.
+//! Runs the program as its users do, and checks its two outputs, how it ends, and what it leaves
+//! behind.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -19,8 +19,8 @@ use super::{Api, eventually};
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cdn-activation");
 
-/// Every variable that is a setting, or that a client takes a key from: none of this machine's
-/// reaches a program under test.
+/// Every variable that is a setting, or from which a client takes a key. They are removed from the
+/// environment of a program under test.
 const VARIABLES: [&str; 25] = [
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
@@ -49,20 +49,20 @@ const VARIABLES: [&str; 25] = [
     "TIMESTAMP_WINDOW",
 ];
 
-/// Any free port for each listener.
+/// Arguments that choose any free port for each listener.
 pub const ANY_PORTS: [&str; 6] =
     ["--grpc-addr", "127.0.0.1:0", "--rest-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"];
 
-/// The arguments of `dev` on a directory, with the PostgreSQL that the tests were told to use.
+/// Returns the arguments of `dev` with a directory and the PostgreSQL that the tests are to use.
 pub fn dev_on(data_dir: &str) -> impl Iterator<Item = &str> {
     let pg_bin = pg_bin().map(|directory| ["--pg-bin", directory]);
     ["dev", "--data-dir", data_dir].into_iter().chain(pg_bin.into_iter().flatten()).chain(ANY_PORTS)
 }
 
-/// What a program that has ended said.
+/// The outputs and status of a program that has ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// Its exit status; `None` where a signal ended it.
+    /// Its exit status; `None` if a signal ended it.
     pub code: Option<i32>,
     /// Its standard output.
     pub stdout: String,
@@ -70,7 +70,7 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// A command line of the program with these variables.
+/// Returns a command line of the program with these variables.
 pub fn command<A: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = A>,
     variables: &[(&str, &str)],
@@ -89,7 +89,7 @@ fn limited_command<A: AsRef<OsStr>>(
     prepared(shell, arguments, variables)
 }
 
-/// A command line of the program that is run by another program, which it is an argument of.
+/// Returns a command line of another program that runs this program as its argument.
 pub fn command_through<A: AsRef<OsStr>>(
     through: impl IntoIterator<Item = impl AsRef<OsStr>>,
     arguments: impl IntoIterator<Item = A>,
@@ -124,7 +124,7 @@ pub async fn run<A: AsRef<OsStr>>(
     Program::start(arguments, variables).end().await
 }
 
-/// A program that runs. It is killed where a test forgets it.
+/// A running program. Dropping it kills the program.
 #[derive(Debug)]
 pub struct Program {
     child: Child,
@@ -133,7 +133,7 @@ pub struct Program {
     readers: Vec<thread::JoinHandle<()>>,
 }
 
-/// Collects what a program says, line by line.
+/// Collects the lines that a program writes.
 fn collect(output: impl Read + Send + 'static) -> (Arc<Mutex<String>>, thread::JoinHandle<()>) {
     let text = Arc::new(Mutex::new(String::new()));
     let shared = Arc::clone(&text);
@@ -157,7 +157,7 @@ impl Program {
         Self::spawn(command(arguments, variables))
     }
 
-    /// Starts a command line whose outputs may be other than pipes that are read.
+    /// Starts a command line whose outputs can be something else than pipes that are read.
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.spawn().expect("it was built");
         let (stdout, out_reader) = child.stdout.take().map(collect).unzip();
@@ -176,24 +176,24 @@ impl Program {
         Self::spawn(limited_command(descriptors, arguments, variables))
     }
 
-    /// Starts `dev` on a directory and any free ports, and waits until it is ready.
+    /// Starts `dev` with a directory and any free ports, and waits until it is ready.
     pub async fn dev(data_dir: &str, arguments: &[&str]) -> (Self, Api) {
         let mut program = Self::start(dev_on(data_dir).chain(arguments.iter().copied()), &[]);
         let api = program.ready().await;
         (program, api)
     }
 
-    /// Its standard output up to now.
+    /// Returns its standard output up to now.
     pub fn stdout(&self) -> String {
         self.stdout.lock().expect("nobody panics with it").clone()
     }
 
-    /// Its standard error up to now.
+    /// Returns its standard error up to now.
     pub fn stderr(&self) -> String {
         self.stderr.lock().expect("nobody panics with it").clone()
     }
 
-    /// Whether it runs.
+    /// Whether it is running.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().expect("it is ours").is_none()
     }
@@ -209,7 +209,7 @@ impl Program {
         Api::of_ready_line(said.lines().next().expect("a line"))
     }
 
-    /// The most that it has had in memory, in kilobytes.
+    /// Returns its largest memory use so far, in kilobytes.
     pub fn peak_kilobytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("it runs, on Linux");
@@ -217,7 +217,7 @@ impl Program {
         line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
     }
 
-    /// Sends it a signal, `TERM` for one.
+    /// Sends a signal, for example `TERM`.
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
@@ -249,7 +249,8 @@ impl Drop for Program {
 }
 
 impl Ended {
-    /// It ended with this status after one sentence on standard error, which is returned.
+    /// Checks that it ended with this status after one sentence on standard error, and returns the
+    /// sentence.
     pub fn sentence(&self, code: i32) -> &str {
         assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:?}");
         let sentence = self
@@ -263,7 +264,7 @@ impl Ended {
 }
 
 impl Api {
-    /// A client of the addresses in the ready line of a program.
+    /// Returns a client of the addresses in the ready line of a program.
     pub fn of_ready_line(line: &str) -> Self {
         let words: Vec<_> = line.split(' ').collect();
         let ["ready", grpc, rest, ops] = words[..] else { panic!("no ready line: {line}") };
@@ -275,7 +276,8 @@ impl Api {
         Self::at_addresses(Addresses { grpc, rest, ops: address(ops, "ops=") })
     }
 
-    /// A client of a service that another process runs. Its database and keys are not known here.
+    /// Returns a client of a service that another process runs. Its database and keys are not known
+    /// here.
     pub fn at_addresses(addresses: Addresses<SocketAddr>) -> Self {
         let sealing_key = SealingKey::generate().expect("random bytes");
         Self {

@@ -1,5 +1,5 @@
-//! A connection that breaks when a test says so: a proxy before a server, on which replies are held
-//! back, connections cut off, and new ones turned away.
+//! A proxy in front of a server. A test can make it hold back replies, cut connections, or refuse
+//! new ones.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use super::upstream::Upstream;
 /// A running proxy.
 #[derive(Clone)]
 pub struct Proxy {
-    /// Where it listens.
+    /// The address of its listener.
     pub address: SocketAddr,
     inner: Arc<Inner>,
 }
@@ -32,12 +32,12 @@ struct Inner {
 }
 
 impl Proxy {
-    /// Before a server on TCP.
+    /// Starts a proxy in front of a TCP server.
     pub async fn before(upstream: SocketAddr) -> Self {
         Self::start(Upstream::Tcp(upstream)).await
     }
 
-    /// Before a database; and the URL that leads through it.
+    /// Starts a proxy in front of a database. Returns the URL of the database through it, too.
     pub async fn before_database(database: &Database) -> (Self, String) {
         let options: PgConnectOptions = database.url.parse().expect("a URL");
         let proxy = Self::start(Upstream::of(database)).await;
@@ -70,32 +70,32 @@ impl Proxy {
         Self { address, inner }
     }
 
-    /// How many connections were made to it so far, those turned away included.
+    /// Returns how many connections were opened to it so far, including refused ones.
     pub fn connections(&self) -> usize {
         self.inner.connections.load(Ordering::Relaxed)
     }
 
-    /// From now on new connections are closed at once, or not any more.
+    /// Makes it close new connections at once, or accept them again.
     pub fn turn_away(&self, turn_away: bool) {
         self.inner.turns_away.store(turn_away, Ordering::Relaxed);
     }
 
-    /// Cuts off every connection there is.
+    /// Cuts all connections.
     pub fn cut(&self) {
         let mut cut = self.inner.cut.lock().expect("not poisoned");
         cut.cancel();
         *cut = CancellationToken::new();
     }
 
-    /// Lets no byte through any more on the connections that there are, and does not end them: to
-    /// either side the other is silent. New connections work.
+    /// Stops passing bytes on the connections that are open without ending them, so that each side
+    /// finds the other silent. New connections work.
     pub fn freeze(&self) {
         let mut frozen = self.inner.frozen.lock().expect("not poisoned");
         frozen.cancel();
         *frozen = CancellationToken::new();
     }
 
-    /// Holds back what the server says, or lets it go. Requests pass.
+    /// Holds back the server's replies, or releases them. Requests pass.
     pub fn hold_replies(&self, hold: bool) {
         self.inner.holds_replies.send_replace(hold);
     }

@@ -1,5 +1,5 @@
-//! gRPC by hand: HTTP/2 requests whose every header and byte can be chosen, for what a generated
-//! client would never send, and without its own timers.
+//! gRPC by hand: HTTP/2 requests in which every header and byte can be chosen, for requests that a
+//! generated client cannot send, and without a client's timers.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request};
@@ -12,12 +12,12 @@ use tonic::Status;
 
 use super::{Api, TOKEN};
 
-/// The metadata `authorization` of a service that is let in.
+/// The metadata `authorization` of a calling service with the right token.
 pub fn token() -> (&'static str, String) {
     ("authorization", format!("Bearer {TOKEN}"))
 }
 
-/// A message with the five bytes before it that say how long it is.
+/// Returns a message after the five bytes of its frame header.
 pub fn framed(message: &[u8]) -> Bytes {
     let length = u32::try_from(message.len()).expect("a short message");
     [&[0][..], &length.to_be_bytes(), message].concat().into()
@@ -27,26 +27,26 @@ pub fn framed(message: &[u8]) -> Bytes {
 #[derive(Clone)]
 pub struct RawGrpc(SendRequest<Full<Bytes>>);
 
-/// A reply as it came.
+/// A reply as it was received.
 #[derive(Debug)]
 pub struct RawReply {
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, with the five bytes before the message.
+    /// The body, with the five bytes of frame header before the message.
     pub body: Bytes,
-    /// The trailers; empty where the headers said all.
+    /// The trailers; empty if the headers contain the status.
     pub trailers: HeaderMap,
 }
 
 impl Api {
-    /// A connection for gRPC by hand.
+    /// Opens a connection for gRPC by hand.
     pub async fn raw_grpc(&self) -> RawGrpc {
         RawGrpc::connect(self.addresses.grpc).await
     }
 }
 
 impl RawGrpc {
-    /// A connection to this address.
+    /// Opens a connection to this address.
     pub async fn connect(address: std::net::SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the service listens");
         stream.set_nodelay(true).expect("connected"); // headers and body are two packets
@@ -57,7 +57,7 @@ impl RawGrpc {
         Self(sender)
     }
 
-    /// Sends this body to this path; `metadata` is all there is beside what HTTP/2 and gRPC demand.
+    /// Sends this body to this path. `metadata` is all metadata beyond what HTTP/2 and gRPC demand.
     pub async fn send(&self, path: &str, metadata: &[(&str, &str)], body: Bytes) -> RawReply {
         let reply = self.send_as("POST", "application/grpc", path, metadata, body).await;
         let (status, reply) = reply;
@@ -65,7 +65,7 @@ impl RawGrpc {
         reply
     }
 
-    /// The same by another method, or with another content type; the HTTP status, and the reply.
+    /// The same with another method or content type. Returns the HTTP status and the reply.
     pub async fn send_as(
         &self,
         method: &str,
@@ -101,20 +101,20 @@ impl RawGrpc {
 }
 
 impl RawReply {
-    /// How the call ended.
+    /// Returns how the call ended.
     pub fn status(&self) -> Status {
         let status = Status::from_header_map(&self.headers);
         status.or_else(|| Status::from_header_map(&self.trailers)).expect("a status")
     }
 
-    /// The message of a call that succeeded.
+    /// Returns the message of a call that succeeded.
     pub fn message<T: Message + Default>(&self) -> T {
         let status = self.status();
         assert_eq!(status.code(), tonic::Code::Ok, "{status:?}");
         T::decode(&self.body[5..]).expect("a message of this type")
     }
 
-    /// The metadata `x-request-id`.
+    /// Returns the metadata `x-request-id`.
     pub fn request_id(&self) -> &str {
         self.headers["x-request-id"].to_str().expect("visible characters")
     }

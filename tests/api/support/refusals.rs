@@ -1,6 +1,6 @@
-//! The refusals of the gateway, letter for letter as clients match on them (docs/protocol.md, "Error
-//! codes of the gateway"), and the comparison of a whole reply with one, in either format. Written down a
-//! second time on purpose: nothing here reads the server's own table.
+//! The refusals of the gateway, exactly as clients match them (docs/protocol.md, "Error codes of
+//! the gateway"), and the comparison of a whole reply with one, in either format. They are repeated
+//! here on purpose: nothing reads the server's own table.
 
 use std::borrow::Cow;
 
@@ -30,28 +30,28 @@ const fn refusal(status: u16, code: &'static str, message: &'static str) -> Refu
     Refusal { status, code: Cow::Borrowed(code), message: Cow::Borrowed(message) }
 }
 
-/// There is no such API version.
+/// The API version does not exist.
 pub const INVALID_VERSION: Refusal =
     refusal(400, "InvalidVersion", "Specified parameter Version is not valid.");
-/// There is no such action in this version, or no such path.
+/// The action does not exist in this version, or the path does not exist.
 pub const ACTION_NOT_FOUND: Refusal = refusal(
     404,
     "InvalidAction.NotFound",
     "Specified api is not found, please check your url and method.",
 );
-/// There is no such access key.
+/// The access key does not exist.
 pub const KEY_NOT_FOUND: Refusal =
     refusal(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.");
 /// The access key is disabled.
 pub const KEY_INACTIVE: Refusal =
     refusal(400, "InvalidAccessKeyId.Inactive", "Specified access key is disabled.");
-/// A security token came with a permanent key.
+/// A security token was sent with a permanent key.
 pub const TOKEN_MISMATCH: Refusal = refusal(
     400,
     "InvalidSecurityToken.MismatchWithAccessKey",
     "Specified SecurityToken mismatch with the AccessKey.",
 );
-/// The timestamp is not spelled as it must be.
+/// The timestamp has the wrong format.
 pub const TIMESTAMP_FORMAT: Refusal = refusal(
     400,
     "InvalidTimeStamp.Format",
@@ -60,10 +60,10 @@ pub const TIMESTAMP_FORMAT: Refusal = refusal(
 /// The timestamp is too far from the clock.
 pub const TIMESTAMP_EXPIRED: Refusal =
     refusal(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.");
-/// The signature is of another kind.
+/// The signature method is not supported.
 pub const SIGNATURE_METHOD: Refusal =
     refusal(400, "InvalidSignatureMethod", "Specified signature method is not valid.");
-/// The signature cannot be read, or does not cover what it must.
+/// The signature cannot be parsed, or does not cover what it must.
 pub const INCOMPLETE_SIGNATURE: Refusal = refusal(
     400,
     "IncompleteSignature",
@@ -81,16 +81,16 @@ pub const FORBIDDEN: Refusal = refusal(
 /// `Format` is neither JSON nor XML.
 pub const INVALID_FORMAT: Refusal =
     refusal(400, "InvalidParameter.Format", "Specified parameter format is not valid.");
-/// `Content-MD5` is another than that of the body.
+/// `Content-MD5` does not match the body.
 pub const CONTENT_MD5: Refusal = refusal(
     400,
     "ContentMD5NotMatched",
     "Specified content md5 is not matched with your request body.",
 );
-/// Neither GET nor POST.
+/// The method is neither GET nor POST.
 pub const HTTP_METHOD: Refusal =
     refusal(405, "UnsupportedHTTPMethod", "This http method is not supported.");
-/// The URI, the headers or the body are more than is read.
+/// The URI, the headers or the body are larger than the limit.
 pub const TOO_LARGE: Refusal = refusal(413, "RequestTooLarge", "The request is too large.");
 /// The body did not arrive in time.
 pub const TOO_SLOW: Refusal = refusal(408, "RequestTimeout", "The request did not arrive in time.");
@@ -107,7 +107,7 @@ pub fn missing(parameter: &str) -> Refusal {
     }
 }
 
-/// The value of a parameter cannot be used.
+/// The value of a parameter is invalid.
 pub fn invalid(parameter: &str) -> Refusal {
     Refusal {
         status: 400,
@@ -116,7 +116,7 @@ pub fn invalid(parameter: &str) -> Refusal {
     }
 }
 
-/// A V1 signature is another than the server's. Clients cut the text at its only colon and compare
+/// A V1 signature does not match the server's. Clients cut the text at its only colon and compare
 /// the rest with the string that they signed.
 pub fn signature_v1_does_not_match(string_to_sign: &str) -> Refusal {
     let lead_in =
@@ -128,7 +128,7 @@ pub fn signature_v1_does_not_match(string_to_sign: &str) -> Refusal {
     }
 }
 
-/// A V3 signature is another than the server's.
+/// A V3 signature does not match the server's.
 pub fn signature_v3_does_not_match(string_to_sign: &str, canonical_request: &str) -> Refusal {
     let text = format!(
         "Specified signature does not match our calculation. \
@@ -143,7 +143,7 @@ pub fn xml_text(text: &str) -> String {
 }
 
 impl Format {
-    /// The content type, letter for letter: clients compare it.
+    /// Returns the exact content type, which clients compare.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/json;charset=utf-8",
@@ -153,7 +153,7 @@ impl Format {
 }
 
 impl Refusal {
-    /// The whole body, its request id replaced.
+    /// Returns the whole body, with a placeholder as the request id.
     pub fn body(&self, format: Format, host_id: &str) -> String {
         let text = |text: &str| serde_json::Value::from(text).to_string();
         match format {
@@ -175,12 +175,13 @@ impl Refusal {
 }
 
 impl Reply {
-    /// It is this refusal and nothing else, in this format: status, content type, request id, body.
+    /// Checks that the reply is this refusal in this format: status, content type, request id,
+    /// body.
     pub fn is(&self, format: Format, refusal: &Refusal) -> &Self {
         self.is_from("127.0.0.1", format, refusal)
     }
 
-    /// The same where the client addressed another host.
+    /// The same if the client addressed another host.
     pub fn is_from(&self, host_id: &str, format: Format, refusal: &Refusal) -> &Self {
         assert!(!self.body.is_empty(), "no body: {self:?}; expected {refusal:?}");
         assert_eq!(
@@ -191,7 +192,8 @@ impl Reply {
         self
     }
 
-    /// It succeeded with this body, in this format; the request id replaced.
+    /// Checks that the call succeeded with this body in this format, with a placeholder as the
+    /// request id.
     pub fn says(&self, format: Format, body: &str) -> &Self {
         assert_eq!((self.status, self.body_without_request_id()), (200, body.to_owned()));
         assert_eq!(self.headers["content-type"], format.content_type());

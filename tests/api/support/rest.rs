@@ -1,5 +1,5 @@
-//! A client of the RPC query format that owes nothing to the server's code: its own
-//! percent-encoding, its own signer, its own HTTP. What it sends byte for byte can be chosen.
+//! A client of the RPC query format that uses no code of the server: it has its own
+//! percent-encoding, signer and HTTP, and can send any bytes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use super::Api;
 
-/// An access key, and the account it signs for.
+/// An access key, and the account for which it signs.
 #[derive(Clone, Debug)]
 pub struct Key {
     /// The account.
@@ -25,7 +25,7 @@ pub struct Key {
     pub secret: String,
 }
 
-/// A reply off the wire.
+/// A reply as it was received.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The HTTP status.
@@ -36,10 +36,10 @@ pub struct Reply {
     pub body: String,
 }
 
-/// The parameters of a request as names and values; decoded.
+/// The parameters of a request as decoded names and values.
 pub type Parameters = BTreeMap<String, String>;
 
-/// Percent-encodes as signatures do.
+/// Percent-encodes as signatures demand.
 pub fn encode(text: &str) -> String {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     let encode =
@@ -54,7 +54,7 @@ pub fn query(parameters: &Parameters) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// Reads `Name=Value&Name=Value`, unencoded, as tests write it.
+/// Parses `Name=Value&Name=Value`, unencoded, as tests write it.
 pub fn parameters(text: &str) -> Parameters {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     pairs
@@ -63,12 +63,12 @@ pub fn parameters(text: &str) -> Parameters {
         .collect()
 }
 
-/// The string that V1 signs.
+/// Returns the string that V1 signs.
 pub fn string_to_sign_v1(method: &str, parameters: &Parameters) -> String {
     format!("{method}&%2F&{}", encode(&query(parameters)))
 }
 
-/// The V1 signature of parameters that have none yet.
+/// Returns the V1 signature of parameters without a signature.
 pub fn sign_v1(method: &str, parameters: &Parameters, secret: &str) -> String {
     let mut mac =
         Hmac::<Sha1>::new_from_slice(format!("{secret}&").as_bytes()).expect("any length");
@@ -76,7 +76,7 @@ pub fn sign_v1(method: &str, parameters: &Parameters, secret: &str) -> String {
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
-/// Lower-case hex.
+/// Returns lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
@@ -85,7 +85,7 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// A nonce that no other request has.
+/// Returns a nonce that no other request has.
 pub fn nonce() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -93,13 +93,13 @@ pub fn nonce() -> String {
 }
 
 impl Api {
-    /// The instant on the wire, as clients spell it.
+    /// Returns the instant of the wire clock, as clients spell it.
     pub fn timestamp(&self) -> String {
         cdn_activation::domain::time::format(self.clock.wire_now())
     }
 
-    /// The common parameters of V1 but the signature, JSON unless `given` names another format, and
-    /// what is given.
+    /// Returns the common parameters of V1 except the signature, and the given ones. The format is
+    /// JSON unless `given` names another.
     pub fn common(&self, key: &Key, given: &str) -> Parameters {
         let mut all = parameters(given);
         let version = if all.get("Action").is_some_and(|action| action.contains("Dcdn")) {
@@ -121,14 +121,14 @@ impl Api {
         all
     }
 
-    /// A signed V1 GET. `given` is like `Action=OpenCdnService&InternetChargeType=PayByTraffic`,
-    /// unencoded.
+    /// Returns a signed V1 GET. `given` is like
+    /// `Action=OpenCdnService&InternetChargeType=PayByTraffic`, unencoded.
     pub async fn get(&self, key: &Key, given: &str) -> Reply {
         let signed = self.sign(key, "GET", self.common(key, given));
         self.send_get(&query(&signed)).await
     }
 
-    /// A signed V1 POST with everything in the form body.
+    /// Returns a signed V1 POST with all parameters in the form body.
     pub async fn post(&self, key: &Key, given: &str) -> Reply {
         let body = query(&self.sign(key, "POST", self.common(key, given)));
         let content_type = "application/x-www-form-urlencoded";
@@ -143,12 +143,12 @@ impl Api {
         parameters
     }
 
-    /// A GET of `/?query`, as it is.
+    /// Gets `/?query` as it is.
     pub async fn send_get(&self, query: &str) -> Reply {
         self.send("GET", &format!("/?{query}"), &[], b"").await
     }
 
-    /// The headers of a signed V3 request; `given` are further headers to sign.
+    /// Returns the headers of a signed V3 request; `given` are further headers to sign.
     pub fn sign_v3(
         &self,
         key: &Key,
@@ -187,7 +187,7 @@ impl Api {
         headers.into_iter().collect()
     }
 
-    /// A signed V3 POST with its parameters in the query.
+    /// Returns a signed V3 POST with its parameters in the query.
     pub async fn post_v3(&self, key: &Key, action: &str, version: &str, given: &str) -> Reply {
         let query = parameters(given);
         let named = [("x-acs-action", action), ("x-acs-version", version)];
@@ -197,7 +197,7 @@ impl Api {
         self.send("POST", &format!("/?{}", self::query(&query)), &headers, b"").await
     }
 
-    /// One request on a connection of its own. `Host` and `Content-Length` are added.
+    /// Sends one request on a new connection. `Host` and `Content-Length` are added.
     pub async fn send(
         &self,
         method: &str,
@@ -219,21 +219,21 @@ impl Api {
         self.send_raw(&request).await
     }
 
-    /// These bytes, as they are. The request must ask for the connection to be closed, or be
-    /// refused so.
+    /// Sends these bytes as they are. The request must ask for the connection to be closed, or be
+    /// refused with that.
     pub async fn send_raw(&self, request: &[u8]) -> Reply {
         Reply::of(self.addresses.rest, request).await
     }
 }
 
-/// A member that is text, if it is there and not empty: over REST some are empty where gRPC has none.
+/// Returns a text member if it is present and not empty. Over REST some are empty that gRPC omits.
 pub fn text_if_any(body: &serde_json::Value, name: &str) -> Option<String> {
     let text = body.get(name)?.as_str().expect("text");
     (!text.is_empty()).then(|| text.to_owned())
 }
 
 impl Reply {
-    /// What the listener at this address replies to these bytes on a connection of their own.
+    /// Returns the reply of the listener at this address to these bytes on a new connection.
     pub async fn of(address: std::net::SocketAddr, request: &[u8]) -> Self {
         let mut stream = TcpStream::connect(address).await.expect("the service listens");
         stream.write_all(request).await.expect("sent");
@@ -242,7 +242,7 @@ impl Reply {
         Self::parse(&reply)
     }
 
-    /// Reads a reply off the wire.
+    /// Parses a reply.
     pub fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
         let (head, body) =
@@ -255,19 +255,19 @@ impl Reply {
         Self { status: status.parse().expect("a number"), headers, body: body.to_owned() }
     }
 
-    /// The body, parsed.
+    /// Returns the parsed body.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
-    /// A member of the JSON body.
+    /// Returns a member of the JSON body.
     pub fn text(&self, name: &str) -> String {
         let body = self.json();
         body[name].as_str().unwrap_or_else(|| panic!("no {name}: {body}")).to_owned()
     }
 
-    /// The body with its request id replaced by `REQUEST-ID`, after looking at the id and the
-    /// headers that go with it.
+    /// Returns the body with `REQUEST-ID` as its request id, after checking the id and the headers
+    /// that belong to it.
     pub fn body_without_request_id(&self) -> String {
         let id = &self.headers["x-acs-request-id"];
         assert_eq!((id.len(), id.to_ascii_uppercase()), (36, id.clone()), "an upper-case UUID");
@@ -275,14 +275,14 @@ impl Reply {
         self.body.replace(id.as_str(), "REQUEST-ID")
     }
 
-    /// It succeeded: 200.
+    /// Checks that the call succeeded with 200.
     pub fn succeeded(&self) -> &Self {
         assert_eq!(self.status, 200, "{self:?}");
         self
     }
 
-    /// It was refused with this status, code and message, in JSON, completely: the four documented
-    /// members and no other.
+    /// Checks that the call was refused with this status, code and message, in JSON with exactly
+    /// the four documented members.
     pub fn refused(&self, status: u16, code: &str, message: &str) -> &Self {
         let body: serde_json::Value = self.json();
         let expected = serde_json::json!({

@@ -1,16 +1,16 @@
-//! Directories of a test, gone with it.
+//! Directories of a test, which are removed with it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A directory for one test that every user can enter, for a PostgreSQL that runs as another one.
+/// A directory of one test that every user can enter, because PostgreSQL may run as another user.
 #[derive(Debug)]
 pub struct Scratch(pub PathBuf);
 
 impl Scratch {
-    /// A new one, below the directory for temporary files.
+    /// Creates one below the directory for temporary files.
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -22,7 +22,7 @@ impl Scratch {
         Self(path)
     }
 
-    /// The processes that work below this directory or name it in their arguments.
+    /// Returns the processes that work below this directory or name it in their arguments.
     pub fn processes(&self) -> Vec<String> {
         let here = self.0.to_str().expect("UTF-8");
         let processes = fs::read_dir("/proc").expect("Linux").flatten().filter_map(|process| {
@@ -34,7 +34,7 @@ impl Scratch {
         processes.filter(|process| process.contains(here)).collect()
     }
 
-    /// Writes a file into it and returns its path.
+    /// Writes a file into the directory and returns its path.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         fs::write(&path, text).expect("it is ours");

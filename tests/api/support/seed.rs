@@ -1,17 +1,18 @@
-//! The pages in `tests/seeds` as data: the tables of parameters, reply fields and errors, and the samples.
+//! The pages in `tests/seeds` as data: the tables of parameters, reply fields and errors, and the
+//! samples.
 
-/// A page of the documentation, in the form in which its publisher keeps it.
+/// A page of the documentation, in its publisher's format.
 #[derive(Clone, Debug)]
 pub struct Page {
     text: String,
 }
 
-/// A row of the tables of parameters and of reply fields.
+/// A row of the tables of parameters and reply fields.
 #[derive(Clone, Debug)]
 pub struct FieldRow {
     /// The documented name.
     pub name: String,
-    /// The column "required", where the table has it.
+    /// The column "required", if the table has it.
     pub required: Option<bool>,
     /// The column "example".
     pub example: String,
@@ -42,29 +43,29 @@ impl Page {
         Self { text }
     }
 
-    /// The name of the action: the heading.
+    /// Returns the name of the action, which is the heading.
     pub fn action(&self) -> &str {
         let heading = self.text.strip_prefix("# ").expect("a heading");
         heading.split(' ').next().expect("a name")
     }
 
-    /// What the link to the API explorer says: `product`, `version`.
+    /// Returns `product` and `version` from the link to the API explorer.
     pub fn link(&self, name: &str) -> &str {
         let after = self.text.split(&format!("{name}=")).nth(1).expect("the link names it");
         after.split(['&', ')']).next().expect("a value")
     }
 
-    /// The request parameters.
+    /// Returns the request parameters.
     pub fn parameters(&self) -> Vec<FieldRow> {
         self.fields("{#parameters ")
     }
 
-    /// The fields of the reply.
+    /// Returns the fields of the reply.
     pub fn reply_fields(&self) -> Vec<FieldRow> {
         self.fields("{#resultMapping ")
     }
 
-    /// The error table; empty where the page has none.
+    /// Returns the error table; empty if the page has none.
     pub fn errors(&self) -> Vec<ErrorRow> {
         let rows = self.section("## 错误码").lines().filter(|line| line.starts_with('|'));
         let rows = rows.map(|line| line.split('|').skip(1).collect::<Vec<_>>());
@@ -75,19 +76,19 @@ impl Page {
         .collect()
     }
 
-    /// The parameters of the sample request.
+    /// Returns the parameters of the sample request.
     pub fn sample_request(&self) -> String {
         let sample = self.block("{#request_demo}").replace('\n', "");
         let (_, query) = sample.split_once("?&").expect("a query");
         query.split("&<").next().expect("the parameters of the action").to_owned()
     }
 
-    /// The sample reply in JSON.
+    /// Returns the sample reply in JSON.
     pub fn sample_json(&self) -> serde_json::Value {
         serde_json::from_str(self.block("{#json_return_success_demo}")).expect("JSON")
     }
 
-    /// The sample reply in XML.
+    /// Returns the sample reply in XML.
     pub fn sample_xml(&self) -> &str {
         self.block("{#xml_return_success_demo}").trim()
     }
@@ -102,7 +103,7 @@ impl Page {
         after.split("```").next().expect("the block ends")
     }
 
-    /// Rows begin with `|`; the descriptions go on over the lines that follow.
+    /// Rows begin with `|`; a description can continue on the lines that follow.
     fn fields(&self, mark: &str) -> Vec<FieldRow> {
         let mut rows: Vec<FieldRow> = Vec::new();
         for line in self.section(mark).lines() {

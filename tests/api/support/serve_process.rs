@@ -1,4 +1,4 @@
-//! The program itself, `serve`, as a process that a test can kill.
+//! Runs `serve` as a process that a test can kill.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -14,14 +14,14 @@ use super::process::command;
 use super::scratch::Scratch;
 use super::{SEALING_KEY, TOKEN};
 
-/// What a deployment gives to `serve`: files, and variables that name them.
+/// The files of a deployment, and the variables that name them.
 pub struct Deployment {
     scratch: Scratch,
     database_url: String,
 }
 
 impl Deployment {
-    /// One of its own, on this database.
+    /// Creates a deployment on this database.
     pub fn new(database: &Database) -> Self {
         let scratch = Scratch::new();
         scratch.file("key", SEALING_KEY);
@@ -29,7 +29,7 @@ impl Deployment {
         Self { scratch, database_url: database.url.clone() }
     }
 
-    /// The command line, on any ports, with these further variables.
+    /// Returns the command line, with any ports and these further variables.
     pub fn serve(&self, variables: &[(&str, &str)]) -> Command {
         let mut command = command(["serve"], variables);
         command
@@ -45,7 +45,7 @@ impl Deployment {
     }
 }
 
-/// A running `serve`. It is killed when this is dropped.
+/// A running `serve`. Dropping it kills the process.
 pub struct Process {
     child: Child,
     grpc: String,
@@ -53,7 +53,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it on a database, with these further variables, and waits until it is ready.
+    /// Starts `serve` on a database, with these further variables, and waits until it is ready.
     pub async fn start(database_url: &str, variables: &[(&str, &str)]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -79,7 +79,7 @@ impl Process {
         let ready = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
             output.read_line(&mut line).expect("a line");
-            // The rest is its log. A full pipe would stop it.
+            // The log is read, too, because a full pipe would block the process.
             std::thread::spawn(move || output.read_to_end(&mut Vec::new()));
             line
         });
@@ -103,7 +103,7 @@ impl Process {
         client.open_cdn_service(request).await
     }
 
-    /// Ends it as a power cut does: SIGKILL.
+    /// Ends the process abruptly with SIGKILL, as a power failure would.
     pub fn kill(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");

@@ -1,5 +1,5 @@
-//! Accounts in a given state: what operators, the worker and the years would have made of them,
-//! written through the storage functions of the service itself wherever there is one.
+//! Accounts in a given state, as operators, the workers and time would have made them. They are
+//! written through the storage functions of the service if there is one.
 
 use cdn_activation::domain::event::{AnyChargeType, ChangeNotice};
 use cdn_activation::domain::opening::Terms;
@@ -10,15 +10,15 @@ use cdn_activation::storage::{Opening, ScheduledChange, Store};
 use super::Api;
 use super::rest::Key;
 
-/// A charge-type change: to what, submitted when, in force from when.
+/// A charge-type change: its charge type, when it was submitted, and when it takes effect.
 pub type Dated = (AnyChargeType, &'static str, &'static str);
 
-/// A change of the internet charge type.
+/// Returns a change of the internet charge type.
 pub const fn internet(to: ChargeType, submitted: &'static str, effective: &'static str) -> Dated {
     (AnyChargeType::Internet(to), submitted, effective)
 }
 
-/// A change of the WebSocket charge type.
+/// Returns a change of the WebSocket charge type.
 pub const fn websocket(
     to: WebsocketChargeType,
     submitted: &'static str,
@@ -28,8 +28,8 @@ pub const fn websocket(
 }
 
 impl Api {
-    /// Schedules changes, oldest first, as an operator may: any type for any instant. Those before
-    /// the last of a kind count as settled, as the worker leaves them behind.
+    /// Schedules changes, oldest first, as an operator may: any type for any instant. All but the
+    /// last of each kind of traffic are settled, as the worker would leave them.
     pub async fn schedule_dated(&self, key: &Key, product: Product, changes: &[Dated]) {
         let store = self.store();
         for (charge_type, submitted, effective) in changes {
@@ -73,7 +73,7 @@ impl Api {
         self.database.copy_histories(key.account_id).await;
     }
 
-    /// An opening by traffic as it was before WebSocket charging, at this instant and under this
+    /// Writes an opening by traffic from before WebSocket charging, at this instant and with this
     /// id.
     pub async fn open_long_ago(&self, key: &Key, product: Product, at: &str, instance_id: &str) {
         let store = self.store();
@@ -93,7 +93,7 @@ impl Api {
         store.close().await;
     }
 
-    /// Changes an account as operators do.
+    /// Updates an account as operators do.
     pub async fn update_account(&self, key: &Key, change: impl FnOnce(&mut operator::Account)) {
         let mut accounts = self.accounts().await;
         let read = operator::GetAccountRequest { account_id: key.account_id };

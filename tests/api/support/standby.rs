@@ -1,5 +1,5 @@
-//! Two servers of PostgreSQL, of which one follows the other, synchronously: what the first has
-//! acknowledged the second has.
+//! Two PostgreSQL servers. One is the synchronous standby of the other, so it has everything that
+//! the primary acknowledged.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -21,7 +21,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Starts both, with the schema.
+    /// Starts both servers, with the schema.
     pub async fn start() -> Self {
         let scratch = Scratch::new();
         let (first, second) = (scratch.0.join("first"), scratch.0.join("second"));
@@ -47,17 +47,17 @@ impl Pair {
         eventually("the standby follows", async || primary.count(in_step).await == 1).await;
     }
 
-    /// The first server.
+    /// Returns the primary.
     pub fn primary(&self) -> Database {
         Database { url: self.primary.as_ref().expect("it runs").url("postgres") }
     }
 
-    /// The second server.
+    /// Returns the standby.
     pub fn standby(&self) -> Database {
         Database { url: self.standby.as_ref().expect("it runs").url("postgres") }
     }
 
-    /// Both, the standby first.
+    /// Returns a URL of both, with the standby first.
     pub fn both(&self) -> Database {
         let [standby, primary] = [&self.standby, &self.primary]
             .map(|server| socket_dir(server.as_ref().expect("it runs")));
@@ -68,7 +68,7 @@ impl Pair {
         Database { url }
     }
 
-    /// Ends the primary as a power cut does.
+    /// Ends the primary abruptly, as a power failure would.
     pub async fn kill_primary(&mut self) {
         let state = self.scratch.0.join("first/postgres/postmaster.pid");
         let state = fs::read_to_string(state).expect("it runs");
@@ -78,7 +78,7 @@ impl Pair {
         stop(self.primary.take().expect("it ran")).await;
     }
 
-    /// Makes the standby the primary, and waits until it is.
+    /// Promotes the standby, and waits until it is the primary.
     pub async fn promote(&self) {
         self.standby().execute("SELECT pg_promote()").await;
     }
@@ -95,14 +95,14 @@ async fn stop(server: PrivatePostgres) {
     tokio::task::spawn_blocking(|| server.stop()).await.expect("stopped");
 }
 
-/// The directory of its socket, as it is written in a URL.
+/// Returns the directory of its socket as it is written in a URL.
 fn socket_dir(server: &PrivatePostgres) -> String {
     let url = server.url("postgres");
     let (_, host) = url.split_once("host=").expect("a host");
     host.split('&').next().expect("a value").to_owned()
 }
 
-/// Copies the files of a server that does not run, with their owners.
+/// Copies the files of a stopped server with their owners.
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").args([from, to]).status().expect("cp");
     assert!(copied.success());

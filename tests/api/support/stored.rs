@@ -1,5 +1,5 @@
-//! What the service has stored: rows and decoded events, and transactions of others that hold a row
-//! while a request wants it.
+//! What the service has stored, as rows and decoded events, and transactions of another client that
+//! lock a row while a request needs it.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use sqlx::{Connection, FromRow, PgConnection};
 
 use super::database::Database;
 
-/// How long anything may take that a test waits for.
+/// Longest time that a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Locks the row of an account (`$1`): who wants to write for it waits.
+/// Locks the row of an account (`$1`), so that a write for this account waits.
 pub const LOCK_THE_ACCOUNT: &str = "SELECT FROM accounts WHERE account_id = $1 FOR UPDATE";
 
-/// Opens CDN for an account (`$1`) past the service, as another's statement would, but for order and
-/// event.
+/// Opens CDN for an account (`$1`) without the service, as another client's statement would, but
+/// without order and event.
 pub const OPENED_BY_ANOTHER: &str = "
     INSERT INTO instances (account_id, product, instance_id, internet_charge_type, opening_time,
         order_id, event_time)
@@ -25,7 +25,7 @@ pub const OPENED_BY_ANOTHER: &str = "
     FROM accounts
     WHERE account_id = $1";
 
-/// Makes so many accounts (`$1`), numbered from 1, and opens CDN for each, likewise.
+/// Creates this many accounts (`$1`), numbered from 1, and opens CDN for each likewise.
 const MANY_OPENED: &str = "
     WITH made AS (
         INSERT INTO accounts (account_id, site, intl_allowed, bid_user, real_name_verified,
@@ -80,9 +80,9 @@ const UNTRUE_COPIES: &str = "
 /// An event as it is stored.
 #[derive(Debug, FromRow)]
 pub struct StoredEvent {
-    /// Where it is numbered.
+    /// The lane in which it is numbered.
     pub lane: i16,
-    /// Its place in time.
+    /// When it happened.
     pub event_time: Time,
     /// The name of its type.
     #[sqlx(rename = "type")]
@@ -91,7 +91,7 @@ pub struct StoredEvent {
 }
 
 impl StoredEvent {
-    /// What it says.
+    /// Its payload.
     pub fn data(&self) -> Data {
         let decoded = EventData::decode(self.data.as_slice()).expect("an EventData");
         decoded.data.expect("an event says something")
@@ -99,7 +99,8 @@ impl StoredEvent {
 }
 
 impl Database {
-    /// The events of an account in order, but for those of the account and its keys themselves.
+    /// Returns the events of an account in order, except those about the account and its keys
+    /// themselves.
     pub async fn events(&self, account_id: i64) -> Vec<StoredEvent> {
         let mut connection = self.connect().await;
         sqlx::query_as(
@@ -115,14 +116,14 @@ impl Database {
         .expect("reads")
     }
 
-    /// What a statement about one account (`$1`) counts.
+    /// Returns the result of a statement about one account (`$1`) that counts.
     pub async fn count_of(&self, account_id: i64, statement: &'static str) -> i64 {
         let mut connection = self.connect().await;
         let counting = sqlx::query_scalar(statement).bind(account_id);
         counting.fetch_one(&mut connection).await.expect("counts")
     }
 
-    /// How many instances, orders and opening events an account has.
+    /// Returns how many instances, orders and opening events an account has.
     pub async fn openings(&self, account_id: i64) -> (i64, i64, i64) {
         let mut connection = self.connect().await;
         sqlx::query_as(
@@ -138,7 +139,7 @@ impl Database {
         .expect("counts")
     }
 
-    /// Runs a statement about one account (`$1`) for its effect.
+    /// Runs a statement about one account (`$1`) without a result.
     pub async fn execute_for(&self, account_id: i64, statement: &'static str) {
         let mut connection = self.connect().await;
         let done = sqlx::query(statement).bind(account_id).execute(&mut connection).await;
@@ -160,15 +161,15 @@ impl Database {
         assert_eq!(self.count(UNTRUE_COPIES).await, 0, "copies that differ from the tables");
     }
 
-    /// Makes so many accounts, numbered from 1, that have opened CDN.
+    /// Creates this many accounts, numbered from 1, that have opened CDN.
     pub async fn open_many(&self, accounts: i64) {
         let mut connection = self.connect().await;
         sqlx::query(MANY_OPENED).bind(accounts).execute(&mut connection).await.expect("opened");
         connection.close().await.expect("closed");
     }
 
-    /// Begins a transaction of somebody else and runs a statement about one account (`$1`) in it:
-    /// what it wrote stays locked and unseen until it is committed or rolled back.
+    /// Begins a transaction of another client and runs a statement about one account (`$1`) in it.
+    /// What it wrote stays locked and invisible until it is committed or rolled back.
     pub async fn hold(&self, account_id: i64, statement: &'static str) -> Held {
         let mut connection = self.connect().await;
         sqlx::raw_sql("BEGIN").execute(&mut connection).await.expect("begun");
@@ -177,8 +178,8 @@ impl Database {
         held
     }
 
-    /// Holds up every statement of the service that inserts into a table, for as long as it may run
-    /// and until what is returned is let go. A held row would hold it up for milliseconds only.
+    /// Blocks every statement of the service that inserts into a table until the returned value is
+    /// dropped. A locked row would block it for milliseconds only.
     pub async fn hold_inserts_into(&self, table: &'static str) -> Held {
         let mut connection = self.connect().await;
         let statement = format!(
@@ -196,7 +197,7 @@ impl Database {
         Held { connection }
     }
 
-    /// Waits until so many statements of the service wait for a lock.
+    /// Waits until this many statements of the service wait for a lock.
     pub async fn wait_until_blocked(&self, how_many: i64) {
         let blocked = "SELECT count(*) FROM pg_stat_activity
              WHERE datname = current_database() AND application_name = 'cdn-activation'
@@ -204,7 +205,7 @@ impl Database {
         self.wait_until(blocked, how_many).await;
     }
 
-    /// Waits until no statement of the service runs; none of them may have left a transaction open.
+    /// Waits until no statement of the service runs. None of them may have left a transaction open.
     pub async fn wait_until_idle(&self) {
         let busy = "SELECT count(*) FROM pg_stat_activity
              WHERE datname = current_database() AND application_name = 'cdn-activation'
@@ -212,8 +213,8 @@ impl Database {
         self.wait_until(busy, 0).await;
     }
 
-    /// Ends what waits for a lock by a statement that counts what it ended, and waits until the
-    /// service waits for a lock once more.
+    /// Ends the waiting for a lock with a statement that counts what it ended, and waits until the
+    /// service waits for a lock again.
     pub async fn end_blocked(&self, end: &'static str) {
         let since = "SELECT max(query_start) FROM pg_stat_activity
              WHERE datname = current_database() AND application_name = 'cdn-activation'
@@ -222,7 +223,7 @@ impl Database {
         let first: Option<Time> =
             sqlx::query_scalar(since).fetch_one(&mut connection).await.expect("reads");
         let deadline = Instant::now() + PATIENCE;
-        // It waits in turns: it may be between two of them just now.
+        // The service waits repeatedly, and may be between two waits now.
         while self.count(end).await == 0 {
             assert!(Instant::now() < deadline, "nothing waits any more: {end}");
         }
@@ -264,12 +265,12 @@ impl Held {
         assert!(done.expect("runs").rows_affected() > 0, "it changed something: {statement}");
     }
 
-    /// Lets it happen.
+    /// Commits it.
     pub async fn commit(self) {
         self.end("COMMIT").await;
     }
 
-    /// Lets it not have happened.
+    /// Rolls it back.
     pub async fn roll_back(self) {
         self.end("ROLLBACK").await;
     }

@@ -1,4 +1,4 @@
-//! What is behind a relay of ours: a server on TCP or on a socket in the file system.
+//! The server behind a relay: on TCP or on a Unix socket.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -13,17 +13,17 @@ use super::database::Database;
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Clone, Debug)]
 pub enum Upstream {
     /// On TCP.
     Tcp(SocketAddr),
-    /// On a socket in the file system.
+    /// On a Unix socket.
     Unix(PathBuf),
 }
 
 impl Upstream {
-    /// The server of a database.
+    /// Returns the server of a database.
     pub fn of(database: &Database) -> Self {
         let options: PgConnectOptions = database.url.parse().expect("a URL");
         if let Some(directory) = options.get_socket() {
@@ -33,7 +33,7 @@ impl Upstream {
         Self::Tcp(host.to_socket_addrs().expect("a host").next().expect("an address"))
     }
 
-    /// A new connection.
+    /// Opens a connection.
     pub async fn connect(&self) -> std::io::Result<Box<dyn Stream>> {
         Ok(match self {
             Self::Tcp(address) => {

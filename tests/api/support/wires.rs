@@ -1,5 +1,5 @@
-//! One case over every wire: REST under both signatures in both formats, and gRPC; and what each
-//! says, in one form that can be compared.
+//! Runs one case on every wire: REST with both signatures in both formats, and gRPC. Answers have
+//! one form, so that they can be compared.
 
 use serde_json::{Value, json};
 use tonic::Code;
@@ -9,7 +9,7 @@ use super::grpc::GrpcRefusal;
 use super::leaves::{Leaves, json_leaves, xml_leaves};
 use super::rest::{Key, Reply, parameters, query};
 
-/// A way to ask.
+/// A way to send a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     /// V1, everything in the query, JSON.
@@ -26,10 +26,10 @@ pub enum Wire {
     Grpc,
 }
 
-/// What an answer says on whatever wire, but for the request id.
+/// The content of an answer on any wire, except the request id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The HTTP status; over gRPC the one that the details tell.
+    /// The HTTP status; over gRPC the one in the details.
     pub http: u16,
     /// Every text with its path.
     pub says: Leaves,
@@ -49,13 +49,13 @@ pub struct Refusal {
 }
 
 impl Wire {
-    /// Every way.
+    /// All ways.
     pub const ALL: [Self; 6] =
         [Self::V1Get, Self::V1Post, Self::V1Xml, Self::V3, Self::V3Xml, Self::Grpc];
 }
 
 impl Answer {
-    /// `OK`, or the code of the refusal.
+    /// Returns `OK`, or the code of the refusal.
     pub fn code(&self) -> &str {
         let code = self.says.iter().find(|(path, _)| path == "Code");
         code.map_or("OK", |(_, code)| code)
@@ -68,13 +68,13 @@ impl Answer {
             let host = take(&mut says, "HostId");
             assert!(["127.0.0.1", "localhost"].contains(&host.as_str()), "{host}");
         }
-        // gRPC has no field where REST shows these two empty.
+        // gRPC omits the fields that REST shows as these two empty ones.
         let may_be_empty = ["ChangingChargeType", "ChangingAffectTime"];
         says.retain(|(path, text)| !(text.is_empty() && may_be_empty.contains(&path.as_str())));
         Self { http: reply.status, says }
     }
 
-    /// What a call was answered.
+    /// The answer to a call.
     pub fn of_call(called: Result<Value, GrpcRefusal>) -> Self {
         let (http, body) = match called {
             Ok(body) => (200, body),
@@ -95,7 +95,7 @@ fn take(says: &mut Leaves, path: &str) -> String {
 }
 
 impl Api {
-    /// Asks on a wire. `given` is like `Action=OpenCdnService&InternetChargeType=PayByTraffic`.
+    /// Sends a request. `given` is like `Action=OpenCdnService&InternetChargeType=PayByTraffic`.
     pub async fn ask(&self, wire: Wire, key: &Key, given: &str) -> Answer {
         let xml = format!("{given}&Format=XML");
         match wire {
@@ -119,7 +119,7 @@ impl Api {
         self.send("POST", &format!("/?{}", query(&own)), &headers, b"").await
     }
 
-    /// It is refused so: in JSON, in XML and over gRPC.
+    /// Checks that the request is refused like this in JSON, in XML and over gRPC.
     pub async fn refuses_everywhere(&self, key: &Key, given: &str, expected: &Refusal) {
         let Refusal { http, code, message, .. } = *expected;
         let json = self.get(key, given).await;
@@ -137,7 +137,7 @@ impl Api {
         self.refuses_over_grpc(key, given, expected).await;
     }
 
-    /// It is refused so over gRPC.
+    /// Checks that the request is refused like this over gRPC.
     pub async fn refuses_over_grpc(&self, key: &Key, given: &str, expected: &Refusal) {
         let refused = self.call(key, given).await.expect_err(given);
         let said = (refused.http, refused.code.as_str(), refused.message.as_str(), refused.grpc);
@@ -146,13 +146,13 @@ impl Api {
     }
 }
 
-/// What a reply in JSON says.
+/// Returns the content of a reply in JSON.
 pub fn json_answer(reply: &Reply) -> Answer {
     assert_eq!(reply.headers["content-type"], "application/json;charset=utf-8");
     Answer::of_reply(reply, json_leaves(&reply.json()))
 }
 
-/// What a reply in XML says.
+/// Returns the content of a reply in XML.
 pub fn xml_answer(reply: &Reply) -> Answer {
     assert_eq!(reply.headers["content-type"], "text/xml;charset=utf-8");
     Answer::of_reply(reply, xml_leaves(&reply.body))

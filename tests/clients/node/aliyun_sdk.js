@@ -1,6 +1,6 @@
 'use strict';
 // Adapter for aliyun-sdk, the older SDK for Node: `new ALY.CDN({ ... }).describeCdnService(params, callback)`.
-// It describes CDN's API of 2014 alone. Other versions and actions are called through a service that is defined with
+// It describes only CDN's API of 2014. Other versions and actions are called through a service that is defined with
 // the SDK's own defineService; the SDK builds, signs, sends and reads those requests with the same code.
 
 const ALY = require('aliyun-sdk');
@@ -8,7 +8,7 @@ const serve = require('./lines');
 
 const lowerFirst = (name) => name[0].toLowerCase() + name.slice(1);
 
-/** The service that the SDK brings, where it knows the action under this version; one defined here otherwise. */
+/** Returns the SDK's own service if it has the action in this version, else a service that is defined here. */
 function serviceFor(version, action, config) {
   const shipped = new ALY.CDN(config);
   if (version === shipped.api.apiVersion && shipped[lowerFirst(action)]) return shipped;
@@ -28,7 +28,7 @@ function call({ endpoint, key, secret, token, action, version, params }) {
     endpoint: `http://${endpoint}`,
     httpOptions: { timeout: 10000 },
     maxRetries: 0,
-    // The SDK's own validation would refuse an opening without a charge type. It is also what fills in Action.
+    // The SDK's own validation would refuse an opening without a charge type. It also sets Action.
     paramValidation: false,
   });
   const request = { Action: action, ...params, ...(token ? { SecurityToken: token } : {}) };

@@ -1,15 +1,15 @@
 'use strict';
-// The other end of python/clients/node_process.py: one JSON request per line in, one JSON answer per line out.
-// Kept apart from the SDKs so that each adapter shows nothing but how that SDK is used.
+// The other end of python/clients/node_process.py: it reads one JSON request per line and writes one JSON answer per line.
+// It is separate from the adapters, so that each adapter contains only the use of its SDK.
 
 const readline = require('readline');
 
 /**
  * Answers requests until standard input ends.
  *
- * `call` gets the request and returns the documented fields of a success; what it throws is turned into a refusal
- * by `explain`, and an error that `explain` does not know is reported as a crash of the client, never swallowed:
- * a reply that an SDK cannot read is exactly what the suite is here to find.
+ * `call` gets the request and returns the documented fields of a success. `explain` turns an error that it throws into
+ * a refusal. An error that `explain` does not know is reported as a crash of the client, because the suite is to find
+ * the replies that an SDK cannot read.
  */
 module.exports = function serve(call, explain) {
   const lines = readline.createInterface({ input: process.stdin });

@@ -5,7 +5,7 @@ const { RPCClient } = require('@alicloud/pop-core');
 const serve = require('./lines');
 
 async function call({ endpoint, key, secret, token, action, version, params, method }) {
-  // Verbose makes the SDK return the exchange as well, which is where it keeps the HTTP status.
+  // With verbose, the SDK also returns the exchange, which has the HTTP status.
   const client = new RPCClient({
     endpoint: `http://${endpoint}`,
     apiVersion: version,

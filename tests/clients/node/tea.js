@@ -1,6 +1,6 @@
 'use strict';
-// Adapter for the typed SDKs of today. The two packages bring different runtimes, openapi-core (cdn) and
-// openapi-client (dcdn); both are in use, so both are driven, each with the actions of its product.
+// Adapter for the current typed SDKs. The two packages have different runtimes, openapi-core (cdn) and openapi-client
+// (dcdn). Both are in use, so both are tested, each with the actions of its product.
 
 const core = require('@alicloud/openapi-core');
 const legacy = require('@alicloud/openapi-client');
@@ -21,7 +21,7 @@ const products = {
 
 const lowerFirst = (name) => name[0].toLowerCase() + name.slice(1);
 
-/** The generated method, with the generated request model where the action has one. */
+/** Calls the generated method, with the generated request model if the action has one. */
 async function typed(product, client, runtime, { action, params }) {
   const Model = product.sdk[`${action}Request`];
   const named = Object.fromEntries(Object.entries(params).map(([name, value]) => [lowerFirst(name), value]));
@@ -30,7 +30,7 @@ async function typed(product, client, runtime, { action, params }) {
   return { fields: reply.body.toMap(), status: reply.statusCode };
 }
 
-/** The generic call: any action, version, method, placement and Accept header. */
+/** Makes a generic call: any action, version, method, placement and Accept header. */
 async function generic(product, client, runtime, { action, version, params, method, form, xml }) {
   const request = new product.Request({
     [form ? 'body' : 'query']: params,

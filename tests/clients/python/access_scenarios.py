@@ -1,4 +1,4 @@
-"""Who may ask, over the wire that signs: keys, secrets, tokens, policies, API versions and unknown actions."""
+"""The checks of signed requests: keys, secrets, tokens, policies, API versions and unknown actions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STATUS: tuple[str, dict[str, str]] = ("DescribeUserCdnStatus", {})
 
 
 def keys_and_policies(trial: Trial) -> None:
-    """What keeps a signed request out, in the order of the checks."""
+    """Tests the refusals of the gateway, in the order of its checks."""
     roles, operator = trial.world.roles, trial.world.operator
     able = roles["able"]
     unknown = replace(able, key="testid-nobody")
@@ -59,7 +59,7 @@ def _read_only(trial: Trial, who: Identity) -> None:
 
 
 def versions_and_actions(trial: Trial) -> None:
-    """The API version of 2014 and what is in none."""
+    """Tests the API version of 2014, and actions that are in no version."""
     able, opened = trial.world.operator.fresh(), trial.world.roles["opened"]
     modify = {"InternetChargeType": BANDWIDTH}
     trial.refuses("wire", "not open under 2014-11-11", able, "DescribeCdnService", {}, r.CDN_NOT_OPEN_2014, CDN_2014)

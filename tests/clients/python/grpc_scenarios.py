@@ -1,4 +1,4 @@
-"""What only gRPC callers see: tokens, the account header, health, reflection, request ids and the operator services."""
+"""Scenarios for gRPC only: tokens, the account header, health, reflection, request ids and the operator services."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SERVICES = {
 
 
 def callers_and_accounts(trial: Trial) -> None:
-    """Who calls, and for whom."""
+    """Tests the token and the account header."""
     client, able = _grpc(trial), trial.world.roles["able"]
     account = [("x-account-id", str(able.account_id))]
     for name, token in [("no token", None), ("wrong token", "wrong"), ("part of the token", "")]:
@@ -48,12 +48,12 @@ def callers_and_accounts(trial: Trial) -> None:
     for action, params in (CDN_OPEN, (STATUS, {}), ("DescribeDcdnService", {})):
         outcome = client.call_with(trial.world.turn(), action, params, [("x-account-id", str(2**63 - 1))])
         trial.judge("auth", f"{action} of nobody", outcome, r.NO_ACCOUNT, f"{action} with an account that is none")
-    # A disabled key is no matter here: the service has proved itself and names the account.
+    # A disabled key does not matter here: the token authenticates the service, which names the account.
     trial.answers("auth", "the account of a disabled key", trial.world.roles["disabled"], STATUS, {}, NEVER)
 
 
 def wire(trial: Trial) -> None:
-    """Health without a token, reflection, request ids."""
+    """Tests health without a token, reflection and request ids."""
     client = _grpc(trial)
     for endpoint in trial.world.endpoints:
         trial.record("wire", "health without a token", _health(endpoint))
@@ -77,7 +77,7 @@ def wire(trial: Trial) -> None:
 
 
 def operators(trial: Trial) -> None:
-    """The operator services keep accounts; what they change is what the next opening sees."""
+    """Tests the operator services for accounts: the next opening sees what they change."""
     operator, client = trial.world.operator, _grpc(trial)
     who = operator.fresh(realNameVerified=False)
     trial.refuses("operator", "an account without a real name", who, *CDN_OPEN, r.NO_NAME)
@@ -116,7 +116,7 @@ def _raw(
         return succeeded({})
     except grpc.RpcError as error:
         return refused_by_rpc(error)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it goes into the report
+    except Exception as error:  # noqa: BLE001 - every error goes into the report
         return crashed(f"{type(error).__name__}: {error}")
 
 

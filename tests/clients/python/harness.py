@@ -1,7 +1,7 @@
 """The three environments of the suite: `dev`, `dev --at`, and a deployment of two `serve` processes on one database.
 
-Each is a context manager that yields a World and leaves nothing behind: no process, no file, also after a failure.
-How the processes ended is part of what is tested; `Report.complain` gets what was wrong.
+Each is a context manager that yields a World and leaves no process and no file, even after a failure. How the processes
+end is tested, too: problems are reported to `Report.complain`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from world import World, demo_roles, made_roles
 
 ANY_PORTS = ["--grpc-addr", "127.0.0.1:0", "--rest-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"]
 Complain = Callable[[str, str], None]
-# Settings of a developer's own environment must not reach the server under test.
+# Settings in the environment of a developer must not reach the server under test.
 SETTINGS = (
     "DATABASE_URL",
     "GRPC_ADDR",
@@ -41,7 +41,7 @@ SETTINGS = (
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    """A directory that an unprivileged database user can reach: the server starts PostgreSQL as one when it is root."""
+    """A directory that an unprivileged user can reach, because a server that runs as root starts PostgreSQL as one."""
     directory = Path(tempfile.mkdtemp(prefix="cdn-activation-clients-", dir="/tmp"))
     directory.chmod(0o755)
     try:
@@ -64,7 +64,7 @@ def _stop(process: Process, complain: Complain, data: Path | None = None) -> Non
 
 @contextmanager
 def dev(binary: Path, complain: Complain, at: str | None = None) -> Iterator[World]:
-    """`cdn-activation dev` with its demo accounts, its own database included."""
+    """Runs `cdn-activation dev` with its demo accounts and its own database."""
     with ExitStack() as stack:
         scratch = stack.enter_context(_scratch())
         data = scratch / "data"
@@ -85,7 +85,7 @@ def dev(binary: Path, complain: Complain, at: str | None = None) -> Iterator[Wor
 
 @contextmanager
 def deployment(binary: Path, complain: Complain) -> Iterator[World]:
-    """Two `serve` processes on one PostgreSQL, its accounts made through the operator services."""
+    """Runs two `serve` processes on one PostgreSQL. Accounts are created through the operator services."""
     with ExitStack() as stack:
         scratch = stack.enter_context(_scratch())
         url = os.environ.get("CLIENTS_DATABASE_URL")

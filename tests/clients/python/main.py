@@ -15,7 +15,7 @@ from clients.base import Client
 from processes import Failed
 from report import HARNESS, Report
 
-# The names that SKIP_CLIENTS takes, each with the module of its adapter and the program it needs beside Python.
+# The names for SKIP_CLIENTS, each with the module of its adapter and the program that it needs in addition to Python.
 CLIENTS = {
     "python-classic": ("classic", None),
     "pop-core": ("pop", "node"),
@@ -29,7 +29,7 @@ CLIENTS = {
 
 
 def load_clients(report: Report) -> list[Client]:
-    """The rows of all clients. One that is missing is a failure, unless SKIP_CLIENTS names it."""
+    """Returns the rows of all clients. A missing client is a failure, unless SKIP_CLIENTS names it."""
     wanted_out = {name.strip() for name in os.environ.get("SKIP_CLIENTS", "").split(",") if name.strip()}
     for name in sorted(wanted_out - set(CLIENTS)):
         report.record(
@@ -58,13 +58,13 @@ def load_clients(report: Report) -> list[Client]:
 
 
 class Suite:
-    """The scenarios of each environment. A scenario that breaks off is a failure, and the next one still runs."""
+    """The scenarios of each environment. A scenario that raises is a failure, and the next one still runs."""
 
     def __init__(self, binary: Path, report: Report, rows: list[Client]) -> None:
         self.binary, self.report, self.rows = binary, report, rows
 
     def run(self) -> None:
-        """All environments, one after the other: the machines that this runs on have few cores."""
+        """Runs all environments one after another, because the machines that this runs on have few cores."""
         import harness
         from sample_scenarios import AT
 
@@ -83,7 +83,7 @@ class Suite:
                     scenarios(world)
             except Failed as failure:
                 self.report.record(name, HARNESS, "process", "starts and is ready", str(failure))
-            except Exception as error:  # noqa: BLE001 - the other environments still have something to say
+            except Exception as error:  # noqa: BLE001 - the other environments still run
                 self.report.record(name, HARNESS, "process", "the scenarios run", f"{type(error).__name__}: {error}")
 
     def _complain(self, world: str) -> Callable[[str, str], None]:
@@ -97,7 +97,7 @@ class Suite:
     def _attempt(self, trial: Any, scenario: Callable[..., Any], *more: Any) -> Any:
         try:
             return scenario(trial, *more)
-        except Exception as error:  # noqa: BLE001 - one scenario must not take the rest with it
+        except Exception as error:  # noqa: BLE001 - the other scenarios still run
             trial.record("process", scenario.__name__, f"broke off: {type(error).__name__}: {error}")
             return None
 
@@ -166,12 +166,12 @@ class Suite:
         self._lives(world, able_first)
 
     def _lives(self, world: Any, able_first: bool) -> None:
-        """Each client opens accounts of its own, and then all clients see all of them."""
+        """Each client opens accounts of its own, and then all clients read all of them."""
         import scenarios
 
         lives = []
         for number, row in enumerate(self.rows):
-            # An account opens once: the demo account that may open serves one client, the others get new ones.
+            # An account can open only once: one client uses the demo account that may open, the others get new ones.
             who = world.roles["able"] if able_first and number == 0 else world.operator.fresh()
             described = self._attempt(self._trial(world, row), scenarios.life_of_an_account, who, number)
             if described:

@@ -1,6 +1,6 @@
-"""The operator's side, over gRPC: where the suite gets its accounts, keys and locks from.
+"""The operator services over gRPC, by which the suite creates its accounts, keys and locks.
 
-Nothing here reads the database: what the suite tests with was made the way an internal service makes it.
+The database is not accessed: the suite creates everything as an internal service does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PACKAGE = "activation.operator.v1"
 READ_ONLY = (
     '{"Version":"1","Statement":[{"Effect":"Allow","Action":["cdn:Describe*","dcdn:Describe*"],"Resource":"*"}]}'
 )
-# An account that nothing keeps from opening; each trait below spoils one condition.
+# An account that may open everything. Each trait below violates one condition.
 ABLE = {
     "realNameVerified": True,
     "profileComplete": True,
@@ -38,7 +38,7 @@ TRAITS: dict[str, dict[str, Any]] = {
 class Operator:
     """Calls the operator services of one process."""
 
-    # Random, so that a database that outlives a run can be used again.
+    # Random, so that several runs can use the same database.
     _ids = itertools.count(random.randrange(2 * 10**15, 9 * 10**15))
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -49,13 +49,13 @@ class Operator:
         return self.server.call(f"{PACKAGE}.{service}", method, fields)[0]
 
     def create_account(self, account_id: int | None = None, **traits: Any) -> int:
-        """Creates an account that may open everything, but for the traits given."""
+        """Creates an account that may open everything, with the given traits changed."""
         account_id = account_id or next(self._ids)
         self.call("AccountService", "CreateAccount", account={"accountId": str(account_id), **ABLE, **traits})
         return account_id
 
     def update_account(self, account_id: int, **fields: Any) -> None:
-        """Changes the named fields and no others."""
+        """Changes only the named fields."""
         self.call(
             "AccountService",
             "UpdateAccount",
@@ -64,20 +64,20 @@ class Operator:
         )
 
     def create_key(self, account_id: int, policy: str = "") -> Identity:
-        """Creates an access key; the secret is in this reply only."""
+        """Creates an access key. Only this reply has the secret."""
         reply = self.call("AccessKeyService", "CreateAccessKey", accountId=str(account_id), policy=policy)
         return Identity(account_id, reply.access_key.access_key_id, reply.access_key_secret)
 
     def fresh(self, **traits: Any) -> Identity:
-        """A new account with a key."""
+        """Creates an account with a key."""
         return self.create_key(self.create_account(**traits))
 
     def disable_key(self, who: Identity) -> None:
-        """From here on the key is refused."""
+        """Disables the key."""
         self.call("AccessKeyService", "DisableAccessKey", accessKeyId=who.key)
 
     def enable_key(self, who: Identity) -> None:
-        """The key works again."""
+        """Enables the key."""
         self.call("AccessKeyService", "EnableAccessKey", accessKeyId=who.key)
 
     def lock(self, who: Identity, product: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""An operator's client: calls that are checks, and a follower of events. Everything by server reflection."""
+"""A client of the operator services: calls with checks, and a follower of events. It uses server reflection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Fields = dict[str, Any]
 
 
 class Follower(threading.Thread):
-    """Watches from now on, and after every deadline goes on from the last cursor, at the next process."""
+    """Watches from now on. After every deadline, it continues from the last cursor at the next process."""
 
     def __init__(self, endpoints: list[Endpoint], account_id: int, deadline: float) -> None:
         super().__init__(daemon=True)
@@ -43,7 +43,7 @@ class Follower(threading.Thread):
                 if self._done or self.problem:
                     return
                 self._stream(server)
-        except Exception as error:  # noqa: BLE001 - it belongs into the report, not on a thread's standard error
+        except Exception as error:  # noqa: BLE001 - it is reported, not written to standard error
             self.problem = self.problem or f"{type(error).__name__}: {error}"
 
     def _stream(self, server: Server) -> None:
@@ -98,7 +98,7 @@ class Follower(threading.Thread):
 
 
 class Day:
-    """The calls of the story, each recorded as a check."""
+    """The calls of the scenario, each of which is recorded as a check."""
 
     def __init__(self, trial: Trial) -> None:
         from clients.tea import PythonTea
@@ -108,10 +108,10 @@ class Day:
         self.account_id = random.randrange(10**16, 9 * 10**16)
         self.who = Identity(self.account_id, "", "")
         self.cdn: Fields = {}
-        self.events: list[tuple[str, Any]] = []  # type and data of what has happened to the account
+        self.events: list[tuple[str, Any]] = []  # type and data of the expected events of the account
 
     def happened(self, what: str, member: str, data: Any) -> None:
-        """What the followers have to be told."""
+        """Adds an event that the followers must get."""
         self.events.append((f"activation.{what}", {member: data}))
 
     def _call(self, method: str, fields: Fields) -> Outcome:
@@ -125,22 +125,22 @@ class Day:
             return succeeded(json_format.MessageToDict(reply, descriptor_pool=server.pool))
         except grpc.RpcError as error:
             return refused_by_rpc(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it goes into the report
+        except Exception as error:  # noqa: BLE001 - every error goes into the report
             return crashed(f"{type(error).__name__}: {error}")
 
     def expect(self, name: str, method: str, fields: Fields, expected: Any = ANYTHING) -> Any:
-        """Calls an operator method; the reply has to match."""
+        """Calls an operator method and checks the reply."""
         outcome = self._call(method, fields)
         good = outcome.ok and matches(outcome.fields, expected)
         self.check(name, good, f"request:  {method} {fields}\nexpected: {expected}\ngot:      {outcome}")
         return outcome.fields
 
     def refuse(self, name: str, method: str, fields: Fields, refusal: Refusal) -> None:
-        """Calls an operator method that has to be refused."""
+        """Calls an operator method and checks that it is refused."""
         self.trial.judge("operator", name, self._call(method, fields), refusal, f"{method} {fields}")
 
     def sdk(self, name: str, action: str, expected: Any, params: Fields | None = None) -> Outcome:
-        """The account itself, with its key and the SDK."""
+        """Calls an action for the account, with its key and the SDK."""
         outcome = self._sdk.call(next(self._ends), self.who, action, params or {})
         self.trial.judge("operator", name, outcome, expected, f"python-tea {action} {params or {}} as {self.who.key}")
         return outcome
@@ -149,7 +149,7 @@ class Day:
         self.trial.record("operator", name, "" if good else problem)
 
     def repeatable(self, name: str, method: str, fields: Fields, other: Fields, expected: Any) -> Any:
-        """A write with a request id: again with the same request the same answer, with another one a refusal."""
+        """Makes a write with a request id. The same request gets the same answer again; another one is refused."""
         named = {**fields, "requestId": str(uuid.uuid4())}
         first = self.expect(name, method, named, expected)
         self.expect(f"{name}: again, the same answer", method, named, first)
@@ -157,7 +157,7 @@ class Day:
         return first
 
     def pages(self, name: str, method: str, fields: Fields, member: str, expected: list[Any]) -> None:
-        """A list, one item a page."""
+        """Lists with one item per page."""
         found, token = [], ""
         for _ in range(len(expected) + 2):
             page = self._call(method, {**fields, "pageSize": 1, "pageToken": token})
@@ -171,7 +171,7 @@ class Day:
 
 
 class Has(Expected):
-    """An object with at least these members."""
+    """Matches an object with at least these members."""
 
     def __init__(self, **members: Any) -> None:
         def test(found: Any) -> bool:
@@ -181,7 +181,7 @@ class Has(Expected):
 
 
 def matches(found: Any, expected: Any) -> bool:
-    """Whether a reply is as expected, member by member."""
+    """Whether a reply matches the expected one, member by member."""
     if isinstance(expected, Expected):
         return found is not None and expected.test(found)
     if isinstance(expected, dict) and isinstance(found, dict):
@@ -192,6 +192,6 @@ def matches(found: Any, expected: Any) -> bool:
 
 
 def tampered(text: str) -> str:
-    """The same with one character in the middle changed."""
+    """Returns the text with the character in the middle changed."""
     middle = len(text) // 2
     return text[:middle] + ("A" if text[middle] != "A" else "B") + text[middle + 1 :]

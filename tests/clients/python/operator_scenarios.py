@@ -1,6 +1,6 @@
-"""An operator's working day over gRPC: an account from its creation to the deletion of its key, watched by a follower.
+"""The operator services over gRPC: an account from its creation to the deletion of its key, watched by a follower.
 
-The account itself uses an official SDK. Where there are two processes, every second call goes to the other one.
+The account itself uses an official SDK. If there are two processes, calls alternate between them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ BY_TRAFFIC, BY_BANDWIDTH = "CHARGE_TYPE_PAY_BY_TRAFFIC", "CHARGE_TYPE_PAY_BY_BAN
 
 
 def a_working_day(trial: Trial) -> None:
-    """The story."""
+    """Runs the whole scenario."""
     day, endpoints = Day(trial), trial.world.endpoints
     _create(day)
     watcher = Follower(endpoints, day.account_id, 3)
-    # Of an account to which nothing happens: it is told only where it stands.
+    # A follower of an account without events gets only cursors.
     quiet = Follower(list(reversed(endpoints)), trial.world.operator.create_account(), 5)
     try:
         for follower in (watcher, quiet):
@@ -51,7 +51,7 @@ def a_working_day(trial: Trial) -> None:
     for name, follower in (("follower", watcher), ("quiet follower", quiet)):
         good = follower.streams > 0 and not follower.problem
         day.check(f"the {name} goes on after deadlines", good, f"{follower.streams} deadlines; {follower.problem}")
-    # What happened just before the stream began may come, too.
+    # Events from just before the stream began may arrive, too.
     good = watcher.events[-len(wanted) :] == wanted and all(event in listed for event in watcher.events)
     unique = len({event["id"] for event in watcher.events}) == len(watcher.events)
     day.check("all events arrive, each once", good and unique, f"listed:  {wanted}\nwatched: {watcher.events}")
@@ -139,7 +139,7 @@ def _changes(day: Day, watcher: Follower) -> None:
 
 
 def _scheduled(day: Day, method: str, fields: Fields) -> tuple[Fields, Fields]:
-    """The change as the reply has it, and as events tell it."""
+    """Returns the change as the reply shows it, and as events show it."""
     state = "CHARGE_TYPE_CHANGE_STATE_PENDING"
     expected = {"chargeTypeChange": Has(**fields, state=state, changeId=ANYTHING, submitTime=ANYTHING)}
     change = day.repeatable("schedule a change", method, fields, {"effectiveTime": "2099-01-01T00:00:00Z"}, expected)
@@ -192,7 +192,7 @@ def _account(day: Day) -> None:
     number = str(day.account_id)
     update, get = "AccountService/UpdateAccount", "AccountService/GetAccount"
     read = day.expect("read the account", get, {"accountId": number}, {"account": ANYTHING})["account"]
-    # What the mask does not name is not taken.
+    # Fields that the mask does not name are ignored.
     change = {"account": {"accountId": number, "balance": "7", "bidUser": True, "etag": read["etag"]}}
     masked = {**change, "updateMask": "balance"}
     kept = {**read, "balance": "7", "etag": ANYTHING, "updateTime": ANYTHING}
@@ -213,7 +213,7 @@ def _lists(day: Day) -> None:
         Has(product="PRODUCT_DCDN", internetChargeType=BY_TRAFFIC),
     ]
     day.pages("instances", "InstanceService/ListInstances", {"accountId": number}, "instances", opened)
-    # Accounts of everybody: the first two pages have to be in order.
+    # The list has all accounts: the first two pages must be in order.
     accounts, one = "AccountService/ListAccounts", {"accounts": [ANYTHING], "nextPageToken": ANYTHING}
     first = day.expect("accounts, first page", accounts, {"pageSize": 1}, one)
     token = first["nextPageToken"]
@@ -245,7 +245,7 @@ def _keys(day: Day) -> None:
 
 
 def _events(day: Day) -> list[Fields]:
-    """Everything from the empty cursor, in order, each once, page by page."""
+    """Lists all events from the empty cursor, page by page: each once and in order."""
     account, found, cursor = {"accountId": str(day.account_id)}, [], ""
     end = time.monotonic() + ARRIVES_WITHIN
     while True:

@@ -1,4 +1,4 @@
-"""What a call came to, in one shape for every client, and how replies on the wire are brought into it."""
+"""The outcome of a call in one form for all clients, and the conversion of HTTP replies to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 from typing import Any
 
-# XML does not say which elements are lists and which texts are booleans; the documentation does.
+# XML does not show which elements are lists and which texts are booleans. This is from the documentation.
 LISTS = {"OperationLocks": "LockReason", "BillTypeData": "BillTypeDataItem"}
 BOOLEANS = {"Enabled", "OnService", "InDebt", "InDebtOverdue"}
 XML_HEAD = "<?xml version='1.0' encoding='UTF-8'?>"
@@ -17,7 +17,7 @@ XML_TYPE = "text/xml;charset=utf-8"
 
 @dataclass
 class Outcome:
-    """The result of one call as its client shows it. `None` means: this client does not show it."""
+    """The result of one call as its client shows it. `None` means that the client does not show the value."""
 
     ok: bool
     fields: dict[str, Any] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class Outcome:
     grpc: str | None = None
     content_type: str | None = None
     host_id: str | None = None
-    # What an adapter itself found wrong with the reply (wrong label, unreadable text, odd shape).
+    # A problem that the adapter found in the reply, such as a wrong content type or a text that it cannot parse.
     flaw: str | None = None
 
     def __str__(self) -> str:
@@ -40,19 +40,19 @@ class Outcome:
 
 
 def crashed(error: object) -> Outcome:
-    """A reply that the client could not read, or no reply: never a refusal, whatever the test expects."""
+    """Returns a crash: no reply, or one that the client could not read. It never counts as an expected refusal."""
     return Outcome(False, code="(client crashed)", message=str(error), flaw=f"the client crashed: {error}")
 
 
 def succeeded(fields: dict[str, Any], status: int | None = None, **more: Any) -> Outcome:
-    """A success; the request id moves from the fields to its own place."""
+    """Returns a success. The request id is moved out of the fields."""
     fields = dict(fields)
     request_id = fields.pop("RequestId", None)
     return Outcome(True, fields=fields, status=status, request_id=request_id, **more)
 
 
 def refused_by(body: dict[str, Any], status: int | None, **more: Any) -> Outcome:
-    """A refusal from the decoded error envelope."""
+    """Returns a refusal from the decoded error envelope."""
     flaw = more.pop("flaw", None)
     odd = [name for name, value in body.items() if name != "AccessDeniedDetail" and not isinstance(value, str)]
     if odd and not flaw:
@@ -70,7 +70,7 @@ def refused_by(body: dict[str, Any], status: int | None, **more: Any) -> Outcome
 
 
 def from_http(action: str, status: int, content_type: str | None, body: bytes, want_xml: bool) -> Outcome:
-    """Reads a plain HTTP reply strictly: label, declaration, root element and members have to be as documented."""
+    """Parses an HTTP reply strictly: content type, declaration, root element and members must be as documented."""
     expected = XML_TYPE if want_xml else JSON_TYPE
     flaw = None if content_type == expected else f"Content-Type is {content_type!r}, not {expected!r}"
     try:
@@ -87,14 +87,14 @@ def from_http(action: str, status: int, content_type: str | None, body: bytes, w
 
 
 def from_xml(action: str | None, text: str) -> tuple[dict[str, Any], str | None]:
-    """The fields of an XML reply, and what is wrong with its frame. `action` is None for an error."""
+    """Returns the fields of an XML reply, and the problem of its frame. `action` is None for an error."""
     fields, problem = from_element(action, ElementTree.fromstring(text))
     begins = text.startswith(XML_HEAD)
     return fields, problem or (None if begins else f"the reply does not begin with {XML_HEAD}")
 
 
 def from_element(action: str | None, root: ElementTree.Element) -> tuple[dict[str, Any], str | None]:
-    """The same of a reply that the client itself has read as XML."""
+    """The same for a reply that the client has parsed as XML."""
     expected = f"{action}Response" if action else "Error"
     return _element(root), None if root.tag == expected else f"the root element is {root.tag}, not {expected}"
 

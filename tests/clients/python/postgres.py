@@ -1,4 +1,4 @@
-"""A private PostgreSQL for one run, from the server programs of this machine: on loopback, without durability."""
+"""A private PostgreSQL for one run, from the server programs of this machine, on loopback and without durability."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SETTINGS = {
 
 
 def programs() -> Path:
-    """The directory with initdb and postgres: the newest of Debian's, else that of the PATH."""
+    """Returns the directory with initdb and postgres: the newest of Debian's, else the one in the PATH."""
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"), key=lambda path: float(path.split("/")[4]))
     path = found[-1] if found else shutil.which("initdb")
     if not path:
@@ -35,7 +35,7 @@ def programs() -> Path:
 
 
 class Postgres:
-    """Runs until `stop`. `url` is what DATABASE_URL takes."""
+    """A server that runs until `stop`. `url` is a value for DATABASE_URL."""
 
     def __init__(self, directory: Path, logs: Path) -> None:
         self._bin, self._data = programs(), directory / "data"
@@ -52,7 +52,7 @@ class Postgres:
         self.url = f"postgres://postgres@127.0.0.1:{port}/postgres"
 
     def _start(self, directory: Path, logs: Path) -> tuple[Process, int]:
-        for attempt in range(3):  # the free port may be taken by somebody else before PostgreSQL has it
+        for attempt in range(3):  # another process may take the free port before PostgreSQL does
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 port = probe.getsockname()[1]
@@ -76,5 +76,5 @@ class Postgres:
         return False
 
     def stop(self) -> str | None:
-        """Ends it, its connections with it."""
+        """Ends the server with its connections."""
         return self._process.stop()

@@ -1,4 +1,4 @@
-"""Starting and ending processes so that none is left over, whatever happens in between."""
+"""Starts and ends processes so that none is left, even after a failure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ READY = re.compile(r"^ready grpc=(\S+) rest=(\S+) ops=(\S+)$", re.MULTILINE)
 
 
 class Failed(Exception):
-    """The environment could not be had; the text says why."""
+    """The environment could not be started. The text gives the reason."""
 
 
 class Process:
-    """A child in a process group of its own, its output in files, so that nothing can block on a full pipe."""
+    """A child in a process group of its own. Its output goes to files, so that it cannot block on a full pipe."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Process:
             )
 
     def wait_ready(self, seconds: float = 90) -> tuple[str, str, str]:
-        """Waits for the line `ready grpc=… rest=… ops=…` alone on standard output."""
+        """Waits for the line `ready grpc=… rest=… ops=…` and checks that standard output has no other line."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             match = READY.search(self.out.read_text(errors="replace"))
@@ -61,7 +61,7 @@ class Process:
         raise Failed(f"{self.name} was not ready within {seconds:.0f} s\n{self.tail()}")
 
     def wait_done(self, seconds: float = 120) -> str | None:
-        """Waits for a command that ends by itself. Says what was wrong with how it ended."""
+        """Waits for a command that ends by itself. Returns the problem with its end, if there is one."""
         try:
             status = self._child.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -71,7 +71,7 @@ class Process:
         return f"{self.name} ended with status {status}\n{self.tail()}" if status else None
 
     def tail(self, lines: int = 25) -> str:
-        """The end of what it wrote."""
+        """Returns the end of its output."""
         parts = []
         for path in (self.out, self.err):
             text = path.read_text(errors="replace").splitlines()[-lines:]
@@ -80,11 +80,11 @@ class Process:
         return "\n".join(parts)
 
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether it is running."""
         return self._child.poll() is None
 
     def stop(self, seconds: float = 20) -> str | None:
-        """Asks it to end and, when it does not, ends its group. Says what was wrong with how it ended."""
+        """Asks it to end. If it does not, ends its group. Returns the problem with its end, if there is one."""
         if self.alive():
             self._child.send_signal(self._stop_signal)
         try:
@@ -107,7 +107,7 @@ class Process:
 
 
 def pid_in_use(pid: int) -> bool:
-    """Whether a process with this id exists and is no zombie."""
+    """Whether a process with this id exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:

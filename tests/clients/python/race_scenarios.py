@@ -1,4 +1,4 @@
-"""Several processes on one database, and several requests at once: what one knows, the next request anywhere sees."""
+"""Several processes on one database, and several requests at once: the next request at any process sees every change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROUNDS = 6
 
 
 def nonces_across_processes(trial: Trial) -> None:
-    """A request that one process took is used up for every other."""
+    """A request that one process accepted is refused by every other."""
     who = trial.world.roles["able"]
     first, last = trial.world.endpoints[0], trial.world.endpoints[-1]
     for name, sent_to, replayed_to in [("A then B", first, last), ("B then A", last, first)]:
@@ -43,7 +43,7 @@ def keys_across_processes(trial: Trial) -> None:
 
 
 def simultaneous_openings(trial: Trial, second: Client) -> None:
-    """Two clients open the same at the same time: one succeeds, the other is told that it is open, always."""
+    """Two clients open the same product at the same time: always one succeeds, and the other is refused."""
     ends = [(trial.client, trial.world.endpoints[0]), (second, trial.world.endpoints[-1])]
     for turn in range(ROUNDS):
         for product, (action, params), refusal in [

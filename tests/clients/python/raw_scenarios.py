@@ -1,6 +1,6 @@
-"""What no SDK can be made to send: used nonces, doubled parameters, old timestamps, broken requests.
+"""Requests that no SDK can send: used nonces, repeated parameters, old timestamps, malformed requests.
 
-Not a published client. The requests are those of clients/raw.py, bent in one place each.
+This is not a published client. Each request is one of clients/raw.py with one change.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ACTION = "DescribeUserCdnStatus"
 
 
 def freshness(trial: Trial) -> None:
-    """A request is good once and for a while; a nonce is spent only by a request whose signature was right."""
+    """A request is accepted once and for a limited time. Only a request with a valid signature uses its nonce."""
     who = trial.world.roles["able"]
     request = v1_request(who, ACTION, {})
     _judge(trial, "a first request", _send(trial, request), NEVER, request)
@@ -46,7 +46,7 @@ def freshness(trial: Trial) -> None:
 
 
 def common_parameters(trial: Trial) -> None:
-    """Each common parameter missing, and those that have one right value, wrong."""
+    """Tests each common parameter missing and, if it has only one valid value, wrong."""
     who = trial.world.roles["able"]
     request: Request
     for name in (
@@ -75,7 +75,7 @@ def common_parameters(trial: Trial) -> None:
 
 
 def broken_requests(trial: Trial) -> None:
-    """Doubled parameters, other paths and methods, a wrong digest of the body."""
+    """Tests repeated parameters, other paths and methods, and a wrong digest of the body."""
     who, charge = trial.world.roles["able"], "InternetChargeType"
     common = signer.v1_common("OpenCdnService", CDN, who.key)
     pairs = [*common.items(), (charge, "PayByTraffic"), (charge, "PayByTraffic")]
@@ -102,7 +102,7 @@ def broken_requests(trial: Trial) -> None:
 
 
 def version_three(trial: Trial) -> None:
-    """The same for V3: replay, age, a body that is not the one that was hashed, headers left unsigned."""
+    """Tests V3 likewise: replay, age, a body that does not match its hash, unsigned headers."""
     who, endpoint = trial.world.roles["able"], trial.world.endpoints[0]
     headers = _v3(endpoint, who)
     request = ("POST", "/", headers, b"")
@@ -131,7 +131,7 @@ def version_three(trial: Trial) -> None:
 
 
 def unsigned(trial: Trial) -> None:
-    """What says too little to be checked: the reply still has to be a document that clients can read."""
+    """Tests requests with too little to be checked: the reply must still be a document that clients can read."""
     for target, xml, refusal in [
         ("/", True, r.missing("Action")),
         ("/?Format=JSON&Action=OpenCdnService", False, r.missing("Version")),

@@ -1,7 +1,6 @@
 """gRPC without generated code: messages and methods come from server reflection when the suite runs.
 
-Whoever calls the service with grpcurl or Postman relies on reflection, and it proves that what the server says about
-itself is enough to call it.
+Users of grpcurl and Postman rely on reflection. The suite shows that the descriptors of the server are enough to call it.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ UNKNOWN_NUMBER = 99
 
 
 class _WithToken(grpc.StreamStreamClientInterceptor):
-    """The reflection client takes no metadata; this adds the token to its calls."""
+    """Adds the token to the calls of the reflection client, which does not accept metadata."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -31,7 +30,7 @@ class _WithToken(grpc.StreamStreamClientInterceptor):
 
 
 class Server:
-    """One gRPC endpoint, described by itself."""
+    """One gRPC endpoint with its own descriptors."""
 
     def __init__(self, address: str, token: str) -> None:
         self.channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
@@ -40,7 +39,7 @@ class Server:
         self.token = token
 
     def services(self) -> set[str]:
-        """The services that the server says it has."""
+        """Returns the services that reflection lists."""
         return set(self._database.get_services())
 
     def call(
@@ -51,7 +50,7 @@ class Server:
         metadata: Metadata = (),
         token: str | None = "",
     ) -> tuple[Any, Metadata]:
-        """Calls a method; raises grpc.RpcError. `token` replaces the right one, and None leaves it out."""
+        """Calls a method; raises grpc.RpcError. `token` replaces the right one, and None omits it."""
         request, path, codec = self._prepared(service, method, fields)
         bearer = self._bearer(self.token if token == "" else token)
         stub = self.channel.unary_unary(path, **codec)
@@ -59,7 +58,7 @@ class Server:
         return answer, [*(call.initial_metadata() or ()), *(call.trailing_metadata() or ())]
 
     def stream(self, service: str, method: str, fields: dict[str, Any], seconds: float) -> Any:
-        """Calls a method that streams its replies: an iterator of them, which raises grpc.RpcError."""
+        """Calls a method that streams its replies. Returns an iterator of them, which raises grpc.RpcError."""
         request, path, codec = self._prepared(service, method, fields)
         return self.channel.unary_stream(path, **codec)(request, timeout=seconds, metadata=self._bearer(self.token))
 
@@ -78,12 +77,12 @@ class Server:
         return [] if token is None else [("authorization", f"Bearer {token}")]
 
     def input_fields(self, service: str, method: str) -> dict[str, Any]:
-        """The fields of a method's request by their documented names."""
+        """Returns the fields of a method's request by their documented names."""
         described = self.pool.FindServiceByName(service).FindMethodByName(method)
         return {field.json_name: field for field in described.input_type.fields}
 
     def spellings(self, enum: Any) -> dict[str, int]:
-        """How the values of an enum are spelled on the wire of the query format, read from the option on each."""
+        """Returns the spellings of the values of an enum in the query format, from the option of each value."""
         number = self.pool.FindExtensionByName(SPELLING).number
         found = {}
         for value in enum.values:
@@ -98,7 +97,7 @@ class Server:
 
 
 def documented(server: Server, message: Any) -> dict[str, Any]:
-    """A reply under its documented names and spellings, so that it can be held against the other wire's."""
+    """Returns a reply with its documented names and spellings, so that it can be compared with that of the other wire."""
     fields = json_format.MessageToDict(message, always_print_fields_with_no_presence=True, descriptor_pool=server.pool)
     for field in message.DESCRIPTOR.fields:
         if field.enum_type is not None and field.json_name in fields:
@@ -111,7 +110,7 @@ def documented(server: Server, message: Any) -> dict[str, Any]:
 
 
 class Details:
-    """What the details of a gRPC error say."""
+    """Returns the content of the details of a gRPC error."""
 
     def __init__(self, error: Any) -> None:
         self.reason: str | None = None

@@ -1,6 +1,6 @@
 """Every refusal that the scenarios expect: code, HTTP status, message and gRPC status as documented.
 
-Written from the documentation and not from the server's own table, so that the two can differ.
+They are written from the documentation and not from the server's own table, so that a difference is found.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from outcome import Outcome
 
 @dataclass(frozen=True)
 class Refusal:
-    """A documented refusal. The gRPC status is None where the refusal cannot come up over gRPC."""
+    """A documented refusal. The gRPC status is None if the refusal cannot occur over gRPC."""
 
     code: str
     status: int
@@ -21,7 +21,7 @@ class Refusal:
     grpc: str | None = None
 
     def differs(self, outcome: Outcome) -> str | None:
-        """What is wrong with an outcome that should be this refusal."""
+        """Returns the difference between an outcome and this refusal, if there is one."""
         if outcome.ok:
             return "it was a success"
         if outcome.code != self.code:
@@ -50,14 +50,14 @@ def missing(parameter: str) -> Refusal:
 
 
 def invalid(parameter: str) -> Refusal:
-    """The value of a parameter cannot be used."""
+    """The value of a parameter is invalid."""
     return Refusal(
         "InvalidParameter", 400, f'The specified value of parameter "{parameter}" is not valid.', "INVALID_ARGUMENT"
     )
 
 
 def invalid_component(parameter: str) -> Refusal:
-    """DCDN's word for a charge type that cannot be opened with; the page quotes no name here."""
+    """The refusal of DCDN for a charge type that cannot be opened with. The page names no parameter here."""
     return Refusal(
         "InvalidComponent", 400, f"The specified value of parameter {parameter} is not valid.", "INVALID_ARGUMENT"
     )
@@ -97,7 +97,7 @@ BID = Refusal("Forbidden.BidUser", 403, "Bid user is limited to open service.", 
 INTL = Refusal("Forbidden.Intl", 403, "User not authorized to open Intl service.", "PERMISSION_DENIED")
 NO_NAME = Refusal("NoRealNameAuthentication", 400, "Real name authentication is needed.", "FAILED_PRECONDITION")
 NO_ORDER = Refusal("LX_CREATE_ORDER_FAILED", 400, "Create order failed", "ABORTED")
-# The opening table, one row per demo account: role, what CDN says, what DCDN says.
+# The opening table, one row per demo account: role, refusal of CDN, refusal of DCDN.
 OPENING: list[tuple[str, Refusal, Refusal]] = [
     ("bid", BID, BID),
     ("intl", INTL, INTL),
@@ -151,7 +151,7 @@ NO_FORMAT = Refusal("InvalidParameter.Format", 400, "Specified parameter format 
 NO_SIGNATURE_METHOD = Refusal("InvalidSignatureMethod", 400, "Specified signature method is not valid.")
 MD5_DIFFERS = Refusal("ContentMD5NotMatched", 400, "Specified content md5 is not matched with your request body.")
 
-# gRPC's own. Texts that no page settles are not compared.
+# Refusals of gRPC. Messages that no page defines are not compared.
 ANY = re.compile(r".+", re.DOTALL)
 UNAUTHENTICATED = Refusal("ServiceUnauthenticated", 401, ANY, "UNAUTHENTICATED")
 NO_ACCOUNT_ID = Refusal("MissingAccountId", 401, ANY, "UNAUTHENTICATED")

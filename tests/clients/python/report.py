@@ -1,4 +1,4 @@
-"""Collects what passed and failed, and prints the matrix and the closing line."""
+"""Collects the results, and prints the matrix and the last line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ GROUPS = ["open", "describe", "modify", "status", "billtype", "auth", "wire", "o
 
 
 class Report:
-    """One run. Failures are printed as they happen, and again at the end, where they are looked for."""
+    """One run. Failures are printed when they happen, and again at the end."""
 
     def __init__(self) -> None:
         self._cells: dict[str, dict[Row, dict[str, list[int]]]] = defaultdict(dict)
@@ -20,7 +20,7 @@ class Report:
         self._unpublished: set[Row] = set()
 
     def record(self, world: str, row: Row, group: str, name: str, problem: str = "") -> None:
-        """One check: passed when there is no problem."""
+        """Records one check, which passes if there is no problem."""
         if row not in self._order:
             self._order.append(row)
         cell = self._cells[world].setdefault(row, defaultdict(lambda: [0, 0]))[group]
@@ -32,22 +32,22 @@ class Report:
             print(failure, flush=True)
 
     def declare(self, row: Row, published: bool) -> None:
-        """A row of the matrix, in the order in which rows are printed."""
+        """Adds a row of the matrix. Rows are printed in this order."""
         self._order.append(row)
         if not published:
             self._unpublished.add(row)
 
     def skip(self, what: str) -> None:
-        """Something was left out on request."""
+        """Records something that was skipped on request."""
         self._skipped.append(what)
 
     def counts(self) -> tuple[int, int, int]:
-        """Passed, failed, skipped."""
+        """Returns the numbers of passed, failed and skipped checks."""
         cells = [cell for rows in self._cells.values() for groups in rows.values() for cell in groups.values()]
         return sum(cell[0] for cell in cells), sum(cell[1] for cell in cells), len(self._skipped)
 
     def print(self) -> None:
-        """The matrix of each environment, what was skipped, the failures and the closing line."""
+        """Prints the matrix of each environment, what was skipped, the failures and the last line."""
         for world, rows in self._cells.items():
             self._print_matrix(world, rows)
         if self._unpublished:

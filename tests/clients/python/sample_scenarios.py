@@ -1,4 +1,4 @@
-"""The documented sample replies, field for field, for the account that is seeded with them (`dev --at`)."""
+"""The documented sample replies, field by field, for the account that is seeded with them (`dev --at`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AT = "2018-03-20T00:00:00Z"
 
 
 def samples(trial: Trial) -> None:
-    """DescribeDcdnService as the page prints it, order and request id aside, and what the page does not print."""
+    """Tests DescribeDcdnService as the page prints it, except order and request id, and what the page does not print."""
     who = trial.world.roles["opened"]
     printed = json.loads((DATA / "DescribeDcdnService.json").read_text())
     in_xml, _ = from_xml("DescribeDcdnService", (DATA / "DescribeDcdnService.xml").read_text())
@@ -106,5 +106,5 @@ def samples_later(trial: Trial) -> None:
 
 
 def life_at(trial: Trial, variant: int) -> None:
-    """A whole life on the other day: openings and changes follow the business clock, signatures the real one."""
+    """Tests the life of an account at the other date: openings and changes follow the business clock, signatures the real one."""
     life_of_an_account(trial, trial.world.operator.fresh(), variant)

@@ -1,6 +1,6 @@
-"""What every client has to show, whichever way it speaks: the tables of refusals and the life of an account.
+"""The scenarios of all clients: the tables of refusals and the life of an account.
 
-A client supplies `call` only; everything here is the same for all of them.
+A client provides only `call`; everything here is the same for all of them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ NEVER_CHANGED = {"ChangingChargeType": "", "ChangingAffectTime": ""}
 NEVER = {"Enabled": False, "OnService": False, "InDebt": False, "InDebtOverdue": False}
 GOOD = {"Enabled": True, "OnService": True, "InDebt": False, "InDebtOverdue": False}
 DAY, DAY_AFTER = "2018-03-01T00:00:00Z", "2018-03-02T00:00:00Z"
-# What is no value to open with: no such spelling, one of the monthly types, and the other wire's spellings.
+# Values that cannot be opened with: an unknown spelling, a monthly type, and spellings of the other wire.
 WRONG_TYPES = ["PayByMoon", "PayByBandwidth95", "paybytraffic", "CHARGE_TYPE_PAY_BY_TRAFFIC", "1"]
 
-# Of an account that has opened nothing: group, action, parameters, refusal. In this order they are also a table of
-# which rule comes first: the value, then the state.
+# Refusals of an account that has opened nothing: group, action, parameters, refusal. The order also shows which rule
+# comes first: the value, then the state.
 UNOPENED: list[tuple[str, str, dict[str, str], Refusal]] = [
     ("describe", "DescribeCdnService", {}, r.CDN_NOT_OPEN),
     ("describe", "DescribeDcdnService", {}, r.DCDN_NOT_OPEN),
@@ -74,7 +74,7 @@ UNOPENED: list[tuple[str, str, dict[str, str], Refusal]] = [
 
 
 def every_refusal_of_the_opening_table(trial: Trial) -> None:
-    """Each row of the table with the account that shows it, for both products; then what comes before the rows."""
+    """Tests each row of the table with its account, for both products; then the checks that come before the rows."""
     for role, cdn, dcdn in r.OPENING:
         who = trial.world.roles[role]
         trial.refuses("open", f"{role} opens CDN", who, *CDN_OPEN, cdn)
@@ -99,9 +99,9 @@ def every_refusal_of_the_opening_table(trial: Trial) -> None:
 
 
 def life_of_an_account(trial: Trial, who: Identity, variant: int) -> dict[str, dict[str, Any]]:
-    """Everything an account can do, in order. `variant` lets the clients differ in what they open with.
+    """Tests everything that an account can do, in order. `variant` makes the clients open with different charge types.
 
-    Returns the last Describe of both products, so that the other clients can be asked for the same.
+    Returns the last Describe of both products, so that the other clients can be tested for the same reply.
     """
     _before_opening(trial, who)
     opened_with = [{"InternetChargeType": TRAFFIC}, {"InternetChargeType": BANDWIDTH}, {}, {"InternetChargeType": ""}][
@@ -196,7 +196,7 @@ def _billed(charge_type: str, dimension: str) -> tuple[str, str, str]:
 
 
 def _history(trial: Trial, who: Identity, product: str, billed: list[tuple[str, ...]]) -> None:
-    """One item per dimension, from the opening to the end of the span that was asked for."""
+    """Tests the history: one item per dimension, from the opening to the end of the requested period."""
     start, end = (utc_text(trial.world.now() + timedelta(days=days)) for days in (-1, 1))
     opened = trial.recent()
 
@@ -242,7 +242,7 @@ def _modify(trial: Trial, who: Identity, current: str) -> dict[str, Any]:
 
 
 def _locks(trial: Trial, who: Identity, cdn: dict[str, Any]) -> None:
-    """Locks show in Describe and Status, oldest first, and Modify minds them in the documented order."""
+    """Tests that Describe and Status show locks, oldest first, and that Modify checks them in the documented order."""
     operator, same = trial.world.operator, {"InternetChargeType": cdn.get("InternetChargeType", TRAFFIC)}
     operator.lock(who, "cdn", "security")
     operator.lock(who, "cdn", "financial")

@@ -1,7 +1,7 @@
 """Signatures V1 and V3 with the standard library alone, written from the documentation.
 
-Not a published client: it exists for requests that no SDK can be made to send (a replayed nonce, a doubled parameter,
-an old timestamp), and as a second opinion beside the SDKs.
+This is not a published client. It is for requests that no SDK can send (a used nonce, a repeated parameter, an old
+timestamp), and a second implementation in addition to the SDKs.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ Pairs = list[tuple[str, str]]
 
 
 def utc_text(moment: datetime | None = None) -> str:
-    """An instant as the API writes it: UTC, whole seconds."""
+    """Returns an instant as the API writes it: UTC, whole seconds."""
     return (moment or datetime.now(timezone.utc)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def escape(text: str) -> str:
-    """Percent-encoding of both signatures: everything but letters, digits and - _ . ~."""
+    """Percent-encodes for both signatures: everything except letters, digits and - _ . ~."""
     return quote(text, safe="-_.~")
 
 
 def canonical(pairs: Iterable[tuple[str, str]]) -> str:
-    """Name and value, each escaped, in the byte order of the names."""
+    """Returns names and values, each escaped, in the byte order of the names."""
     ordered = sorted(pairs, key=lambda pair: (pair[0].encode(), pair[1].encode()))
     return "&".join(f"{escape(name)}={escape(value)}" for name, value in ordered)
 
 
 def v1_common(action: str, version: str, key: str, fmt: str | None = "JSON") -> dict[str, str]:
-    """The common parameters of a V1 request, without the signature."""
+    """Returns the common parameters of a V1 request, without the signature."""
     common = {
         "Action": action,
         "Version": version,
@@ -48,12 +48,12 @@ def v1_common(action: str, version: str, key: str, fmt: str | None = "JSON") -> 
 
 
 def v1_string_to_sign(method: str, pairs: Pairs) -> str:
-    """What is signed: query and form are one set."""
+    """Returns the string to sign. Query and form are one set of parameters."""
     return f"{method}&%2F&{escape(canonical(pairs))}"
 
 
 def v1_signature(method: str, pairs: Pairs, secret: str) -> str:
-    """The Signature parameter over query and form."""
+    """Returns the Signature parameter over query and form."""
     mac = hmac.new(f"{secret}&".encode(), v1_string_to_sign(method, pairs).encode(), hashlib.sha1)
     return base64.b64encode(mac.digest()).decode()
 
@@ -69,7 +69,7 @@ def v3_headers(
     body: bytes = b"",
     extra: dict[str, str] | None = None,
 ) -> dict[str, str]:
-    """The headers of a V3 request, all of them signed. `extra` adds some or replaces some before signing."""
+    """Returns the headers of a V3 request, all of them signed. `extra` adds or replaces headers before signing."""
     digest = hashlib.sha256(body).hexdigest()
     headers = {
         "host": host,
@@ -85,7 +85,7 @@ def v3_headers(
     request = "\n".join((method, "/", canonical(query), lines, names, headers["x-acs-content-sha256"]))
     to_sign = f"ACS3-HMAC-SHA256\n{hashlib.sha256(request.encode()).hexdigest()}"
     signature = hmac.new(secret.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
-    # The order of Java: servers have to read the three by name.
+    # The order of Java: servers must read the three fields by name.
     return {
         **headers,
         "Authorization": f"ACS3-HMAC-SHA256 Credential={key}, Signature={signature}, SignedHeaders={names}",

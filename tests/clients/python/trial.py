@@ -1,4 +1,4 @@
-"""One client in one environment, and how what it sees is judged."""
+"""One client in one environment, and the checks of its outcomes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from world import World
 REQUEST_ID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 WHOLE_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 HOST = "127.0.0.1"
-# What only an instance has whose charge type changes: until then both are empty over REST and absent over gRPC.
+# Only an instance with a pending change has these. Otherwise both are empty over REST and absent over gRPC.
 CHANGING = ("ChangingChargeType", "ChangingAffectTime")
 
 
 class Expected:
-    """A field whose value is not known beforehand: what it must be, in words and as a function."""
+    """A field whose value is not known in advance: its rule, in words and as a function."""
 
     def __init__(self, words: str, test: Callable[[Any], bool]) -> None:
         self._words, self.test = words, test
@@ -32,7 +32,7 @@ class Expected:
 
 
 class Trial:
-    """Calls as a client, judges and records. Every reply, refusals included, needs a request id never seen before."""
+    """Calls as a client, checks and records. Every reply, refusals included, must have a new request id."""
 
     _seen: set[str] = set()
 
@@ -48,7 +48,7 @@ class Trial:
         version: str | None = None,
         endpoint: Endpoint | None = None,
     ) -> Outcome:
-        """Calls without judging."""
+        """Calls without a check."""
         return self.client.call(endpoint or self.world.turn(), who, action, params or {}, version)
 
     def answers(
@@ -61,7 +61,7 @@ class Trial:
         fields: Mapping[str, Any] | None = None,
         version: str | None = None,
     ) -> Outcome:
-        """Calls and expects a success with exactly these fields beside the request id."""
+        """Calls and expects a success with exactly these fields and a request id."""
         outcome = self.call(who, action, params, version)
         expected = self._on_this_wire(action, fields or {})
         self.judge(group, name, outcome, expected, f"{action} {dict(params or {})} as {who.key}")
@@ -83,7 +83,7 @@ class Trial:
         return outcome
 
     def _on_this_wire(self, action: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The fields as this client's wire shows them; they may come from what a client of the other wire saw."""
+        """Returns the fields as the wire of this client shows them. They may come from a client of the other wire."""
         if action not in ("DescribeCdnService", "DescribeDcdnService"):
             return fields
         unset = {name: "" for name in CHANGING if fields.get(name, "") == ""}
@@ -91,7 +91,7 @@ class Trial:
         return others if self.client.is_grpc else {**others, **unset}
 
     def judge(self, group: str, name: str, outcome: Outcome, expected: Any, request: str) -> None:
-        """Holds an outcome against a Refusal or the fields of a success."""
+        """Compares an outcome with a Refusal or the fields of a success."""
         if isinstance(expected, Refusal):
             problem = expected.differs(outcome)
         else:
@@ -121,7 +121,7 @@ class Trial:
     # Values that depend on the clock.
 
     def recent(self) -> Expected:
-        """An instant since this trial began. With `--at`, the server's clock is ahead of ours by its starting time."""
+        """Expects an instant since this trial began. With `--at`, the server's clock differs from this machine's."""
         earliest = utc_text(self.started)
 
         def test(text: Any) -> bool:
@@ -131,7 +131,7 @@ class Trial:
         return Expected(f"an instant since {earliest}, in whole seconds", test)
 
     def next_midnight(self) -> Expected:
-        """The next 00:00 in UTC+8, seen from any instant since this trial began."""
+        """Expects the next 00:00 in UTC+8 after any instant since this trial began."""
 
         def allowed() -> set[str]:
             return {utc_text(_midnight_after(moment)) for moment in (self.started, self.world.now())}

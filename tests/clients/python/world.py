@@ -1,4 +1,4 @@
-"""What the scenarios are run against: the processes of one deployment, and who exists there."""
+"""What the scenarios run against: the processes of one deployment and its accounts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from clients.base import Endpoint, Identity
 from operator_api import READ_ONLY, TRAITS, Operator
 
-# The demo accounts of `dev` (docs/behaviour.md, "Demo accounts"): the role is what follows "testid-" in the key's id.
+# The demo accounts of `dev` (docs/behaviour.md, "Demo accounts"): the role follows "testid-" in the key's id.
 DEMO = {
     "able": (1000000000000001, "testid"),
     "opened": (1000000000000002, "testid-opened"),
@@ -27,36 +27,36 @@ DEMO = {
 
 @dataclass
 class World:
-    """One environment. `roles` name who shows which row of the opening table."""
+    """One environment. `roles` has the account for each row of the opening table."""
 
     name: str
     endpoints: list[Endpoint]
     roles: dict[str, Identity]
     operator: Operator
-    # How far the business clock is from this machine's (`dev --at`).
+    # The difference between the business clock and the clock of this machine (`dev --at`).
     ahead: timedelta = timedelta(0)
 
     def __post_init__(self) -> None:
         self._turns = itertools.cycle(self.endpoints)
 
     def turn(self) -> Endpoint:
-        """The next process: where there are several, requests alternate between them."""
+        """Returns the next process. If there are several, requests alternate between them."""
         return next(self._turns)
 
     def now(self) -> datetime:
-        """The business clock."""
+        """Returns the time of the business clock."""
         return datetime.now(timezone.utc) + self.ahead
 
 
 def demo_roles() -> dict[str, Identity]:
-    """The demo accounts."""
+    """Returns the demo accounts."""
     return {role: Identity(account_id, key, "testsecret") for role, (account_id, key) in DEMO.items()}
 
 
 def made_roles(operator: Operator) -> dict[str, Identity]:
-    """The same cast, made through the operator services, as in a deployment that has no demo accounts.
+    """Creates the same accounts through the operator services, for a deployment without demo accounts.
 
-    "opened" is opened by the caller, since opening is an action and not an operator's call.
+    The caller opens "opened", because opening is an action and not an operator's call.
     """
     roles = {role: operator.fresh(**traits) for role, traits in TRAITS.items()}
     roles["able"], roles["opened"] = operator.fresh(), operator.fresh()

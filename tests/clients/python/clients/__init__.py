@@ -1,1 +1,1 @@
-"""The adapters: one module per client, each with a function `clients()` that returns its rows of the matrix."""
+"""The adapters: one module per client. Its function `clients()` returns the client's rows of the matrix."""

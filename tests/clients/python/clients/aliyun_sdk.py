@@ -10,7 +10,7 @@ from outcome import JSON_TYPE, Outcome, crashed, refused_by, succeeded
 
 
 class AliyunSdk(Client):
-    """Its errors have a code, a message and a status; the request id is only in the reply's text."""
+    """Its errors have a code, a message and a status; the request id is only in the text of the reply."""
 
     name, signature, format, placement = "aliyun-sdk", "V1", "JSON", "POST form"
 
@@ -52,5 +52,5 @@ class AliyunSdk(Client):
 
 
 def clients() -> list[Client]:
-    """The one row of this SDK: it has one way of sending."""
+    """Returns the one row of this SDK, which has one way to send requests."""
     return [AliyunSdk()]

@@ -1,4 +1,4 @@
-"""What every client adapter has in common."""
+"""The parts that all client adapters share."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ ACTIONS = {
 
 
 def product_of(action: str) -> str:
-    """The product that an SDK would be made for; an unknown action is tried with DCDN's when it says so."""
+    """Returns the product of an action. For an unknown action, it is DCDN if the name contains it."""
     return "dcdn" if "Dcdn" in action else "cdn"
 
 
 def version_of(action: str) -> str:
-    """The API version that clients of today send for an action."""
+    """Returns the API version that current clients send for an action."""
     return ACTIONS.get(action, DCDN if "Dcdn" in action else CDN)
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where one process of the server listens, and the token that its gRPC side wants."""
+    """The addresses of one server process, and the token for its gRPC listener."""
 
     rest: str
     grpc: str
@@ -43,36 +43,36 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who asks: the account for gRPC, its access key for everything that signs."""
+    """The caller: its account for gRPC, and its access key for signed requests."""
 
     account_id: int
     key: str
     secret: str
-    # A security token to send along. No test owns a valid one: a token with a permanent key has to be refused.
+    # A security token to send. No test has a valid one: a token with a permanent key must be refused.
     security_token: str | None = None
 
 
 class Client:
-    """One row of the matrix: a client, and the one way of using it that the row is about."""
+    """One row of the matrix: a client with one way of using it."""
 
     name = ""  # as SKIP_CLIENTS spells it
-    signature = ""  # V1, V3, or what gRPC has instead
-    format = ""  # what the reply is written in
-    placement = ""  # where parameters travel
+    signature = ""  # V1, V3, or the authentication of gRPC
+    format = ""  # the format of the reply
+    placement = ""  # where parameters are sent
     published = True  # false for this suite's own signer
 
     @property
     def row(self) -> tuple[str, str, str, str]:
-        """The row's labels, in the order of the matrix."""
+        """Returns the row's labels, in the order of the matrix."""
         return (self.name, self.signature, self.format, self.placement)
 
     @property
     def is_grpc(self) -> bool:
-        """Whether the account is named instead of proved by a signature."""
+        """Whether the request names the account instead of signing for it."""
         return self.signature == "bearer"
 
     def detects_wrong_secret(self, action: str) -> bool:
-        """Whether the client turns the server's SignatureDoesNotMatch into a code of its own, which no server sends."""
+        """Whether the client replaces the server's SignatureDoesNotMatch by a code of its own."""
         return False
 
     def call(
@@ -83,8 +83,8 @@ class Client:
         params: Mapping[str, str] | None = None,
         version: str | None = None,
     ) -> Outcome:
-        """Calls an action. Never raises: what the client cannot read comes back as a crash."""
+        """Calls an action. It never raises: a reply that the client cannot read is returned as a crash."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Ends what the adapter started."""
+        """Ends the processes of the adapter."""

@@ -17,7 +17,7 @@ from aliyunsdkcore.request import CommonRequest
 from clients.base import CDN, DCDN, Client, Endpoint, Identity, product_of, version_of
 from outcome import Outcome, crashed, from_http, refused_by, succeeded
 
-# The SDK logs each refusal as an error and warns of its own deprecated method: both are what the tests provoke.
+# The SDK logs each refusal as an error, and a warning about its own deprecated method. The tests cause both.
 logging.getLogger("aliyunsdkcore").addHandler(logging.NullHandler())
 logging.getLogger("aliyunsdkcore").propagate = False
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="aliyunsdkcore")
@@ -26,7 +26,7 @@ PACKAGES = {CDN: "aliyunsdkcdn.request.v20180510", DCDN: "aliyunsdkdcdn.request.
 
 
 class Classic(Client):
-    """`placement` decides how the request is built; `format` which of the SDK's methods sends it."""
+    """`placement` selects how the request is built, `format` which method of the SDK sends it."""
 
     name, signature = "python-classic", "V1"
 
@@ -46,18 +46,18 @@ class Classic(Client):
             client = self._client(who)
             if self.format == "JSON":
                 return self._json(client, request)
-            # do_action_with_exception always asks for JSON, so XML needs the method below it. "none" sends the
-            # literal text None, which is what the SDK does when nobody sets a format.
+            # do_action_with_exception always requests JSON, so XML needs the method below it. "none" sends the
+            # literal text None, as the SDK does if no format is set.
             request.set_accept_format("XML" if self.format == "XML" else None)
             status, headers, body = client.get_response(request)
             label = {name.lower(): value for name, value in headers.items()}.get("content-type")
             return from_http(action, status, label, body, want_xml=True)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it goes into the report
+        except Exception as error:  # noqa: BLE001 - every error goes into the report
             return crashed(f"{type(error).__name__}: {error}")
 
     def detects_wrong_secret(self, action: str) -> bool:
-        # The SDK compares the string to sign in the server's message with its own: when they are the same, it must be
-        # the secret. It reads JSON only, and a CommonRequest does not know its own string.
+        # The SDK compares the string to sign in the server's message with its own. If they are equal, it reports that
+        # the secret is wrong. It reads only JSON, and a CommonRequest does not have its own string.
         return self.format == "JSON" and self.placement != "CommonRequest" and self._typed(action) is not None
 
     @staticmethod
@@ -70,7 +70,7 @@ class Classic(Client):
     def _request(self, endpoint: Endpoint, action: str, params: Mapping[str, str], version: str | None) -> Any:
         typed = None if self.placement == "CommonRequest" else self._typed(action)
         if typed is None:
-            # ModifyCdnService and DescribeUserCdnStatus have no class in this SDK; this is how its users call them.
+            # This SDK has no class for ModifyCdnService and DescribeUserCdnStatus, so its users call them in this way.
             request = CommonRequest(
                 domain=endpoint.rest,
                 version=version or version_of(action),
@@ -115,7 +115,7 @@ class Classic(Client):
 
 
 def clients() -> list[Client]:
-    """The rows of this SDK."""
+    """Returns the rows of this SDK."""
     return [
         Classic("JSON", "POST query"),
         Classic("JSON", "GET query"),

@@ -1,4 +1,4 @@
-"""Python's gRPC with the messages that the server itself describes."""
+"""Python's gRPC with messages from the server's reflection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DOMAIN = "cdn-activation"
 
 
 class Grpc(Client):
-    """Names the account in `x-account-id`; charge types travel as enum numbers."""
+    """Sends the account in `x-account-id`, and charge types as enum numbers."""
 
     name, signature, format, placement = "grpc", "bearer", "protobuf", "reflection"
 
@@ -24,7 +24,7 @@ class Grpc(Client):
         self._servers: dict[str, Server] = {}
 
     def server(self, endpoint: Endpoint) -> Server:
-        """The described server behind an endpoint; asked once."""
+        """Returns the server at an endpoint with its descriptors, which are requested once."""
         if endpoint.grpc not in self._servers:
             self._servers[endpoint.grpc] = Server(endpoint.grpc, endpoint.token)
         return self._servers[endpoint.grpc]
@@ -47,14 +47,14 @@ class Grpc(Client):
         metadata: list[tuple[str, str]],
         token: str | None = "",
     ) -> Outcome:
-        """The call with metadata and token as given."""
+        """Makes the call with this metadata and token."""
         server, service = self.server(endpoint), SERVICES[product_of(action)]
         try:
             fields = self._fields(server, service, action, params)
             reply, received = server.call(service, action, fields, metadata, token)
         except grpc.RpcError as error:
             return refused_by_rpc(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it goes into the report
+        except Exception as error:  # noqa: BLE001 - every error goes into the report
             return crashed(f"{type(error).__name__}: {error}")
         outcome = succeeded(documented(server, reply), grpc="OK")
         echoed = dict(received).get("x-request-id")
@@ -64,7 +64,7 @@ class Grpc(Client):
 
     @staticmethod
     def _fields(server: Server, service: str, action: str, params: Mapping[str, str]) -> dict[str, Any]:
-        """Spellings become numbers; an empty one is "not given", an unknown one a number that no value has."""
+        """Turns spellings into numbers: an empty one into "not given", an unknown one into a number that no value has."""
         described = server.input_fields(service, action)
         fields: dict[str, Any] = {}
         for name, value in params.items():
@@ -81,7 +81,7 @@ class Grpc(Client):
 
 
 def refused_by_rpc(error: Any) -> Outcome:
-    """A refusal: the code is ErrorInfo's reason, the HTTP status is in its metadata."""
+    """Returns a refusal: its code is the reason of ErrorInfo, whose metadata has the HTTP status."""
     details = Details(error)
     flaw = None
     if details.reason is not None and details.domain != DOMAIN:
@@ -92,5 +92,5 @@ def refused_by_rpc(error: Any) -> Outcome:
 
 
 def clients() -> list[Client]:
-    """The one row of gRPC."""
+    """Returns the one row of gRPC."""
     return [Grpc()]

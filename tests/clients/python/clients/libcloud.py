@@ -13,13 +13,13 @@ from outcome import XML_TYPE, Outcome, crashed, from_element, refused_by, succee
 
 
 class Connection(SignedAliyunConnection):
-    """A connection as Libcloud's own drivers for Alibaba Cloud declare theirs."""
+    """A connection that is declared as in Libcloud's own drivers for Alibaba Cloud."""
 
     responseCls = AliyunXmlResponse
 
 
 class Libcloud(Client):
-    """Libcloud has no driver for CDN; its connection calls any action."""
+    """Libcloud has no driver for CDN, but its connection can call any action."""
 
     name, signature, format = "libcloud", "V1", "XML"
 
@@ -52,12 +52,12 @@ class Libcloud(Client):
             return succeeded(fields, reply.status, **{**label, "flaw": label["flaw"] or problem})
         except BaseHTTPError as error:
             return self._refused(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it goes into the report
+        except Exception as error:  # noqa: BLE001 - every error goes into the report
             return crashed(f"{type(error).__name__}: {error}")
 
     @staticmethod
     def _refused(error: BaseHTTPError) -> Outcome:
-        # The error's message is a dictionary of what Libcloud found in the reply, turned into text.
+        # The message of the error is a dictionary of the members that Libcloud found in the reply, as text.
         shown = ast.literal_eval(str(error))
         body = {
             "Code": shown["code"],
@@ -77,5 +77,5 @@ def _label(headers: Mapping[str, str]) -> dict[str, str | None]:
 
 
 def clients() -> list[Client]:
-    """The rows of this client."""
+    """Returns the rows of this client."""
     return [Libcloud("GET"), Libcloud("POST")]

@@ -1,4 +1,4 @@
-"""Holds a Node adapter process and speaks JSON lines with it."""
+"""Runs a Node adapter process and exchanges JSON lines with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIMIT = 30  # seconds for one call; the SDKs' own limits are shorter
 
 
 class NodeProcess:
-    """One adapter process. Calls are answered one by one, also when several threads call."""
+    """One adapter process. It answers one call at a time, even if several threads call."""
 
     def __init__(self, script: str) -> None:
         self._script = NODE / script
@@ -51,7 +51,7 @@ class NodeProcess:
         return self._process
 
     def close(self) -> None:
-        """Ends the process: it stops by itself when its input ends."""
+        """Ends the process by closing its input."""
         if self._process is not None and self._process.stdin:
             self._process.stdin.close()
             try:

@@ -1,4 +1,4 @@
-"""The Node Tea SDKs (@alicloud/cdn20180510, @alicloud/dcdn20180115). Their form bodies travel chunked."""
+"""The Node Tea SDKs (@alicloud/cdn20180510, @alicloud/dcdn20180115). Their form bodies are sent in chunks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from outcome import JSON_TYPE, XML_TYPE, Outcome, crashed, from_xml, succeeded
 
 
 class NodeTea(Client):
-    """`placement` "typed" uses the generated methods; the others go through the generic call."""
+    """`placement` "typed" uses the generated methods; the others use the generic call."""
 
     name = "node-tea"
 
@@ -69,7 +69,7 @@ class NodeTea(Client):
 
 
 def clients() -> list[Client]:
-    """The rows of this SDK."""
+    """Returns the rows of this SDK."""
     process = NodeProcess("tea.js")
     ways = [
         ("V3", "JSON", "typed"),

@@ -10,7 +10,7 @@ from outcome import Outcome, crashed, refused_by, succeeded
 
 
 class Pop(Client):
-    """Both methods share one process."""
+    """The client of pop-core. Both methods share one process."""
 
     name, signature, format = "pop-core", "V1", "JSON"
 
@@ -51,6 +51,6 @@ class Pop(Client):
 
 
 def clients() -> list[Client]:
-    """The rows of this SDK."""
+    """Returns the rows of this SDK."""
     process = NodeProcess("pop.js")
     return [Pop(process, "GET"), Pop(process, "POST")]

@@ -1,7 +1,7 @@
-"""NOT a published client: plain HTTP with the signer of this suite.
+"""Not a published client: plain HTTP with the signer of this suite.
 
 It places parameters like clients that the suite cannot install (terraform's provider: common parameters in the query,
-business ones in the form; Java: another order in Authorization), and sends what no SDK can be made to send.
+the others in the form; Java: another order in Authorization), and sends requests that no SDK can send.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def exchange(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """One request on a connection of its own: status, headers (names in lower case), body."""
+    """Sends one request on a new connection. Returns status, headers (names in lower case), body."""
     connection = http.client.HTTPConnection(rest, timeout=15)
     try:
         connection.request(method, target, body=body or None, headers=dict(headers or {}))
@@ -45,8 +45,8 @@ def v1_request(
     form: bool = False,
     replace: Mapping[str, str | None] | None = None,
 ) -> Request:
-    """A signed V1 request. `replace` changes common parameters before signing;
-    None drops one."""
+    """Returns a signed V1 request. `replace` changes common parameters before signing;
+    None removes one."""
     common = signer.v1_common(action, version or version_of(action), who.key)
     for name, value in (replace or {}).items():
         common.pop(name, None)
@@ -60,7 +60,7 @@ def v1_request(
 
 
 def send(endpoint: Endpoint, action: str, request: Request, xml: bool = False) -> Outcome:
-    """Sends a prepared request; the same one may be sent again, to another process too."""
+    """Sends a prepared request. It can be sent again, also to another process."""
     try:
         status, headers, body = exchange(endpoint.rest, *request)
     except (OSError, http.client.HTTPException) as error:
@@ -74,7 +74,7 @@ def send(endpoint: Endpoint, action: str, request: Request, xml: bool = False) -
 
 
 class Terraform(Client):
-    """V1 as terraform's provider sends it."""
+    """Sends V1 as terraform's provider does."""
 
     name, signature, format, placement, published = "raw", "V1", "JSON", "query + form", False
 
@@ -92,7 +92,7 @@ class Terraform(Client):
 
 
 class Java(Client):
-    """V3 with the fields of Authorization in the order of the Java SDK, and blanks after the commas."""
+    """Sends V3 with the fields of Authorization in the order of the Java SDK, and spaces after the commas."""
 
     name, signature, format, placement, published = "raw", "V3", "JSON", "Java order", False
 
@@ -115,5 +115,5 @@ class Java(Client):
 
 
 def clients() -> list[Client]:
-    """Two rows, marked as not published."""
+    """Returns two rows, marked as not published."""
     return [Terraform(), Java()]

@@ -21,7 +21,7 @@ SDKS = {"cdn": (CdnClient, "alibabacloud_cdn20180510.models"), "dcdn": (DcdnClie
 
 
 class PythonTea(Client):
-    """`placement` "typed" uses the generated methods; the others go through the generic call."""
+    """`placement` "typed" uses the generated methods; the others use the generic call."""
 
     name = "python-tea"
 
@@ -55,7 +55,7 @@ class PythonTea(Client):
             return self._generic(client, action, params or {}, version or version_of(action))
         except AlibabaCloudException as error:
             return self._refused(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it goes into the report
+        except Exception as error:  # noqa: BLE001 - every error goes into the report
             return crashed(f"{type(error).__name__}: {error}")
 
     @staticmethod
@@ -106,7 +106,7 @@ def _label(headers: Mapping[str, str], expected: str) -> dict[str, str | None]:
 
 
 def clients() -> list[Client]:
-    """The rows of this SDK."""
+    """Returns the rows of this SDK."""
     return [
         PythonTea("V3", "JSON", "typed"),
         PythonTea("V3", "JSON", "GET query"),

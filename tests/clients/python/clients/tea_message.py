@@ -1,4 +1,4 @@
-"""How the Tea SDKs show a refusal: one text with status, message and request id in it."""
+"""Parses a refusal of the Tea SDKs, which is one text with status, message and request id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def refused_by_tea(
     request_id: str | None,
     body: dict[str, Any],
 ) -> Outcome:
-    """Takes the text apart and holds it against what the SDK says elsewhere: users read either."""
+    """Parses the text and compares it with the other fields of the SDK's error, because users read either of them."""
     body = {name: value for name, value in body.items() if name != "statusCode"}
     match = SHOWN.fullmatch(shown)
     flaw = None
