@@ -34,7 +34,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     compiler.open_files(ASKED)?;
     tonic_prost_build::configure()
-        .codec_path("crate::proto::codec::MessageCodec")
         .include_file("activation.rs")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())

@@ -4,7 +4,6 @@ use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
 
-pub mod codec;
 pub mod convert;
 pub mod event;
 

@@ -30,10 +30,6 @@ use crate::logging;
 /// How long to wait if no connection can be accepted, for lack of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Interval of a timer on each core. It is shorter than the default deadline of a call, and too
-/// long to cost CPU time.
-const SOON: Duration = Duration::from_secs(1);
-
 /// A running core. It ends when the work that it was started with ends.
 #[derive(Debug)]
 pub struct Core(oneshot::Receiver<()>);
@@ -47,7 +43,6 @@ impl Core {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (ended, core) = oneshot::channel();
         std::thread::Builder::new().name(name).spawn(move || {
-            runtime.spawn(have_a_timer());
             // `work` is called within the runtime, because sockets and timers belong to the runtime
             // that creates them.
             runtime.block_on(async { work().await });
@@ -63,16 +58,6 @@ impl Core {
         if self.0.await.is_err() {
             tracing::error!("a core panicked");
         }
-    }
-}
-
-/// Keeps a timer pending that is due soon. Tokio's driver wakes itself by a system call when a
-/// timer is added that is due before all others, even if the driver is awake, and for every timer
-/// if there is no other. Each call adds a timer for its deadline.
-async fn have_a_timer() {
-    let mut soon = tokio::time::interval(SOON);
-    loop {
-        soon.tick().await;
     }
 }
 

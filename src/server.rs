@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 pub use self::bounds::Bounds;
-use self::core::{Shared, Waiting};
+use self::core::Shared;
 use self::http::Manner;
 use self::readiness::Readiness;
 pub use self::settings::Settings;
@@ -39,9 +39,8 @@ use crate::runtime::{Connections, hand_out};
 use crate::storage::Store;
 use crate::workers;
 
-/// How long after the service is ready the connections are opened that the first request does not
-/// need. Opening a connection costs PostgreSQL more than anything else at a start.
-const BACKGROUND_WAIT: Duration = Duration::from_millis(100);
+/// How long the background tasks may take to end after the cores have ended.
+const BACKGROUND_END: Duration = Duration::from_millis(100);
 
 /// One value for each listener.
 #[derive(Clone, Debug)]
@@ -111,9 +110,6 @@ impl Server {
         announce: impl FnOnce(),
     ) -> std::io::Result<()> {
         let Self { settings, listeners, store } = self;
-        // Start the first core first: the work of the database for its first answer takes most of
-        // the start, and runs while the service is built.
-        let (first_check, first) = Waiting::first(&settings, &store)?;
         let shutdown = CancellationToken::new(); // cancelled when the listeners close
         let metrics = Metrics::new(method_paths());
         let readiness = Readiness::new(HealthReporter::new(), service_names()).await;
@@ -122,11 +118,11 @@ impl Server {
         let feed = Feed::new(store.clone(), shutdown.clone());
         let shared = Shared::new(&settings, &feed, &metrics, &readiness, &shutdown);
         let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
-        let others = (1..settings.cores()).map(|index| Waiting::another(index, &settings, &store));
-        for core in std::iter::once(Ok(first)).chain(others) {
+        for index in 0..settings.cores() {
             let (to_grpc, grpc_connections) = Connections::handed_over();
             let (to_rest, rest_connections) = Connections::handed_over();
-            cores.push(core?.serve(shared.clone(), grpc_connections, rest_connections));
+            let (shared, store) = (shared.clone(), store.clone());
+            cores.push(core::start(index, shared, store, grpc_connections, rest_connections)?);
             grpc.push(to_grpc);
             rest.push(to_rest);
         }
@@ -147,21 +143,14 @@ impl Server {
                 shutdown.clone(),
             )),
             tokio::spawn(readiness.clone().follow(
-                first_check,
                 store.clone(),
                 settings.sealing_key.check_value(),
                 shutdown.clone(),
             )),
-            tokio::spawn(after_the_start(
+            tokio::spawn(once_ready(readiness.clone(), shutdown.clone(), feed.run())),
+            tokio::spawn(once_ready(
                 readiness.clone(),
                 shutdown.clone(),
-                BACKGROUND_WAIT,
-                feed.run(),
-            )),
-            tokio::spawn(after_the_start(
-                readiness.clone(),
-                shutdown.clone(),
-                BACKGROUND_WAIT,
                 work(settings.clone(), store.clone(), shutdown.clone()),
             )),
         ];
@@ -184,7 +173,7 @@ impl Server {
             futures_util::future::join_all(background).await;
             store.close().await;
         };
-        let limit = settings.drain_timeout + core::CLOSING + BACKGROUND_WAIT;
+        let limit = settings.drain_timeout + core::CLOSING + BACKGROUND_END;
         if tokio::time::timeout(limit, ended).await.is_err() {
             tracing::warn!(?limit, "cut off the background tasks");
         }
@@ -192,21 +181,14 @@ impl Server {
     }
 }
 
-/// Runs work that the service does not need to be ready, `wait` after it is ready.
-async fn after_the_start(
+/// Runs work that needs a database that is ready.
+async fn once_ready(
     readiness: Readiness,
     shutdown: CancellationToken,
-    wait: Duration,
     work: impl Future<Output = ()>,
 ) {
-    let started = async {
-        readiness.first_ready().await;
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await; // even a zero sleep takes up to a millisecond
-        }
-    };
     tokio::select! {
-        () = started => work.await,
+        () = readiness.first_ready() => work.await,
         () = shutdown.cancelled() => {}
     }
 }

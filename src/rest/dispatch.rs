@@ -10,7 +10,7 @@ use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
 use prost_reflect::{DynamicMessage, ExtensionDescriptor, MethodDescriptor};
 use tonic::Status;
-use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use super::plan::{FieldOptions, ReplyPlan, RequestPlan, option};
 use crate::context::Context;
@@ -18,7 +18,6 @@ use crate::error::Error;
 use crate::grpc::layers::Hold;
 use crate::grpc::services::Services;
 use crate::proto::POOL;
-use crate::proto::codec::buffers;
 
 /// Every rpc that the RPC query format can reach, by API version and name.
 #[derive(Clone, Debug)]
@@ -152,10 +151,6 @@ impl Encoder for Encoded {
         buffer.put_slice(&message);
         Ok(())
     }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        buffers()
-    }
 }
 
 impl Decoder for Encoded {
@@ -164,9 +159,5 @@ impl Decoder for Encoded {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
         Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        buffers()
     }
 }

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
 use super::http::{self, Manner};
-use super::readiness::{Asks, FirstCheck, Readiness};
-use super::{BACKGROUND_WAIT, Settings, after_the_start, grpc, streaming_paths};
+use super::readiness::Readiness;
+use super::{Settings, grpc, streaming_paths};
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
 use crate::grpc::Actions;
@@ -30,62 +29,19 @@ use crate::storage::Store;
 /// close.
 pub(super) const CLOSING: Duration = Duration::from_millis(300);
 
-/// What a core serves: gRPC connections, and connections of the signed query format.
-type Told = (Shared, Connections, Connections);
-
-/// A core that has a store and waits for what it is to serve. What it writes wakes the workers of
-/// the background's store.
-pub(super) struct Waiting {
-    core: Core,
-    told: oneshot::Sender<Told>,
-}
-
-impl Waiting {
-    /// Starts the first core. It checks whether the database is ready, on the connection that its
-    /// first request will use. The other cores connect shortly after the start, or for their first
-    /// request.
-    pub fn first(settings: &Settings, background: &Store) -> io::Result<(FirstCheck, Self)> {
-        let (asks, first_check) = FirstCheck::new();
-        Ok((first_check, Self::start(0, settings, background, Some(asks))?))
-    }
-
-    /// Starts another core.
-    pub fn another(index: usize, settings: &Settings, background: &Store) -> io::Result<Self> {
-        Self::start(index, settings, background, None)
-    }
-
-    fn start(
-        index: usize,
-        settings: &Settings,
-        background: &Store,
-        asks: Option<Asks>,
-    ) -> io::Result<Self> {
-        let (background, share) = (background.clone(), settings.share_of_core());
-        let key_check = settings.sealing_key.check_value();
-        let (told, what) = oneshot::channel::<Told>();
-        let core = Core::start(format!("core-{index}"), move || async move {
-            let store = background.beside(&share);
-            // The first core plans its queries at once, on the connection that it has.
-            let mut plan_after = BACKGROUND_WAIT;
-            if let Some(asks) = asks {
-                plan_after = Duration::ZERO;
-                tokio::spawn(asks.ask(store.clone(), key_check));
-            }
-            // An error means that the start has failed elsewhere.
-            if let Ok((shared, grpc, rest)) = what.await {
-                shared.plan_ahead(plan_after, &store);
-                shared.serve(store, grpc, rest).await;
-            }
-        })?;
-        Ok(Self { core, told })
-    }
-
-    /// Tells the core what to serve.
-    pub fn serve(self, shared: Shared, grpc: Connections, rest: Connections) -> Core {
-        // If the core has ended, the caller that waits for it learns that.
-        self.told.send((shared, grpc, rest)).ok();
-        self.core
-    }
+/// Starts a core that serves these connections, with a store of its own beside the background's: what
+/// it writes wakes the workers there.
+pub(super) fn start(
+    index: usize,
+    shared: Shared,
+    background: Store,
+    grpc: Connections,
+    rest: Connections,
+) -> io::Result<Core> {
+    Core::start(format!("core-{index}"), move || async move {
+        let store = background.beside(&shared.settings.share_of_core());
+        shared.serve(store, grpc, rest).await;
+    })
 }
 
 /// What all cores share: settings, and values without connections. It is cheap to clone.
@@ -93,7 +49,6 @@ impl Waiting {
 pub(super) struct Shared {
     settings: Settings,
     feed: Feed,
-    readiness: Readiness,
     metrics: Metrics,
     guard: Guard,
     described: Arc<Described>,
@@ -125,18 +80,11 @@ impl Shared {
         Self {
             settings: settings.clone(),
             feed: feed.clone(),
-            readiness: readiness.clone(),
             metrics: metrics.clone(),
             guard: Guard::new(metrics.clone(), streaming_paths(), settings.bounds.watches),
             described: Arc::new(Described::new(readiness)),
             shutdown: shutdown.clone(),
         }
-    }
-
-    /// Plans the most frequent queries on this core, `wait` after the service is ready.
-    fn plan_ahead(&self, wait: Duration, store: &Store) {
-        let (readiness, shutdown) = (self.readiness.clone(), self.shutdown.clone());
-        tokio::spawn(after_the_start(readiness, shutdown, wait, store.clone().plan_ahead()));
     }
 
     /// Serves the connections of one core until shutdown, finishes running calls, and closes its

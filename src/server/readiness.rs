@@ -4,7 +4,7 @@ use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
@@ -20,28 +20,6 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const CHECK_INTERVAL_WHILE_UNREADY: Duration = Duration::from_millis(250);
 /// Number of failed checks in a row after which the service still reports that it is ready.
 const TOLERATED_FAILURES: u32 = 3;
-
-/// The result of the first check of the database, which another thread makes.
-pub struct FirstCheck(oneshot::Receiver<Result<(), NotReady>>);
-
-/// The end that makes the check.
-pub struct Asks(oneshot::Sender<Result<(), NotReady>>);
-
-impl FirstCheck {
-    /// Creates the two ends.
-    pub fn new() -> (Asks, Self) {
-        let (asks, answer) = oneshot::channel();
-        (Asks(asks), Self(answer))
-    }
-}
-
-impl Asks {
-    /// Makes the check.
-    pub async fn ask(self, store: Store, key_check: [u8; 32]) {
-        // If the service has ended, it needs no result.
-        self.0.send(store.check_ready(&key_check).await).ok();
-    }
-}
 
 /// Whether the service accepts traffic. Clones share the state.
 #[derive(Clone)]
@@ -103,21 +81,11 @@ impl Readiness {
         self.change(State::Draining).await;
     }
 
-    /// Takes the result of the first check, then repeats the check.
-    pub async fn follow(
-        self,
-        first: FirstCheck,
-        store: Store,
-        key_check: [u8; 32],
-        shutdown: CancellationToken,
-    ) {
+    /// Checks the database again and again.
+    pub async fn follow(self, store: Store, key_check: [u8; 32], shutdown: CancellationToken) {
         let mut failures = 0;
-        let mut checked = match first.0.await {
-            Ok(checked) => checked,
-            Err(_) => store.check_ready(&key_check).await, // the thread has ended
-        };
         loop {
-            match checked {
+            match store.check_ready(&key_check).await {
                 Ok(()) => {
                     failures = 0;
                     self.change(State::Ready).await;
@@ -134,7 +102,6 @@ impl Readiness {
                 () = tokio::time::sleep(wait) => {}
                 () = shutdown.cancelled() => return,
             }
-            checked = store.check_ready(&key_check).await;
         }
     }
 

@@ -11,7 +11,6 @@ use super::connections::{Connections, Distrust};
 use super::engine::{Detected, Engine};
 use super::hosts::Hosts;
 use super::url::DatabaseUrl;
-use crate::domain::{AccountId, Product};
 
 /// How many connections, and where to.
 #[derive(Clone, Debug)]
@@ -94,16 +93,6 @@ impl Store {
     pub fn beside(&self, options: &Options) -> Self {
         let store = Self::connect_trusting(options, self.connections.distrust());
         Self { written: Arc::clone(&self.written), ..store }
-    }
-
-    /// Asks what is asked most, for nobody. A session reads the catalogs and plans a statement when it
-    /// runs it for the first time; no caller has to wait for that. Asked again, it tells how long the
-    /// way to the database is.
-    pub async fn plan_ahead(self) {
-        let hardly_anybody = AccountId::new(i64::MAX).expect("a positive number");
-        for _ in 0..2 {
-            self.instance(hardly_anybody, Product::Dcdn).await.ok();
-        }
     }
 }
 

@@ -146,6 +146,6 @@ async fn the_comments_of_the_api_come_along() {
     assert!(
         comments
             .iter()
-            .any(|place| { place.leading_comments().contains("An account opens only once") })
+            .any(|place| { place.leading_comments().contains("An account can open CDN once") })
     );
 }

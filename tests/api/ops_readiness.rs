@@ -70,25 +70,6 @@ async fn a_service_on_a_database_without_schema_waits_for_the_migration() {
 }
 
 #[tokio::test]
-async fn each_core_has_planned_a_describe_before_anybody_asks_for_one() {
-    let api = Api::start().await;
-    let mut connection = api.database.connect().await;
-    eventually("every core has asked", async || {
-        let asked: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND application_name = 'cdn-activation'
-                AND query LIKE '%instances.changes%' AND query NOT LIKE '%FROM accounts%' AND state = 'idle'",
-        )
-        .fetch_one(&mut connection)
-        .await
-        .expect("reads");
-        asked == 2
-    })
-    .await;
-    api.stop().await;
-}
-
-#[tokio::test]
 async fn a_service_that_never_became_ready_stops_all_the_same() {
     let database = Database::empty().await;
     let (api, announced) =

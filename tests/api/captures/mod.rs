@@ -1,7 +1,6 @@
 //! Captured requests of real clients: their signatures are computed as the clients computed them, and
 //! the requests are answered, byte for byte as they were sent and signed anew.
 
-mod allocations;
 mod expected;
 mod replayed;
 mod resigned;
