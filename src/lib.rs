@@ -12,12 +12,12 @@
 //! (`events/`), which the operator service `grpc/operator/event.rs` serves.
 //!
 //! A connection stays on the core to which it was assigned (`runtime.rs`). The questions that
-//! requests of one core ask the database at the same time are one statement (`storage/batch.rs`).
+//! requests of one core ask the database at the same time are one statement (`storage/engine/batch.rs`).
 //! No other code depends on either: it is written for one request on one runtime.
 //!
 //! The resources of a peer are limited where they are used: connections in `runtime/` and
 //! `server/`, calls in `grpc/layers.rs`, the log in `logging/`, the database in
-//! `storage/connections.rs` and `storage/writing.rs`. `docs/limits.md` lists every limit.
+//! `storage/engine/`. `docs/limits.md` lists every limit.
 //!
 //! The modules may call each other in this order: `main → commands → server → rest → auth → storage
 //! → domain → error`. `rest` reaches `grpc` only by an in-process gRPC call. `grpc` uses `domain`,

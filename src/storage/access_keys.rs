@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::batch::Asked;
-use super::connections::limited;
-use super::events::{EventRow, event_time_after, with_event_and_record};
+use super::engine::batch::Asked;
+use super::engine::connections::limited;
+use super::events::outbox::{EventRow, event_time_after, with_event_and_record};
 use super::{RequestRecord, Store, failure};
 use crate::domain::event::Event;
 use crate::domain::{AccountId, Time};

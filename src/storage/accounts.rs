@@ -5,7 +5,7 @@ use sqlx::query::QueryScalar;
 use sqlx::{FromRow, Postgres};
 use uuid::Uuid;
 
-use super::events::{EventRow, event_time_after, with_event_and_record};
+use super::events::outbox::{EventRow, event_time_after, with_event_and_record};
 use super::{RequestRecord, Store, failure};
 use crate::domain::event::Event;
 use crate::domain::{Account, AccountId, Profile, Site, Time};

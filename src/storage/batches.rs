@@ -5,7 +5,7 @@ use std::array::from_fn;
 
 use uuid::Uuid;
 
-use super::batch::Batcher;
+use super::engine::batch::Batcher;
 use super::{Opening, StoredAccessKey};
 use crate::domain::{AccountId, Facts, Instance};
 

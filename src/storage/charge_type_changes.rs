@@ -4,7 +4,7 @@
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::events::{EventRow, event_time_after, with_event, with_event_and_record};
+use super::events::outbox::{EventRow, event_time_after, with_event, with_event_and_record};
 use super::histories::{ChangeEntry, Changes, touched};
 use super::{RequestRecord, Store};
 use crate::domain::event::{AnyChargeType, ChangeNotice, Event};

@@ -1,7 +1,9 @@
 //! What the statements of `facts.rs` read: one row for an account, and what it means. A row that the
 //! model does not know is a fault of its own account, and of no other that was read with it.
 
+use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
+use sqlx::types::{Json, JsonRawValue};
 use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
@@ -27,10 +29,9 @@ pub(super) struct InstanceRow {
     opening_time: Time,
     order_id: Uuid,
     event_time: Time,
-    #[sqlx(json)]
-    changes: Changes,
-    #[sqlx(json)]
-    locks: Locks,
+    /// Parsed only with the rest of the instance: a fault in it is one of its own account.
+    changes: Json<Box<JsonRawValue>>,
+    locks: Json<Box<JsonRawValue>>,
 }
 
 /// An account, with its instance where it has one.
@@ -55,23 +56,24 @@ impl InstanceRow {
     /// What it says.
     pub fn instance(&self) -> Result<Instance, Error> {
         let internet = self.known("instances", &self.internet_charge_type)?;
+        let changes: Changes = self.parsed("changes", &self.changes)?;
         let websocket = self.websocket_charge_type.as_ref().map(|websocket| {
             let websocket = self.known("instances", websocket)?;
-            Ok(Timeline::new(websocket, self.changes()?))
+            Ok(Timeline::new(websocket, self.changes(&changes)?))
         });
         Ok(Instance {
             instance_id: self.instance_id.clone(),
             opening_time: self.opening_time,
             order_id: self.order_id,
-            internet: Timeline::new(internet, self.changes()?),
+            internet: Timeline::new(internet, self.changes(&changes)?),
             websocket: websocket.transpose()?,
-            locks: self.locks(),
+            locks: locks(&self.parsed("locks", &self.locks)?),
             event_time: self.event_time,
         })
     }
 
     /// The changes of one kind.
-    fn changes<T: Charge>(&self) -> Result<Vec<Change<T>>, Error> {
+    fn changes<T: Charge>(&self, changes: &Changes) -> Result<Vec<Change<T>>, Error> {
         let of_kind = |(_, change): &(&Uuid, &ChangeEntry)| change.kind == T::KIND.name();
         let change = |(change_id, change): (&Uuid, &ChangeEntry)| {
             Ok(Change {
@@ -82,7 +84,7 @@ impl InstanceRow {
                 settled: change.settled,
             })
         };
-        self.changes.iter().filter(of_kind).map(change).collect()
+        changes.iter().filter(of_kind).map(change).collect()
     }
 
     /// A charge type that a table has for this account, or what is wrong with it.
@@ -95,18 +97,27 @@ impl InstanceRow {
         T::from_name(name).ok_or_else(unknown)
     }
 
-    /// The locks that hold, oldest first.
-    fn locks(&self) -> Vec<OperationLock> {
-        let lock = |(reason, lock): (&String, &LockEntry)| OperationLock {
-            lock_id: lock.lock_id,
-            reason: reason.clone(),
-            locked_by: lock.locked_by.clone(),
-            locked_at: lock.locked_at,
-        };
-        let mut locks: Vec<_> = self.locks.iter().map(lock).collect();
-        locks.sort_by_key(|lock| (lock.locked_at, lock.lock_id));
-        locks
+    fn parsed<T: DeserializeOwned>(
+        &self,
+        column: &str,
+        json: &Json<Box<JsonRawValue>>,
+    ) -> Result<T, Error> {
+        let unknown = |_| failure::contradiction("instances", column, self.account_id, json.get());
+        serde_json::from_str(json.get()).map_err(unknown)
     }
+}
+
+/// The locks that hold, oldest first.
+fn locks(locks: &Locks) -> Vec<OperationLock> {
+    let lock = |(reason, lock): (&String, &LockEntry)| OperationLock {
+        lock_id: lock.lock_id,
+        reason: reason.clone(),
+        locked_by: lock.locked_by.clone(),
+        locked_at: lock.locked_at,
+    };
+    let mut locks: Vec<_> = locks.iter().map(lock).collect();
+    locks.sort_by_key(|lock| (lock.locked_at, lock.lock_id));
+    locks
 }
 
 impl FromRow<'_, PgRow> for FactsRow {

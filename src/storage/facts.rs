@@ -6,8 +6,8 @@ use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 
 use super::Store;
-use super::batch::Asked;
-use super::connections::limited;
+use super::engine::batch::Asked;
+use super::engine::connections::limited;
 use super::fact_rows::{FactsRow, InstanceRow, OfAccount, Rows};
 use crate::domain::{AccountId, Facts, Instance, Product};
 use crate::error::Error;

@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::events::{EventRow, event_time_after, with_event_and_record};
+use super::events::outbox::{EventRow, event_time_after, with_event_and_record};
 use super::histories::{LockEntry, Locks, touched};
 use super::{RequestRecord, Store};
 use crate::domain::event::Event;

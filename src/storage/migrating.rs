@@ -5,12 +5,12 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Connection as _, PgConnection};
 
-use super::connect::session;
 use super::distributing::distribute;
+use super::engine::DatabaseUrl;
+use super::engine::connect::session;
+use super::engine::hosts::Hosts;
 use super::engine::{Detected, Engine};
-use super::hosts::Hosts;
-use super::readiness::{NotReady, newest_migration};
-use super::url::DatabaseUrl;
+use super::readiness::NotReady;
 use super::{MIGRATIONS, failure};
 
 /// A migration that waits for a lock makes everybody else wait behind it: it waits this long, and
@@ -66,6 +66,28 @@ impl From<MigrateError> for MigrationError {
     }
 }
 
+pub(super) const APPLIED: &str =
+    "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version";
+
+/// A migration that was applied: its version and its checksum.
+pub(super) type Applied = (i64, Vec<u8>);
+
+/// The version of a schema; 0 where nothing was applied.
+pub(super) fn newest_applied(applied: &[Applied]) -> Result<i64, NotReady> {
+    let is_another = MIGRATIONS.iter().any(|ours| {
+        applied.iter().any(|(version, sum)| *version == ours.version && *sum != *ours.checksum)
+    });
+    if is_another {
+        return Err(NotReady::OtherSchema);
+    }
+    Ok(applied.last().map_or(0, |(version, _)| *version))
+}
+
+/// The newest migration of this program.
+pub(super) fn newest_migration() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
 /// Brings the schema up to date. Two at once are no harm: the second waits and finds nothing to do.
 /// The engine is what the database says.
 pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, MigrationError> {
@@ -104,7 +126,9 @@ async fn migrate_alone(
     engine: &Detected,
 ) -> Result<Migrated, MigrationError> {
     require_utf8(connection).await?;
-    engine.check()?;
+    if engine.is_another() {
+        return Err(NotReady::NoCitus.into());
+    }
     wait_for_turn(connection).await?;
     if let Some(newer) = newer_schema(connection).await? {
         return Ok(Migrated::Newer(newer));
@@ -145,13 +169,15 @@ async fn wait_for_turn(connection: &mut PgConnection) -> Result<(), MigrationErr
 }
 
 /// The version of the schema, where it is newer than this program.
-async fn newer_schema(connection: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
-    let newest = "SELECT max(version) FROM _sqlx_migrations WHERE success";
-    let newest: Result<Option<i64>, _> = sqlx::query_scalar(newest).fetch_one(connection).await;
-    match newest {
-        Ok(version) => Ok(version.filter(|version| *version > newest_migration())),
+async fn newer_schema(connection: &mut PgConnection) -> Result<Option<i64>, MigrationError> {
+    let applied: Result<Vec<Applied>, _> = sqlx::query_as(APPLIED).fetch_all(connection).await;
+    match applied {
+        Ok(applied) => {
+            let version = newest_applied(&applied)?;
+            Ok(Some(version).filter(|version| *version > newest_migration()))
+        }
         Err(error) if failure::is_undefined_table(&error) => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,43 +1,36 @@
-//! Steps 4 and 6: all SQL there is. One function = one statement; no function decides business; a
-//! race ends in a named constraint; every time and id is bound. Every statement names the account,
-//! but for these: access keys by id, nonces, leases, records of requests, operators' lists, due
-//! changes, due and old intents, the poll of the outbox,
-//! lanes and log of the events, the newest submission of all, and the version of the schema.
-//! Numbering events is the one transaction of several statements.
+//! All SQL. One function runs one statement and makes no business decision. A race ends in a named
+//! constraint. Every time and id is bound.
+//!
+//! `engine/` connects, runs statements, batches questions and classifies failures; it knows no table.
+//! `events/` has the outbox, the numbering and the log of events. Each other file has the statements of
+//! its tables. `tests/architecture/statements.sql` has every statement as text.
+//!
+//! Every statement on a table that accounts own names the account. The exceptions are listed with their
+//! reasons in `tests/architecture/statements.rs`. Numbering events is the only transaction of several
+//! statements.
 
 mod access_keys;
 mod accounts;
-mod batch;
 mod batches;
 mod change_history;
 mod charge_type_changes;
-mod connect;
-mod connections;
 mod distributing;
 mod engine;
-mod event_log;
 mod events;
-mod executor;
 mod fact_rows;
 mod facts;
-mod failure;
 mod histories;
-mod hosts;
 mod instances;
 mod leases;
-mod listen;
 mod locks;
 mod migrating;
 mod nonces;
-mod numbering;
 mod opening_groups;
 mod openings;
 mod order_intents;
 mod readiness;
 mod requests;
 mod statements;
-mod url;
-mod writing;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -52,25 +45,21 @@ pub use access_keys::{NewAccessKey, StoredAccessKey};
 pub use accounts::AccountUpdate;
 pub use change_history::{DueChange, StoredChange};
 pub use charge_type_changes::{CancelledChange, ScheduledChange, SettledChange};
-pub use connect::{Options, create_database};
-pub use engine::Engine;
-pub use event_log::{Lane, LogPage, LoggedEvent};
-pub use listen::Listener;
+pub use engine::{DatabaseUrl, Engine, Options, UrlError, create_database};
+pub use events::{Lane, Listener, LogPage, LoggedEvent, Numbered};
 pub use locks::{LiftedLock, NewLock, StoredLock};
 pub use migrating::{Migrated, MigrationError, migrate, migrate_on};
 pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
-pub use numbering::Numbered;
 pub use openings::Opening;
 pub use order_intents::DueIntent;
 pub use readiness::{GRANTS, NotReady};
 pub use requests::RequestRecord;
 pub use statements::{HotStatements, hot_statements, list_statements, waiting_lanes};
-pub use url::{DatabaseUrl, UrlError};
 
 use self::batches::Batches;
-use self::connections::{Connection, Connections};
-use self::engine::Detected;
-use self::writing::Lanes;
+use self::engine::connections::{Connection, Connections};
+use self::engine::writing::Lanes;
+use self::engine::{Detected, failure};
 use crate::error::Error;
 
 /// The schema that this program brings up and needs.

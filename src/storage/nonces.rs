@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Store;
-use super::batch::Asked;
-use super::connections::limited;
-use super::writing::Lane;
+use super::engine::batch::Asked;
+use super::engine::connections::limited;
+use super::engine::writing::Lane;
 use crate::domain::Time;
 use crate::error::Error;
 

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::connections::limited;
-use super::events::event_time_after;
-use super::writing::Lane;
+use super::engine::connections::limited;
+use super::engine::writing::Lane;
+use super::events::outbox::event_time_after;
 use super::{Opening, Store, failure};
 use crate::domain::{Charge, Time};
 use crate::error::Error;

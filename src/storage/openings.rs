@@ -7,17 +7,17 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::Store;
-use super::batch::Asked;
-use super::connections::limited;
-use super::events::{EventRow, event_time_after, with_event};
+use super::engine::batch::Asked;
+use super::engine::connections::limited;
+use super::events::outbox::{EventRow, event_time_after, with_event};
 use super::opening_groups::{GroupFailure, Outcome};
 use crate::domain::event::Event;
 use crate::domain::opening::Terms;
 use crate::domain::{AccountId, Charge, Time};
 use crate::error::Error;
 
-/// While a single opening is written, those that come wait this long, and are then written as a group.
-/// Longer than a commit takes.
+/// How long a statement of the batch lasts at most that writes a single opening, which may wait for a row.
+/// It is longer than a commit takes.
 const ALONE: Duration = Duration::from_millis(50);
 
 /// An opening that has been decided on facts read before.
@@ -137,7 +137,7 @@ impl Store {
     async fn answer_openings(self, mut asked: Vec<Asked<Opening, bool>>) {
         if let [_] = asked[..] {
             let alone = self.writes.spawn(self.clone().answer_alone(asked.remove(0)));
-            // One that waits for its row goes on beside those that come after it.
+            // An opening that waits for its row goes on beside the next ones.
             tokio::time::timeout(ALONE, alone).await.ok();
             return;
         }

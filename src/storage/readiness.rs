@@ -1,12 +1,11 @@
 //! Whether the database can serve this program. What is missing is said in one sentence that names
 //! what to change.
 
-use sqlx::Row;
-
-use super::connect::STATEMENT_TIMEOUT;
-use super::connections::limited;
-use super::hosts::{NotConnected, Why};
-use super::{MIGRATIONS, Store, failure};
+use super::engine::connect::STATEMENT_TIMEOUT;
+use super::engine::connections::limited;
+use super::engine::hosts::{NotConnected, Why};
+use super::migrating::{APPLIED, Applied, newest_applied, newest_migration};
+use super::{Store, failure};
 use crate::error::Error;
 
 /// Why the service is not ready.
@@ -64,6 +63,11 @@ pub enum NotReady {
         /// The newest migration of this program.
         needed: i64,
     },
+    /// The schema was not made by the migrations of this program, or of a newer one.
+    #[error(
+        "the schema was made by other migrations than those of this program: use an empty database"
+    )]
+    OtherSchema,
     /// The secrets in the database were sealed with another key.
     #[error(
         "SEALING_KEY_FILE holds another key than the one that this database was first used with"
@@ -111,8 +115,6 @@ const MISSING_GRANTS: &str = "
     WHERE NOT has_table_privilege(to_regclass(name), privilege)
     ORDER BY name, privilege";
 
-const SCHEMA_VERSION: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
-
 const READ_SEALING_CHECK: &str = "SELECT value FROM sealing_checks WHERE name = 'sealing key'";
 const WRITE_SEALING_CHECK: &str = "
     INSERT INTO sealing_checks (name, value)
@@ -139,7 +141,9 @@ impl Store {
     pub async fn check_ready(&self, key_check: &[u8]) -> Result<(), NotReady> {
         let session = self.session().await.map_err(|error| self.no_answer(&error))?;
         self.check_session(&session)?;
-        self.engine().check()?;
+        if self.engine().is_another() {
+            return Err(NotReady::NoCitus);
+        }
         self.check_grants(session.role).await?;
         self.check_schema().await?;
         self.check_sealing_key(key_check).await
@@ -187,19 +191,22 @@ impl Store {
 
     async fn check_schema(&self) -> Result<(), NotReady> {
         let needed = newest_migration();
-        match self.schema_version().await {
-            Ok(found) if found >= needed => Ok(()),
-            Ok(found) => Err(NotReady::OlderSchema { found, needed }),
-            Err(error) if failure::is_undefined_table(&error) => Err(NotReady::NoSchema),
-            Err(error) => Err(self.no_answer(&error)),
+        let applied = match self.applied_migrations().await {
+            Ok(applied) => applied,
+            Err(error) if failure::is_undefined_table(&error) => return Err(NotReady::NoSchema),
+            Err(error) => return Err(self.no_answer(&error)),
+        };
+        match newest_applied(&applied)? {
+            found if found >= needed => Ok(()),
+            found => Err(NotReady::OlderSchema { found, needed }),
         }
     }
 
-    async fn schema_version(&self) -> Result<i64, sqlx::Error> {
+    async fn applied_migrations(&self) -> Result<Vec<Applied>, sqlx::Error> {
         // Not prepared: the table may not be there yet.
         let mut connection = self.connections.take().await?;
-        let row = limited(sqlx::raw_sql(SCHEMA_VERSION).fetch_one(&mut *connection)).await;
-        connection.answered(row)?.try_get(0)
+        let rows = limited(sqlx::raw_sql(APPLIED).fetch_all(&mut *connection)).await;
+        connection.answered(rows)?.iter().map(sqlx::FromRow::from_row).collect()
     }
 
     async fn check_sealing_key(&self, key_check: &[u8]) -> Result<(), NotReady> {
@@ -244,11 +251,6 @@ impl Store {
             std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
         NotReady::NoAnswer { place: self.place(), cause }
     }
-}
-
-/// The newest migration of this program.
-pub(super) fn newest_migration() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 impl From<&NotConnected> for NotReady {

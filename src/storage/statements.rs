@@ -4,6 +4,7 @@
 use super::access_keys::LIST_ACCESS_KEYS;
 use super::accounts::LIST_ACCOUNTS;
 use super::change_history::{LIST_CHANGES, LIST_CHANGES_OF_PRODUCT};
+use super::events::numbering::WAITING_LANES;
 use super::facts::{READ_FACTS, READ_INSTANCES};
 use super::instances::{
     LIST_INSTANCES, LIST_INSTANCES_OF_ACCOUNT, LIST_INSTANCES_OF_BOTH, LIST_INSTANCES_OF_PRODUCT,
@@ -11,7 +12,6 @@ use super::instances::{
 use super::locks::{
     LIST_LOCKS, LIST_LOCKS_OF_PRODUCT, LIST_LOCKS_OF_PRODUCT_THAT_HOLD, LIST_LOCKS_THAT_HOLD,
 };
-use super::numbering::WAITING_LANES;
 use super::openings::OPEN_INSTANCE;
 
 /// What a Describe and an Open run.

@@ -162,6 +162,18 @@ async fn an_older_program_leaves_a_newer_schema_alone_and_serves_on_it() {
 }
 
 #[tokio::test]
+async fn a_schema_of_other_migrations_is_refused() {
+    let database = Database::fresh().await;
+    let other = "UPDATE _sqlx_migrations SET checksum = 'other' WHERE version = 2";
+    database.execute(other).await;
+    let sentence = "the schema was made by other migrations than those of this program: use an empty \
+                    database";
+    let url = database.url.parse().expect("a URL");
+    assert_eq!(storage::migrate(&url).await.expect_err("refused").to_string(), sentence);
+    stays_unready(database, sealing_key(), sentence).await;
+}
+
+#[tokio::test]
 async fn a_database_that_is_not_there_is_one_line_of_the_log() {
     let nowhere = Database { url: "postgres://postgres:hush@127.0.0.1:9/nowhere".to_owned() };
     let deployment = Deployment::new(&nowhere);

@@ -1,6 +1,8 @@
 //! Every SQL text of `src/storage` is held to what makes it run on one `PostgreSQL` and on Citus, which
 //! has the accounts on several servers; `docs/database.md` says what that is.
 
+use std::fs;
+
 use super::sources;
 use super::sql_texts::{self, Text};
 
@@ -199,6 +201,28 @@ fn every_statement_runs_on_one_server_and_on_many() {
         .flat_map(|text| faults(text).into_iter().map(|fault| format!("{}: {fault}", text.name)))
         .collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Every statement as text, so that a review sees which of them a change affects. It is written anew by
+/// `UPDATE_STATEMENTS=1 cargo test --test architecture`.
+const STATEMENTS: &str = "tests/architecture/statements.sql";
+
+#[test]
+fn the_file_of_statements_is_current() {
+    let mut texts = sql_texts::of(&sources("src/storage"));
+    texts.sort_by(|one, other| (&one.name, &one.sql).cmp(&(&other.name, &other.sql)));
+    let written = texts.iter().map(|Text { name, sql }| {
+        let lines = sql.lines().map(str::trim).filter(|line| !line.is_empty());
+        format!("-- {name}\n{};\n", lines.collect::<Vec<_>>().join("\n"))
+    });
+    let written = written.collect::<Vec<_>>().join("\n");
+    #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
+    let update = std::env::var_os("UPDATE_STATEMENTS").is_some();
+    if update {
+        fs::write(STATEMENTS, &written).expect("written");
+    }
+    let current = fs::read_to_string(STATEMENTS).unwrap_or_default();
+    assert!(current == written, "{STATEMENTS} is not current: UPDATE_STATEMENTS=1 writes it anew");
 }
 
 #[test]

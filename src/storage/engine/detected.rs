@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::PgConnection;
 
-use super::readiness::NotReady;
-
 /// The engine, as a deployment names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Engine {
@@ -26,7 +24,7 @@ const PLAN_FOR_CITUS: &str = "SET plan_cache_mode = auto";
 
 /// What the connections of a store have found out. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Detected {
+pub(in crate::storage) struct Detected {
     setting: Engine,
     distributes: Arc<AtomicBool>,
 }
@@ -56,9 +54,9 @@ impl Detected {
         self.distributes.load(Ordering::Relaxed)
     }
 
-    /// Whether the database is the engine that was named. Asked on a connection, or after there was one.
-    pub fn check(&self) -> Result<(), NotReady> {
-        let is_missing = self.setting == Engine::Citus && !self.distributes();
-        if is_missing { Err(NotReady::NoCitus) } else { Ok(()) }
+    /// Whether the setting names an engine that the database is not. It is known after a connection was
+    /// made.
+    pub fn is_another(&self) -> bool {
+        self.setting == Engine::Citus && !self.distributes()
     }
 }

@@ -31,12 +31,12 @@ const CLOSE_LIMIT: Duration = Duration::from_millis(200);
 /// A connection that was idle this long is asked whether it lives: the server may have gone in
 /// between.
 const IDLE_UNTIL_ASKED: Duration = Duration::from_secs(1);
-/// A connection is replaced when it is this old.
+/// A connection is replaced when it is this old, and closed when it was unused for this long.
 const LONGEST_KEPT: Duration = Duration::from_mins(5);
 
 /// The connections of a store. Clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct Connections {
+pub(in crate::storage) struct Connections {
     hosts: Hosts,
     /// Most connections at once.
     most: u32,
@@ -50,7 +50,7 @@ pub(super) struct Connections {
 /// Which connections are not trusted any more. Clones share it; so do all stores of a process, which
 /// have the same path to the database and the same tables.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Distrust(Arc<Mutex<Distrusted>>);
+pub(in crate::storage) struct Distrust(Arc<Mutex<Distrusted>>);
 
 #[derive(Debug, Default)]
 struct Distrusted {
@@ -70,7 +70,7 @@ struct Idle {
 }
 
 /// A connection in use. Dropped without [`Connection::answered`], it is closed.
-pub(super) struct Connection {
+pub(in crate::storage) struct Connection {
     /// Gone when it was given back.
     inner: Option<PgConnection>,
     made_at: Instant,
@@ -236,8 +236,12 @@ impl Connection {
     fn keep(&mut self) {
         let now = Instant::now();
         let is_trusted = !self.home.distrust.covers(self.made_at, now);
-        if let Some(connection) = self.inner.take_if(|_| is_trusted) {
-            self.home.idle().push(Idle { connection, made_at: self.made_at, unused_since: now });
+        let Some(connection) = self.inner.take_if(|_| is_trusted) else { return };
+        let mut idle = self.home.idle();
+        idle.push(Idle { connection, made_at: self.made_at, unused_since: now });
+        // The first one was used longest ago. After a burst the first ones are not used any more.
+        if idle[0].unused_since.elapsed() >= LONGEST_KEPT {
+            drop(idle.remove(0));
         }
     }
 }
@@ -257,7 +261,7 @@ impl DerefMut for Connection {
 }
 
 /// Waits for the answer to a statement, a BEGIN or a COMMIT, within the limit.
-pub(super) async fn limited<T>(
+pub(in crate::storage) async fn limited<T>(
     statement: impl Future<Output = Result<T, SqlxError>>,
 ) -> Result<T, SqlxError> {
     timeout(STATEMENT_LIMIT, statement).await.unwrap_or_else(|_| Err(failure::silence()))

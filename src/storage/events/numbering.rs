@@ -5,12 +5,13 @@
 
 use sqlx::{Connection as _, FromRow, PgConnection};
 
-use super::connections::limited;
 use super::listen::CHANNEL;
-use super::{Store, failure};
 use crate::domain::Time;
 use crate::domain::event::LANES;
 use crate::error::Error;
+use crate::storage::Store;
+use crate::storage::engine::connections::limited;
+use crate::storage::engine::failure;
 
 /// How many events of a lane one transaction numbers; a few more where they have the same time.
 const NUMBERED_AT_ONCE: i64 = 256;
@@ -18,7 +19,7 @@ const NUMBERED_AT_ONCE: i64 = 256;
 // No account is named here or below: a lane has the events of many.
 // While a transaction somewhere keeps an old snapshot, index entries of events that were moved stay: a
 // look from the beginning passes them all, one from a recent time few.
-pub(super) const WAITING_LANES: &str = "
+pub(in crate::storage) const WAITING_LANES: &str = "
     SELECT DISTINCT lane
     FROM event_outbox
     WHERE lane = ANY($1) AND event_time > $2";

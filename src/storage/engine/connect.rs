@@ -6,11 +6,11 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection as _};
 
-use super::Store;
 use super::connections::{Connections, Distrust};
-use super::engine::{Detected, Engine};
+use super::detected::{Detected, Engine};
 use super::hosts::Hosts;
 use super::url::DatabaseUrl;
+use crate::storage::Store;
 
 /// How many connections, and where to.
 #[derive(Clone, Debug)]
@@ -66,9 +66,9 @@ impl Options {
 }
 
 /// A request waits this long for a connection, and that for the server; it is below any deadline.
-pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(in crate::storage) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the server works at a statement. A dropped query goes on there: this is its only brake.
-pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(in crate::storage) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a commit takes as a rule, and short, because a connection that waits for a row serves
 /// nobody else meanwhile.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(10);
@@ -98,7 +98,7 @@ impl Store {
 
 /// How a session begins. Nobody listens on the way to a socket in the file system: TLS is not asked
 /// for there, as in libpq, which saves a round trip.
-pub(super) fn session(url: PgConnectOptions) -> PgConnectOptions {
+pub(in crate::storage) fn session(url: PgConnectOptions) -> PgConnectOptions {
     let is_local = url.get_socket().is_some() || url.get_host().starts_with('/');
     if is_local { url.ssl_mode(PgSslMode::Disable) } else { url }
 }

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, Error as SqlxError, PgConnection, Row};
 use tokio::time::{sleep, timeout};
 
 use super::connect::ACQUIRE_TIMEOUT;
-use super::engine::Detected;
+use super::detected::Detected;
 use super::failure;
 use super::url::place;
 
@@ -30,11 +30,11 @@ const ABOUT_THE_SERVER: &str = "
     SELECT
         pg_is_in_recovery(),
         current_setting('transaction_read_only') = 'on',
-        EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')";
+        to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL";
 
 /// The hosts of the database. Clones share which one took writes last.
 #[derive(Clone)]
-pub(super) struct Hosts {
+pub(in crate::storage) struct Hosts {
     all: Arc<[PgConnectOptions]>,
     last: Arc<AtomicUsize>,
     engine: Detected,
@@ -42,11 +42,11 @@ pub(super) struct Hosts {
 
 /// No host gave a connection that takes writes.
 #[derive(Debug)]
-pub(super) struct NotConnected(pub Vec<Refusal>);
+pub(in crate::storage) struct NotConnected(pub Vec<Refusal>);
 
 /// Why one host gave none.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(in crate::storage) struct Refusal {
     /// The host.
     pub place: String,
     /// What is wrong with it.
@@ -55,7 +55,7 @@ pub(super) struct Refusal {
 
 /// What is wrong with a host.
 #[derive(Debug)]
-pub(super) enum Why {
+pub(in crate::storage) enum Why {
     /// It recovers, or follows another server.
     Standby,
     /// The server, the database or the role is set to read-only.

@@ -26,14 +26,14 @@ pub enum UrlError {
     )]
     Credentials,
     /// A part is not text.
-    #[error("has {0} that is not UTF-8 in percent encoding")]
-    Encoding(String),
+    #[error("has a part that is not UTF-8 in percent encoding, or has a zero byte")]
+    Encoding,
     /// An address of IP version 6 has no end.
-    #[error("has a host that is not a name, an address, or an IPv6 address in brackets: {0:?}")]
-    Host(String),
-    /// A port is no port.
-    #[error("has a port that is not a number from 1 to 65535: {0:?}")]
-    Port(String),
+    #[error("has a host that is not a name, an address, or an IPv6 address in brackets")]
+    Host,
+    /// A port is no port. It is not repeated: it may be part of a password.
+    #[error("has a port that is not a number from 1 to 65535")]
+    Port,
     /// Hosts and ports of the query do not go together.
     #[error("has {ports} ports for {hosts} hosts")]
     Ports {
@@ -86,7 +86,8 @@ const VALUES: [(&str, &[&str], &str); 5] = [
     ("channel_binding", &["disable", "prefer"], "prefer"),
     ("sslnegotiation", &["postgres"], "postgres"),
 ];
-const SSL_MODES: &str = "disable, prefer, require, verify-ca or verify-full";
+const SSL_MODES: [&str; 5] = ["disable", "prefer", "require", "verify-ca", "verify-full"];
+const SSL_MODES_SAID: &str = "disable, prefer, require, verify-ca or verify-full";
 
 /// What a URL says, decoded.
 #[derive(Default)]
@@ -105,7 +106,7 @@ type Place = (Option<String>, Option<u16>);
 
 impl DatabaseUrl {
     /// The driver's options for each host, at least one.
-    pub(super) fn hosts(&self) -> &[PgConnectOptions] {
+    pub(in crate::storage) fn hosts(&self) -> &[PgConnectOptions] {
         &self.hosts
     }
 }
@@ -155,34 +156,36 @@ impl Parts {
 
     fn take(&mut self, name: &str, encoded: &str) -> Result<(), UrlError> {
         if !encoded.is_empty() {
-            self.parameters.push((name.to_owned(), decoded(name, encoded)?));
+            self.parameters.push((name.to_owned(), decoded(encoded)?));
         }
         Ok(())
     }
 
     fn take_hosts(&mut self, hosts: &str) -> Result<(), UrlError> {
         for host in hosts.split(',').filter(|_| !hosts.is_empty()) {
-            let unfit = || UrlError::Host(host.to_owned());
             let (name, port) = match host.strip_prefix('[') {
-                Some(bracketed) => bracketed.split_once(']').ok_or_else(unfit)?,
+                Some(bracketed) => bracketed.split_once(']').ok_or(UrlError::Host)?,
                 None => host.find(':').map_or((host, ""), |colon| host.split_at(colon)),
             };
             let port = match port.strip_prefix(':') {
-                None if !port.is_empty() => return Err(unfit()),
+                None if !port.is_empty() => return Err(UrlError::Host),
                 port => port.filter(|port| !port.is_empty()).map(str::to_owned),
             };
-            self.hosts.push((decoded("a host", name)?, port));
+            self.hosts.push((decoded(name)?, port));
         }
         Ok(())
     }
 
     fn take_parameter(&mut self, parameter: &str) -> Result<(), UrlError> {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let name = decoded("a parameter", name)?;
+        let name = decoded(name)?;
+        if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+            return Err(UrlError::Credentials); // and part of a password, perhaps
+        }
         if value.is_empty() {
             return Err(UrlError::NoValue(name));
         }
-        let value = decoded(&name, value)?;
+        let value = decoded(value)?;
         let unfit = |value, use_instead| UrlError::Value { name: name.clone(), value, use_instead };
         if let Some((_, fit, use_instead)) = VALUES.iter().find(|(known, ..)| *known == name) {
             return if fit.contains(&&*value) { Ok(()) } else { Err(unfit(value, use_instead)) };
@@ -190,8 +193,8 @@ impl Parts {
         match name.as_str() {
             "host" => self.query_hosts = Some(value),
             "port" => self.query_ports = Some(value),
-            "sslmode" if value.parse::<PgSslMode>().is_err() => {
-                return Err(unfit(value, SSL_MODES));
+            "sslmode" if !SSL_MODES.contains(&&*value) => {
+                return Err(unfit(value, SSL_MODES_SAID));
             }
             "sslrootcert" if value == "system" => {
                 return Err(unfit(value, "sslmode=verify-full alone, which trusts the system's"));
@@ -208,25 +211,50 @@ impl Parts {
         let listed = |list: &str| list.split(',').map(str::to_owned).collect::<Vec<_>>();
         let mut hosts = self.hosts.clone();
         if let Some(list) = &self.query_hosts {
+            let ports: Vec<_> = hosts.iter().filter_map(|(_, port)| port.clone()).collect();
             hosts = listed(list).into_iter().map(|host| (host, None)).collect();
+            if !ports.is_empty() && self.query_ports.is_none() {
+                return Self::with_ports(hosts, &ports);
+            }
         }
         if hosts.is_empty() {
             hosts.push((String::new(), None)); // the driver's own
         }
         if let Some(list) = &self.query_ports {
-            let ports = listed(list);
-            if ports.len() != 1 && ports.len() != hosts.len() {
-                return Err(UrlError::Ports { hosts: hosts.len(), ports: ports.len() });
-            }
-            for (host, port) in hosts.iter_mut().zip(ports.iter().cycle()) {
-                host.1 = Some(port.clone());
-            }
+            return Self::with_ports(hosts, &listed(list));
         }
+        Self::parsed(hosts)
+    }
+
+    /// Gives each host its port; one port is that of all.
+    fn with_ports(
+        mut hosts: Vec<(String, Option<String>)>,
+        ports: &[String],
+    ) -> Result<Vec<Place>, UrlError> {
+        if ports.len() != 1 && ports.len() != hosts.len() {
+            return Err(UrlError::Ports { hosts: hosts.len(), ports: ports.len() });
+        }
+        for (host, port) in hosts.iter_mut().zip(ports.iter().cycle()) {
+            host.1 = Some(port.clone());
+        }
+        Self::parsed(hosts)
+    }
+
+    fn parsed(hosts: Vec<(String, Option<String>)>) -> Result<Vec<Place>, UrlError> {
         let place = |(host, port): (String, Option<String>)| {
             let port = port.map(|port| parsed_port(&port)).transpose()?;
             Ok((Some(host).filter(|host| !host.is_empty()), port))
         };
         hosts.into_iter().map(place).collect()
+    }
+
+    /// Whether a root certificate is named, and no more than encryption is asked for. libpq verifies
+    /// the server then; the driver would not.
+    fn verifies_root(&self) -> bool {
+        let has = |name: &str, value: Option<&str>| {
+            self.parameters.iter().any(|(n, v)| n == name && value.is_none_or(|value| v == value))
+        };
+        has("sslrootcert", None) && has("sslmode", Some("require"))
     }
 
     /// The driver's options for one host.
@@ -242,22 +270,23 @@ impl Parts {
             format!("{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
         });
         let url = format!("postgres:///?{}", parameters.collect::<Vec<_>>().join("&"));
-        url.parse().map_err(|error: sqlx::Error| UrlError::Driver(error.to_string()))
+        let options: Result<PgConnectOptions, sqlx::Error> = url.parse();
+        let options = options.map_err(|error| UrlError::Driver(error.to_string()))?;
+        Ok(if self.verifies_root() { options.ssl_mode(PgSslMode::VerifyCa) } else { options })
     }
 }
 
-fn decoded(part: &str, encoded: &str) -> Result<String, UrlError> {
-    let text = percent_decode_str(encoded).decode_utf8();
-    text.map(Into::into).map_err(|_| UrlError::Encoding(part.to_owned()))
+fn decoded(encoded: &str) -> Result<String, UrlError> {
+    let text = percent_decode_str(encoded).decode_utf8().map_err(|_| UrlError::Encoding)?;
+    if text.contains('\0') { Err(UrlError::Encoding) } else { Ok(text.into()) }
 }
 
 fn parsed_port(text: &str) -> Result<u16, UrlError> {
-    let port = text.parse().ok().filter(|port| *port != 0);
-    port.ok_or_else(|| UrlError::Port(text.to_owned()))
+    text.parse().ok().filter(|port| *port != 0).ok_or(UrlError::Port)
 }
 
 /// A host as people name it: with its port, or the path of its socket.
-pub(super) fn place(options: &PgConnectOptions) -> String {
+pub(in crate::storage) fn place(options: &PgConnectOptions) -> String {
     match options.get_socket() {
         Some(socket) => socket.display().to_string(),
         None => format!("{}:{}", options.get_host(), options.get_port()),

@@ -25,12 +25,24 @@ fn forms_that_psql_takes_are_taken() {
         ("postgres:///cdn?host=a,b&port=1,2", &["a:1", "b:2"]),
         ("postgres:///cdn?host=a,b&port=7", &["a:7", "b:7"]),
         ("postgres://%2Frun%2Fdb/cdn", &["/run/db"]),
+        ("postgres://u@:6432/cdn?host=/run/db,a", &["/run/db", "a:6432"]),
         ("postgres:///cdn?host=/run/db,/run/other&port=5", &["/run/db", "/run/other"]),
         ("postgres://a:1/cdn?connect_timeout=3&keepalives=1&application_name=x", &["a:1"]),
         ("postgres://a:/cdn?channel_binding=prefer&gssencmode=disable", &["a:5432"]),
         ("postgres://a", &["a:5432"]),
     ] {
         assert_eq!(places(url), expected, "{url}");
+    }
+}
+
+#[test]
+fn a_root_certificate_is_verified_as_libpq_does_it() {
+    for (url, verifies) in [
+        ("postgres://a/cdn?sslmode=require&sslrootcert=/ca.crt", true),
+        ("postgres://a/cdn?sslmode=require", false),
+    ] {
+        let mode = parsed(url).hosts()[0].get_ssl_mode();
+        assert_eq!(matches!(mode, PgSslMode::VerifyCa), verifies, "{url}");
     }
 }
 
@@ -53,12 +65,12 @@ fn a_wrong_part_is_named_and_no_secret_is_repeated() {
         ("", "is no postgres:// URL"),
         ("mysql://u:secret@a/cdn", "is no postgres:// URL"),
         ("host=a password=secret", "is no postgres:// URL"),
-        ("postgres://a:x/cdn", "has a port that is not a number from 1 to 65535: \"x\""),
-        ("postgres://a:0/cdn", "has a port that is not a number from 1 to 65535: \"0\""),
+        ("postgres://a:x/cdn", "has a port that is not a number from 1 to 65535"),
+        ("postgres://a:0/cdn", "has a port that is not a number from 1 to 65535"),
         ("postgres:///cdn?host=a,b,c&port=1,2", "has 2 ports for 3 hosts"),
         (
             "postgres://[::1/cdn",
-            "has a host that is not a name, an address, or an IPv6 address in brackets: \"[::1\"",
+            "has a host that is not a name, an address, or an IPv6 address in brackets",
         ),
         ("postgres://a/cdn?service=x", "has a parameter that is not supported: \"service\""),
         ("postgres://a/cdn?sslmode", "has a parameter without a value: \"sslmode\""),
@@ -75,11 +87,24 @@ fn a_wrong_part_is_named_and_no_secret_is_repeated() {
             "postgres://a/cdn?channel_binding=require",
             "has channel_binding=require, which is not supported: use prefer",
         ),
-        ("postgres://u:%FF@a/cdn", "has password that is not UTF-8 in percent encoding"),
+        (
+            "postgres://u:%FF@a/cdn",
+            "has a part that is not UTF-8 in percent encoding, or has a zero byte",
+        ),
+        (
+            "postgres://u:a%00@a/cdn",
+            "has a part that is not UTF-8 in percent encoding, or has a zero byte",
+        ),
+        ("postgres://u:secret/cdn", "has a port that is not a number from 1 to 65535"),
     ] {
         assert_eq!(refused(url), format!("DATABASE_URL {sentence}"), "{url}");
     }
-    for url in ["postgres://u:se@cret@a/cdn", "postgres://u:se/cret@a/cdn"] {
+    for url in [
+        "postgres://u:se@cret@a/cdn",
+        "postgres://u:se/cret@a/cdn",
+        "postgres://u:s@e?cret@a/cdn",
+        "postgres://u:s/e?cret@a/cdn",
+    ] {
         let sentence = "DATABASE_URL has an @, a / or a ? in its user or password that is not \
                         percent-encoded (%40, %2F, %3F)";
         assert_eq!(refused(url), sentence);

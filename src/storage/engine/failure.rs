@@ -8,8 +8,8 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 
 use super::hosts::NotConnected;
-use super::requests::ONE_PER_ID;
 use crate::error::Error;
+use crate::storage::requests::ONE_PER_ID;
 
 /// A lock was not to be had in time: another transaction holds the row, or the table.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -77,18 +77,20 @@ fn was_never_sent(error: &SqlxError) -> bool {
 }
 
 /// Why there is no connection, where there is none.
-pub(super) fn not_connected(error: &SqlxError) -> Option<&NotConnected> {
+pub(in crate::storage) fn not_connected(error: &SqlxError) -> Option<&NotConnected> {
     let SqlxError::Configuration(cause) = error else { return None };
     cause.downcast_ref()
 }
 
 /// A host that could not be connected to may let us in soon: it starts, stops, or is full.
-pub(super) fn may_pass_while_connecting(error: &SqlxError) -> bool {
-    matches!(error, SqlxError::Io(_)) || meaning(error) == Some(Meaning::ServerGone)
+pub(in crate::storage) fn may_pass_while_connecting(error: &SqlxError) -> bool {
+    // A server that closes at once, instead of answering whether it has TLS, is a protocol error.
+    matches!(error, SqlxError::Io(_) | SqlxError::Protocol(_))
+        || meaning(error) == Some(Meaning::ServerGone)
 }
 
 /// What an error says, once, with its SQLSTATE where the server sent one. Never a password.
-pub(super) fn sentence(error: &SqlxError) -> String {
+pub(in crate::storage) fn sentence(error: &SqlxError) -> String {
     match error {
         SqlxError::Database(said) => match said.code() {
             Some(code) => format!("{} (SQLSTATE {code})", said.message()),
@@ -110,11 +112,11 @@ pub(super) fn sentence(error: &SqlxError) -> String {
 }
 
 /// The database did not answer within our limit.
-pub(super) fn silence() -> SqlxError {
+pub(in crate::storage) fn silence() -> SqlxError {
     SqlxError::Io(std::io::Error::new(ErrorKind::TimedOut, "the database does not answer"))
 }
 
-pub(super) fn was_silent(error: &SqlxError) -> bool {
+pub(in crate::storage) fn was_silent(error: &SqlxError) -> bool {
     matches!(error, SqlxError::Io(cause) if cause.kind() == ErrorKind::TimedOut)
 }
 
@@ -128,7 +130,7 @@ fn fits_no_more(error: &SqlxError) -> bool {
 
 /// The connection is of no use, and others that are as old are of none either: what they have
 /// prepared does not fit any more, or their server takes no writes.
-pub(super) fn is_of_old_connections(error: &SqlxError) -> bool {
+pub(in crate::storage) fn is_of_old_connections(error: &SqlxError) -> bool {
     meaning(error) == Some(Meaning::WrongConnection)
 }
 
@@ -138,12 +140,12 @@ fn connection_was_lost(error: &SqlxError) -> bool {
         || meaning(error) == Some(Meaning::ServerGone)
 }
 
-pub(super) fn met_a_held_row(error: &SqlxError) -> bool {
+pub(in crate::storage) fn met_a_held_row(error: &SqlxError) -> bool {
     sqlstate_is_one_of(error, &[LOCK_NOT_AVAILABLE])
 }
 
 /// The connection may be used again after this error: the server has answered, and stays.
-pub(super) fn leaves_connection(error: &SqlxError) -> bool {
+pub(in crate::storage) fn leaves_connection(error: &SqlxError) -> bool {
     let is_gone = || {
         let meaning = meaning(error);
         matches!(meaning, Some(Meaning::ServerGone | Meaning::WrongConnection))
@@ -151,27 +153,27 @@ pub(super) fn leaves_connection(error: &SqlxError) -> bool {
     matches!(error, SqlxError::RowNotFound) || (error.as_database_error().is_some() && !is_gone())
 }
 
-pub(super) fn is_undefined_table(error: &SqlxError) -> bool {
+pub(in crate::storage) fn is_undefined_table(error: &SqlxError) -> bool {
     sqlstate_is_one_of(error, &[UNDEFINED_TABLE])
 }
 
-pub(super) fn read_may_be_repeated(error: &SqlxError) -> bool {
+pub(in crate::storage) fn read_may_be_repeated(error: &SqlxError) -> bool {
     connection_was_lost(error) || write_may_be_repeated(error)
 }
 
-pub(super) fn write_may_be_repeated(error: &SqlxError) -> bool {
+pub(in crate::storage) fn write_may_be_repeated(error: &SqlxError) -> bool {
     matches!(meaning(error), Some(Meaning::LostToAnother | Meaning::WrongConnection))
 }
 
 /// The server said that it did not run the statement, and each of its rows may be tried alone: one
 /// of them is to blame, or another transaction.
-pub(super) fn was_refused(error: &SqlxError) -> bool {
+pub(in crate::storage) fn was_refused(error: &SqlxError) -> bool {
     let may_be_divided =
         |meaning| matches!(meaning, None | Some(Meaning::LostToAnother | Meaning::WrongConnection));
     error.as_database_error().is_some() && may_be_divided(meaning(error))
 }
 
-pub(super) fn of_read(error: &SqlxError) -> Error {
+pub(in crate::storage) fn of_read(error: &SqlxError) -> Error {
     let meaning = meaning(error);
     if meaning == Some(Meaning::Cancelled) {
         return Error::DeadlineExceeded;
@@ -183,7 +185,7 @@ pub(super) fn of_read(error: &SqlxError) -> Error {
     Error::internal(sentence(error))
 }
 
-pub(super) fn of_write(error: &SqlxError) -> Error {
+pub(in crate::storage) fn of_write(error: &SqlxError) -> Error {
     if error.as_database_error().and_then(|error| error.constraint()) == Some(ONE_PER_ID) {
         return Error::Contended; // the twin of this request was faster: its answer is there now
     }
@@ -200,7 +202,7 @@ pub(super) fn of_write(error: &SqlxError) -> Error {
 }
 
 /// A stored value that the model does not know: a fault that names where it stands.
-pub(super) fn contradiction(
+pub(in crate::storage) fn contradiction(
     table: &str,
     column: &str,
     key: impl std::fmt::Display,
@@ -217,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_page_about_the_database_has_the_rows_of_the_table() {
-        let page = include_str!("../../docs/database.md");
+        let page = include_str!("../../../docs/database.md");
         let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
         let rows: Vec<_> = rows
             .filter_map(|row| {

@@ -10,10 +10,10 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::QueryScalar;
 use uuid::Uuid;
 
-use super::RequestRecord;
 use crate::domain::AccountId;
 use crate::domain::event::{self, Event};
 use crate::proto;
+use crate::storage::RequestRecord;
 
 /// The time of an event that comes after another, whose time `$seen` is; NULL where there is none.
 /// That it is later is certain also where the database's clock was set back in between. Added is to the
@@ -28,7 +28,7 @@ macro_rules! event_time_after {
         )
     };
 }
-pub(super) use event_time_after;
+pub(in crate::storage) use event_time_after;
 
 /// The text of a statement that changes state and writes the event of the change, together or not
 /// at all. `$ctes` are its own common table expressions; the one named `done` returns the
@@ -49,7 +49,7 @@ macro_rules! with_event {
         )
     };
 }
-pub(super) use with_event;
+pub(in crate::storage) use with_event;
 
 /// The same for a write that may be sent again: its record is written along with it. `$6` to `$10`
 /// are the record's ([`EventRow::query_recorded`]), the statement's own parameters begin with
@@ -73,11 +73,11 @@ macro_rules! with_event_and_record {
         )
     };
 }
-pub(super) use with_event_and_record;
+pub(in crate::storage) use with_event_and_record;
 
 /// A row of `event_outbox`, but for its time.
 #[derive(Clone, Debug)]
-pub(super) struct EventRow {
+pub(in crate::storage) struct EventRow {
     pub account_id: i64,
     pub event_id: Uuid,
     pub lane: i16,

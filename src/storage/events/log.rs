@@ -3,9 +3,9 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::Store;
 use crate::domain::{AccountId, Time};
 use crate::error::Error;
+use crate::storage::Store;
 
 /// How far a lane reaches.
 #[derive(Clone, Copy, Debug, FromRow)]

@@ -14,8 +14,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Duration, Instant, timeout_at};
 
-use super::Store;
 use crate::error::Error;
+use crate::storage::Store;
 
 /// The most callers in a queue. A caller that finds it full is refused, and may try again.
 const MOST_WAITING: usize = 8192;
@@ -25,7 +25,7 @@ const MOST_AT_ONCE: usize = 4;
 const LATE: Duration = Duration::from_millis(10);
 
 /// One question, and the caller that waits for its answer.
-pub(super) struct Asked<Q, A> {
+pub(in crate::storage) struct Asked<Q, A> {
     pub question: Q,
     reply: oneshot::Sender<Result<A, Error>>,
 }
@@ -43,7 +43,7 @@ impl<Q, A> Asked<Q, A> {
 }
 
 /// Asks many questions of one kind in few statements.
-pub(super) struct Batcher<Q, A>(Arc<Shared<Q, A>>);
+pub(in crate::storage) struct Batcher<Q, A>(Arc<Shared<Q, A>>);
 
 struct Shared<Q, A> {
     queue: Mutex<Queue<Q, A>>,

@@ -6,16 +6,17 @@ use std::time::Duration;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::time::timeout;
 
-use super::connect::ACQUIRE_TIMEOUT;
-use super::connections::limited;
-use super::{Store, failure};
 use crate::error::Error;
+use crate::storage::Store;
+use crate::storage::engine::connect::ACQUIRE_TIMEOUT;
+use crate::storage::engine::connections::limited;
+use crate::storage::engine::failure;
 
 /// A connection on which nothing was heard for so long is asked whether it lives.
 const SILENT_UNTIL_ASKED: Duration = Duration::from_secs(15);
 
 /// The channel on which numbering calls.
-pub(super) const CHANNEL: &str = "cdn_activation_events";
+pub(in crate::storage) const CHANNEL: &str = "cdn_activation_events";
 /// The name of the connection, for whoever looks at the server's.
 const APPLICATION: &str = "cdn-activation events";
 

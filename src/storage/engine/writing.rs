@@ -15,9 +15,10 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use super::connect::ACQUIRE_TIMEOUT;
 use super::connections::Connections;
-use super::{ATTEMPTS, Store, failure, pause};
+use super::failure;
 use crate::domain::AccountId;
 use crate::error::Error;
+use crate::storage::{ATTEMPTS, Store, pause};
 
 /// The longest that a write takes its turns, also for a caller that has no deadline.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -26,7 +27,7 @@ const HELD_FOR: Duration = Duration::from_secs(5);
 
 /// Which writes share the permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lane {
+pub(in crate::storage) enum Lane {
     /// Nonces: signed requests of all accounts need one.
     Nonces,
     /// Every other write.
@@ -37,7 +38,7 @@ pub(super) enum Lane {
 
 /// How many statements of each lane may run at once. Together they leave a connection to reads.
 #[derive(Debug)]
-pub(super) struct Lanes {
+pub(in crate::storage) struct Lanes {
     nonces: Semaphore,
     writes: Semaphore,
     waiting: Semaphore,
@@ -137,7 +138,7 @@ impl Lanes {
 
 impl Store {
     /// Runs a statement about an account that writes an event with what it writes.
-    pub(super) async fn write<T, F>(
+    pub(in crate::storage) async fn write<T, F>(
         &self,
         account: AccountId,
         statement: impl Fn(Connections) -> F + Send + 'static,
@@ -154,7 +155,7 @@ impl Store {
     }
 
     /// Runs a statement that writes, and no event.
-    pub(super) async fn write_no_event<T, F>(
+    pub(in crate::storage) async fn write_no_event<T, F>(
         &self,
         statement: impl Fn(Connections) -> F + Send + 'static,
     ) -> Result<T, Error>
@@ -166,7 +167,7 @@ impl Store {
     }
 
     /// Runs a statement that writes, beginning in this lane.
-    pub(super) async fn write_in<T, F>(
+    pub(in crate::storage) async fn write_in<T, F>(
         &self,
         lane: Lane,
         account: Option<AccountId>,

@@ -1,0 +1,17 @@
+//! How statements reach the database: where it is, its connections, batches of questions, writes that
+//! wait for rows, and what its errors mean. Nothing here knows a table.
+
+pub(super) mod batch;
+pub(super) mod connect;
+pub(super) mod connections;
+mod detected;
+mod executor;
+pub(super) mod failure;
+pub(super) mod hosts;
+mod url;
+pub(super) mod writing;
+
+pub use connect::{Options, create_database};
+pub(super) use detected::Detected;
+pub use detected::Engine;
+pub use url::{DatabaseUrl, UrlError};

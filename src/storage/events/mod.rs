@@ -1,0 +1,10 @@
+//! Events on their way to followers: the outbox, the numbering, the log, and the wake-up call.
+
+mod listen;
+mod log;
+pub(super) mod numbering;
+pub(super) mod outbox;
+
+pub use listen::Listener;
+pub use log::{Lane, LogPage, LoggedEvent};
+pub use numbering::Numbered;

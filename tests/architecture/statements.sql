@@ -1,0 +1,832 @@
+-- ABANDON_INTENT
+UPDATE order_intents
+SET abandoned_at = $3
+WHERE account_id = $1 AND order_id = $2 AND opened_at IS NULL AND abandoned_at IS NULL;
+
+-- ABOUT_THE_SERVER
+SELECT
+pg_is_in_recovery(),
+current_setting('transaction_read_only') = 'on',
+to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL;
+
+-- APPLIED
+SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version;
+
+-- CANCEL_CHANGE
+WITH touched AS (
+UPDATE instances
+SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
+SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
+changes = instances.changes - $14
+WHERE instances.account_id = $1 AND instances.product = $12
+AND instances.changes #>> ARRAY[$14, 'settled'] = 'false'
+RETURNING instances.account_id, instances.product, instances.event_time
+), done AS (
+UPDATE charge_type_changes
+SET cancelled_at = $13, event_time = touched.event_time
+FROM touched
+WHERE charge_type_changes.account_id = $1
+AND charge_type_changes.account_id = touched.account_id
+AND change_id = $11
+RETURNING charge_type_changes.account_id, charge_type_changes.event_time
+), noted AS (
+INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+SELECT account_id, $2, $3, event_time, $4, $5
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $6, $7, $8, $9, $10
+FROM done
+WHERE $7::uuid IS NOT NULL
+)
+SELECT count(*) FROM done WHERE account_id = $1;
+
+-- CREATE_ACCESS_KEY
+WITH done AS (
+INSERT INTO access_keys (
+access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
+updated_at, event_time)
+SELECT $11, $1, $12, $13, $14, 1, $15, $15, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', (SELECT event_time FROM accounts WHERE account_id = $1)) + interval '1 microsecond'))
+ON CONFLICT (access_key_id) DO NOTHING
+RETURNING account_id, event_time
+), noted AS (
+INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+SELECT account_id, $2, $3, event_time, $4, $5
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $6, $7, $8, $9, $10
+FROM done
+WHERE $7::uuid IS NOT NULL
+)
+SELECT count(*) FROM done WHERE account_id = $1;
+
+-- CREATE_ACCOUNT
+WITH done AS (
+INSERT INTO accounts (
+account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete,
+payment_method_valid, balance, orders_refused, version, created_at, updated_at, event_time)
+VALUES ($1, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20, statement_timestamp())
+ON CONFLICT (account_id) DO NOTHING
+RETURNING account_id, event_time
+), noted AS (
+INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+SELECT account_id, $2, $3, event_time, $4, $5
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $6, $7, $8, $9, $10
+FROM done
+WHERE $7::uuid IS NOT NULL
+)
+SELECT count(*) FROM done WHERE account_id = $1;
+
+-- DELETE_ACCESS_KEY
+WITH done AS (
+DELETE FROM access_keys
+WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+RETURNING account_id, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond')) AS event_time
+), noted AS (
+INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+SELECT account_id, $2, $3, event_time, $4, $5
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $6, $7, $8, $9, $10
+FROM done
+WHERE $7::uuid IS NOT NULL
+)
+SELECT count(*) FROM done WHERE account_id = $1;
+
+-- DISTRIBUTE
+SELECT create_distributed_table($1::text::regclass, 'account_id', colocate_with => $2);
+
+-- DUE_CHANGES
+SELECT
+account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+cancelled_at, in_force_event_at IS NOT NULL AS settled
+FROM charge_type_changes
+WHERE cancelled_at IS NULL AND in_force_event_at IS NULL AND effective_time <= $1
+ORDER BY effective_time
+LIMIT $2;
+
+-- DUE_INTENTS
+SELECT account_id, order_id, due_at, attempts
+FROM order_intents
+WHERE opened_at IS NULL AND cancelled_at IS NULL AND due_at <= $1
+ORDER BY due_at
+LIMIT $2;
+
+-- EXPIRE
+WITH oldest AS (
+SELECT position, numbered_at
+FROM event_log
+WHERE lane = $1 AND position > $2
+ORDER BY position
+LIMIT $4
+), expired AS (
+DELETE FROM event_log
+WHERE lane = $1 AND position > $2 AND position < coalesce(
+(SELECT min(position) FROM oldest WHERE numbered_at >= $3),
+(SELECT max(position) + 1 FROM oldest))
+RETURNING position
+), raised AS (
+UPDATE event_lanes
+SET expired_position = greatest(expired_position, (SELECT max(position) FROM expired))
+WHERE lane = $1 AND EXISTS (SELECT 1 FROM expired)
+)
+SELECT count(*) FROM expired;
+
+-- FORGET_LOCAL_ROWS
+SELECT truncate_local_data_after_distributing_table($1::text::regclass);
+
+-- FORGET_REQUEST
+DELETE FROM repeatable_requests
+WHERE caller = $1 AND request_id = $2 AND recorded_at = $3;
+
+-- FORGET_REQUESTS
+DELETE FROM repeatable_requests
+WHERE (caller, request_id) IN (
+SELECT caller, request_id
+FROM repeatable_requests
+WHERE recorded_at < $1
+ORDER BY recorded_at
+LIMIT $2);
+
+-- FORGET_SETTLED_INTENTS
+DELETE FROM order_intents
+WHERE (account_id, order_id) IN (
+SELECT account_id, order_id
+FROM order_intents
+WHERE created_at < $1 AND (opened_at IS NOT NULL OR cancelled_at IS NOT NULL)
+LIMIT $2);
+
+-- HAS_NOTIFY
+SELECT EXISTS (SELECT 1 FROM pg_proc WHERE proname = 'pg_notify');
+
+-- IS_EMPTY
+SELECT NOT EXISTS (SELECT 1 FROM used_nonces_0);
+
+-- IS_EMPTY
+SELECT NOT EXISTS (SELECT 1 FROM used_nonces_1);
+
+-- IS_EMPTY
+SELECT NOT EXISTS (SELECT 1 FROM used_nonces_2);
+
+-- IS_EMPTY
+SELECT NOT EXISTS (SELECT 1 FROM used_nonces_3);
+
+-- LATEST_SUBMISSION
+SELECT greatest(
+(SELECT max(opening_time) FROM instances),
+(SELECT max(submitted_at) FROM charge_type_changes));
+
+-- LIST_ACCESS_KEYS
+SELECT access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
+updated_at
+FROM access_keys WHERE account_id = $1 AND access_key_id > $2 ORDER BY access_key_id LIMIT $3;
+
+-- LIST_ACCOUNTS
+SELECT account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete,
+payment_method_valid, balance, orders_refused, version, created_at, updated_at
+FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2;
+
+-- LIST_CHANGES
+SELECT
+account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+cancelled_at, in_force_event_at IS NOT NULL AS settled
+FROM charge_type_changes
+WHERE account_id = $1 AND change_id > $2 ORDER BY change_id
+LIMIT $3;
+
+-- LIST_CHANGES_OF_PRODUCT
+SELECT
+account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+cancelled_at, in_force_event_at IS NOT NULL AS settled
+FROM charge_type_changes
+WHERE account_id = $1 AND change_id > $2 AND product = $4 ORDER BY change_id
+LIMIT $3;
+
+-- LIST_INSTANCES
+SELECT account_id, product
+FROM instances
+WHERE (account_id, product) > ($1, $2) ORDER BY account_id, product
+LIMIT $3;
+
+-- LIST_INSTANCES_OF_ACCOUNT
+SELECT account_id, product
+FROM instances
+WHERE (account_id, product) > ($1, $2) AND account_id = $4 ORDER BY account_id, product
+LIMIT $3;
+
+-- LIST_INSTANCES_OF_BOTH
+SELECT account_id, product
+FROM instances
+WHERE (account_id, product) > ($1, $2) AND account_id = $4 AND product = $5 ORDER BY account_id, product
+LIMIT $3;
+
+-- LIST_INSTANCES_OF_PRODUCT
+SELECT account_id, product
+FROM instances
+WHERE account_id > $1 AND product >= $2 AND product = $4 ORDER BY account_id, product
+LIMIT $3;
+
+-- LIST_LOCKS
+SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
+FROM operation_locks
+WHERE account_id = $1 AND lock_id > $2 ORDER BY lock_id
+LIMIT $3;
+
+-- LIST_LOCKS_OF_PRODUCT
+SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
+FROM operation_locks
+WHERE account_id = $1 AND lock_id > $2 AND product = $4 ORDER BY lock_id
+LIMIT $3;
+
+-- LIST_LOCKS_OF_PRODUCT_THAT_HOLD
+SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
+FROM operation_locks
+WHERE account_id = $1 AND lock_id > $2 AND product = $4 AND lifted_at IS NULL ORDER BY lock_id
+LIMIT $3;
+
+-- LIST_LOCKS_THAT_HOLD
+SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
+FROM operation_locks
+WHERE account_id = $1 AND lock_id > $2 AND lifted_at IS NULL ORDER BY lock_id
+LIMIT $3;
+
+-- LOCK
+WITH touched AS (
+UPDATE instances
+SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
+SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
+locks = instances.locks || $16
+WHERE instances.account_id = $1 AND instances.product = $11
+AND NOT instances.locks ? $13
+RETURNING instances.account_id, instances.product, instances.event_time
+), done AS (
+INSERT INTO operation_locks (
+account_id, lock_id, product, reason, locked_by, locked_at, event_time)
+SELECT account_id, $12, product, $13, $14, $15, event_time
+FROM touched
+RETURNING account_id, event_time
+), noted AS (
+INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+SELECT account_id, $2, $3, event_time, $4, $5
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $6, $7, $8, $9, $10
+FROM done
+WHERE $7::uuid IS NOT NULL
+)
+SELECT count(*) FROM done WHERE account_id = $1;
+
+-- LOCK_LANES
+SELECT lane, last_position
+FROM event_lanes, (SELECT set_config('lock_timeout', '2s', true)) AS patient
+WHERE lane = ANY($1)
+ORDER BY lane
+FOR UPDATE OF event_lanes SKIP LOCKED;
+
+-- MISSING_GRANTS
+SELECT name, privilege
+FROM unnest($1::text[], $2::text[]) AS needed (name, privilege)
+WHERE NOT has_table_privilege(to_regclass(name), privilege)
+ORDER BY name, privilege;
+
+-- MOVE
+WITH taken AS (
+DELETE FROM event_outbox
+WHERE lane = $1 AND event_time > $5 AND event_time <= (
+SELECT max(event_time)
+FROM (
+SELECT event_time
+FROM event_outbox
+WHERE lane = $1 AND event_time > $5
+ORDER BY event_time, event_id
+LIMIT $2
+) AS oldest
+)
+RETURNING account_id, event_id, event_time, type, data
+), numbered AS (
+INSERT INTO event_log (
+lane, position, event_id, account_id, type, event_time, data, numbered_at)
+SELECT
+$1,
+$3 + row_number() OVER (ORDER BY event_time, event_id),
+event_id,
+account_id,
+type,
+event_time,
+data,
+$4
+FROM taken
+RETURNING position
+), newest AS (
+SELECT max(position) AS position
+FROM numbered
+)
+UPDATE event_lanes
+SET last_position = newest.position
+FROM newest
+WHERE lane = $1 AND newest.position IS NOT NULL
+RETURNING last_position;
+
+-- NOTIFY
+SELECT pg_notify($1, '');
+
+-- ONE_BY_ONE
+SELECT set_config('citus.multi_shard_modify_mode', 'sequential', true),
+set_config('client_min_messages', 'warning', true);
+
+-- OPEN_INSTANCE
+WITH account AS (
+SELECT account_id, event_time
+FROM accounts
+WHERE account_id = $1 AND version = $6
+FOR SHARE
+), done AS (
+INSERT INTO instances (
+account_id, product, instance_id, internet_charge_type, websocket_charge_type,
+opening_time, order_id, event_time)
+SELECT account_id, $7, $8, $9, $10, $11, $12, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
+FROM account
+ON CONFLICT (account_id, product) DO NOTHING
+RETURNING account_id, event_time
+), ordered AS (
+INSERT INTO orders (
+account_id, order_id, product, internet_charge_type, websocket_charge_type,
+ordered_at)
+SELECT account_id, $12, $7, $9, $10, $13
+FROM done
+), noted AS (
+INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+SELECT account_id, $2, $3, event_time, $4, $5
+FROM done
+)
+SELECT count(*) FROM done WHERE account_id = $1;
+
+-- OPEN_INSTANCES
+WITH asked AS (
+SELECT account_id, version, product, instance_id, internet, websocket, opening_time,
+order_id, ordered_at, event_id, lane, data
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
+$7::timestamptz[], $8::uuid[], $9::timestamptz[], $10::uuid[], $11::smallint[],
+$12::bytea[])
+AS asked (account_id, version, product, instance_id, internet, websocket, opening_time,
+order_id, ordered_at, event_id, lane, data)
+), account AS (
+SELECT account_id, version, event_time
+FROM accounts
+WHERE account_id = ANY($1)
+FOR SHARE SKIP LOCKED
+), done AS (
+INSERT INTO instances (
+account_id, product, instance_id, internet_charge_type, websocket_charge_type,
+opening_time, order_id, event_time)
+SELECT asked.account_id, product, instance_id, internet, websocket, opening_time, order_id,
+greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', account.event_time) + interval '1 microsecond'))
+FROM asked
+JOIN account ON account.account_id = asked.account_id AND account.version = asked.version
+ORDER BY asked.account_id, product
+ON CONFLICT (account_id, product) DO NOTHING
+RETURNING order_id, event_time
+), ordered AS (
+INSERT INTO orders (
+account_id, order_id, product, internet_charge_type, websocket_charge_type, ordered_at)
+SELECT account_id, asked.order_id, product, internet, websocket, ordered_at
+FROM asked
+JOIN done ON done.order_id = asked.order_id
+ORDER BY account_id
+), noted AS (
+INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+SELECT account_id, event_id, lane, done.event_time, $13, data
+FROM asked
+JOIN done ON done.order_id = asked.order_id
+ORDER BY account_id
+)
+SELECT asked.order_id, done.order_id IS NOT NULL, account.account_id IS NOT NULL
+FROM asked
+LEFT JOIN account ON account.account_id = asked.account_id
+LEFT JOIN done ON done.order_id = asked.order_id;
+
+-- OPEN_INSTANCE_OF_INTENT
+WITH account AS (
+SELECT account_id, event_time
+FROM accounts
+WHERE account_id = $1 AND version = $6
+FOR SHARE
+), intent AS (
+SELECT account_id
+FROM order_intents
+WHERE account_id = $1
+AND order_id = $12
+AND opened_at IS NULL
+AND abandoned_at IS NULL
+AND EXISTS (SELECT 1 FROM account)
+FOR UPDATE
+), done AS (
+INSERT INTO instances (
+account_id, product, instance_id, internet_charge_type, websocket_charge_type,
+opening_time, order_id, event_time)
+SELECT account_id, $7, $8, $9, $10, $11, $12, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
+FROM account
+WHERE EXISTS (SELECT 1 FROM intent)
+ON CONFLICT (account_id, product) DO NOTHING
+RETURNING account_id, event_time
+), ordered AS (
+INSERT INTO orders (
+account_id, order_id, product, internet_charge_type, websocket_charge_type,
+ordered_at)
+SELECT account_id, $12, $7, $9, $10, $13
+FROM done
+), settled AS (
+UPDATE order_intents
+SET opened_at = $13
+FROM done
+WHERE order_intents.account_id = $1
+AND order_intents.account_id = done.account_id
+AND order_intents.order_id = $12
+), noted AS (
+INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+SELECT account_id, $2, $3, event_time, $4, $5
+FROM done
+)
+SELECT count(*) FROM done WHERE account_id = $1;
+
+-- PLAN_FOR_CITUS
+SET plan_cache_mode = auto;
+
+-- READ_ACCESS_KEYS
+SELECT access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
+updated_at
+FROM access_keys WHERE access_key_id = ANY($1);
+
+-- READ_ACCOUNT
+SELECT account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete,
+payment_method_valid, balance, orders_refused, version, created_at, updated_at
+FROM accounts WHERE account_id = $1;
+
+-- READ_CHANGE
+SELECT
+account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+cancelled_at, in_force_event_at IS NOT NULL AS settled
+FROM charge_type_changes
+WHERE account_id = $1 AND change_id = $2;
+
+-- READ_FACTS
+SELECT
+accounts.account_id,
+accounts.site,
+accounts.intl_allowed,
+accounts.bid_user,
+accounts.real_name_verified,
+accounts.profile_complete,
+accounts.payment_method_valid,
+accounts.balance,
+accounts.orders_refused,
+accounts.version,
+accounts.created_at,
+accounts.updated_at,
+instances.instance_id,
+instances.internet_charge_type,
+instances.websocket_charge_type,
+instances.opening_time,
+instances.order_id,
+instances.event_time,
+instances.changes,
+instances.locks
+FROM accounts
+LEFT JOIN instances
+ON instances.account_id = accounts.account_id
+AND instances.account_id = ANY($1)
+AND instances.product = $2
+WHERE accounts.account_id = ANY($1);
+
+-- READ_INSTANCES
+SELECT
+instances.account_id,
+instances.instance_id,
+instances.internet_charge_type,
+instances.websocket_charge_type,
+instances.opening_time,
+instances.order_id,
+instances.event_time,
+instances.changes,
+instances.locks
+FROM instances
+WHERE instances.account_id = ANY($1) AND instances.product = $2;
+
+-- READ_LANES
+SELECT lane, last_position, expired_position
+FROM event_lanes
+ORDER BY lane;
+
+-- READ_LOCK
+SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
+FROM operation_locks
+WHERE account_id = $1 AND lock_id = $2;
+
+-- READ_PAGE
+SELECT
+l.expired_position,
+e.position,
+e.event_id,
+e.account_id,
+e.type,
+e.event_time,
+e.data
+FROM event_lanes l
+LEFT JOIN (
+SELECT lane, position, event_id, account_id, type, event_time, data
+FROM event_log
+WHERE lane = $1 AND position > $2    ORDER BY position
+LIMIT $3
+) e ON e.lane = l.lane
+WHERE l.lane = $1
+ORDER BY e.position;
+
+-- READ_PAGE_OF_ACCOUNT
+SELECT
+l.expired_position,
+e.position,
+e.event_id,
+e.account_id,
+e.type,
+e.event_time,
+e.data
+FROM event_lanes l
+LEFT JOIN (
+SELECT lane, position, event_id, account_id, type, event_time, data
+FROM event_log
+WHERE lane = $1 AND position > $2 AND account_id = $4    ORDER BY position
+LIMIT $3
+) e ON e.lane = l.lane
+WHERE l.lane = $1
+ORDER BY e.position;
+
+-- READ_REQUEST
+SELECT caller, request_id, fingerprint, resource, recorded_at
+FROM repeatable_requests
+WHERE caller = $1 AND request_id = $2;
+
+-- READ_SEALING_CHECK
+SELECT value FROM sealing_checks WHERE name = 'sealing key';
+
+-- RECORD_REQUEST
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (caller, request_id) DO NOTHING;
+
+-- SCHEDULE_CHANGE
+WITH account AS (
+SELECT account_id
+FROM accounts
+WHERE account_id = $1 AND version = $11
+FOR SHARE
+), touched AS (
+UPDATE instances
+SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
+SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
+changes = instances.changes || $19
+FROM account
+WHERE instances.account_id = $1 AND instances.product = $14
+AND instances.account_id = account.account_id
+AND instances.event_time = $12
+RETURNING instances.account_id, instances.product, instances.event_time
+), done AS (
+INSERT INTO charge_type_changes (
+account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+event_time)
+SELECT account_id, $13, product, $15, $16, $17, $18, event_time
+FROM touched
+RETURNING account_id, event_time
+), noted AS (
+INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+SELECT account_id, $2, $3, event_time, $4, $5
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $6, $7, $8, $9, $10
+FROM done
+WHERE $7::uuid IS NOT NULL
+)
+SELECT count(*) FROM done WHERE account_id = $1;
+
+-- SESSION
+SELECT current_setting('statement_timeout') AS statement_timeout,
+current_setting('enable_seqscan') AS enable_seqscan,
+pg_is_in_recovery() AS is_standby,
+current_setting('transaction_read_only') AS read_only,
+current_setting('server_encoding') AS encoding,
+current_user::text AS role;
+
+-- SETTLE_CANCELLED_INTENT
+UPDATE order_intents
+SET cancelled_at = $3
+WHERE account_id = $1 AND order_id = $2 AND abandoned_at IS NOT NULL AND cancelled_at IS NULL;
+
+-- SETTLE_CHANGE
+WITH touched AS (
+UPDATE instances
+SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
+SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
+changes = jsonb_set(instances.changes, ARRAY[$8, 'settled'], 'true')
+WHERE instances.account_id = $1 AND instances.product = $7
+AND instances.changes #>> ARRAY[$8, 'settled'] = 'false'
+RETURNING instances.account_id, instances.product, instances.event_time
+), done AS (
+UPDATE charge_type_changes
+SET in_force_event_at = touched.event_time, event_time = touched.event_time
+FROM touched
+WHERE charge_type_changes.account_id = $1
+AND charge_type_changes.account_id = touched.account_id
+AND change_id = $6
+RETURNING charge_type_changes.account_id, charge_type_changes.event_time
+), noted AS (
+INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+SELECT account_id, $2, $3, event_time, $4, $5
+FROM done
+)
+SELECT count(*) FROM done WHERE account_id = $1;
+
+-- SET_DISABLED
+WITH done AS (
+UPDATE access_keys
+SET disabled = $13, version = version + 1, updated_at = $14, event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
+WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+RETURNING account_id, event_time
+), noted AS (
+INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+SELECT account_id, $2, $3, event_time, $4, $5
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $6, $7, $8, $9, $10
+FROM done
+WHERE $7::uuid IS NOT NULL
+)
+SELECT count(*) FROM done WHERE account_id = $1;
+
+-- TAKE_DUE_INTENT
+UPDATE order_intents
+SET abandoned_at = coalesce(abandoned_at, $3), due_at = $4, attempts = attempts + 1
+WHERE account_id = $1 AND order_id = $2 AND due_at = $5
+AND opened_at IS NULL AND cancelled_at IS NULL;
+
+-- TAKE_LEASE
+INSERT INTO leases (name, holder, expires_at)
+VALUES ($1, $2, $4)
+ON CONFLICT (name) DO UPDATE
+SET holder = excluded.holder, expires_at = excluded.expires_at
+WHERE leases.expires_at <= $3 OR leases.holder = excluded.holder;
+
+-- TRUNCATE
+TRUNCATE used_nonces_0;
+
+-- TRUNCATE
+TRUNCATE used_nonces_1;
+
+-- TRUNCATE
+TRUNCATE used_nonces_2;
+
+-- TRUNCATE
+TRUNCATE used_nonces_3;
+
+-- UNDISTRIBUTED
+SELECT name
+FROM unnest($1::text[]) WITH ORDINALITY AS owned (name, place)
+WHERE NOT EXISTS (
+SELECT 1
+FROM pg_dist_partition
+WHERE logicalrelid = to_regclass(name) AND partmethod = 'h')
+ORDER BY place;
+
+-- UNLOCK
+WITH touched AS (
+UPDATE instances
+SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
+SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
+locks = instances.locks - $14
+WHERE instances.account_id = $1 AND instances.product = $11
+AND instances.locks #>> ARRAY[$14, 'lock_id'] = $15
+RETURNING instances.account_id, instances.product, instances.event_time
+), done AS (
+UPDATE operation_locks
+SET lifted_at = $13, event_time = touched.event_time
+FROM touched
+WHERE operation_locks.account_id = $1
+AND operation_locks.account_id = touched.account_id
+AND lock_id = $12
+RETURNING operation_locks.account_id, operation_locks.event_time
+), noted AS (
+INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+SELECT account_id, $2, $3, event_time, $4, $5
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $6, $7, $8, $9, $10
+FROM done
+WHERE $7::uuid IS NOT NULL
+)
+SELECT count(*) FROM done WHERE account_id = $1;
+
+-- UPDATE_ACCOUNT
+WITH done AS (
+UPDATE accounts
+SET site = $11,
+intl_allowed = $12,
+bid_user = $13,
+real_name_verified = $14,
+profile_complete = $15,
+payment_method_valid = $16,
+balance = $17,
+orders_refused = $18,
+version = $19 + 1,
+updated_at = $20,
+event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
+WHERE account_id = $1 AND version = $19
+RETURNING account_id, event_time
+), noted AS (
+INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
+SELECT account_id, $2, $3, event_time, $4, $5
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $6, $7, $8, $9, $10
+FROM done
+WHERE $7::uuid IS NOT NULL
+)
+SELECT count(*) FROM done WHERE account_id = $1;
+
+-- USE
+INSERT INTO used_nonces_0 (digest)
+SELECT digest
+FROM unnest($1::uuid[]) AS used (digest),
+(SELECT set_config('synchronous_commit', 'off', true)) AS unsynced
+ORDER BY digest
+ON CONFLICT (digest) DO NOTHING
+RETURNING digest;
+
+-- USE
+INSERT INTO used_nonces_1 (digest)
+SELECT digest
+FROM unnest($1::uuid[]) AS used (digest),
+(SELECT set_config('synchronous_commit', 'off', true)) AS unsynced
+ORDER BY digest
+ON CONFLICT (digest) DO NOTHING
+RETURNING digest;
+
+-- USE
+INSERT INTO used_nonces_2 (digest)
+SELECT digest
+FROM unnest($1::uuid[]) AS used (digest),
+(SELECT set_config('synchronous_commit', 'off', true)) AS unsynced
+ORDER BY digest
+ON CONFLICT (digest) DO NOTHING
+RETURNING digest;
+
+-- USE
+INSERT INTO used_nonces_3 (digest)
+SELECT digest
+FROM unnest($1::uuid[]) AS used (digest),
+(SELECT set_config('synchronous_commit', 'off', true)) AS unsynced
+ORDER BY digest
+ON CONFLICT (digest) DO NOTHING
+RETURNING digest;
+
+-- WAITING_LANES
+SELECT DISTINCT lane
+FROM event_outbox
+WHERE lane = ANY($1) AND event_time > $2;
+
+-- WRITE_INTENT
+INSERT INTO order_intents (
+account_id, order_id, product, internet_charge_type, websocket_charge_type,
+created_at, due_at, attempts)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 0)
+ON CONFLICT (account_id, order_id) DO NOTHING;
+
+-- WRITE_SEALING_CHECK
+INSERT INTO sealing_checks (name, value)
+VALUES ('sealing key', $1)
+ON CONFLICT (name) DO NOTHING;
+
+-- src/storage/engine/connect.rs
+CREATE DATABASE "{}";
+
+-- src/storage/engine/connect.rs
+SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1);
+
+-- src/storage/events/listen.rs
+SELECT 1;
+
+-- src/storage/leases.rs
+SELECT clock_timestamp();
+
+-- src/storage/migrating.rs
+SELECT current_setting('server_encoding');
+
+-- src/storage/migrating.rs
+SELECT pg_try_advisory_lock($1);
