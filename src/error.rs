@@ -8,6 +8,7 @@
 mod cause;
 mod field;
 mod shown;
+pub mod status;
 
 use std::borrow::Cow;
 

@@ -19,11 +19,32 @@
 //! `server/`, calls in `grpc/layers.rs`, the log in `logging/`, the database in
 //! `storage/engine/`. `docs/limits.md` lists every limit.
 //!
-//! The modules may call each other in this order: `main → commands → server → rest → auth → storage
-//! → domain → error`. `rest` reaches `grpc` only by an in-process gRPC call. `grpc` uses `domain`,
-//! `storage`, `events`, `orders`, `proto`, `context`, `error`. `tests/architecture.rs` checks this.
+//! A module uses only modules below it in this list (`tests/architecture.rs` checks every path):
+//!
+//! ```text
+//! commands    the subcommands of the program
+//! server      builds the service, listens, drains
+//! config      every setting
+//! workers     the work of the background
+//! runtime     connections and cores
+//! rest        the signed RPC query format
+//! grpc        the actions and the operator services
+//! events      the feed of followers
+//! auth        signatures, access keys, secrets
+//! orders      the commerce system
+//! storage     all SQL
+//! proto       generated types, conversions
+//! metrics     what is counted
+//! logging     what is logged
+//! context     what a request knows
+//! error       the error table
+//! clock       the time
+//! domain      the decisions: pure functions over facts
+//! ids         new ids
+//! ```
 
 pub mod auth;
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod context;
@@ -31,6 +52,7 @@ pub mod domain;
 pub mod error;
 pub mod events;
 pub mod grpc;
+pub mod ids;
 pub mod logging;
 pub mod metrics;
 pub mod orders;

@@ -99,6 +99,45 @@ fn only_the_storage_says_sql() {
     forbid("src/storage", &["now()"], &allowed, "every time is bound");
 }
 
+/// Imports against the map, and why they are there.
+const UPWARD: [(&str, &str, &str); 1] =
+    [("domain", "error", "a decision returns its refusal as an error")];
+
+/// The modules that code uses by paths of the crate, also by several in braces.
+fn used_modules(code: &str) -> Vec<&str> {
+    let is_of_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let after = code.split("crate::").skip(1);
+    after.map(|path| path.split(|c| !is_of_name(c)).next().unwrap_or_default()).collect()
+}
+
+#[test]
+fn every_path_follows_the_map_of_the_modules() {
+    let map = fs::read_to_string("src/lib.rs").expect("the map");
+    let map = map.split("//! ```text\n//! commands").nth(1).expect("a list");
+    let list = format!("//! commands{}", map.split("//! ```").next().expect("an end"));
+    let modules: Vec<_> =
+        list.lines().filter_map(|line| line.strip_prefix("//! ")?.split(' ').next()).collect();
+    let place = |module: &str| modules.iter().position(|listed| *listed == module);
+    let mut wrong = Vec::new();
+    for source in sources("src") {
+        let path = source.path.strip_prefix("src").expect("below src");
+        let first = path.components().next().expect("a file").as_os_str().to_string_lossy();
+        let module = first.trim_end_matches(".rs");
+        if ["lib", "main"].contains(&module) {
+            continue;
+        }
+        let own = place(module).unwrap_or_else(|| panic!("the map has no {module}"));
+        for used in used_modules(&source.text) {
+            let excepted = UPWARD.iter().any(|(from, to, _)| (*from, *to) == (module, used));
+            if place(used).is_some_and(|used| used < own) && !excepted {
+                wrong.push(format!("{}: {used}", source.name()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these use a module above their own:\n{}", wrong.join("\n"));
+    assert_eq!(used_modules("use crate::a::B; crate::c_d::e()"), ["a", "c_d"]);
+}
+
 #[test]
 fn the_shim_knows_no_business() {
     let words = [

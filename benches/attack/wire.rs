@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use bytes::Bytes;
 use cdn_activation::auth::secret::Secret;
 use cdn_activation::auth::signature::{Pair, canonical_query, v1};
-use cdn_activation::context::new_id;
+use cdn_activation::ids::new_id;
 use http::Response;
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};

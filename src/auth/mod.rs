@@ -4,7 +4,6 @@
 pub mod common;
 mod keys;
 pub mod secret;
-pub mod service;
 pub mod signature;
 
 use std::sync::Arc;

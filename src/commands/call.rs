@@ -17,9 +17,10 @@ use hyper_util::rt::TokioExecutor;
 use super::{print, read_secret};
 use crate::auth::secret::Secret;
 use crate::auth::signature::{Pair, Parameters, canonical_query, v1, v3};
+use crate::clock::Clock;
 use crate::config::CallSettings;
-use crate::context::{Clock, new_id};
 use crate::domain::time;
+use crate::ids::new_id;
 use crate::logging::{self, Output};
 use crate::rest::Dispatch;
 

@@ -16,8 +16,8 @@ use private_postgres::{Durability, Options, PrivatePostgres, misleading_variable
 use super::call::{AccessKey, signed_url};
 use super::{announce, read_sealing_key, read_service_token, settings, stop_requested};
 use crate::auth::secret::Secret;
+use crate::clock::Clock;
 use crate::config::DevSettings;
-use crate::context::Clock;
 use crate::domain::{Time, time};
 use crate::logging::{self, Output};
 use crate::server::Server;

@@ -16,8 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::auth::secret::{SealingKey, ServiceToken};
+use crate::clock::Clock;
 use crate::config::SharedSettings;
-use crate::context::Clock;
 use crate::domain::opening::Limits;
 use crate::orders;
 use crate::server::descriptors::fit;

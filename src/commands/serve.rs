@@ -5,8 +5,8 @@ use anyhow::Context;
 use super::{
     announce, database_url, read_sealing_key, read_service_token, settings, stop_requested,
 };
+use crate::clock::Clock;
 use crate::config::ServeSettings;
-use crate::context::Clock;
 use crate::logging::{self, Output};
 use crate::server::Server;
 

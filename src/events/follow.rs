@@ -12,8 +12,8 @@ use super::ring::Numbered;
 use super::{Feed, Positions, lane_number, positions, require_no_gap, rows};
 use crate::domain::event::LANES;
 use crate::error::Error;
+use crate::logging::FailureLog;
 use crate::storage::Store;
-use crate::workers::Told;
 
 /// How often the heads are read if no notification arrives.
 const POLL: Duration = Duration::from_millis(400);
@@ -42,7 +42,7 @@ impl Feed {
     }
 
     async fn follow(&self, called: &Notify) {
-        let mut told = Told::new("the event log is not read");
+        let mut told = FailureLog::new("the event log is not read");
         let mut followed_at = None;
         loop {
             if self.shared.heads.receiver_count() > 0 {
@@ -114,7 +114,7 @@ impl Feed {
 
 /// Passes notifications of the database on until it is dropped.
 async fn listen(store: &Store, called: &Notify) {
-    let mut told = Told::new("no notifications about events, which are polled instead");
+    let mut told = FailureLog::new("no notifications about events, which are polled instead");
     loop {
         match store.listen().await {
             Ok(mut listener) => {

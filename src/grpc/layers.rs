@@ -23,9 +23,10 @@ use tower::{Layer, Service};
 use super::bodies::{CountedAtItsEnd, Keeping, StreamCount};
 use super::paced::Paced;
 use super::streams::HeldStream;
-use super::{answered, status, tokenless};
-use crate::context::{Context, RequestId};
-use crate::error::Error;
+use super::{answered, tokenless};
+use crate::context::Context;
+use crate::error::{Error, status};
+use crate::ids::RequestId;
 use crate::logging;
 use crate::metrics::{Call, Listener, Metrics};
 

@@ -6,9 +6,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::operator::names::Names;
-use crate::context::{Context, FoundKey, RequestId};
+use crate::context::{Context, FoundKey};
 use crate::domain::AccountId;
 use crate::error::Error;
+use crate::ids::RequestId;
 use crate::logging;
 use crate::proto::POOL;
 

@@ -2,6 +2,7 @@
 //! has what all actions share: they get a context, log one line, and return an error as a status.
 
 pub mod answered;
+pub mod authentication;
 pub mod bodies;
 mod cdn;
 mod dcdn;
@@ -12,22 +13,21 @@ pub mod operator;
 mod paced;
 pub mod services;
 mod shared;
-pub mod status;
 mod streams;
 pub mod tokenless;
 
 use chrono::Duration;
+pub(crate) use log::log_refused_at_the_gateway;
 use log::{LogLine, Subject};
-pub(crate) use log::{log_refused_at_the_door, log_refused_at_the_gateway};
 use operator::names::Names;
 use operator::page::PageTokens;
-pub(crate) use operator::repeat::KEPT as REQUEST_IDS_KEPT;
 use tonic::{Request, Response, Status};
 
 use crate::auth::secret::SealingKey;
-use crate::context::{Context, RequestId};
+use crate::context::Context;
 use crate::domain::opening::Limits;
-use crate::error::Error;
+use crate::error::{Error, status};
+use crate::ids::RequestId;
 use crate::logging;
 use crate::orders::Orders;
 use crate::storage::Store;

@@ -18,9 +18,8 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::status;
-use crate::context::RequestId;
-use crate::error::Error;
+use crate::error::{Error, status};
+use crate::ids::RequestId;
 use crate::logging;
 use crate::metrics::Call;
 

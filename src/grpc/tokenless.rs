@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::auth::service::{HEALTH, REQUEST_ID};
+use super::authentication::{HEALTH, REQUEST_ID};
 use crate::error::Error;
 
 /// The method that answers with a stream.

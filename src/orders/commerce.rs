@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::Settings;
 use super::circuit::{Circuit, Turn};
-use crate::context::new_id;
 use crate::domain::AccountId;
 use crate::domain::opening::Order;
 use crate::error::Cause;
+use crate::ids::new_id;
 use crate::proto::billing::v1 as billing;
 use crate::proto::convert::timestamp;
 use crate::proto::order::v1::order_service_client::OrderServiceClient;

@@ -8,9 +8,9 @@ use tonic_types::StatusExt;
 use super::parameters::Format;
 use super::plan::{Field, ReplyPlan, Shape, WhenAbsent};
 use super::records::{Value, malformed, records, varint};
-use crate::context::RequestId;
 use crate::domain::{Time, time};
-use crate::grpc::status::HTTP_STATUS;
+use crate::error::status::HTTP_STATUS;
+use crate::ids::RequestId;
 
 const XML_DECLARATION: &str = "<?xml version='1.0' encoding='UTF-8'?>";
 

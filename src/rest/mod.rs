@@ -22,13 +22,16 @@ use dispatch::Rpc;
 use encode::Body;
 use parameters::{Format, Raw, Received};
 
-use crate::auth::service::request_id;
 use crate::auth::{Authenticator, CommonParameters};
-use crate::context::{Caller, Clock, Context, RequestId, Wire};
+use crate::clock::Clock;
+use crate::context::{Caller, Context, Wire};
 use crate::error::Error;
+use crate::error::status;
+use crate::grpc::authentication::request_id;
 use crate::grpc::layers::Hold;
+use crate::grpc::log_refused_at_the_gateway;
 use crate::grpc::services::Services;
-use crate::grpc::{log_refused_at_the_gateway, status};
+use crate::ids::RequestId;
 use crate::metrics::Listener;
 
 /// The status of a response that lists the allowed methods.

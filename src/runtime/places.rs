@@ -204,7 +204,7 @@ impl Places {
         let seen =
             Seen { begun: 0, begun_since: now, idle_since: now, written: 0, waits_since: None };
         // Connections must not all reach their age at the same time.
-        let chance = u32::from(crate::context::new_id().as_bytes()[15]);
+        let chance = u32::from(crate::ids::new_id().as_bytes()[15]);
         let age = self.limits.age + self.limits.age * chance / 2560;
         let reason = Reason::Closed;
         let taken = Taken { signs: Arc::clone(&signs), since: now, age, seen, reason };

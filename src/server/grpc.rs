@@ -13,8 +13,8 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::{Layer, Service};
 
 use super::{Settings, http2, no_grpc};
-use crate::auth::service::ServiceAuthLayer;
 use crate::grpc::Actions;
+use crate::grpc::authentication::ServiceAuthLayer;
 use crate::grpc::bodies::CountedAtItsEnd;
 use crate::grpc::layers::Guard;
 use crate::grpc::operator::Events;

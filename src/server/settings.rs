@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Addresses;
 use super::bounds::Bounds;
 use crate::auth::secret::{SealingKey, ServiceToken};
-use crate::context::Clock;
+use crate::clock::Clock;
 use crate::domain::opening::Limits;
 use crate::{orders, storage};
 

@@ -53,7 +53,7 @@ pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
 pub use openings::Opening;
 pub use order_intents::DueIntent;
 pub use readiness::{GRANTS, NotReady};
-pub use requests::RequestRecord;
+pub use requests::{REQUEST_IDS_KEPT, RequestRecord};
 pub use statements::{HotStatements, hot_statements, list_statements, waiting_lanes};
 
 use self::batches::Batches;
@@ -164,7 +164,7 @@ impl Store {
 
 /// A pause before the next attempt, longer each time and different for each caller.
 async fn pause(attempt: u32) {
-    let random = u64::from(crate::context::new_id().as_bytes()[15]);
+    let random = u64::from(crate::ids::new_id().as_bytes()[15]);
     let milliseconds = (u64::from(attempt) * 5).min(LONGEST_PAUSE) + random % 20;
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }

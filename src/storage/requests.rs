@@ -8,6 +8,9 @@ use super::Store;
 use crate::domain::Time;
 use crate::error::Error;
 
+/// How long the record of a request is kept.
+pub const REQUEST_IDS_KEPT: chrono::Duration = chrono::Duration::hours(24);
+
 /// The constraint that two at once with one request id meet in.
 pub(super) const ONE_PER_ID: &str = "repeatable_requests_pkey";
 

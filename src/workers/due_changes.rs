@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Told, next_turn, patiently};
-use crate::context::{Clock, new_id};
+use super::{next_turn, patiently};
+use crate::clock::Clock;
 use crate::error::Error;
+use crate::ids::new_id;
+use crate::logging::FailureLog;
 use crate::storage::{SettledChange, Store};
 
 /// How often each replica looks.
@@ -17,7 +19,7 @@ const BATCH: i64 = 500;
 
 /// Runs until `shutdown`.
 pub(super) async fn run(store: &Store, clock: &Clock, shutdown: &CancellationToken) {
-    let mut told = Told::new("changes that have taken effect get no events");
+    let mut told = FailureLog::new("changes that have taken effect get no events");
     while next_turn(INTERVAL, shutdown).await {
         told.outcome(settle_due_changes(store, clock).await);
     }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Told, next_turn, retention};
-use crate::context::{Clock, new_id};
+use super::{next_turn, retention};
+use crate::clock::Clock;
 use crate::error::Error;
-use crate::grpc::REQUEST_IDS_KEPT;
-use crate::storage::{SLOT_SECONDS, Store, idle_slot};
+use crate::ids::new_id;
+use crate::logging::FailureLog;
+use crate::storage::{REQUEST_IDS_KEPT, SLOT_SECONDS, Store, idle_slot};
 
 /// How often each replica looks.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -26,9 +27,9 @@ pub(super) async fn run(
     shutdown: &CancellationToken,
 ) {
     let holder = new_id();
-    let mut nonces = Told::new("expired nonces are not forgotten");
-    let mut requests = Told::new("expired request ids are not forgotten");
-    let mut events = Told::new("old events are not forgotten");
+    let mut nonces = FailureLog::new("expired nonces are not forgotten");
+    let mut requests = FailureLog::new("expired request ids are not forgotten");
+    let mut events = FailureLog::new("old events are not forgotten");
     while next_turn(INTERVAL, shutdown).await {
         nonces.outcome(forget_nonces(store, clock, holder).await);
         requests.outcome(forget_requests(store, clock).await);

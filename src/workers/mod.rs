@@ -8,7 +8,6 @@ pub mod numbering;
 pub mod reconciler;
 pub mod retention;
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 pub use due_changes::settle_due_changes;
 pub use forgetting::{forget_nonces, forget_requests};
 
-use crate::context::Clock;
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::orders::Orders;
 use crate::storage::Store;
@@ -51,35 +50,5 @@ async fn next_turn(interval: Duration, shutdown: &CancellationToken) -> bool {
     tokio::select! {
         () = tokio::time::sleep(interval) => true,
         () = shutdown.cancelled() => false,
-    }
-}
-
-/// Tells of a failure once, when it begins and when it ends, however often it is met, and with however
-/// many causes. A fault of another code is another failure.
-pub(crate) struct Told {
-    what: &'static str,
-    last: Option<Cow<'static, str>>,
-}
-
-impl Told {
-    /// `what` is what fails, as a sentence.
-    pub fn new(what: &'static str) -> Self {
-        Self { what, last: None }
-    }
-
-    /// Takes note of another try.
-    pub fn outcome(&mut self, outcome: Result<(), Error>) {
-        let what = self.what;
-        let Err(error) = outcome else {
-            if self.last.take().is_some() {
-                tracing::info!("no longer: {what}");
-            }
-            return;
-        };
-        if self.last.as_ref() != Some(&error.code()) {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(%error, cause = cause.unwrap_or_default(), "{what}");
-            self.last = Some(error.code());
-        }
     }
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Told;
-use crate::context::Clock;
+use crate::clock::Clock;
 use crate::domain::Time;
 use crate::error::Error;
+use crate::logging::FailureLog;
 use crate::storage::{Numbered, Store};
 
 /// How often the outbox is read when this process writes nothing.
@@ -30,7 +30,7 @@ const WHOLE_SHARE: u32 = 50;
 
 /// Numbers events until shutdown.
 pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
-    let mut told = Told::new("events are not numbered");
+    let mut told = FailureLog::new("events are not numbered");
     let mut worker = Worker { store, clock, notify: None, numbered_until: None, next_whole: None };
     let mut failures = 0;
     loop {

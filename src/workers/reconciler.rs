@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::patiently;
-use crate::context::Clock;
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::orders::{Commerce, Orders};
 use crate::storage::{DueIntent, Store};

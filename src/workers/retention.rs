@@ -5,7 +5,7 @@ use chrono::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::context::Clock;
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::storage::Store;
 

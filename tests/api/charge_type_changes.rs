@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cdn_activation::context::Clock;
+use cdn_activation::clock::Clock;
 use cdn_activation::domain::time;
 use cdn_activation::proto::billing::v1::{ChargeType, Product, WebsocketChargeType};
 use cdn_activation::proto::operator::v1 as wire;

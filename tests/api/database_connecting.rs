@@ -2,7 +2,7 @@
 //! service is unavailable, and `/readyz` says the cause once.
 
 use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::context::Clock;
+use cdn_activation::clock::Clock;
 use cdn_activation::proto::cdn::v1 as cdn;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;

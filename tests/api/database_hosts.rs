@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::context::Clock;
+use cdn_activation::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::database::{Database, left_out};

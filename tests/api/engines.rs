@@ -2,7 +2,7 @@
 //! Citus, where the tables that accounts own are distributed.
 
 use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::context::Clock;
+use cdn_activation::clock::Clock;
 use cdn_activation::server::Settings;
 use cdn_activation::storage::{self, Engine};
 

@@ -2,7 +2,8 @@
 //! what happens when it stayed away for too long.
 
 use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::context::{Clock, new_id};
+use cdn_activation::clock::Clock;
+use cdn_activation::ids::new_id;
 use cdn_activation::proto::operator::v1::{ListEventsRequest, WatchEventsRequest};
 use cdn_activation::workers::retention::forget_events;
 use sqlx::Connection;

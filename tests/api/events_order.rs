@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use cdn_activation::context::Clock;
+use cdn_activation::clock::Clock;
 use cdn_activation::proto::billing::v1::{ChargeType, Product, WebsocketChargeType};
 use cdn_activation::proto::cdn::v1::OpenCdnServiceRequest;
 use cdn_activation::proto::cdn::v1::cdn_service_client::CdnServiceClient;

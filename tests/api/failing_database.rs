@@ -3,7 +3,7 @@
 //! at all. The caller gets the true answer, and what was asked for happens once.
 
 use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::context::Clock;
+use cdn_activation::clock::Clock;
 use cdn_activation::proto::operator::v1::CreateAccessKeyRequest;
 
 use crate::support::Api;

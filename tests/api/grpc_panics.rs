@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use cdn_activation::auth::secret::ServiceToken;
-use cdn_activation::auth::service::ServiceAuthLayer;
-use cdn_activation::context::{Clock, Context};
+use cdn_activation::clock::Clock;
+use cdn_activation::context::Context;
 use cdn_activation::events::{CursorKey, Feed};
 use cdn_activation::grpc::Actions;
+use cdn_activation::grpc::authentication::ServiceAuthLayer;
 use cdn_activation::grpc::layers::Guard;
 use cdn_activation::grpc::operator::Events;
 use cdn_activation::grpc::services::Services;

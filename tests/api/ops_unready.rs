@@ -2,7 +2,7 @@
 //! what to change.
 
 use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::context::Clock;
+use cdn_activation::clock::Clock;
 use cdn_activation::proto::billing::v1::Product;
 use cdn_activation::storage::{self, GRANTS, Migrated};
 use cdn_activation::workers::forget_requests;
@@ -34,7 +34,7 @@ async fn says(api: &Api, expected: &str) {
 
 /// A role that may do what the documented file grants, and no more.
 async fn role_on(database: &Database) -> (String, Database) {
-    let role = format!("cdn_activation_{}", cdn_activation::context::new_id().simple());
+    let role = format!("cdn_activation_{}", cdn_activation::ids::new_id().simple());
     let grants = GRANTS_FILE.replace("TO cdn_activation", &format!("TO {role}"));
     let make = format!("CREATE ROLE {role} LOGIN; {grants}");
     let mut connection = database.connect().await;
@@ -60,7 +60,7 @@ async fn the_documented_grants_are_all_that_the_service_needs() {
         store.empty_nonce_slot(slot).await.expect("TRUNCATE is granted");
     }
     forget_requests(&store, &api.clock).await.expect("DELETE is granted");
-    let (holder, kept) = (cdn_activation::context::new_id(), chrono::Duration::zero());
+    let (holder, kept) = (cdn_activation::ids::new_id(), chrono::Duration::zero());
     let forgotten =
         forget_events(&store, &api.clock, holder, kept, &CancellationToken::new()).await;
     forgotten.expect("DELETE is granted");

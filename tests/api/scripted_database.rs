@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::context::Clock;
+use cdn_activation::clock::Clock;
 use futures_util::future::join_all;
 use sqlx::Connection as _;
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::context::Clock;
+use cdn_activation::clock::Clock;
 use cdn_activation::proto::operator::v1::GetAccountRequest;
 use futures_util::future::join_all;
 

@@ -1,7 +1,7 @@
 //! How the database goes about the statements: what they read, how often, and what they wait for.
 
 use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::context::Clock;
+use cdn_activation::clock::Clock;
 use cdn_activation::proto::billing::v1::Product;
 use sqlx::Connection;
 

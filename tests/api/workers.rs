@@ -1,8 +1,9 @@
 //! What a clock causes: used nonces are forgotten once no signed request can bring them back. The
 //! database's clock decides, so these databases have one whose hand the test sets.
 
-use cdn_activation::context::{Clock, new_id};
+use cdn_activation::clock::Clock;
 use cdn_activation::domain::time;
+use cdn_activation::ids::new_id;
 use cdn_activation::storage::{self, SLOT_SECONDS, Store};
 use cdn_activation::workers::forget_nonces;
 use chrono::Duration;

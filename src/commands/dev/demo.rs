@@ -3,13 +3,13 @@
 //! Only this file names them.
 
 use crate::auth::secret::{SealingKey, Secret};
-use crate::context::new_id;
 use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::instance::{FINANCIAL, OperationLock};
 use crate::domain::opening::Terms;
 use crate::domain::policy::EVERYTHING;
 use crate::domain::{Account, AccountId, ChargeType, Facts, Product, Profile, Site, Time, time};
 use crate::error::Error;
+use crate::ids::new_id;
 use crate::storage::{NewAccessKey, NewLock, Opening, ScheduledChange, Store};
 
 /// The access key of the account that shows the sample of `tests/seeds/DescribeDcdnService.md`.

@@ -8,13 +8,14 @@ use futures_util::stream::unfold;
 use tonic::{Request, Status};
 
 use super::account_id;
-use crate::context::{Context, RequestId};
+use crate::context::Context;
 use crate::domain::AccountId;
-use crate::error::Error;
+use crate::error::{Error, status};
 use crate::events::{Cursor, CursorKey, Feed, Followed, Watched};
 use crate::grpc::layers::deadline;
 use crate::grpc::log::log_error;
-use crate::grpc::{Reply, operate, status};
+use crate::grpc::{Reply, operate};
+use crate::ids::RequestId;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::event_service_server::EventService;
 

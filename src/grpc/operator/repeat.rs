@@ -2,7 +2,6 @@
 //! id gets the answer again, which is built again from the resource that it was about. Another
 //! request with this id is refused.
 
-use chrono::Duration;
 use prost::Message;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -12,10 +11,8 @@ use crate::domain::Time;
 use crate::error::Error;
 use crate::grpc::Actions;
 use crate::proto::operator::v1 as wire;
-use crate::storage::RequestRecord;
+use crate::storage::{REQUEST_IDS_KEPT, RequestRecord};
 
-/// How long a request id is kept.
-pub(crate) const KEPT: Duration = Duration::hours(24);
 /// Number of attempts of a write that collides with a simultaneous write of the same request id.
 const TRIES: u32 = 2;
 
@@ -147,7 +144,7 @@ impl Actions {
     async fn answered(&self, ticket: &Ticket) -> Result<Option<String>, Error> {
         let record = self.store.request_record(&ticket.caller, ticket.request_id).await?;
         let Some(record) = record else { return Ok(None) };
-        if record.recorded_at + KEPT <= ticket.recorded_at {
+        if record.recorded_at + REQUEST_IDS_KEPT <= ticket.recorded_at {
             // The worker deletes expired records once a minute. A caller does not have to wait for
             // it.
             self.store.forget_request(&record).await?;

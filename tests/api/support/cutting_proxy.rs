@@ -71,7 +71,7 @@ impl Proxy {
         let direct: PgConnectOptions = database.url.parse().expect("a URL");
         let (user, port) = (direct.get_username(), direct.get_port());
         let name = format!(".s.PGSQL.{port}");
-        let ours = format!("cdn-activation-proxy-{}", cdn_activation::context::new_id().simple());
+        let ours = format!("cdn-activation-proxy-{}", cdn_activation::ids::new_id().simple());
         let ours = std::env::temp_dir().join(ours);
         std::fs::create_dir(&ours).expect("a directory of our own");
         let mut proxy = Self {

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use cdn_activation::context::new_id;
 use cdn_activation::domain::AccountId;
 use cdn_activation::domain::Time;
 use cdn_activation::domain::event::lane;
+use cdn_activation::ids::new_id;
 use cdn_activation::proto::events::v1::{AccountChanged, Event, EventData, event_data};
 use cdn_activation::proto::operator::v1::event_service_client::EventServiceClient;
 use cdn_activation::proto::operator::v1::{

@@ -2,9 +2,9 @@
 //! written to the database, as the demo accounts are.
 
 use cdn_activation::auth::secret::Secret;
-use cdn_activation::context::new_id;
 use cdn_activation::domain::AccountId;
 use cdn_activation::domain::policy::EVERYTHING;
+use cdn_activation::ids::new_id;
 use cdn_activation::storage::{NewAccessKey, Options, Store};
 
 use super::Api;

@@ -34,7 +34,7 @@ pub mod wires;
 use std::time::Duration;
 
 use cdn_activation::auth::secret::{SealingKey, ServiceToken};
-use cdn_activation::context::Clock;
+use cdn_activation::clock::Clock;
 use cdn_activation::domain::opening::Limits;
 use cdn_activation::domain::time;
 use cdn_activation::server::{Addresses, Bounds, Server, Settings};

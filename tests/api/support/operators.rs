@@ -20,7 +20,7 @@ pub fn timestamp(text: &str) -> Timestamp {
 
 /// Returns a request id that no other request has.
 pub fn request_id() -> String {
-    cdn_activation::context::new_id().to_string()
+    cdn_activation::ids::new_id().to_string()
 }
 
 /// Returns a request to schedule an internet charge type for a product.

@@ -40,13 +40,13 @@ impl Api {
                 account_version: facts.account.version,
                 instance_event_time: facts.instance.as_ref().expect("opened").event_time,
                 notice: ChangeNotice {
-                    change_id: cdn_activation::context::new_id(),
+                    change_id: cdn_activation::ids::new_id(),
                     product,
                     charge_type: *charge_type,
                     effective_time: time::parse(effective).expect("an instant"),
                 },
                 submitted_at: time::parse(submitted).expect("an instant"),
-                event_id: cdn_activation::context::new_id(),
+                event_id: cdn_activation::ids::new_id(),
             };
             assert!(store.schedule_change(change, None).await.expect("written"), "{effective}");
         }
@@ -83,10 +83,10 @@ impl Api {
             account_version: facts.account.version,
             terms: Terms { product, internet: ChargeType::PayByTraffic, websocket: None },
             instance_id: instance_id.to_owned(),
-            order_id: cdn_activation::context::new_id(),
+            order_id: cdn_activation::ids::new_id(),
             opening_time: time::parse(at).expect("an instant"),
             ordered_at: self.clock.wire_now(),
-            event_id: cdn_activation::context::new_id(),
+            event_id: cdn_activation::ids::new_id(),
             has_intent: false,
         };
         assert!(store.open_instance(opening).await.expect("written"));

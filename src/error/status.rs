@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use tonic::Status;
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::context::RequestId;
 use crate::error::Error;
+use crate::ids::RequestId;
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "cdn-activation";

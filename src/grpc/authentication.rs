@@ -10,10 +10,12 @@ use http::{HeaderMap, Request, Response};
 use tower::{Layer, Service};
 use uuid::Uuid;
 
-use super::secret::ServiceToken;
-use crate::context::{Caller, Clock, RequestId, Wire};
-use crate::error::Error;
-use crate::grpc::status;
+use super::log::log_refused_at_the_door;
+use crate::auth::secret::ServiceToken;
+use crate::clock::Clock;
+use crate::context::{Caller, Wire};
+use crate::error::{Error, status};
+use crate::ids::RequestId;
 use crate::logging;
 
 /// The metadata that names the account.
@@ -104,7 +106,7 @@ where
         let request_id = request_id(request.headers());
         let path = request.uri().path();
         if let Err(error) = self.layer.check(path, request.headers()) {
-            crate::grpc::log_refused_at_the_door(&request_id, path, &error);
+            log_refused_at_the_door(&request_id, path, &error);
             let mut response = status::of(&error, &request_id, None).into_http();
             add_request_id(response.headers_mut(), &request_id);
             return Box::pin(std::future::ready(Ok(response)));
