@@ -1,0 +1,130 @@
+//! The data: loaded once for each number of accounts, and kept as a database that runs are copied
+//! from. Its name says what it was made of, so that another schema is loaded anew.
+
+use std::time::Instant;
+
+use cdn_activation::storage::{self, hot_statements};
+use sha2::{Digest, Sha256};
+use sqlx::migrate::Migrator;
+
+use super::{Database, Keys};
+use crate::load::accounts::{FIRST, KEY_EVERY, has_key};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// Every account may open everything and has opened DCDN; one in ten has a lock, one in twenty a change
+/// that is pending as well. Instances carry them, as the service's worker leaves them.
+const LOAD: [(&str, &str); 4] = [
+    (
+        "accounts",
+        "INSERT INTO accounts
+        SELECT id, 'domestic', false, false, true, true, true, 100, false, 1,
+            '2020-01-01', '2020-01-01', '2020-01-01'
+        FROM generate_series({first}, {last}) AS ids (id)",
+    ),
+    (
+        "instances",
+        "INSERT INTO instances
+        SELECT id, 'dcdn', 'FP-a' || id, 'PayByTraffic', 'websockettraffic', '2020-01-01',
+            gen_random_uuid(), '2020-01-01', (id - {first}) % 10 = 0
+        FROM generate_series({first}, {last}) AS ids (id)",
+    ),
+    (
+        "changes",
+        "INSERT INTO charge_type_changes
+        SELECT id, gen_random_uuid(), 'dcdn', 'internet', 'PayByBandwidth', '2020-01-01', '2099-01-01',
+            NULL, NULL, '2020-01-01'
+        FROM generate_series({first}, {last}, 20) AS ids (id)",
+    ),
+    (
+        "locks",
+        "INSERT INTO operation_locks
+        SELECT id, gen_random_uuid(), 'dcdn', 'financial', 'bench', '2020-01-01', NULL, '2020-01-01'
+        FROM generate_series({first}, {last}, 10) AS ids (id)",
+    ),
+];
+
+impl Database {
+    /// Makes sure that there is data of so many accounts; the name of its database.
+    pub fn base(&self, accounts: u64, keys: &Keys) -> anyhow::Result<String> {
+        let name = format!("base_{accounts}_{}", fingerprint(keys));
+        let is_there =
+            format!("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = '{name}')");
+        if self.value("postgres", &is_there)? {
+            return Ok(name);
+        }
+        println!("loading {accounts} accounts; they are kept for later runs");
+        let start = Instant::now();
+        self.drop_others(accounts)?;
+        // A load that is interrupted leaves no database of the final name.
+        self.execute("postgres", "DROP DATABASE IF EXISTS loading")?;
+        let admin = self.options("postgres")?;
+        self.runtime.block_on(storage::create_database(&admin, "loading"))?;
+        let loading = self.url("loading")?.parse()?;
+        self.runtime.block_on(storage::migrate(&loading))?;
+        self.load(accounts, keys)?;
+        self.execute("postgres", &format!("ALTER DATABASE loading RENAME TO {name}"))?;
+        println!("  loaded in {:.0} s", start.elapsed().as_secs_f64());
+        Ok(name)
+    }
+
+    /// Data of another schema is of no use any more.
+    fn drop_others(&self, accounts: u64) -> anyhow::Result<()> {
+        let query = format!(
+            "SELECT coalesce(string_agg(datname, ','), '') FROM pg_database
+            WHERE datname LIKE 'base\\_{accounts}\\_%'"
+        );
+        let names: String = self.value("postgres", &query)?;
+        for name in names.split(',').filter(|name| !name.is_empty()) {
+            self.execute("postgres", &format!("DROP DATABASE {name}"))?;
+        }
+        Ok(())
+    }
+
+    fn load(&self, accounts: u64, keys: &Keys) -> anyhow::Result<()> {
+        let last = FIRST + accounts - 1;
+        for (what, statement) in LOAD.iter().copied().chain([("histories", carry_all().as_str())]) {
+            println!("  {what}");
+            let statement = statement.replace("{first}", &FIRST.to_string());
+            let statement = statement.replace("{last}", &last.to_string());
+            // Foreign keys hold by construction; looking each up would take as long again.
+            let session = "SET synchronous_commit = off; SET session_replication_role = replica";
+            self.execute("loading", &format!("{session}; {statement}"))?;
+        }
+        println!("  access keys");
+        self.with("loading", async |connection| {
+            for account in (FIRST..=last).step_by(10_000) {
+                let batch = account..(account + 10_000).min(last + 1);
+                keys.insert(connection, batch.filter(|id| has_key(*id))).await?;
+            }
+            Ok(())
+        })?;
+        println!("  vacuum, analyze, checkpoint");
+        self.execute("loading", "VACUUM (ANALYZE, FREEZE)")?;
+        self.execute("loading", "CHECKPOINT")
+    }
+}
+
+/// What the service does to one instance with a history, for all of them.
+fn carry_all() -> String {
+    hot_statements().carry.replace("account_id = $1 AND product = $2", "has_history")
+}
+
+/// Of all that the data is made of: migrations, statements, keys.
+fn fingerprint(keys: &Keys) -> String {
+    use std::fmt::Write;
+
+    let mut digest = Sha256::new();
+    MIGRATIONS.iter().for_each(|migration| digest.update(&migration.checksum));
+    for (_, statement) in LOAD {
+        digest.update(statement);
+    }
+    digest.update(carry_all());
+    digest.update(KEY_EVERY.to_be_bytes());
+    digest.update(keys.fingerprint());
+    let digest = digest.finalize();
+    digest[..6].iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes any text");
+        text
+    })
+}
