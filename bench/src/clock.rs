@@ -1,8 +1,8 @@
-//! The time, for signatures and for what the results say of when they were taken.
+//! The time, for signatures and for the date of the results.
 
 use chrono::{DateTime, Utc};
 
-/// Seconds since 1970.
+/// Returns the seconds since 1970.
 pub fn second() -> i64 {
     #[expect(
         clippy::disallowed_methods,
@@ -12,7 +12,7 @@ pub fn second() -> i64 {
     now.timestamp()
 }
 
-/// A second as signatures spell it.
+/// Returns a second in the format of signatures.
 pub fn timestamp(second: i64) -> String {
     let time = DateTime::from_timestamp(second, 0).unwrap_or_default();
     time.format("%Y-%m-%dT%H:%M:%SZ").to_string()

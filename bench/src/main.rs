@@ -1,4 +1,4 @@
-//! The bench: compares the CPU time of a call with that of other programs which do the same work, on
+//! The bench compares the CPU time of a call with that of other programs that do the same work, on
 //! the same machine in the same minutes. `docs/performance.md` describes the method and the results.
 //!
 //! The targets of the Makefile run it with the released program.
@@ -27,7 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use rounds::Setting;
 
-/// Measures the service against the database alone, and against other services.
+/// Compares the service with the database alone and with other services.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -36,19 +36,19 @@ struct Cli {
     run: Run,
 }
 
-/// How a run is made.
+/// The options of a run.
 #[derive(Args, Clone, Debug)]
 struct Run {
     /// How often each row is measured.
     #[arg(long, default_value_t = WHOLE.0, global = true)]
     rounds: usize,
-    /// How long each row is measured, after a warm-up. Default: 1.2; of an attack 20.
+    /// How long each row is measured, after a warm-up. Default: 1.2, and 20 for an attack.
     #[arg(long, global = true)]
     seconds: Option<f64>,
-    /// How many accounts there are.
+    /// The number of accounts.
     #[arg(long, default_value_t = WHOLE.1, global = true)]
     accounts: u64,
-    /// Only rows whose name contains this.
+    /// Measures only rows whose name contains this text.
     #[arg(long, global = true)]
     only: Option<String>,
     /// Directory of the `PostgreSQL` server binaries. Default: the newest installed.
@@ -57,7 +57,7 @@ struct Run {
     /// The service.
     #[arg(long, global = true, default_value = "target/release/cdn-activation")]
     service: PathBuf,
-    /// Where a service that was built to take notes for the compiler writes them.
+    /// The directory for the profile that the service records.
     #[arg(long, hide = true, global = true)]
     notes: Option<PathBuf>,
 }
@@ -65,14 +65,14 @@ struct Run {
 /// What to do instead of measuring all rows.
 #[derive(Subcommand)]
 enum Verb {
-    /// Fails when the CPU time per call has risen above a bound.
+    /// Fails if the CPU time of a call is above a bound.
     Check,
-    /// Puts the service under load for the compiler to learn from.
+    /// Puts the service under load, so that it records a profile for the compiler.
     #[command(hide = true)]
     Train,
-    /// Attacks the service in every way that its bounds are against; fails where one does not hold.
+    /// Attacks the service; fails if a bound does not hold.
     Attack {
-        /// A few seconds for each attack.
+        /// Attacks for three seconds each.
         #[arg(long)]
         short: bool,
     },
@@ -82,14 +82,14 @@ enum Verb {
     ServeTextbook(Textbook),
 }
 
-/// Where a server of this bench listens.
+/// The address of a server of this bench.
 #[derive(Args)]
 struct Listen {
     #[arg(env = "LISTEN")]
     listen: SocketAddr,
 }
 
-/// What the textbook service is told.
+/// The options of the textbook service.
 #[derive(Args)]
 struct Textbook {
     #[command(flatten)]
@@ -102,16 +102,16 @@ struct Textbook {
 
 /// How many seconds each row is measured.
 const WINDOW: f64 = 1.2;
-/// Of a run whose results are kept.
+/// Rounds and accounts of a run whose results are kept.
 const WHOLE: (usize, u64) = (5, 1_000_000);
 
 impl Run {
-    /// Whether it measures all there is, often enough.
+    /// Returns whether all rows are measured, often enough.
     fn is_whole(&self) -> bool {
         self.only.is_none() && self.rounds >= WHOLE.0 && self.accounts >= WHOLE.1
     }
 
-    /// The same run on another number of accounts.
+    /// Returns the setting of this run with a number of accounts.
     fn setting(&self, accounts: u64) -> Setting {
         Setting {
             work_dir: work_dir(),

@@ -1,20 +1,19 @@
-//! The statements that the service runs, for pgbench and for the services it is compared with.
+//! The statements of the service, for pgbench and for the servers that it is compared with.
 //!
-//! pgbench runs them as scripts in its own language, prepared, with each parameter in the place of
-//! the service's: the numbers that vary are its variables, the rest is written out.
+//! pgbench runs them as prepared scripts in its own language. Numbers that vary are variables of the
+//! script; the other parameters are written out.
 
 use cdn_activation::storage::hot_statements;
 
-/// What Describe reads, as one writes it who asks for one account: `$1` is its id, `$2` the product.
-/// For an array of unknown length, as the service sends it, the server would go on planning the
-/// statement anew for each call of those who do not tell it not to.
+/// Returns the statement of Describe for one account: `$1` is its id, `$2` the product. The service
+/// sends an array; unless a client forbids it, PostgreSQL plans a statement on an array at each call.
 pub fn describe() -> String {
     hot_statements().describe.replace("= ANY($1)", "= $1")
 }
 
 const ONE_ACCOUNT: &str = "ARRAY[:account]::bigint[]";
-/// The parameters of the statement that opens, in their order. The order's id is made of the account, because it
-/// occurs twice; the event's data has the size of a real one's.
+/// The parameters of the statement that opens. The order's id is derived from the account, because
+/// it occurs twice; the event's data has the size of a real event.
 const OPENING: [&str; 13] = [
     "(:account)::bigint",
     "gen_random_uuid()",
@@ -31,16 +30,15 @@ const OPENING: [&str; 13] = [
     "now()",
 ];
 
-/// The script that describes random accounts.
+/// Returns the script that describes random accounts.
 pub fn describe_script(first: u64, accounts: u64) -> String {
     let last = first + accounts - 1;
     let statement = with_parameters(hot_statements().describe, &[ONE_ACCOUNT, "'dcdn'"]);
     format!("\\set account random({first}, {last})\n{statement};\n")
 }
 
-/// The script with which each client opens CDN for its own `stripe` of accounts, one after the
-/// other, as the service would by itself: read the facts, then write. The variable `done` must be
-/// given as 0.
+/// Returns the script with which each client opens CDN for its own `stripe` of accounts, one after
+/// the other: it reads the facts, and then writes. The variable `done` must be 0 at the start.
 pub fn open_script(first: u64, stripe: u64) -> String {
     let facts = with_parameters(hot_statements().facts, &[ONE_ACCOUNT, "'cdn'"]);
     let open = with_parameters(hot_statements().open, &OPENING);
@@ -50,10 +48,10 @@ pub fn open_script(first: u64, stripe: u64) -> String {
     )
 }
 
-/// The statement with `$1` and so on replaced.
+/// Returns the statement with values in place of `$1` and so on.
 fn with_parameters(statement: &str, values: &[&str]) -> String {
     let mut text = statement.trim_end().to_owned();
-    // From the last on: `$1` is also the beginning of `$14`.
+    // The last parameter comes first, because `$1` is also the beginning of `$14`.
     for (index, value) in values.iter().enumerate().rev() {
         text = text.replace(&format!("${}", index + 1), value);
     }

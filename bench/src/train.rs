@@ -1,6 +1,5 @@
-//! The training of a release build: what the compiler learns from is our service under the load of
-//! all its rows, and its starts. The program must have been built to take notes; it writes them when it
-//! ends. `deploy/pgo/train` builds it so.
+//! The load for the profile of a release: all rows of our service, and its starts. `deploy/pgo/train`
+//! builds the service so that it records a profile, which it writes when it ends.
 
 use anyhow::ensure;
 
@@ -8,7 +7,7 @@ use crate::Run;
 use crate::rounds::rows::{self, Row};
 use crate::rounds::{self, Stage, Subject};
 
-/// How often it is started, beside the start that serves the load.
+/// How often the service is started, besides the start that serves the load.
 const STARTS: usize = 10;
 
 /// Runs it.

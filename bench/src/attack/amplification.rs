@@ -1,4 +1,4 @@
-//! Requests of a few bytes that stand for a long path, and what they make the log write.
+//! Requests of a few bytes that repeat a long path, and the bytes that they cause in the log.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,14 +15,14 @@ use super::field::Field;
 use super::frames::{ended_streams, flag, kind, put, remembered_path, repeated_path};
 use super::wire::DEADLINE;
 
-/// What the table of a server has room for.
+/// The longest path that fits into the header table of a server.
 const PATH: usize = 3900;
 const AT_ONCE: u32 = 100;
-/// The log may be a small multiple of what was sent, and so much in a second.
+/// The bound of the log: a multiple of the sent bytes, and a number of bytes per second.
 const TIMES: u64 = 4;
 const EACH_SECOND: u64 = 256 * 1024;
 
-/// What was sent.
+/// The counts of an attack.
 #[derive(Default)]
 struct Sent {
     requests: u64,
@@ -30,7 +30,7 @@ struct Sent {
     answers: u64,
 }
 
-/// Against a program whose log is measured, and then against the one whose log nobody reads.
+/// Attacks a service whose log is measured, and then the one whose log is not read.
 pub async fn run(field: &Field, grpc: SocketAddr, lasts: Duration) -> anyhow::Result<Outcome> {
     let mut outcome = measured(field, lasts / 2).await?;
     match repeat(grpc, lasts / 2).await {
@@ -48,7 +48,7 @@ async fn measured(field: &Field, lasts: Duration) -> anyhow::Result<Outcome> {
     let before = fs::metadata(&log)?.len();
     let began = Instant::now();
     let sent = repeat(serve.grpc, lasts).await?;
-    sleep(Duration::from_secs(1)).await; // what is written a little later counts
+    sleep(Duration::from_secs(1)).await; // lines that are written later count
     let written = fs::metadata(&log)?.len() - before;
     let bound = TIMES * sent.bytes + EACH_SECOND * (began.elapsed().as_secs() + 1);
     serve.terminate().await?;
@@ -65,7 +65,7 @@ async fn repeat(grpc: SocketAddr, lasts: Duration) -> anyhow::Result<Sent> {
     let until = Instant::now() + lasts;
     let mut sent = Sent::default();
     while Instant::now() < until {
-        // A server may end the connection for such a thing.
+        // The server may end the connection.
         let repeating = timeout(lasts + DEADLINE, on_a_connection(grpc, until, &mut sent)).await;
         repeating.context("it does not answer")??;
         sleep(Duration::from_millis(10)).await;

@@ -1,5 +1,4 @@
-//! What is asked while an attack goes on: calls in good faith at a modest rate, and whether the
-//! process is alive.
+//! The calls beside an attack: well-behaved callers at a modest rate, and `/livez`.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,25 +14,25 @@ use super::field::Serve;
 use super::people::Caller;
 use super::wire::{DEADLINE, describe, get};
 
-/// How often each kind of call is made.
+/// The interval of each kind of call.
 const EVERY: Duration = Duration::from_millis(50);
-/// How often it is asked whether the process is alive, and how long that may take.
+/// The interval of `/livez`, and the longest time for its answer.
 const ALIVE_EVERY: Duration = Duration::from_millis(200);
 const ALIVE_WITHIN: Duration = Duration::from_secs(1);
 
-/// What became of calls.
+/// The results of calls.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub served: u64,
-    /// When each that was not served began, and why it was not.
+    /// The start of each call that was not served, and the reason.
     pub failed: Vec<(Instant, String)>,
     pub worst: Duration,
-    /// How long each took that was served.
+    /// The latencies of served calls.
     pub took: Vec<Duration>,
 }
 
 impl Tally {
-    /// How long 99 of 100 that were served took at the most.
+    /// Returns the latency that 99 of 100 served calls did not exceed.
     pub fn p99(&self) -> Duration {
         let mut took = self.took.clone();
         took.sort_unstable();
@@ -41,7 +40,7 @@ impl Tally {
     }
 }
 
-/// Clones count together.
+/// A shared tally: clones count together.
 #[derive(Clone, Default)]
 pub struct Shared(Arc<Mutex<Tally>>);
 
@@ -59,24 +58,24 @@ impl Shared {
         }
     }
 
-    /// What has been counted.
+    /// Takes the counts.
     pub fn take(&self) -> Tally {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Calls that go on.
+/// Calls that run until they are ended.
 pub struct Beside {
-    /// Those in good faith.
+    /// The well-behaved calls.
     pub calls: Shared,
-    /// Whether it is alive.
+    /// The calls of `/livez`.
     pub alive: Shared,
     stop: CancellationToken,
     running: Vec<JoinHandle<()>>,
 }
 
 impl Beside {
-    /// Calls from now on.
+    /// Starts the calls.
     pub fn start(serve: &Serve, caller: &Caller) -> Self {
         let (calls, alive) = (Shared::default(), Shared::default());
         let stop = CancellationToken::new();
@@ -107,7 +106,7 @@ impl Beside {
         beside
     }
 
-    /// Calls this, too.
+    /// Starts a further call.
     pub fn call<F>(&mut self, what: &'static str, call: impl Fn() -> F + Send + 'static)
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -117,7 +116,7 @@ impl Beside {
         self.running.push(tokio::spawn(calling));
     }
 
-    /// Makes no more calls, and waits for those that run.
+    /// Stops, and waits for the calls that run.
     pub async fn end(self) -> (Tally, Tally) {
         self.stop.cancel();
         for running in self.running {
@@ -133,7 +132,7 @@ async fn is_alive(ops: SocketAddr) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Calls at a steady rate, whether or not the calls before have been answered.
+/// Calls at a fixed rate, even if earlier calls are not answered.
 async fn every<F>(
     (period, within): (Duration, Duration),
     stop: CancellationToken,

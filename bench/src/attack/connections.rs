@@ -1,4 +1,4 @@
-//! Connections that say nothing, or nothing but that they speak HTTP/2.
+//! Connections that send nothing, or only the preface of HTTP/2.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use tokio::time::{sleep, timeout};
 
 use super::Outcome;
 
-/// More than the limit of descriptors.
+/// More connections than the limit of descriptors.
 const CONNECTIONS: usize = 1100;
-/// What an HTTP/2 client says first, its settings left out.
+/// The first bytes of an HTTP/2 client, without its settings.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Opens connections to a listener, says this on each, and holds them.
+/// Opens connections to a listener, sends these bytes on each, and holds them.
 pub async fn silent(
     address: SocketAddr,
     said: &'static [u8],

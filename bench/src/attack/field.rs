@@ -1,5 +1,5 @@
-//! What is attacked: the program as it is served, on a private PostgreSQL that it reaches through a
-//! proxy, with a small limit of descriptors and an output that nobody reads.
+//! The target of the attacks: the service on a private PostgreSQL that it reaches through a proxy,
+//! with a low limit of file descriptors and an output that is not read.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, Write};
@@ -21,21 +21,21 @@ use super::people::Caller;
 use super::proxy::Proxy;
 use super::wire;
 
-/// `DRAIN_TIMEOUT` of what is attacked.
+/// `DRAIN_TIMEOUT` of the service.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 const DATABASE: &str = "attacked";
-/// How long it may take to end in any case.
+/// The longest wait for a start or an end.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How soon after an attack everybody is served again.
+/// The longest time after an attack until all calls are served again.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
 
-/// What lasts for a whole run.
+/// The surroundings of the service, for a whole run.
 pub struct Field {
     // The server ends before its directory goes.
     _postgres: PrivatePostgres,
-    /// The database, past the proxy.
+    /// The database, without the proxy.
     pub database: PgConnectOptions,
-    /// The way of the program to the database.
+    /// The path of the service to the database.
     pub proxy: Proxy,
     /// The token of calling services.
     pub token: String,
@@ -44,7 +44,7 @@ pub struct Field {
     url: String,
 }
 
-/// A directory that goes with the run.
+/// A directory that is removed at the end of the run.
 struct Directory(PathBuf);
 
 impl Drop for Directory {
@@ -54,12 +54,12 @@ impl Drop for Directory {
 }
 
 impl Field {
-    /// Starts PostgreSQL and the proxy, and brings the schema up.
+    /// Starts PostgreSQL and the proxy, and migrates the database.
     pub async fn prepare(service: &Path, pg_bin: Option<PathBuf>) -> anyhow::Result<Self> {
         let name = format!("cdn-activation-attack-{}", std::process::id());
         let directory = Directory(fs::canonicalize(std::env::temp_dir())?.join(name));
         fs::create_dir(&directory.0)?;
-        // PostgreSQL may run as another user, who has to enter it.
+        // PostgreSQL may run as another user, which must be able to enter the directory.
         fs::set_permissions(&directory.0, Permissions::from_mode(0o755))?;
         let data_dir = directory.0.join("data");
         let options = Options { data_dir, durability: Durability::Throwaway, pg_bin };
@@ -78,7 +78,7 @@ impl Field {
         Ok(Self { _postgres: postgres, database, proxy, token, directory, service, url })
     }
 
-    /// Serves with an output that nobody reads.
+    /// Starts the service with an output that is not read.
     pub fn serve(&self) -> anyhow::Result<Serve> {
         let mut child = self.command().stdout(Stdio::piped()).spawn()?;
         let mut output = BufReader::new(child.stdout.take().context("a pipe")?);
@@ -90,7 +90,7 @@ impl Field {
         Serve::ready(child, Some(output), &line)
     }
 
-    /// Serves with a log in a file.
+    /// Starts the service with its log in a file.
     pub async fn serve_with_a_log(&self) -> anyhow::Result<(Serve, PathBuf)> {
         let path = self.directory.0.join("log");
         let child = self.command().stdout(File::create(&path)?).spawn()?;
@@ -129,12 +129,12 @@ impl Field {
     }
 }
 
-/// A program that serves. It is killed where it has not ended.
+/// A running service. It is killed if it has not ended.
 pub struct Serve {
     child: Child,
-    /// What nobody reads.
+    /// The output, which is not read.
     _output: Option<BufReader<ChildStdout>>,
-    /// Where it listens.
+    /// The addresses of its listeners.
     pub grpc: SocketAddr,
     pub rest: SocketAddr,
     pub ops: SocketAddr,
@@ -155,12 +155,12 @@ impl Serve {
         Ok(Self { child, _output: output, grpc, rest, ops })
     }
 
-    /// The number of its process.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Whether everybody is served again a little after an attack.
+    /// Returns whether calls are served again soon after an attack.
     pub async fn has_recovered(&self, caller: &Caller) -> bool {
         let serving = async {
             loop {
@@ -176,7 +176,7 @@ impl Serve {
         timeout(RECOVERED_WITHIN, serving).await.is_ok()
     }
 
-    /// Sends SIGTERM; how long it took to end.
+    /// Sends SIGTERM; returns the time until the end.
     pub async fn terminate(mut self) -> anyhow::Result<Duration> {
         let asked = Instant::now();
         let kill = Command::new("kill").arg(self.pid().to_string()).status()?;

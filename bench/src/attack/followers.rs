@@ -1,4 +1,4 @@
-//! Followers that do not read what they asked for.
+//! Followers of events that do not read them.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ use super::Outcome;
 use super::field::{Field, Serve};
 use super::wire::{BlindFollower, DEADLINE, channel, endpoint, told};
 
-/// The window of clients that were built with gRPC's library of C.
+/// The window of clients on gRPC's C library.
 const USUAL_WINDOW: u32 = 65_535;
-/// How long a page of events may take.
+/// The longest time for a page of events.
 const LISTED_WITHIN: Duration = Duration::from_secs(2);
 
-/// Two without a window, and four that take one event of the backlog; next to them events are listed.
+/// Opens two followers without a window and four that take one event of the backlog, and lists events.
 pub async fn unread(field: &Field, serve: &Serve, lasts: Duration) -> anyhow::Result<Outcome> {
     let until = Instant::now() + lasts;
     let mut blind = Vec::new();

@@ -1,4 +1,4 @@
-//! Calls that are refused, each with a line of the log, which nobody reads.
+//! Calls that are refused. Each logs a line, and the log is not read.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -16,12 +16,12 @@ use super::field::Serve;
 use super::wire::{DEADLINE, empty_message, post};
 use super::{Outcome, wire};
 
-/// A path that still fits into the headers that HTTP/2 servers read.
+/// A path that still fits into the largest headers of an HTTP/2 server.
 const LONG: usize = 15 * 1024;
-/// Calls at once on the connection of gRPC.
+/// Concurrent calls on the connection of gRPC.
 const AT_ONCE: usize = 16;
 
-/// One connection of each kind, as fast as they go.
+/// Calls on one connection of each protocol, without a pause.
 pub async fn refusals(serve: &Serve, lasts: Duration) -> anyhow::Result<Outcome> {
     let until = Instant::now() + lasts;
     let (rest, grpc) = tokio::join!(over_rest(serve.rest, until), over_grpc(serve.grpc, until));
@@ -55,7 +55,7 @@ async fn over_rest(rest: SocketAddr, until: Instant) -> Outcome {
     outcome
 }
 
-/// Asks on a connection that is kept for as long as the server keeps it.
+/// Sends a request on a connection that is kept as long as the server keeps it.
 async fn ask(
     connection: &mut Option<SendRequest<Empty<Bytes>>>,
     rest: SocketAddr,

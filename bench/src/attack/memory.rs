@@ -1,5 +1,5 @@
-//! What makes a server keep bytes, without a token: large messages, heads that never end, answers
-//! that nobody reads.
+//! Attacks that make a server keep bytes, without a token: large messages, heads that never end,
+//! answers that are not read.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use super::Outcome;
 use super::field::Serve;
 use super::wire::{http2, post};
 
-/// As many as a connection may have.
+/// The most streams that a connection may have.
 const STREAMS: usize = 200;
 /// A message that is a little shorter than tonic's own limit.
 const LARGE: usize = 4 * 1024 * 1024 - 1024;
@@ -39,12 +39,12 @@ const SERVICES: [&str; 2] =
 
 type Body = BoxBody<Bytes, std::io::Error>;
 
-/// Streams with a large message of which the end never comes, to services that need no token.
+/// Sends large messages without their end to services that need no token.
 pub async fn streams(serve: &Serve, lasts: Duration) -> anyhow::Result<Outcome> {
     let until = Instant::now() + lasts;
     let mut outcome = Outcome::default();
     while Instant::now() < until {
-        // A server may end connections of this kind: then there are others.
+        // If the server ends the connections, others are opened.
         let connections = [http2::<Body>(serve.grpc, None).await?, http2(serve.grpc, None).await?];
         let sending = (0..STREAMS).map(|number| {
             let connection = connections[number / (STREAMS / 2)].clone();
@@ -82,7 +82,7 @@ async fn large_messages(
     (sent, answered)
 }
 
-/// The head of a message and all of it but the end.
+/// Returns the head of a message and all of its bytes but the last ones.
 fn endless() -> Body {
     let length = u32::try_from(LARGE).expect("4 MiB").to_be_bytes();
     let head = Bytes::from([&[0][..], &length].concat());
@@ -102,7 +102,7 @@ fn endless() -> Body {
     StreamBody::new(frames).boxed()
 }
 
-/// Heads of requests that never end.
+/// Sends heads of requests that never end.
 pub async fn heads(serve: &Serve, lasts: Duration) -> anyhow::Result<Outcome> {
     let until = Instant::now() + lasts;
     let head = [&b"GET / HTTP/1.1\r\nhost: a\r\nx: "[..], &vec![b'x'; HEAD]].concat();
@@ -125,7 +125,7 @@ async fn unfinished(address: SocketAddr, head: &[u8], within: Duration) -> Optio
     timeout(within, sending).await.ok().flatten()
 }
 
-/// Requests without end on connections of which nothing is read.
+/// Sends requests on connections of which nothing is read.
 pub async fn slow_readers(serve: &Serve, lasts: Duration) -> anyhow::Result<Outcome> {
     let until = Instant::now() + lasts;
     let metrics = &b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n"[..];
@@ -139,7 +139,7 @@ pub async fn slow_readers(serve: &Serve, lasts: Duration) -> anyhow::Result<Outc
     Ok(Outcome { sent, note: format!("{READERS} readers"), ..Outcome::default() })
 }
 
-/// Sends a request again and again, on another connection where one was ended; how many were sent.
+/// Repeats a request, and reconnects if the connection ends; returns how many were sent.
 async fn requests_without_end(address: SocketAddr, request: &[u8], until: Instant) -> u64 {
     let requests = request.repeat(PIPELINED);
     let mut sent = 0;

@@ -1,5 +1,5 @@
-//! `make attack`: the program is attacked in each of the ways that its bounds are against, one after
-//! another, while calls in good faith go on beside it. All of it on this machine and bounded in time.
+//! `make attack`: attacks the service in each of the ways that its limits are for, one after another,
+//! while well-behaved callers go on. `bench/README.md` lists the attacks and the bounds.
 
 mod amplification;
 mod beside;
@@ -35,14 +35,14 @@ use crate::meters::memory as meter;
 /// How long each attack lasts.
 const LASTS: f64 = 20.0;
 const SHORT: f64 = 3.0;
-/// From so long on the p99 beside held rows is held to that in quiet.
+/// From this length on, the p99 beside locked rows is compared with that without an attack.
 const P99_AFTER: Duration = Duration::from_secs(20);
-/// Events that followers are behind.
+/// The number of events of the backlog.
 const BACKLOG: i64 = 6400;
 const SHORT_BACKLOG: i64 = 1600;
-/// Descriptors that the attacker needs.
+/// The number of descriptors that the attacker needs.
 const DESCRIPTORS: u64 = 4096;
-/// What `/metrics` has at the end.
+/// The names that `/metrics` must have at the end.
 const METRICS: [&str; 6] = [
     "answers_total",
     "connections_open",
@@ -52,7 +52,7 @@ const METRICS: [&str; 6] = [
     "log_lines_suppressed_total",
 ];
 
-/// What an attack came to.
+/// The outcome of an attack.
 #[derive(Debug, Default)]
 struct Outcome {
     /// Calls, connections or streams.
@@ -67,7 +67,7 @@ struct Outcome {
 
 #[derive(Clone, Copy)]
 enum Attack {
-    /// None: how long calls take in quiet.
+    /// No attack: the latency of calls for comparison.
     Quiet,
     Refusals,
     FrozenPath,
@@ -80,7 +80,7 @@ enum Attack {
     SilentOps,
     Prefaces,
     Amplification,
-    /// Of so many accounts.
+    /// Rows of this number of accounts are locked.
     HeldRows(i64),
 }
 
@@ -104,7 +104,7 @@ const ATTACKS: [(&str, Attack); 14] = [
 const AT_THE_END: &str = "7 metrics";
 const ALL: &str = "9 all at once, SIGTERM";
 
-/// Runs the attacks; a failure where a bound does not hold.
+/// Runs the attacks; returns a failure if a bound does not hold.
 pub fn run(run: &Run, short: bool) -> anyhow::Result<ExitCode> {
     with_enough_descriptors()?;
     let seconds = run.seconds.unwrap_or(if short { SHORT } else { LASTS });
@@ -118,7 +118,7 @@ pub fn run(run: &Run, short: bool) -> anyhow::Result<ExitCode> {
     Ok(if has_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Starts this program again with a higher limit of descriptors, where it needs that.
+/// Starts this program again with a higher limit of descriptors if the limit is too low.
 fn with_enough_descriptors() -> anyhow::Result<()> {
     let limits = std::fs::read_to_string("/proc/self/limits")?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
@@ -226,7 +226,7 @@ impl Attack {
     }
 }
 
-/// The last of all: the program ends in the midst of it.
+/// Runs the last attack, in which the service ends.
 async fn all_at_once(field: &Field, serve: Serve, caller: &Caller, lasts: Duration) -> Row {
     println!("{ALL}");
     let caller = caller.at(serve.grpc);
@@ -250,11 +250,11 @@ async fn all_at_once(field: &Field, serve: Serve, caller: &Caller, lasts: Durati
     row
 }
 
-/// What has been counted.
+/// Checks the names of the metrics.
 async fn metrics(serve: &Serve) -> Row {
     sleep(Duration::from_secs(1)).await;
     let shown = wire::get(serve.ops, "/metrics").await.map(|(_, text)| text).unwrap_or_default();
-    // One that has counted nothing yet may have no line but that of its type.
+    // A counter without a value may only have the line of its type.
     let is_there = |name: &str| {
         let family = format!("# TYPE {} ", name.trim_end_matches("_total"));
         shown.lines().any(|line| line.starts_with(name) || line.starts_with(&family))

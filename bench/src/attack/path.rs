@@ -1,4 +1,4 @@
-//! The path to the database is lost without a sign; and that together with everything else.
+//! An attack in which connections to the database stop passing bytes; alone, and with others.
 
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,11 @@ use super::people::Caller;
 use super::rows::{hold, wait_for_rows};
 use super::wire::{BlindFollower, DEADLINE, get};
 
-/// The first success comes within this time.
+/// The longest time until a call succeeds.
 const SERVED_WITHIN: Duration = Duration::from_secs(10);
-/// And `/readyz` says so within this one.
+/// The longest time until `/readyz` answers 200.
 const READY_WITHIN: Duration = Duration::from_secs(12);
-/// How long it is looked at then.
+/// How long the service is watched afterwards.
 const LOOKED_AT: Duration = Duration::from_secs(3);
 
 /// Freezes the connections that are there, some time into the attack.
@@ -35,7 +35,7 @@ pub async fn frozen(
     Ok(outcome)
 }
 
-/// Freezes the path and waits until the service must have come over it.
+/// Freezes the path and waits until the service must have recovered.
 async fn freeze(field: &Field, serve: &Serve, caller: &Caller) -> anyhow::Result<Outcome> {
     let began = Instant::now();
     field.proxy.freeze();
@@ -59,7 +59,7 @@ async fn freeze(field: &Field, serve: &Serve, caller: &Caller) -> anyhow::Result
     Ok(outcome)
 }
 
-/// Calls until one that began after the freeze succeeds: what was there may still have had an answer.
+/// Calls until a call that began after the freeze succeeds.
 async fn first_success(caller: &Caller) {
     let (found, mut success) = mpsc::channel(1);
     sleep(Duration::from_millis(100)).await;
@@ -74,7 +74,7 @@ async fn first_success(caller: &Caller) {
     }
 }
 
-/// A frozen path, two blind followers and a held row, with a log that nobody reads.
+/// A frozen path, two blind followers and a locked row, with a log that is not read.
 pub struct AllAtOnce {
     _followers: Vec<BlindFollower>,
     _row: PgConnection,
@@ -82,7 +82,7 @@ pub struct AllAtOnce {
 }
 
 impl AllAtOnce {
-    /// Brings all of it about, and lets it be.
+    /// Begins all of these attacks.
     pub async fn begin(
         field: &Field,
         serve: &Serve,
@@ -103,7 +103,7 @@ impl AllAtOnce {
         Ok((Self { _followers: followers, _row: row, waiting }, outcome))
     }
 
-    /// Sends SIGTERM in the midst of it.
+    /// Sends SIGTERM while the attacks last.
     pub async fn end(self, serve: Serve, outcome: &mut Outcome) {
         let bound = DRAIN_TIMEOUT + Duration::from_secs(1);
         match serve.terminate().await {

@@ -1,4 +1,4 @@
-//! The accounts of a run, and what operators do with them.
+//! The accounts of a run, the well-behaved callers, and the operator's writes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use tonic::transport::Channel;
 
 use super::wire::{Key, channel, told};
 
-/// The accounts whose rows are held.
+/// The number of accounts whose rows are locked.
 pub const MANY: i64 = 64;
 const FIRST: i64 = 700_000_000;
-/// Accounts that calls in good faith write in turn, so that they do not wait for each other's rows.
+/// Accounts that well-behaved callers write in turn, so that they do not wait for each other.
 const OWN: i64 = 100;
-/// The first account that is made in the course of an attack.
+/// The first account that is made during an attack.
 const NEW: i64 = FIRST + OWN + MANY;
 /// Callers that make the accounts and the backlog.
 const WRITERS: usize = 16;
 
-/// Who calls in good faith. Clones share the channel.
+/// A well-behaved caller. Clones share the channel.
 #[derive(Clone)]
 pub struct Caller {
     channel: Channel,
@@ -75,30 +75,30 @@ impl Caller {
         Ok(caller)
     }
 
-    /// The same caller at another address.
+    /// Returns the same caller for another address.
     pub fn at(&self, grpc: SocketAddr) -> Self {
         Self { channel: channel(grpc), ..self.clone() }
     }
 
-    /// The key of the first account.
+    /// Returns the key of the first account.
     pub fn key(&self) -> &Key {
         &self.key
     }
 
-    /// Over gRPC: what the first account has opened.
+    /// Describes the first account over gRPC.
     pub async fn describe(&self) -> anyhow::Result<()> {
         let request = told(&self.token, Some(FIRST), cdn::DescribeCdnServiceRequest::default());
         CdnServiceClient::new(self.channel.clone()).describe_cdn_service(request).await?;
         Ok(())
     }
 
-    /// An operator's write, of one account after the other.
+    /// Writes the next account, as an operator.
     pub async fn update_own(&self) -> anyhow::Result<()> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.update(FIRST + number % OWN, number).await
     }
 
-    /// An operator's write.
+    /// Writes an account, as an operator.
     pub async fn update(&self, account_id: i64, balance: i64) -> anyhow::Result<()> {
         let account = Some(account(account_id, 10_000 + balance));
         let update = operator::UpdateAccountRequest { account, ..Default::default() };
@@ -107,7 +107,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Another account, which opens CDN.
+    /// Makes another account, and opens CDN for it.
     pub async fn another_opens(&self) -> anyhow::Result<()> {
         let account_id = NEW + self.next.fetch_add(1, Ordering::Relaxed);
         self.create(account_id).await?;
@@ -130,7 +130,7 @@ impl Caller {
     }
 }
 
-/// One of the accounts whose rows are held.
+/// Returns one of the accounts whose rows are locked.
 pub fn held(number: i64) -> i64 {
     FIRST + OWN + number
 }

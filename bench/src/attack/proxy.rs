@@ -1,5 +1,5 @@
-//! The way to the database, as it fails in a network: connections that are there stop passing bytes,
-//! with nothing that says so, while new ones work.
+//! A proxy that fails as a network does: existing connections stop passing bytes without an error,
+//! while new ones work.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,16 +8,16 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
 
-/// A proxy before a server on a Unix socket.
+/// A proxy in front of a server on a Unix socket.
 pub struct Proxy {
-    /// Where it listens.
+    /// The address of its listener.
     pub address: SocketAddr,
-    /// How often connections were frozen.
+    /// The number of times that connections were frozen.
     frozen: watch::Sender<u32>,
 }
 
 impl Proxy {
-    /// Starts it.
+    /// Starts the proxy.
     pub async fn before(socket: PathBuf) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -41,13 +41,13 @@ impl Proxy {
         Ok(Self { address, frozen })
     }
 
-    /// From now on no byte passes on the connections that are there; none of them ends.
+    /// Stops all bytes of the existing connections. They do not end.
     pub fn freeze(&self) {
         self.frozen.send_modify(|times| *times += 1);
     }
 }
 
-/// Passes bytes on until their end, or until the connection is frozen; then it is held for ever.
+/// Passes bytes until their end. If the connection is frozen, it is held until the proxy ends.
 async fn relay(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,

@@ -1,4 +1,4 @@
-//! Rows that somebody holds, and callers that wait for them.
+//! Rows that a transaction locks, and callers that wait for them.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::Outcome;
 use super::field::Field;
 use super::people::{Caller, MANY, held};
 
-/// Holds the rows of so many accounts for as long as the connection is there.
+/// Locks the rows of this number of accounts as long as the connection lives.
 pub async fn hold(field: &Field, accounts: i64) -> anyhow::Result<PgConnection> {
     let mut connection = field.database.connect().await?;
     let (first, last) = (held(0), held(accounts - 1));
@@ -20,7 +20,7 @@ pub async fn hold(field: &Field, accounts: i64) -> anyhow::Result<PgConnection> 
     Ok(connection)
 }
 
-/// Writes the account again and again; each waits for its row until it is refused.
+/// Writes the account repeatedly; each write waits for its row until it is refused.
 pub async fn wait_for_rows(caller: Caller, number: i64) {
     loop {
         if caller.update(held(number), 1).await.is_err() {
@@ -29,7 +29,7 @@ pub async fn wait_for_rows(caller: Caller, number: i64) {
     }
 }
 
-/// The rows of so many accounts are held, and 64 callers wait for them.
+/// Locks the rows of this number of accounts, with 64 callers that wait for them.
 pub async fn held_rows(
     field: &Field,
     caller: &Caller,

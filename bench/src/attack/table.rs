@@ -1,4 +1,4 @@
-//! What came of the attacks, as one table.
+//! The table of the attacks.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use super::{Outcome, Tally};
 
 /// The most memory that the program may take, in MiB.
 const MOST_MEMORY: f64 = 160.0;
-/// While rows are held, 99 of 100 other calls take this much longer than in quiet at the most; and
-/// what counts as quiet at the least, because a busy machine is not.
+/// The largest p99 of other calls while rows are locked, as a multiple of the p99 without an attack;
+/// and the lowest p99 that it is compared with, because the machine may be busy.
 const SLOWER: u32 = 5;
 const QUIET: Duration = Duration::from_millis(10);
-/// How many characters of why a call failed are shown.
+/// The number of characters of a reason that are shown.
 const SHOWN: usize = 160;
 
 /// One attack.
@@ -25,7 +25,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Holds an attack, and what went on beside it, to the bounds.
+    /// Checks the bounds for an attack and the calls beside it.
     pub fn new(
         name: &'static str,
         mut outcome: Outcome,
@@ -53,14 +53,14 @@ impl Row {
         Self { name, outcome, calls, alive, memory, faults }
     }
 
-    /// One without anything beside it.
+    /// Returns a row without calls beside the attack.
     pub fn of(name: &'static str, mut outcome: Outcome) -> Self {
         let faults = std::mem::take(&mut outcome.faults);
         let (calls, alive) = (Tally::default(), Tally::default());
         Self { name, outcome, calls, alive, memory: 0.0, faults }
     }
 
-    /// Holds the calls beside this attack to those beside another one, where nothing was attacked.
+    /// Checks the p99 beside this attack against that without an attack.
     pub fn hold_to(&mut self, quiet: Duration) {
         let (p99, bound) = (self.p99(), SLOWER * quiet.max(QUIET));
         if p99 > bound {
@@ -68,12 +68,12 @@ impl Row {
         }
     }
 
-    /// How long 99 of 100 calls beside the attack took at the most.
+    /// Returns the p99 of the calls beside the attack.
     pub fn p99(&self) -> Duration {
         self.calls.p99()
     }
 
-    /// Says why it does not pass, where it does not.
+    /// Prints the bounds that do not hold.
     pub fn print(&self) {
         for fault in &self.faults {
             println!("  {fault}");
@@ -81,7 +81,7 @@ impl Row {
     }
 }
 
-/// Prints all of them.
+/// Prints the table.
 pub fn print(rows: &[Row]) {
     println!();
     println!(

@@ -1,4 +1,4 @@
-//! Requests as the callers of an attack, and those beside it, send them.
+//! Requests of the attacks, and of the well-behaved callers beside them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct Key {
     pub secret: String,
 }
 
-/// Asks for a page, on a connection of its own: the status, and what was said.
+/// Gets a page on a new connection; returns the status and the answer.
 pub async fn get(address: SocketAddr, target: &str) -> anyhow::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
@@ -42,7 +42,7 @@ pub async fn get(address: SocketAddr, target: &str) -> anyhow::Result<(u16, Stri
     Ok((status, answer))
 }
 
-/// A signed request for what an account has opened.
+/// Sends a signed Describe on a new connection.
 pub async fn describe(rest: SocketAddr, key: &Key) -> anyhow::Result<()> {
     let pairs = [
         ("Action", "DescribeCdnService"),
@@ -64,7 +64,7 @@ pub async fn describe(rest: SocketAddr, key: &Key) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A message with what a calling service sends along.
+/// Returns a request with the headers of a calling service.
 pub fn told<T>(token: &str, account_id: Option<i64>, message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     request.set_timeout(DEADLINE);
@@ -77,17 +77,17 @@ pub fn told<T>(token: &str, account_id: Option<i64>, message: T) -> tonic::Reque
     request
 }
 
-/// A channel that connects when it is used, and again.
+/// Returns a channel that connects when it is used, and reconnects.
 pub fn channel(grpc: SocketAddr) -> Channel {
     endpoint(grpc).connect_lazy()
 }
 
-/// A client whose streams have so much room.
+/// Returns the endpoint of a server.
 pub fn endpoint(grpc: SocketAddr) -> Endpoint {
     Endpoint::from_shared(format!("http://{grpc}")).expect("an address")
 }
 
-/// An HTTP/2 connection on which everything of a request can be chosen.
+/// Returns an HTTP/2 connection, for requests of any form.
 pub async fn http2<B>(grpc: SocketAddr, window: Option<u32>) -> anyhow::Result<SendRequest<B>>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -104,7 +104,7 @@ where
     Ok(sender)
 }
 
-/// A POST of gRPC to a path.
+/// Returns a gRPC request for a path.
 pub fn post<B>(path: &str, headers: &[(&str, &str)], body: B) -> anyhow::Result<http::Request<B>> {
     let mut request = http::Request::post(format!("http://127.0.0.1{path}"))
         .header("content-type", "application/grpc")
@@ -115,7 +115,7 @@ pub fn post<B>(path: &str, headers: &[(&str, &str)], body: B) -> anyhow::Result<
     Ok(request.body(body)?)
 }
 
-/// A message of no field, as gRPC frames it.
+/// Returns a message without fields, as gRPC frames it.
 pub fn empty_message() -> Full<Bytes> {
     Full::new(Bytes::from_static(&[0; 5]))
 }
@@ -127,7 +127,7 @@ pub struct BlindFollower {
 }
 
 impl BlindFollower {
-    /// Follows with the longest deadline, with so much room.
+    /// Follows with the longest deadline, and with this window.
     pub async fn follow(grpc: SocketAddr, token: &str, window: u32) -> anyhow::Result<Self> {
         let mut connection = http2(grpc, Some(window)).await?;
         let token = format!("Bearer {token}");

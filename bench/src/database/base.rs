@@ -45,7 +45,7 @@ const LOAD: [(&str, &str); 4] = [
 ];
 
 impl Database {
-    /// Makes sure that there is data of so many accounts; the name of its database.
+    /// Loads data of this number of accounts if it is missing; returns the name of its database.
     pub fn base(&self, accounts: u64, keys: &Keys) -> anyhow::Result<String> {
         let name = format!("base_{accounts}_{}", fingerprint(keys));
         let is_there =
@@ -56,7 +56,7 @@ impl Database {
         println!("loading {accounts} accounts; they are kept for later runs");
         let start = Instant::now();
         self.drop_others(accounts)?;
-        // A load that is interrupted leaves no database of the final name.
+        // An interrupted load leaves no database with the final name.
         self.execute("postgres", "DROP DATABASE IF EXISTS loading")?;
         let admin = self.options("postgres")?;
         self.runtime.block_on(storage::create_database(&admin, "loading"))?;
@@ -68,7 +68,7 @@ impl Database {
         Ok(name)
     }
 
-    /// Data of another schema is of no use any more.
+    /// Drops data of another schema.
     fn drop_others(&self, accounts: u64) -> anyhow::Result<()> {
         let query = format!(
             "SELECT coalesce(string_agg(datname, ','), '') FROM pg_database
@@ -87,7 +87,7 @@ impl Database {
             println!("  {what}");
             let statement = statement.replace("{first}", &FIRST.to_string());
             let statement = statement.replace("{last}", &last.to_string());
-            // Foreign keys hold by construction; looking each up would take as long again.
+            // Foreign keys hold by construction; checking them would double the time.
             let session = "SET synchronous_commit = off; SET session_replication_role = replica";
             self.execute("loading", &format!("{session}; {statement}"))?;
         }
@@ -105,12 +105,12 @@ impl Database {
     }
 }
 
-/// What the service does to one instance with a history, for all of them.
+/// Returns the statement that copies the histories of all instances into their rows.
 fn carry_all() -> String {
     hot_statements().carry.replace("account_id = $1 AND product = $2", "has_history")
 }
 
-/// Of all that the data is made of: migrations, statements, keys.
+/// Returns a hash of what the data is made of: migrations, statements, keys.
 fn fingerprint(keys: &Keys) -> String {
     use std::fmt::Write;
 

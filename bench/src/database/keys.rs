@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 
 use crate::load::accounts::access_key_id;
 
-/// The secrets of the data. They are kept beside it, for their owner's eyes only.
+/// The secrets of the data. Their files are beside it, and only their owner can read them.
 pub struct Keys {
     sealing_key: SealingKey,
     /// The file with the sealing key.
@@ -27,7 +27,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Those of a data directory, made where they are missing.
+    /// Returns the secrets of a data directory; makes those that are missing.
     pub fn in_dir(data_dir: &Path) -> anyhow::Result<Self> {
         let sealing_key_file = data_dir.join("sealing-key");
         let text = kept(&sealing_key_file, || Ok(SealingKey::generate()?.to_string()))?;
@@ -42,7 +42,7 @@ impl Keys {
         })
     }
 
-    /// Tells sealed secrets apart from those of other keys.
+    /// Returns a hash by which data that other keys have sealed is recognized.
     pub fn fingerprint(&self) -> [u8; 32] {
         self.sealing_key.derive(&self.secret)
     }
@@ -76,7 +76,7 @@ impl Keys {
     }
 }
 
-/// What stands in a file, or is put there now.
+/// Returns the content of a file; writes it if the file is missing.
 fn kept(path: &Path, make: impl Fn() -> anyhow::Result<String>) -> anyhow::Result<String> {
     match fs::read_to_string(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {

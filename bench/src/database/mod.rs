@@ -1,5 +1,5 @@
-//! The PostgreSQL of a run: a private server that keeps its data between runs, as durable as in
-//! production, with settings for its size.
+//! The PostgreSQL of a run: a private server that keeps its data between runs, is as durable as in
+//! production, and has settings for the size of the data.
 
 mod base;
 mod keys;
@@ -21,7 +21,7 @@ pub use keys::Keys;
 const FALLBACK: &str = "/var/lib/cdn-activation/bench";
 /// The database that a run works on.
 const RUN: &str = "run";
-/// From so many accounts on the server gets the larger share of memory.
+/// From this number of accounts on, the server gets more shared memory.
 const MANY_ACCOUNTS: u64 = 5_000_000;
 
 /// The server.
@@ -32,7 +32,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Starts the server with settings for data of so many accounts.
+    /// Starts the server with settings for this number of accounts.
     pub fn start(work_dir: &Path, pg_bin: Option<PathBuf>, accounts: u64) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut options =
@@ -52,13 +52,13 @@ impl Database {
         Ok(database)
     }
 
-    /// Settings that want a restart; `max_connections` is the private server's own.
+    /// Changes settings, and restarts the server if one has changed.
     fn set(&mut self, accounts: u64) -> anyhow::Result<()> {
         let settings = [
             ("shared_buffers", if accounts >= MANY_ACCOUNTS { "2GB" } else { "1GB" }),
             // The results would depend on whether the machine has set huge pages aside.
             ("huge_pages", "off"),
-            // A checkpoint in the middle of a row would be counted as that row's.
+            // A checkpoint within a row would be part of its CPU time.
             ("max_wal_size", "16GB"),
             ("checkpoint_timeout", "1h"),
         ];
@@ -80,17 +80,17 @@ impl Database {
         Ok(())
     }
 
-    /// Where the data is.
+    /// Returns the directory of the data.
     pub fn data_dir(&self) -> &Path {
         &self.options.data_dir
     }
 
-    /// The URL of the database of the run.
+    /// Returns the URL of the database of the run.
     pub fn run_url(&self) -> anyhow::Result<String> {
         self.url(RUN)
     }
 
-    /// The number of the server's first process.
+    /// Returns the process id of the server's first process.
     pub fn pid(&self) -> anyhow::Result<u32> {
         let path = self.options.data_dir.join("postgres/postmaster.pid");
         let text = fs::read_to_string(&path).context("the server is not running")?;
@@ -98,7 +98,7 @@ impl Database {
         pid.with_context(|| format!("{} holds no process number", path.display()))
     }
 
-    /// The path of a program of the server's own version.
+    /// Returns the path of a program of the server's version.
     pub fn program(&self, name: &str) -> anyhow::Result<PathBuf> {
         let server = fs::read_link(format!("/proc/{}/exe", self.pid()?))?;
         let program = server.with_file_name(name);
@@ -106,7 +106,7 @@ impl Database {
         Ok(program)
     }
 
-    /// The server's version.
+    /// Returns the server's version.
     pub fn version(&self) -> anyhow::Result<String> {
         let version: String = self.value("postgres", "SHOW server_version")?;
         Ok(version.split(' ').next().unwrap_or_default().to_owned())
@@ -120,7 +120,7 @@ impl Database {
         Ok(PgConnectOptions::from_str(&self.url(database)?)?.disable_statement_logging())
     }
 
-    /// Does something with a connection of its own.
+    /// Runs `work` on a new connection.
     fn with<T>(
         &self,
         database: &str,
@@ -144,7 +144,7 @@ impl Database {
         })
     }
 
-    /// The one value that a query returns.
+    /// Returns the one value of a query.
     fn value<T>(&self, database: &str, query: &str) -> anyhow::Result<T>
     where
         T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,

@@ -1,4 +1,4 @@
-//! The database of a run: a copy of the data, to be written to and dropped.
+//! The database of a run: a copy of the data, which is dropped at the end.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use anyhow::ensure;
 
 use super::{Database, RUN};
 
-/// How long the events of a row may take until all are numbered.
+/// The longest wait until the events of a row are numbered.
 const NUMBERED_WITHIN: Duration = Duration::from_mins(2);
 
 impl Database {
@@ -16,7 +16,7 @@ impl Database {
         self.drop_run()?;
         let version: i32 =
             self.value("postgres", "SELECT current_setting('server_version_num')::int")?;
-        // From 15 on the default writes every page to the log first.
+        // Since version 15, the default strategy writes every page to the log.
         let strategy = if version >= 150_000 { " STRATEGY FILE_COPY" } else { "" };
         self.execute("postgres", &format!("CREATE DATABASE {RUN} TEMPLATE {base}{strategy}"))?;
         self.warm_up();
@@ -28,7 +28,7 @@ impl Database {
         self.execute("postgres", &format!("DROP DATABASE IF EXISTS {RUN} WITH (FORCE)"))
     }
 
-    /// Reads all into memory, where the extension for it is installed.
+    /// Reads all tables and indexes into memory if the extension for it is installed.
     fn warm_up(&self) {
         let prewarm = "CREATE EXTENSION IF NOT EXISTS pg_prewarm;
             SELECT sum(pg_prewarm(oid)) FROM pg_class
@@ -38,7 +38,7 @@ impl Database {
         }
     }
 
-    /// How many accounts from `first` to before `end` have opened CDN.
+    /// Returns how many accounts from `first` to before `end` have opened CDN.
     pub fn opened(&self, first: u64, end: u64) -> anyhow::Result<u64> {
         let count: i64 = self.value(
             RUN,
@@ -50,7 +50,7 @@ impl Database {
         Ok(count.try_into()?)
     }
 
-    /// As if nobody had opened CDN.
+    /// Closes CDN for all accounts.
     pub fn close_all(&self) -> anyhow::Result<()> {
         self.execute(
             RUN,

@@ -1,29 +1,29 @@
-//! Which account a call is about: a random one, or the next that has not opened CDN.
+//! The account of a call: a random one, or the next that has not opened CDN.
 
-/// The first account; all have eight digits, so that requests and replies have one length each.
+/// The first account. All have eight digits, so that all requests have the same length.
 pub const FIRST: u64 = 10_000_000;
-/// Every so manieth account has an access key. It has no divisor in common with how often there are
-/// locks and changes: as many of the accounts with keys have them as of all.
+/// Every third account has an access key. Locks and changes are at multiples of 10 and 20, which have
+/// no divisor in common with 3: accounts with keys have as many of them as other accounts.
 pub const KEY_EVERY: u64 = 3;
-/// How many keys the signed requests use.
+/// The number of keys that the signed requests use.
 const ACTIVE_KEYS: u64 = 10_000;
 
-/// Whether an account has an access key.
+/// Returns whether an account has an access key.
 pub const fn has_key(account: u64) -> bool {
     (account - FIRST).is_multiple_of(KEY_EVERY)
 }
 
-/// The DCDN instance of an account, as the data has it; as long as a real one.
+/// Returns the id of the DCDN instance of an account. It is as long as a real one.
 pub fn instance_id(account: u64) -> String {
     format!("FP-a{account}")
 }
 
-/// The access key of an account that has one.
+/// Returns the id of the access key of an account.
 pub fn access_key_id(account: u64) -> String {
     format!("LTAIbench{account}")
 }
 
-/// Where calls take their accounts from.
+/// The source of the accounts of calls.
 pub enum Source<'a> {
     /// Any account of `count`, each `step` apart.
     Random { seed: u64, count: u64, step: u64 },
@@ -32,23 +32,23 @@ pub enum Source<'a> {
 }
 
 impl Source<'_> {
-    /// Any account.
+    /// Returns a source of all accounts.
     pub fn any(accounts: u64, seed: u64) -> Self {
         Self::Random { seed: mixed(seed), count: accounts, step: 1 }
     }
 
-    /// Any of ten thousand accounts that have keys, spread over all of them.
+    /// Returns a source of at most ten thousand accounts with keys, spread over all accounts.
     pub fn any_with_key(accounts: u64, seed: u64) -> Self {
         let keys = accounts / KEY_EVERY;
         let count = keys.min(ACTIVE_KEYS);
         Self::Random { seed: mixed(seed), count, step: keys / count * KEY_EVERY }
     }
 
-    /// The account of the next call; `None` when all have opened.
+    /// Returns the account of the next call, or `None` when all accounts have opened CDN.
     pub fn next(&mut self) -> Option<u64> {
         match self {
             Self::Random { seed, count, step } => {
-                // xorshift64: random enough to spread over pages.
+                // xorshift64 is random enough to spread the calls over pages.
                 *seed ^= *seed << 13;
                 *seed ^= *seed >> 7;
                 *seed ^= *seed << 17;
@@ -59,7 +59,7 @@ impl Source<'_> {
     }
 }
 
-/// Not zero, and far from the next seed's.
+/// Returns a state that is not zero and is far from that of the next seed.
 fn mixed(seed: u64) -> u64 {
     (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
@@ -72,17 +72,17 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// All accounts.
+    /// Returns a walk over all accounts.
     pub fn over(accounts: u64) -> Self {
         Self { next: FIRST, end: FIRST + accounts }
     }
 
-    /// How many are left.
+    /// Returns the number of accounts that are left.
     pub fn left(&self) -> u64 {
         self.end - self.next
     }
 
-    /// Takes the next `count` away, as far as there are so many: the first of them.
+    /// Takes the next `count` accounts, or those that are left; returns the first of them.
     pub fn take_range(&mut self, count: u64) -> u64 {
         let first = self.next;
         self.next = (first + count).min(self.end);

@@ -1,15 +1,15 @@
 //! A histogram of latencies in logarithmic buckets.
 //!
-//! Each power of two has 64 buckets, so that a percentile is at most 1.6 % off, at any size. Taking
-//! a value is an addition: the load generator does it a hundred thousand times a second.
+//! Each power of two has 64 buckets, so a percentile is at most 1.6 % off. Recording a value is one
+//! addition: the load generator records a hundred thousand values a second.
 
 use std::time::Duration;
 
-/// Buckets for each power of two, as a power of two.
+/// The number of buckets for each power of two, as an exponent.
 const FINENESS: u32 = 6;
 const BUCKETS: usize = (65 - FINENESS as usize) << FINENESS;
 
-/// How long calls took.
+/// The latencies of calls.
 #[derive(Clone, Debug)]
 pub struct Histogram {
     counts: Vec<u64>,
@@ -17,19 +17,19 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// One that has nothing.
+    /// Returns an empty histogram.
     pub fn new() -> Self {
         Self { counts: vec![0; BUCKETS], total: 0 }
     }
 
-    /// Takes a latency.
+    /// Records a latency.
     pub fn record(&mut self, latency: Duration) {
         let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
         self.counts[bucket(nanoseconds)] += 1;
         self.total += 1;
     }
 
-    /// The latency that a share of the calls (0.99 is p99) did not exceed; `None` without a call.
+    /// Returns the latency that a share of the calls (0.99 is p99) did not exceed, if there are calls.
     pub fn percentile(&self, share: f64) -> Option<Duration> {
         #[expect(
             clippy::cast_precision_loss,
@@ -51,7 +51,7 @@ fn bucket(nanoseconds: u64) -> usize {
     let exponent = nanoseconds.max(1).ilog2();
     let shift = exponent.saturating_sub(FINENESS);
     let within = usize::try_from(nanoseconds >> shift).expect("below two powers of the fineness");
-    // Below two powers the buckets are the numbers themselves.
+    // For the lowest numbers, the bucket is the number itself.
     within + ((shift as usize) << FINENESS)
 }
 

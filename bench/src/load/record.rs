@@ -1,5 +1,5 @@
-//! What came of the calls of one row. Every answer is checked before it counts; latencies are of
-//! calls that began within the window.
+//! The results of the calls of one row. An answer is checked before it counts. Latencies are those
+//! of calls that began within the window.
 
 use std::time::{Duration, Instant};
 
@@ -24,18 +24,18 @@ pub struct Outcome {
     pub window: Duration,
     /// Right answers within the window.
     pub in_window: u64,
-    /// Right answers in all.
+    /// Right answers, outside of the window too.
     pub answered: u64,
-    /// Wrong, missing and refused answers, in all.
+    /// Wrong, missing and refused answers, outside of the window too.
     pub failed: u64,
-    /// What the first of them was.
+    /// A description of the first of them.
     pub first_failure: Option<String>,
-    /// How long the calls took.
+    /// The latencies.
     pub latencies: Histogram,
 }
 
 impl Record {
-    /// Nothing yet.
+    /// Returns a record without calls.
     pub fn new() -> Self {
         Self {
             opened: None,
@@ -48,17 +48,17 @@ impl Record {
         }
     }
 
-    /// The window begins.
+    /// Begins the window.
     pub fn open(&mut self, now: Instant) {
         self.opened = Some(now);
     }
 
-    /// The window ends.
+    /// Ends the window.
     pub fn close(&mut self, now: Instant) {
         self.closed = Some(now);
     }
 
-    /// A right answer.
+    /// Counts a right answer.
     pub fn right(&mut self, sent: Instant, now: Instant) {
         self.answered += 1;
         if let (Some(opened), None) = (self.opened, self.closed) {
@@ -69,7 +69,7 @@ impl Record {
         }
     }
 
-    /// Any other.
+    /// Counts calls without a right answer.
     pub fn wrong(&mut self, count: u64, what: impl FnOnce() -> String) {
         if count > 0 {
             self.failed += count;
@@ -77,7 +77,7 @@ impl Record {
         }
     }
 
-    /// The end.
+    /// Returns the counts.
     pub fn outcome(self) -> Outcome {
         let window = self.opened.zip(self.closed).map(|(opened, closed)| closed - opened);
         Outcome {

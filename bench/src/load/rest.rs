@@ -42,16 +42,16 @@ pub struct Caller {
 pub struct Signer {
     action: Action,
     key: Hmac<Sha1>,
-    /// Sets the nonces of this process apart from those of others, of this connection from others'.
+    /// A random number for the connection, and the number of its last request.
     nonces: [u64; 2],
-    /// The second that the timestamp says, and the timestamp.
+    /// The second of the timestamp, and the timestamp.
     timestamp: (i64, String),
     query: String,
     to_sign: String,
 }
 
 impl Signer {
-    /// Signs with the secret of all keys.
+    /// Signs with the secret that all keys have.
     pub fn new(action: Action, secret: &str) -> io::Result<Self> {
         let key = Hmac::new_from_slice(format!("{secret}&").as_bytes())
             .expect("HMAC takes a key of any length");
@@ -103,7 +103,7 @@ fn random() -> io::Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// Escapes what such queries and signatures have beside unreserved characters.
+/// Escapes the reserved characters that these queries and signatures have.
 fn escape(text: &str, out: &mut String) {
     for character in text.chars() {
         match character {

@@ -1,24 +1,24 @@
 //! CPU time of groups of processes, in seconds.
 //!
-//! `/proc/*/task/*/schedstat` has nanoseconds, but only of what lives; what has ended stands in the
-//! parent's sum of reaped children. Both are read, so that a backend that ends between two readings
-//! moves from one to the other. Time that nobody of ours used is foreign: it says how far a round
-//! can be trusted.
+//! `/proc/*/task/*/schedstat` has nanoseconds, but only of living threads; the time of ended processes
+//! is in the parent's sum of reaped children. Both are read, so the time of a backend that ends between
+//! two readings is not lost. Time that none of the metered groups used is foreign: a round with much
+//! of it does not count.
 
 use std::fs;
 use std::time::Instant;
 
 use super::processes::{field, tree};
 
-/// Of `/proc/PID/stat` and `/proc/stat`; the same on all machines that Linux gives to programs.
+/// The unit of `/proc/PID/stat` and `/proc/stat`. It is the same on all machines (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Reads the CPU time of the groups.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    /// The server that is measured; none where the clients of the database are.
+    /// The server that is measured; none if pgbench is.
     pub subject: Option<u32>,
-    /// Our service, where it works for the subject: it numbers the events.
+    /// Our service, if it numbers the events of another server.
     pub helper: Option<u32>,
     /// The first process of PostgreSQL.
     pub database: u32,
@@ -29,17 +29,17 @@ pub struct Meter {
 /// CPU seconds between two readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Used {
-    /// How long it was, in seconds.
+    /// The time between the readings, in seconds.
     pub elapsed: f64,
-    /// The server that is measured, with what helps it.
+    /// The server that is measured, and the helper.
     pub service: f64,
     /// PostgreSQL.
     pub database: f64,
     /// The client: a process of its own, or the load generator.
     pub client: f64,
-    /// All of the box, ours and not.
+    /// All processes of the machine.
     pub busy: f64,
-    /// How many cores the box has.
+    /// The number of cores.
     pub cores: f64,
 }
 
@@ -54,7 +54,7 @@ pub struct Reading {
 }
 
 impl Meter {
-    /// Reads.
+    /// Reads the counts of all groups.
     pub fn read(&self) -> Reading {
         let sum = |pids: &[Option<u32>]| pids.iter().flatten().map(|pid| group(*pid)).sum();
         Reading {
@@ -68,17 +68,17 @@ impl Meter {
 }
 
 impl Reading {
-    /// The same with another client's CPU time.
+    /// Returns the same reading with another CPU time of the client.
     pub fn with_client(self, client: f64) -> Self {
         Self { client, ..self }
     }
 
-    /// The client's CPU time.
+    /// Returns the CPU time of the client.
     pub fn client(&self) -> f64 {
         self.client
     }
 
-    /// What was used from this reading to a later one.
+    /// Returns what was used between this reading and a later one.
     pub fn until(&self, later: &Self) -> Used {
         Used {
             elapsed: (later.at - self.at).as_secs_f64(),
@@ -92,17 +92,17 @@ impl Reading {
 }
 
 impl Used {
-    /// pgbench is the client of the database, as a service is: its CPU time counts as a service's.
+    /// Counts the client as the service: pgbench is the client of the database, as a service is.
     pub fn with_client_as_service(self) -> Self {
         Self { service: self.service + self.client, client: 0.0, ..self }
     }
 
-    /// The share of the box that ours had.
+    /// Returns the share of the machine that the groups used.
     pub fn own_share(&self) -> f64 {
         self.share_of(self.service + self.database + self.client)
     }
 
-    /// The share of the box that others had.
+    /// Returns the share of the machine that other processes used.
     pub fn foreign_share(&self) -> f64 {
         (self.share_of(self.busy) - self.own_share()).max(0.0)
     }
@@ -112,20 +112,20 @@ impl Used {
     }
 }
 
-/// A process with its descendants, those included that have ended and were reaped by it.
+/// Returns the CPU time of a process and its descendants, including ended ones that it has reaped.
 fn group(root: u32) -> f64 {
     let living: f64 = tree(root).into_iter().map(process).sum();
     let reaped = field(root, 16).unwrap_or(0) + field(root, 17).unwrap_or(0);
     living + seconds(reaped)
 }
 
-/// All threads of a process that live.
+/// Returns the CPU time of the living threads of a process.
 fn process(pid: u32) -> f64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     threads.map(|thread| schedstat(&thread.path().join("schedstat"))).sum()
 }
 
-/// The thread that asks: the load generator.
+/// Returns the CPU time of this thread: the load generator.
 fn own() -> f64 {
     schedstat("/proc/thread-self/schedstat".as_ref())
 }
@@ -136,7 +136,7 @@ fn schedstat(path: &std::path::Path) -> f64 {
     nanoseconds / 1e9
 }
 
-/// All that was not idle; what the machine below us took away counts as busy.
+/// Returns the CPU time of the machine that was not idle. Time that the hypervisor took counts as busy.
 fn busy() -> f64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let first = stat.lines().next().unwrap_or_default();
@@ -170,7 +170,7 @@ mod tests {
             spun = std::hint::black_box(spun + 1);
         }
         let used = before.until(&meter.read());
-        // The clock is read first, then the counts.
+        // The clock is read before the counts.
         assert!(used.client > 0.002 && used.client <= used.elapsed * 1.5, "{used:?}");
         assert!(used.database >= used.client * 0.9, "{used:?}");
     }

@@ -1,4 +1,4 @@
-//! What the figures were taken on: they mean nothing without it.
+//! The machine and the versions that the figures belong to.
 
 use std::fs;
 use std::process::Command;
@@ -8,11 +8,11 @@ use crate::clock;
 /// The machine, and what runs on it.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// When: UTC, to the second.
+    /// The time of the run, in UTC.
     pub date: String,
     /// The processor's name.
     pub cpu: String,
-    /// How many cores may be used.
+    /// The number of cores that may be used.
     pub cores: usize,
     /// Memory, in GiB.
     pub memory_gib: u64,
@@ -25,7 +25,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine, now.
+    /// Describes this machine.
     pub fn this(postgresql: &str) -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let after = |text: &str, name: &str| {
@@ -46,7 +46,7 @@ impl Machine {
         }
     }
 
-    /// One line for a caption.
+    /// Returns one line for a caption.
     pub fn caption(&self) -> String {
         let Self { date, cpu, cores, memory_gib, kernel, postgresql, rustc } = self;
         format!(

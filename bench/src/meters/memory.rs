@@ -1,18 +1,18 @@
-//! Peak memory of a process, from an instant on.
+//! The peak memory of a process since an instant.
 
 use std::fs;
 
 use super::processes::tree;
 
-/// Forgets the peaks so far.
+/// Resets the peaks of a process and its descendants.
 pub fn forget_peaks(root: u32) {
     for pid in tree(root) {
-        // Where it is not allowed, the peak is that of the process's life: higher, never lower.
+        // Without the permission, the peak is that since the start of the process.
         fs::write(format!("/proc/{pid}/clear_refs"), "5").ok();
     }
 }
 
-/// Sum of the peaks of a process and its descendants, in MiB.
+/// Returns the sum of the peaks of a process and its descendants, in MiB.
 pub fn peak(root: u32) -> f64 {
     tree(root).into_iter().map(peak_of).sum::<f64>() / 1024.0
 }

@@ -1,4 +1,4 @@
-//! What is read off the kernel: CPU time, memory, and who else was on the box.
+//! Figures of the kernel: CPU time, memory, and how much of the machine other processes used.
 
 pub mod cpu;
 pub mod machine;

@@ -1,11 +1,11 @@
-//! A picture in SVG: rectangles, lines, text, on white, so that it can be read on any page.
+//! A picture in SVG: rectangles, lines and text. Its background is white, for pages of any colour.
 
-/// Where a text is anchored.
+/// The position of a text relative to its point.
 #[derive(Clone, Copy, Debug)]
 pub enum Anchor {
-    /// It begins at the point.
+    /// The text begins at the point.
     Start,
-    /// It ends there.
+    /// The text ends at the point.
     End,
 }
 
@@ -17,14 +17,14 @@ pub struct Svg {
 }
 
 impl Svg {
-    /// A white one.
+    /// Returns a white picture.
     pub fn new(width: f64, height: f64) -> Self {
         let mut svg = Self { width, height, body: String::new() };
         svg.rectangle((0.0, 0.0), (width, height), "#ffffff");
         svg
     }
 
-    /// A rectangle by its upper left corner and its size.
+    /// Draws a rectangle, by its upper left corner and its size.
     pub fn rectangle(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), colour: &str) {
         self.put(&format!(
             r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" fill="{colour}"/>"#
@@ -37,7 +37,7 @@ impl Svg {
         ));
     }
 
-    /// A whisker between two values, at a height.
+    /// Draws a whisker between two values, at a height.
     pub fn whisker(&mut self, from: f64, to: f64, y: f64) {
         self.line((from, y), (to, y));
         for x in [from, to] {
@@ -45,7 +45,7 @@ impl Svg {
         }
     }
 
-    /// A text.
+    /// Writes a text.
     pub fn text(&mut self, (x, y): (f64, f64), size: u32, anchor: Anchor, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",
@@ -62,7 +62,7 @@ impl Svg {
         self.body.push('\n');
     }
 
-    /// The file.
+    /// Returns the content of the file.
     pub fn finish(self) -> String {
         let Self { width, height, body } = self;
         format!(

@@ -1,4 +1,4 @@
-//! A row of pgbench: the database without a service, as the measure of one statement per request.
+//! A row of pgbench: the database without a service, with one statement per request.
 
 use std::thread::sleep;
 
@@ -35,7 +35,7 @@ impl Stage {
         let stripe = self.walk.left().min(self.room()) / clients;
         let first = self.walk.take_range(stripe * clients);
         let seconds = pgbench::seconds_for(WARM_UP + self.setting.window);
-        // Where there are too few accounts for the time, they are the limit.
+        // If there are too few accounts for the time, their number ends the row.
         let is_short = stripe * clients < self.room() * 3 / 4;
         let length = if is_short { Length::Transactions(stripe) } else { Length::Seconds(seconds) };
         let meter = self.meter(row, None, None)?;

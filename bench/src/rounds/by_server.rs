@@ -1,4 +1,4 @@
-//! A row of a server: the load generator calls it, and what it cost is read off the kernel.
+//! A row of a server: the load generator calls it, and the meters read its CPU time.
 
 use std::time::Duration;
 
@@ -38,8 +38,7 @@ impl Stage {
         Ok(measured(&outcome, used, calls, memory::peak(pid)))
     }
 
-    /// Starts our service once more, and asks it once: the time from its start to the answer, and
-    /// it is ended.
+    /// Starts our service once more, and calls it once; returns the time from its start to the answer.
     pub fn start_once(&mut self) -> anyhow::Result<Duration> {
         let logs = self.setting.work_dir.join("logs/start");
         std::fs::create_dir_all(&logs)?;
@@ -95,7 +94,7 @@ impl Stage {
 
     fn load(&self, row: Row, warm_up: Duration) -> Load {
         let (connections, streams) = row.connections();
-        // Where accounts are few, an opening row must not use them up before its window.
+        // If there are few accounts, a row of Open must not use them up before its window.
         let step = if row.wire == Wire::Rest { KEY_EVERY } else { 1 };
         let few = self.walk.left() / step / 10;
         let warm_up_calls = if row.action == Action::Open { few } else { u64::MAX };
@@ -126,7 +125,7 @@ impl Watch for Readings<'_> {
     }
 }
 
-/// Nobody reads anything.
+/// Reads no meters.
 struct Unwatched;
 
 impl Watch for Unwatched {

@@ -1,81 +1,81 @@
-//! What was measured of a row in a round, and in all rounds together.
+//! The figures of a row in one round, and their spread over the rounds.
 
 use crate::meters::Used;
 
-/// From so much of the box used by others a round is not clean.
+/// If other processes use more than this share of the machine, a round is not clean.
 const FOREIGN: f64 = 0.25;
-/// So many clean rounds are enough to leave the others out.
+/// If at least this number of rounds is clean, the others do not count.
 const ENOUGH: usize = 3;
 
-/// One row of one round.
+/// The figures of one row in one round.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     /// Right answers for each second.
     pub per_second: f64,
-    /// Latencies in milliseconds; pgbench tells its mean only, which stands in the first.
+    /// The median latency in milliseconds; for pgbench the mean.
     pub p50_ms: f64,
-    /// The slowest in a hundred.
+    /// The latency that 99 of 100 calls do not exceed.
     pub p99_ms: Option<f64>,
-    /// The slowest in a thousand.
+    /// The latency that 999 of 1,000 calls do not exceed.
     pub p999_ms: Option<f64>,
     /// CPU seconds.
     pub used: Used,
-    /// The calls that the CPU seconds are for.
+    /// The number of calls that used them.
     pub calls: f64,
     /// Peak memory of the server, in MiB.
     pub rss_mib: Option<f64>,
     /// Wrong, refused and missing answers.
     pub failed: u64,
-    /// What the first was.
+    /// A description of the first of them.
     pub first_failure: Option<String>,
 }
 
 impl Measured {
-    /// CPU time of the service for a call, in µs.
+    /// Returns the CPU time of the service for a call, in µs.
     pub fn service_cpu(&self) -> f64 {
         self.used.service / self.calls * 1e6
     }
 
-    /// CPU time of PostgreSQL for a call, in µs.
+    /// Returns the CPU time of PostgreSQL for a call, in µs.
     pub fn database_cpu(&self) -> f64 {
         self.used.database / self.calls * 1e6
     }
 
-    /// CPU time of the client for a call, in µs.
+    /// Returns the CPU time of the client for a call, in µs.
     pub fn client_cpu(&self) -> f64 {
         self.used.client / self.calls * 1e6
     }
 
-    /// CPU time of service and PostgreSQL for a call, in µs.
+    /// Returns the CPU time of service and PostgreSQL for a call, in µs.
     pub fn total_cpu(&self) -> f64 {
         self.service_cpu() + self.database_cpu()
     }
 
-    /// Whether others left the box to us.
+    /// Returns whether other processes used little of the machine.
     pub fn is_clean(&self) -> bool {
         self.used.foreign_share() <= FOREIGN
     }
 }
 
-/// The rounds of a row that count: the clean ones, where they are enough.
+/// Returns the rounds that count: the clean ones if they are enough, otherwise all.
 pub fn counted<T>(rounds: &[T], is_clean: impl Fn(&T) -> bool) -> Vec<&T> {
     let clean: Vec<_> = rounds.iter().filter(|round| is_clean(round)).collect();
     if clean.len() >= ENOUGH { clean } else { rounds.iter().collect() }
 }
 
-/// Least, middle and greatest.
+/// The lowest value, the median and the highest value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// The least.
+    /// The lowest value.
     pub min: f64,
-    /// The middle one, or the mean of the two in the middle.
+    /// The value in the middle, or the mean of the two in the middle.
     pub median: f64,
-    /// The greatest.
+    /// The highest value.
     pub max: f64,
 }
 
 impl Spread {
-    /// Of some values; `None` of nothing.
+    /// Returns the spread of values, if there are any.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);

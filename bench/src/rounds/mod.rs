@@ -1,5 +1,4 @@
-//! Rounds: every row once, then every row again, so that whatever happens on the machine meanwhile
-//! meets all of them alike.
+//! Rounds: each measures every row once, so that changes of the machine's speed affect all rows.
 
 mod by_pgbench;
 mod by_server;
@@ -16,7 +15,7 @@ pub use stage::{Setting, Stage};
 /// How long each row runs before its window.
 pub const WARM_UP: Duration = Duration::from_millis(300);
 
-/// What was measured of a row, by round.
+/// The figures of a row, by round.
 #[derive(Clone, Debug)]
 pub struct Result {
     /// The row.
@@ -25,7 +24,7 @@ pub struct Result {
     pub rounds: Vec<Measured>,
 }
 
-/// Measures rows, interleaved.
+/// Measures a number of rounds.
 pub fn run(stage: &mut Stage, rows: &[Row], number: usize) -> Vec<Result> {
     let mut rounds = Rounds::new(rows, number);
     for _ in 0..number {
@@ -34,9 +33,9 @@ pub fn run(stage: &mut Stage, rows: &[Row], number: usize) -> Vec<Result> {
     rounds.results
 }
 
-/// Rounds that leave room for something between them.
+/// Rounds with a pause for other measurements in between.
 pub struct Rounds {
-    /// What was measured until now.
+    /// The figures so far.
     pub results: Vec<Result>,
     number: usize,
     done: usize,
@@ -44,14 +43,14 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// A number of rounds of some rows, of which none has been yet.
+    /// Prepares a number of rounds.
     pub fn new(rows: &[Row], number: usize) -> Self {
         let result = |row: &Row| Result { row: *row, rounds: Vec::with_capacity(number) };
         let results = rows.iter().map(result).collect();
         Self { results, number, done: 0, start: Instant::now() }
     }
 
-    /// The next round: every row once.
+    /// Measures the next round: every row once.
     pub fn next(&mut self, stage: &mut Stage) {
         let total = self.number * self.results.len();
         for result in &mut self.results {

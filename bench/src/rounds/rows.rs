@@ -1,25 +1,25 @@
-//! The rows of the table: who is asked what, by how many callers.
+//! The rows of the table: a program, an action, a protocol and a number of callers.
 
 use std::fmt;
 
 use crate::subjects::Peer;
 
-/// Who is measured.
+/// The program that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// The service.
     Ours,
-    /// gRPC and nothing else, in the same language.
+    /// A gRPC server in Rust that does nothing else.
     Echo,
-    /// One query per request, in the same language.
+    /// A service in Rust with one query per request.
     Textbook,
-    /// Another language.
+    /// A service in another language.
     Peer(Peer),
     /// The database, without a service.
     Pgbench,
 }
 
-/// What is asked.
+/// The action that is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// `DescribeDcdnService`.
@@ -28,7 +28,7 @@ pub enum Action {
     Open,
 }
 
-/// Over which protocol.
+/// The protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wire {
     /// gRPC with a token.
@@ -42,33 +42,33 @@ pub enum Wire {
 /// A row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Row {
-    /// Who.
+    /// The program.
     pub subject: Subject,
-    /// What.
+    /// The action.
     pub action: Action,
-    /// How.
+    /// The protocol.
     pub wire: Wire,
-    /// How many at once.
+    /// The number of callers.
     pub callers: usize,
 }
 
 impl Row {
-    /// A row of a server over gRPC.
+    /// Returns a row of a server over gRPC.
     pub const fn grpc(action: Action, subject: Subject, callers: usize) -> Self {
         Self { subject, action, wire: Wire::Grpc, callers }
     }
 
-    /// A row of ours over the signed query format.
+    /// Returns a row of our service over the signed query format.
     pub const fn rest(action: Action, callers: usize) -> Self {
         Self { subject: Subject::Ours, action, wire: Wire::Rest, callers }
     }
 
-    /// A row of pgbench.
+    /// Returns a row of pgbench.
     pub const fn pgbench(action: Action, callers: usize) -> Self {
         Self { subject: Subject::Pgbench, action, wire: Wire::Postgres, callers }
     }
 
-    /// Connections, and streams on each.
+    /// Returns the number of connections, and of streams on each.
     pub fn connections(self) -> (usize, usize) {
         match (self.wire, self.callers) {
             (Wire::Grpc, callers) if callers >= 8 => (8, callers / 8),
@@ -77,12 +77,12 @@ impl Row {
     }
 }
 
-/// Client counts of pgbench; the best of them is what the database can do.
+/// The numbers of pgbench's clients.
 pub const PGBENCH_DESCRIBE: [usize; 4] = [1, 8, 16, 64];
-/// The same for Open, which waits for the disk.
+/// The numbers of its clients for Open, which waits for the disk.
 pub const PGBENCH_OPEN: [usize; 5] = [1, 8, 16, 32, 64];
 
-/// All rows, in the order in which a round measures them.
+/// Returns all rows, in the order of a round.
 pub fn all() -> Vec<Row> {
     use Action::{Describe, Open};
     use Subject::{Echo, Ours, Textbook};

@@ -1,5 +1,4 @@
-//! What a run has set up: the database with its copy of the data, and the servers that its rows
-//! need. The modules beside it measure rows with them.
+//! The set-up of a run: the database with its copy of the data, and the servers of its rows.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,28 +15,28 @@ use crate::subjects::{Peer, Server, Surroundings, prepare};
 
 use super::WARM_UP;
 
-/// More accounts than any design opens for each core in a second.
+/// More accounts than any server opens for each core in a second.
 const OPENED_PER_CORE: u64 = 20_000;
 
-/// How a run is set up.
+/// The options of a set-up.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    /// Where logs and scripts are, and the data, if PostgreSQL's user can reach it.
+    /// The directory for logs and scripts, and for the data if PostgreSQL's user can reach it.
     pub work_dir: PathBuf,
-    /// The directory of PostgreSQL's programs, where it is given.
+    /// The directory of PostgreSQL's programs, if it is given.
     pub pg_bin: Option<PathBuf>,
-    /// How many accounts there are.
+    /// The number of accounts.
     pub accounts: u64,
-    /// How long the window of a row is.
+    /// The length of the window of a row.
     pub window: Duration,
     /// The program of our service.
     pub service: PathBuf,
-    /// Where it writes what it notes for the compiler, if it does.
+    /// The directory for the profile that it records, if it does.
     pub notes: Option<PathBuf>,
 }
 
 impl Setting {
-    /// What servers are told.
+    /// Returns the options of the servers.
     pub(super) fn surroundings<'a>(&'a self, url: String, keys: &'a Keys) -> Surroundings<'a> {
         let Self { service, notes, .. } = self;
         let logs = self.work_dir.join("logs");
@@ -45,7 +44,7 @@ impl Setting {
     }
 }
 
-/// The stage.
+/// The running database and servers.
 pub struct Stage {
     pub(super) setting: Setting,
     // The servers end before their database.
@@ -62,7 +61,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Sets up what the rows need; rows of peers that cannot be had are taken out.
+    /// Sets up what the rows need, and removes rows of peers that cannot be prepared.
     pub fn set_up(setting: Setting, rows: &mut Vec<Row>) -> anyhow::Result<Self> {
         let missing = without_missing_peers(rows);
         let logs = setting.work_dir.join("logs");
@@ -89,7 +88,7 @@ impl Stage {
         database.drop_run()
     }
 
-    /// The same, but lets our service come to its own end.
+    /// Does the same, but asks our service to end, so that it writes its profile.
     pub fn retire(self) -> anyhow::Result<()> {
         let Self { ours, others, database, .. } = self;
         ours.end()?;
@@ -110,7 +109,8 @@ impl Stage {
         }
     }
 
-    /// Who is metered. Our service numbers the events of everybody, which is counted for everybody.
+    /// Returns the meter of a row. Our service numbers the events of all servers: its CPU time is
+    /// part of each row of Open.
     pub(super) fn meter(
         &self,
         row: Row,
@@ -130,13 +130,13 @@ impl Stage {
         Ok(&found.with_context(|| format!("{subject} is not running"))?.1)
     }
 
-    /// How many accounts a row may open.
+    /// Returns how many accounts a row may open.
     pub(super) fn room(&self) -> u64 {
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
         OPENED_PER_CORE * cores * seconds_for(WARM_UP + self.setting.window)
     }
 
-    /// Closes what has been opened, where the next row would not find enough accounts.
+    /// Closes all accounts if too few are left for the next row.
     fn make_room(&mut self) -> anyhow::Result<()> {
         if self.walk.left() < self.room().min(self.setting.accounts) {
             self.database.close_all()?;
@@ -146,7 +146,7 @@ impl Stage {
     }
 }
 
-/// Takes the rows of peers out that cannot be had; why.
+/// Removes the rows of peers that cannot be prepared; returns the reasons.
 fn without_missing_peers(rows: &mut Vec<Row>) -> Vec<String> {
     let mut missing = Vec::new();
     for peer in Peer::ALL {

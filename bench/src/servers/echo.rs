@@ -1,5 +1,5 @@
-//! A bare tonic server: every DescribeDcdnService answers a message like ours, made from nothing.
-//! What a service could reach that looks nothing up, checks nobody and does nothing else.
+//! A bare tonic server: every DescribeDcdnService answers the same message as our service, without a
+//! look-up, a check of the caller or any other work.
 
 use std::net::SocketAddr;
 

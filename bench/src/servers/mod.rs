@@ -1,10 +1,9 @@
-//! Servers that a benchmark compares ours with, in its language and on its libraries, so that what
-//! differs is the design: [`echo`] is gRPC and nothing else, [`textbook`] is one query per request
-//! through a pool. Both run on tokio's multi-thread runtime with its defaults, as `#[tokio::main]`
-//! does.
+//! Servers that the benchmark compares ours with, in the same language and on the same libraries, so
+//! that the design is the difference: [`echo`] is gRPC alone, [`textbook`] runs one query per request
+//! through a pool. Both run on tokio's multi-thread runtime with its defaults.
 //!
 //! Each `serve` blocks its caller: it prints `ready ADDRESS` on standard output when it listens and
-//! serves until the process is killed. No logs, no metrics, no layers: they get every advantage.
+//! serves until the process is killed. They have no logs, metrics and layers, to their advantage.
 //! Services in other languages are in `bench/peers/`.
 
 pub mod echo;
@@ -19,7 +18,7 @@ use tonic::transport::Server;
 use tonic::transport::server::{Router, TcpIncoming};
 use uuid::Uuid;
 
-/// Runs what `router` makes of a server until the process is killed.
+/// Serves what `router` adds to a server until the process is killed.
 fn serve_until_killed<F>(address: SocketAddr, router: F) -> anyhow::Result<()>
 where
     F: AsyncFnOnce(Server) -> anyhow::Result<Router>,
@@ -28,7 +27,7 @@ where
         let router = router(Server::builder()).await?;
         let listener = TcpListener::bind(address).await?;
         println!("ready {}", listener.local_addr()?);
-        // Without it an answer may wait 40 ms for the client's delayed acknowledgement.
+        // Without it, an answer may wait 40 ms for the client's delayed acknowledgement.
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         router.serve_with_incoming(incoming).await?;
         Ok(())
@@ -39,7 +38,7 @@ fn on_runtime(serving: impl Future<Output = anyhow::Result<()>>) -> anyhow::Resu
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serving)
 }
 
-/// A fresh id for a reply, as the documentation spells it.
+/// Returns a new id for a reply, in the documented format.
 fn request_id() -> String {
     new_id().as_hyphenated().encode_upper(&mut Uuid::encode_buffer()).to_owned()
 }
@@ -53,7 +52,7 @@ fn new_id() -> Uuid {
     id
 }
 
-/// The answer to an action that is not compared.
+/// Refuses an action that is not compared.
 fn not_compared<T>() -> Result<T, Status> {
     Err(Status::unimplemented("not part of the comparison"))
 }

@@ -1,5 +1,5 @@
 //! The textbook service: tonic and pools of connections, one query per Describe, one transaction of
-//! four statements per Open. The same work on the same tables as ours, each request by itself.
+//! four statements per Open. It does the same work on the same tables as ours, request by request.
 
 mod describe;
 mod open;
@@ -21,12 +21,12 @@ use tonic::{Request, Response, Status};
 use self::describe::DescribeRow;
 use super::{not_compared, request_id, serve_until_killed};
 
-/// Connections for Describe: more and fewer were slower on two cores.
+/// Connections for Describe. More and fewer were slower on two cores.
 const DESCRIBE_CONNECTIONS: u32 = 8;
-/// Connections for Open, which waits for the disk and gains by more of them.
+/// Connections for Open. It waits for the disk, so more of them are faster.
 const OPEN_CONNECTIONS: u32 = 16;
 
-/// What the service is told.
+/// The options of the service.
 pub struct Settings {
     /// The database.
     pub database_url: String,
@@ -55,11 +55,11 @@ pub fn serve(address: SocketAddr, settings: &Settings) -> anyhow::Result<()> {
 async fn pool(connections: u32, database: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
     let pool = PgPoolOptions::new()
         .max_connections(connections)
-        // The default asks the database before every query whether it is there.
+        // By default, sqlx pings the database before every query.
         .test_before_acquire(false)
         .connect_with(database)
         .await?;
-    // All are there before the first request, and none is opened under load.
+    // All connections are opened before the first request, and none under load.
     let mut opened = Vec::new();
     for _ in 0..connections {
         opened.push(pool.acquire().await?);
@@ -77,7 +77,7 @@ struct Textbook {
 }
 
 impl Textbook {
-    /// The account that the caller asks about.
+    /// Returns the account of a call.
     fn account_id(&self, metadata: &MetadataMap) -> Result<i64, Status> {
         let header = |name| metadata.get(name).and_then(|value| value.to_str().ok());
         if header("authorization") != Some(&self.authorization) {
@@ -89,7 +89,7 @@ impl Textbook {
     }
 }
 
-/// What the caller is told when the database fails.
+/// Returns the status for a failure of the database.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn database(error: sqlx::Error) -> Status {
     Status::internal(error.to_string())

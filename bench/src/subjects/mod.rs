@@ -1,4 +1,4 @@
-//! What is measured: our service as it is shipped, the servers of this bench, and the peers.
+//! The programs that are measured: our released service, the servers of this crate, and the peers.
 
 mod peers;
 pub mod pgbench;
@@ -16,34 +16,34 @@ use crate::statements;
 pub use peers::{Peer, prepare};
 use process::Process;
 
-/// Listens on a free port; which one, the line that it is ready says.
+/// Any free port. The server reports it on the line that it is ready.
 const ANY_PORT: &str = "127.0.0.1:0";
 
 /// A running server.
 pub struct Server {
     process: Process,
-    /// Where it answers gRPC.
+    /// The address of gRPC.
     pub grpc: SocketAddr,
-    /// Where it answers the query format, if it does.
+    /// The address of the query format, if the server has it.
     pub rest: Option<SocketAddr>,
 }
 
-/// What servers are told.
+/// The options of all servers.
 pub struct Surroundings<'a> {
     /// The database.
     pub url: String,
     /// The secrets.
     pub keys: &'a Keys,
-    /// Where they write their logs.
+    /// The directory for their logs.
     pub logs: PathBuf,
     /// The program of our service.
     pub service: &'a Path,
-    /// Where it writes what it notes for the compiler, if it does.
+    /// The directory for the profile that it records, if it does.
     pub notes: Option<&'a Path>,
 }
 
 impl Server {
-    /// Our service: the program, its defaults, with authentication.
+    /// Starts our service with its defaults and authentication.
     pub fn ours(surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
         let mut command = Command::new(surroundings.service);
         command
@@ -68,14 +68,14 @@ impl Server {
         Ok(Self { grpc: address("grpc=")?, rest: Some(address("rest=")?), process })
     }
 
-    /// A server of this program, by its verb.
+    /// Starts a server of this program, by its verb.
     pub fn own(verb: &str, surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(verb);
         Self::told(command, verb, surroundings)
     }
 
-    /// A server in another language.
+    /// Starts a server in another language.
     pub fn peer(peer: Peer, surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
         let mut command = peer.script();
         command.arg("serve");
@@ -99,23 +99,23 @@ impl Server {
         Ok(Self { grpc: address, rest: None, process })
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM, and waits for the end.
     pub fn end(self) -> anyhow::Result<()> {
         self.process.end()
     }
 
-    /// The number of its process.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// When it was started.
+    /// Returns when it was started.
     pub fn started(&self) -> Instant {
         self.process.started
     }
 }
 
-/// Settings of ours that the user's environment must not change: the defaults are measured.
+/// Settings of our service that the environment must not change: the defaults are measured.
 pub const OUR_SETTINGS: [&str; 21] = [
     "LOG",
     "MINIMUM_BALANCE",
@@ -140,5 +140,5 @@ pub const OUR_SETTINGS: [&str; 21] = [
     "DATA_DIR",
 ];
 
-/// How long a server may take until it says that it is ready.
+/// The longest time until a server is ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);

@@ -1,10 +1,10 @@
-//! The same service in other languages: `bench/peers/`. Where a language is not installed, its
-//! rows are left out and the report says so.
+//! The same service in other languages: `bench/peers/`. If a language is not installed, its rows are
+//! left out and the report says so.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What `prepare` ends with where the language is missing.
+/// The exit status of `prepare` if the language is missing.
 const MISSING: i32 = 3;
 
 /// A language.
@@ -22,7 +22,7 @@ impl Peer {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Go, Self::Node, Self::Python];
 
-    /// Its directory, and what the report calls it.
+    /// Returns its directory, which is its name in the report.
     pub fn name(self) -> &'static str {
         match self {
             Self::Go => "go",
@@ -31,14 +31,14 @@ impl Peer {
         }
     }
 
-    /// The script that prepares and serves it.
+    /// Returns the script that prepares and serves it.
     pub(super) fn script(self) -> Command {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
         Command::new(directory.join(self.name()).join("run"))
     }
 }
 
-/// Builds a peer; the error is a sentence that says why it is left out.
+/// Builds a peer. The error says why it is left out.
 pub fn prepare(peer: Peer) -> Result<(), String> {
     let name = peer.name();
     let output = peer.script().arg("prepare").stdout(Stdio::null()).output();

@@ -1,5 +1,4 @@
-//! pgbench: PostgreSQL's own load generator, as the measure of what the database can do with one
-//! statement per request.
+//! pgbench, PostgreSQL's own load generator: the database with one statement per request.
 
 use std::fs;
 use std::io::Read;
@@ -14,7 +13,7 @@ pub struct Pgbench {
     child: Child,
 }
 
-/// What it says at the end.
+/// The summary of pgbench.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Said {
     /// Transactions for each second, without the time to connect.
@@ -25,7 +24,7 @@ pub struct Said {
     pub mean_ms: f64,
 }
 
-/// Where it is, and where its scripts are put.
+/// The program with the directory for its scripts.
 #[derive(Debug)]
 pub struct Program {
     /// The program.
@@ -36,17 +35,17 @@ pub struct Program {
     pub url: String,
 }
 
-/// How long it runs.
+/// The length of a run of pgbench.
 #[derive(Clone, Copy, Debug)]
 pub enum Length {
-    /// So many whole seconds.
+    /// A number of seconds.
     Seconds(u64),
-    /// So many transactions of each client.
+    /// A number of transactions for each client.
     Transactions(u64),
 }
 
 impl Program {
-    /// Starts it on a script.
+    /// Starts pgbench with a script.
     pub fn start(&self, script: &str, clients: usize, length: Length) -> anyhow::Result<Pgbench> {
         let path = self.scripts.join("pgbench.sql");
         fs::write(&path, script)?;
@@ -69,12 +68,12 @@ impl Program {
 }
 
 impl Pgbench {
-    /// The number of its process.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits for its end, and reads a meter before the process and its CPU time are gone.
+    /// Waits for the end, and reads a meter before the process and its CPU time are gone.
     pub fn finish<T>(mut self, last_reading: impl FnOnce() -> T) -> anyhow::Result<(Said, T)> {
         let (mut text, mut errors) = (String::new(), String::new());
         let (out, err) = (self.child.stdout.take(), self.child.stderr.take());
@@ -87,7 +86,7 @@ impl Pgbench {
     }
 }
 
-/// Whole seconds that cover warm-up and window.
+/// Returns the number of seconds that covers warm-up and window.
 pub fn seconds_for(length: Duration) -> u64 {
     (length + Duration::from_millis(100)).as_secs() + 1
 }

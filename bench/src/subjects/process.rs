@@ -1,4 +1,4 @@
-//! A process that says on its first line that it is ready, and is killed at the end.
+//! A process that reports on a line that it is ready, and is killed at the end.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -10,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 
 use super::READY_WITHIN;
 
-/// How often the first line is looked for; start-up times are as fine as this.
+/// The interval at which the line is looked for: the resolution of start times.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
 /// The process.
@@ -18,13 +18,13 @@ pub struct Process {
     child: Child,
     /// When it was started.
     pub started: Instant,
-    /// Its first line.
+    /// The line.
     pub ready: String,
 }
 
 impl Process {
-    /// Starts it and waits for its first line. What it prints goes to a file, which nobody has to
-    /// empty while it is measured.
+    /// Starts the process and waits for the line. The output goes to a file, so that no thread has
+    /// to read it during a measurement.
     pub fn start(mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let out = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let errors = out.try_clone()?;
@@ -47,7 +47,7 @@ impl Process {
         bail!("not ready after {READY_WITHIN:?}: see {}", log.display())
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM, and waits for the end.
     pub fn end(mut self) -> anyhow::Result<()> {
         let asked = Command::new("kill").arg(self.pid().to_string()).status()?;
         ensure!(asked.success(), "kill: {asked}");
@@ -56,7 +56,7 @@ impl Process {
         Ok(())
     }
 
-    /// Its number.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -1,4 +1,4 @@
-//! Describe: what the row of the statement says at an instant.
+//! Describe: the reply for a row of the statement at an instant.
 
 use cdn_activation::domain::{Charge, ChargeType, WebsocketChargeType};
 use cdn_activation::proto::billing::v1 as billing;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::super::request_id;
 
-/// The row of the statement of Describe, of which there is none where nothing is opened.
+/// The row of the statement of Describe. There is none if the product is not opened.
 #[derive(FromRow)]
 pub(super) struct DescribeRow {
     instance_id: String,
@@ -25,7 +25,7 @@ pub(super) struct DescribeRow {
     pub is_uncarried: bool,
 }
 
-/// A change: an array in this order. A reply needs nothing of what begins with `_`.
+/// A change: an array in this order. A reply does not need the fields that begin with `_`.
 #[derive(Deserialize)]
 struct Change {
     id: Uuid,
@@ -55,7 +55,7 @@ struct Charged<'a> {
     changing: Option<&'a Change>,
 }
 
-/// The reply.
+/// Returns the reply.
 pub(super) fn reply(row: DescribeRow, now: DateTime<Utc>) -> DescribeDcdnServiceResponse {
     let changes = row.changes.unwrap_or_default().0;
     let mut locks = row.locks.unwrap_or_default().0;

@@ -26,7 +26,7 @@ const INSERT_ORDER: &str = "
 const INSERT_EVENT: &str = "
     INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
     VALUES ($1, $2, $1::bigint % 16, $3, 'activation.instance.opened', $4)";
-/// Stands for an encoded event: as many bytes as one of ours.
+/// In place of an encoded event, with the size of one of ours.
 const EVENT_DATA: [u8; 90] = [b'e'; 90];
 
 #[derive(FromRow)]
@@ -42,7 +42,7 @@ struct AccountRow {
     event_time: DateTime<Utc>,
 }
 
-/// What to open with; `None` where an account may not choose it by itself.
+/// Returns the charge type to open with, or `None` if an account may not choose it.
 pub(super) fn charge_type(number: i32) -> Option<ChargeType> {
     match requested_charge_type(number) {
         Requested::NotGiven => Some(ChargeType::PayByTraffic),
@@ -69,13 +69,13 @@ pub(super) async fn open(
     if !opening.insert_instance(&mut transaction).await.map_err(database)? {
         return Err(Status::already_exists("CDN has been opened"));
     }
-    // A refusal drops the transaction, which takes the row back.
+    // A refusal drops the transaction, which rolls the row back.
     after_opening(&account)?;
     opening.insert_order_and_event(&mut transaction).await.map_err(database)?;
     transaction.commit().await.map_err(database)
 }
 
-/// The conditions that are reported before "has been opened".
+/// Checks the conditions that are reported before "has been opened".
 fn before_opening(account: &AccountRow) -> Result<(), Status> {
     if account.bid_user {
         return Err(Status::permission_denied("bid user"));
@@ -86,7 +86,7 @@ fn before_opening(account: &AccountRow) -> Result<(), Status> {
     Ok(())
 }
 
-/// The conditions that are reported after it.
+/// Checks the conditions that are reported after it.
 fn after_opening(account: &AccountRow) -> Result<(), Status> {
     if !account.real_name_verified {
         return Err(Status::failed_precondition("no real-name authentication"));
@@ -106,7 +106,7 @@ fn after_opening(account: &AccountRow) -> Result<(), Status> {
     Ok(())
 }
 
-/// What is written.
+/// The values of the rows.
 struct Opening {
     account_id: i64,
     charge_type: ChargeType,
@@ -122,7 +122,7 @@ impl Opening {
         Self { account_id, charge_type, order_id: new_id(), now, event_time }
     }
 
-    /// False where there is an instance already.
+    /// Returns false if there is an instance already.
     async fn insert_instance(
         &self,
         transaction: &mut PgTransaction<'_>,
