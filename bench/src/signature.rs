@@ -53,13 +53,13 @@ pub fn measure() -> Vec<(&'static str, f64)> {
     let parameters = parse();
     assert!(check(&key, &parameters), "the V1 signature is that of the capture");
     assert!(check_v3(&key_v3, &headers, &signed_headers), "and so is the V3 one");
-    assert!(check_plainly(), "and written straightforwardly");
+    assert!(check_plainly(), "and written in a simple way");
     vec![
         ("parse, sort, check names", nanoseconds(|| parse().iter().count())),
         ("canonical form, string to sign, V1 check", nanoseconds(|| check(&key, &parameters))),
         (WHOLE_CHECK, nanoseconds(|| check(&key, &parse()))),
         ("V3 check", nanoseconds(|| check_v3(&key_v3, &headers, &signed_headers))),
-        ("from the query to the V1 verdict, straightforwardly", nanoseconds(check_plainly)),
+        ("from the query to the V1 verdict, written in a simple way", nanoseconds(check_plainly)),
     ]
 }
 

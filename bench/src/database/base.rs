@@ -105,9 +105,11 @@ impl Database {
     }
 }
 
-/// Returns the statement that copies the histories of all instances into their rows.
+/// Returns the statement that copies the histories of all instances into their rows: the statement of
+/// the service for one instance, without its conditions on that instance.
 fn carry_all() -> String {
-    hot_statements().carry.replace("account_id = $1 AND product = $2", "has_history")
+    let all = hot_statements().carry.replace("account_id = $1 AND product = $2", "has_history");
+    all.replace(" AND account_id = $1", "")
 }
 
 /// Returns a hash of what the data is made of: migrations, statements, keys.
@@ -127,4 +129,18 @@ fn fingerprint(keys: &Keys) -> String {
         write!(text, "{byte:02x}").expect("a String takes any text");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_histories_of_all_instances_are_copied() {
+        let statement = carry_all();
+        assert!(
+            statement.ends_with("WHERE has_history") && !statement.contains('$'),
+            "{statement}"
+        );
+    }
 }

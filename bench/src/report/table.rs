@@ -8,7 +8,7 @@ const USUAL_CALLERS: usize = 64;
 const LEGEND: &str = "CPU: of service and PostgreSQL for a call, medians, and the range of the total. For pgbench \
     the service is pgbench;\nfor Open the numbering of the event is included. ÷ ours: our row over gRPC of the same \
     round, medians. RSS: peak, MiB.\nown: share of the machine that service, PostgreSQL and client had. rounds: \
-    those that count, of all. pgbench reports\nits mean latency only.";
+    clean ones, of all. pgbench reports its\nmean latency only.";
 
 /// Prints what was measured of each row.
 pub fn print(results: &[Result]) {
@@ -50,7 +50,7 @@ fn print_row(results: &[Result], result: &Result) {
         number(cells.median(|round| round.p999_ms), 2),
         number(cells.median(|round| round.rss_mib), 1),
         number(cells.median(|round| Some(round.used.own_share())), 2),
-        format!("{}/{}", cells.rounds.len(), result.rounds.len()),
+        format!("{}/{}", cells.clean, result.rounds.len()),
         result.rounds.iter().map(|round| round.failed).sum::<u64>(),
     );
     let failure = result.rounds.iter().find_map(|round| round.first_failure.as_ref());
@@ -62,11 +62,13 @@ fn print_row(results: &[Result], result: &Result) {
 /// The rounds of a row that count.
 struct Cells<'a> {
     rounds: Vec<&'a Measured>,
+    clean: usize,
 }
 
 impl<'a> Cells<'a> {
     fn of(result: &'a Result) -> Self {
-        Self { rounds: counted(&result.rounds, Measured::is_clean) }
+        let clean = result.rounds.iter().filter(|round| round.is_clean()).count();
+        Self { rounds: counted(&result.rounds, Measured::is_clean), clean }
     }
 
     fn spread(&self, of: impl Fn(&Measured) -> Option<f64>) -> Option<Spread> {
