@@ -68,7 +68,7 @@ impl Rounds {
 }
 
 fn tell(round: usize, row: Row, measured: &Measured, left: Duration) {
-    let foreign = if measured.is_clean() { "" } else { "  others were on the box" };
+    let foreign = if measured.is_clean() { "" } else { "  other processes used the machine" };
     let failed = measured.first_failure.as_ref();
     let failed = failed.map(|what| format!("  {} FAILED: {what}", measured.failed));
     println!(
