@@ -213,14 +213,14 @@ fn nothing_waits_for_an_output_that_nobody_reads() {
 fn no_lint_is_allowed_and_nothing_is_unfinished() {
     let words =
         ["#[allow", "#![allow", concat!("to", "do!("), concat!("un", "implemented!("), "dbg!("];
-    for directory in ["src", "crates"] {
+    for directory in ["src", "crates", "bench/src"] {
         forbid(directory, &words, &[], "suppressions are #[expect] with a reason");
     }
 }
 
 #[test]
 fn no_file_is_longer_than_can_be_read_at_once() {
-    let all = [sources("src"), sources("crates")].concat();
+    let all = [sources("src"), sources("crates"), sources("bench/src")].concat();
     let long = all.into_iter().filter(|source| source.text.lines().count() > LONGEST_FILE);
     let long: Vec<_> = long.map(|source| source.name()).collect();
     assert!(long.is_empty(), "{long:?}");
@@ -228,7 +228,7 @@ fn no_file_is_longer_than_can_be_read_at_once() {
 
 #[test]
 fn every_file_says_what_it_is() {
-    let all = [sources("src"), sources("crates")].concat();
+    let all = [sources("src"), sources("crates"), sources("bench/src")].concat();
     let silent = all.into_iter().filter(|source| !source.text.starts_with("//!"));
     let silent: Vec<_> = silent.map(|source| source.name()).collect();
     assert!(silent.is_empty(), "{silent:?}");

@@ -1,0 +1,91 @@
+//! The access keys of the data, and the files that our service reads: the key that seals their
+//! secrets, and the token of callers.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cdn_activation::auth::secret::{SealingKey, Secret, ServiceToken};
+use cdn_activation::domain::policy::EVERYTHING;
+use sqlx::PgConnection;
+
+use crate::load::accounts::access_key_id;
+
+/// The secrets of the data. Their files are beside it, and only their owner can read them.
+pub struct Keys {
+    sealing_key: SealingKey,
+    /// The file with the sealing key.
+    pub sealing_key_file: PathBuf,
+    /// The secret that all access keys have.
+    pub secret: String,
+    /// The token that callers over gRPC send.
+    pub service_token: String,
+    /// The file with the token.
+    pub service_token_file: PathBuf,
+}
+
+impl Keys {
+    /// Returns the secrets of a data directory; makes those that are missing.
+    pub fn in_dir(data_dir: &Path) -> anyhow::Result<Self> {
+        let sealing_key_file = data_dir.join("sealing-key");
+        let text = kept(&sealing_key_file, || Ok(SealingKey::generate()?.to_string()))?;
+        let random = || Ok(Secret::random()?.expose().to_owned());
+        let service_token_file = data_dir.join("service-token");
+        Ok(Self {
+            sealing_key: SealingKey::parse(&text).context("the sealing key is damaged")?,
+            sealing_key_file,
+            secret: kept(&data_dir.join("access-key-secret"), random)?,
+            service_token: kept(&service_token_file, || Ok(ServiceToken::generate()?.to_string()))?,
+            service_token_file,
+        })
+    }
+
+    /// Returns a hash by which data that other keys have sealed is recognized.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        self.sealing_key.derive(&self.secret)
+    }
+
+    /// Inserts the keys of accounts.
+    pub async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        accounts: impl Iterator<Item = u64>,
+    ) -> anyhow::Result<()> {
+        let (mut ids, mut owners, mut secrets) = (Vec::new(), Vec::new(), Vec::new());
+        let secret = Secret::new(self.secret.clone());
+        for account in accounts {
+            let id = access_key_id(account);
+            secrets.push(self.sealing_key.seal(&id, &secret)?);
+            owners.push(i64::try_from(account)?);
+            ids.push(id);
+        }
+        sqlx::query(
+            "INSERT INTO access_keys
+            SELECT id, account, secret, $4, false, 1, '2020-01-01', '2020-01-01', '2020-01-01'
+            FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS keys (id, account, secret)",
+        )
+        .bind(ids)
+        .bind(owners)
+        .bind(secrets)
+        .bind(EVERYTHING)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Returns the content of a file; writes it if the file is missing.
+fn kept(path: &Path, make: impl Fn() -> anyhow::Result<String>) -> anyhow::Result<String> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let text = make()?;
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+            file.write_all(text.as_bytes())?;
+            Ok(text)
+        }
+        read => read.with_context(|| format!("cannot read {}", path.display())),
+    }
+}

@@ -1,0 +1,144 @@
+//! The programs that are measured: our released service, the servers of this crate, and the peers.
+
+mod peers;
+pub mod pgbench;
+mod process;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use crate::database::Keys;
+use crate::statements;
+pub use peers::{Peer, prepare};
+use process::Process;
+
+/// Any free port. The server reports it on the line that it is ready.
+const ANY_PORT: &str = "127.0.0.1:0";
+
+/// A running server.
+pub struct Server {
+    process: Process,
+    /// The address of gRPC.
+    pub grpc: SocketAddr,
+    /// The address of the query format, if the server has it.
+    pub rest: Option<SocketAddr>,
+}
+
+/// The options of all servers.
+pub struct Surroundings<'a> {
+    /// The database.
+    pub url: String,
+    /// The secrets.
+    pub keys: &'a Keys,
+    /// The directory for their logs.
+    pub logs: PathBuf,
+    /// The program of our service.
+    pub service: &'a Path,
+    /// The directory for the profile that it records, if it does.
+    pub notes: Option<&'a Path>,
+}
+
+impl Server {
+    /// Starts our service with its defaults and authentication.
+    pub fn ours(surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
+        let mut command = Command::new(surroundings.service);
+        command
+            .arg("serve")
+            .env("DATABASE_URL", &surroundings.url)
+            .env("SEALING_KEY_FILE", &surroundings.keys.sealing_key_file)
+            .env("SERVICE_TOKEN_FILE", &surroundings.keys.service_token_file);
+        for variable in ["GRPC_ADDR", "REST_ADDR", "OPS_ADDR"] {
+            command.env(variable, ANY_PORT);
+        }
+        for variable in OUR_SETTINGS {
+            command.env_remove(variable);
+        }
+        if let Some(notes) = surroundings.notes {
+            command.env("LLVM_PROFILE_FILE", notes.join("%p.profraw"));
+        }
+        let process = Process::start(command, &surroundings.logs.join("ours.log"))?;
+        let address = |name: &str| {
+            let word = process.ready.split(' ').find_map(|word| word.strip_prefix(name));
+            word.and_then(|text| text.parse().ok()).context("our service names no address")
+        };
+        Ok(Self { grpc: address("grpc=")?, rest: Some(address("rest=")?), process })
+    }
+
+    /// Starts a server of this program, by its verb.
+    pub fn own(verb: &str, surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(verb);
+        Self::told(command, verb, surroundings)
+    }
+
+    /// Starts a server in another language.
+    pub fn peer(peer: Peer, surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
+        let mut command = peer.script();
+        command.arg("serve");
+        Self::told(command, peer.name(), surroundings)
+    }
+
+    fn told(
+        mut command: Command,
+        name: &str,
+        surroundings: &Surroundings<'_>,
+    ) -> anyhow::Result<Self> {
+        command
+            .env("LISTEN", ANY_PORT)
+            .env("DATABASE_URL", &surroundings.url)
+            .env("DESCRIBE_SQL", statements::describe())
+            .env("SERVICE_TOKEN", &surroundings.keys.service_token);
+        let process = Process::start(command, &surroundings.logs.join(format!("{name}.log")))?;
+        let address = process.ready.trim().strip_prefix("ready ");
+        let address = address.and_then(|text| text.parse().ok());
+        let address = address.with_context(|| format!("{name} says {:?}", process.ready))?;
+        Ok(Self { grpc: address, rest: None, process })
+    }
+
+    /// Sends SIGTERM, and waits for the end.
+    pub fn end(self) -> anyhow::Result<()> {
+        self.process.end()
+    }
+
+    /// Returns the process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Returns when it was started.
+    pub fn started(&self) -> Instant {
+        self.process.started
+    }
+}
+
+/// Settings of our service that the environment must not change: the defaults are measured.
+pub const OUR_SETTINGS: [&str; 21] = [
+    "LOG",
+    "MINIMUM_BALANCE",
+    "OVERDUE_GRACE",
+    "TIMESTAMP_WINDOW",
+    "ORDER_ENDPOINT",
+    "ORDER_TIMEOUT",
+    "ORDER_RECONCILE_AFTER",
+    "EVENT_RETENTION",
+    "DRAIN_DELAY",
+    "DRAIN_TIMEOUT",
+    "DB_CONNECTIONS",
+    "REST_CONNECTIONS",
+    "GRPC_CONNECTIONS",
+    "KEEP_ALIVE",
+    "ENGINE",
+    "WORKERS",
+    "CARRY_AFTER",
+    "CORES",
+    "LOG_ONE_IN",
+    "PG_BIN",
+    "DATA_DIR",
+];
+
+/// The longest time until a server is ready.
+const READY_WITHIN: Duration = Duration::from_secs(30);

@@ -1,9 +1,0 @@
-//! What is read off the kernel: CPU time, memory, and who else was on the box.
-
-pub mod cgroup;
-pub mod cpu;
-pub mod machine;
-pub mod memory;
-mod processes;
-
-pub use cpu::{Meter, Used};
