@@ -18,40 +18,13 @@ pub use self::cause::Cause;
 pub use self::field::{FieldViolation, both};
 use self::field::{sentence, shortened};
 pub use self::shown::Shown;
-use crate::domain::Product;
+use crate::domain::{Product, Refusal};
 
 /// Every outcome of a request other than its reply.
 #[derive(Clone, Debug)]
 pub enum Error {
-    // Opening (docs/behaviour.md, "Opening").
-    /// The charge type in this parameter cannot be opened with.
-    ValueNotSupported(&'static str),
-    /// The charge type of a DCDN opening in this parameter cannot be opened with.
-    InvalidComponent(&'static str),
-    /// A bid user may not open by itself.
-    BidUser,
-    /// An account of the international site may not open.
-    IntlNotAuthorized,
-    /// The product has been opened already.
-    AlreadyOpened(Product),
-    /// Real-name authentication is missing.
-    NoRealNameAuthentication,
-    /// The user profile is incomplete.
-    ProfileIncomplete(Product),
-    /// There is no valid payment method.
-    InvalidPaymentMethod,
-    /// The balance is below the minimum, or payment is overdue.
-    InsufficientBalance,
-    /// The order was refused or could not be placed.
-    OrderNotCreated,
-
-    // The other actions.
-    /// The product has not been opened.
-    NotOpened(Product),
-    /// The service is suspended by a lock.
-    Suspended,
-    /// Another change of the charge type has not taken effect yet.
-    ChangePending,
+    /// A decision refuses the request.
+    Refused(Refusal),
     /// The parameter of this documented name is absent or empty.
     MissingParameter(Cow<'static, str>),
     /// The value of the parameter of this name cannot be used, or the parameter occurs twice.
@@ -168,6 +141,18 @@ fn row(code: impl Into<Text>, http: u16, grpc: Code, message: impl Into<Text>) -
     Row { code: code.into(), http, grpc, message: message.into() }
 }
 
+impl From<Refusal> for Error {
+    /// A refusal about a parameter or a field is the same error as that of any other check of it.
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::MissingParameter(parameter) => Self::missing(parameter),
+            Refusal::InvalidParameter(parameter) => Self::invalid(parameter),
+            Refusal::InvalidField { field, description } => Self::field(field, description),
+            refusal => Self::Refused(refusal),
+        }
+    }
+}
+
 impl Error {
     /// Returns the error for a parameter that is absent or empty.
     pub fn missing(parameter: impl Into<Cow<'static, str>>) -> Self {
@@ -187,26 +172,29 @@ impl Error {
         use Code::{Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound, OutOfRange, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented};
         match self {
             //                                       code                                HTTP  gRPC                message
-            Self::ValueNotSupported(parameter) => row(format!("Invalid{parameter}.ValueNotSupported"), 400, InvalidArgument, format!("The specified value of parameter \"{parameter}\" is not valid.")),
-            Self::InvalidComponent(parameter) => row("InvalidComponent",              400, InvalidArgument,    format!("The specified value of parameter {parameter} is not valid.")),
-            Self::BidUser                        => row("Forbidden.BidUser",             403, PermissionDenied,   "Bid user is limited to open service."),
-            Self::IntlNotAuthorized              => row("Forbidden.Intl",                403, PermissionDenied,   "User not authorized to open Intl service."),
-            Self::AlreadyOpened(Product::Cdn)    => row("CdnService.HasOpened",          400, AlreadyExists,      "Your cdn service has opened."),
-            Self::AlreadyOpened(Product::Dcdn)   => row("DcdnService.HasOpened",         400, AlreadyExists,      "Your DCDN service has been activated."),
-            Self::NoRealNameAuthentication       => row("NoRealNameAuthentication",      400, FailedPrecondition, "Real name authentication is needed."),
-            Self::ProfileIncomplete(Product::Cdn)  => row("FUWU_BIZ_COMMODITY_VERIFY_FAIL_USERPROFILECOMPLETE", 400, FailedPrecondition, "MISSING_USERPROFILE"),
-            Self::ProfileIncomplete(Product::Dcdn) => row("IncompleteInformation",       400, FailedPrecondition, "Your information is incomplete. Complete your information before the operation."),
-            Self::InvalidPaymentMethod           => row("FUWU_BIZ_COMMODITY_VERIFY_FAIL_INVALID_PAY_METHOD", 400, FailedPrecondition, "INVALID_PAY_METHOD"),
-            Self::InsufficientBalance            => row("InsufficientBalance",           400, FailedPrecondition, "Your account does not have enough balance."),
-            Self::OrderNotCreated                => row("LX_CREATE_ORDER_FAILED",        400, Aborted,            "Create order failed"),
+            Self::Refused(Refusal::ValueNotSupported(parameter)) => row(format!("Invalid{parameter}.ValueNotSupported"), 400, InvalidArgument, format!("The specified value of parameter \"{parameter}\" is not valid.")),
+            Self::Refused(Refusal::InvalidComponent(parameter)) => row("InvalidComponent",              400, InvalidArgument,    format!("The specified value of parameter {parameter} is not valid.")),
+            Self::Refused(Refusal::BidUser)                        => row("Forbidden.BidUser",             403, PermissionDenied,   "Bid user is limited to open service."),
+            Self::Refused(Refusal::IntlNotAuthorized)              => row("Forbidden.Intl",                403, PermissionDenied,   "User not authorized to open Intl service."),
+            Self::Refused(Refusal::AlreadyOpened(Product::Cdn))    => row("CdnService.HasOpened",          400, AlreadyExists,      "Your cdn service has opened."),
+            Self::Refused(Refusal::AlreadyOpened(Product::Dcdn))   => row("DcdnService.HasOpened",         400, AlreadyExists,      "Your DCDN service has been activated."),
+            Self::Refused(Refusal::NoRealNameAuthentication)       => row("NoRealNameAuthentication",      400, FailedPrecondition, "Real name authentication is needed."),
+            Self::Refused(Refusal::ProfileIncomplete(Product::Cdn))  => row("FUWU_BIZ_COMMODITY_VERIFY_FAIL_USERPROFILECOMPLETE", 400, FailedPrecondition, "MISSING_USERPROFILE"),
+            Self::Refused(Refusal::ProfileIncomplete(Product::Dcdn)) => row("IncompleteInformation",       400, FailedPrecondition, "Your information is incomplete. Complete your information before the operation."),
+            Self::Refused(Refusal::InvalidPaymentMethod)           => row("FUWU_BIZ_COMMODITY_VERIFY_FAIL_INVALID_PAY_METHOD", 400, FailedPrecondition, "INVALID_PAY_METHOD"),
+            Self::Refused(Refusal::InsufficientBalance)            => row("InsufficientBalance",           400, FailedPrecondition, "Your account does not have enough balance."),
+            Self::Refused(Refusal::OrderNotCreated)                => row("LX_CREATE_ORDER_FAILED",        400, Aborted,            "Create order failed"),
 
-            Self::NotOpened(Product::Cdn)        => row("CdnServiceNotFound",            403, NotFound,           "Your account does not open CDN service yet."),
-            Self::NotOpened(Product::Dcdn)       => row("DcdnServiceNotFound",           403, NotFound,           "Your account does not open DCDN service yet."),
-            Self::Suspended                      => row("OperationDenied",               403, FailedPrecondition, "Your CDN service is suspended."),
-            Self::ChangePending                  => row("FUWU_BIZ_COMMODITY_VERIFY_FAIL_HASORDER", 400, FailedPrecondition, "You have an order not yet effective"),
+            Self::Refused(Refusal::NotOpened(Product::Cdn))        => row("CdnServiceNotFound",            403, NotFound,           "Your account does not open CDN service yet."),
+            Self::Refused(Refusal::NotOpened(Product::Dcdn))       => row("DcdnServiceNotFound",           403, NotFound,           "Your account does not open DCDN service yet."),
+            Self::Refused(Refusal::Suspended)                      => row("OperationDenied",               403, FailedPrecondition, "Your CDN service is suspended."),
+            Self::Refused(Refusal::ChangePending)                  => row("FUWU_BIZ_COMMODITY_VERIFY_FAIL_HASORDER", 400, FailedPrecondition, "You have an order not yet effective"),
             Self::MissingParameter(parameter) => row(format!("Missing{parameter}"),   400, InvalidArgument,    format!("{parameter} is mandatory for this action.")),
             Self::InvalidParameter(parameter) => row("InvalidParameter",              400, InvalidArgument,    format!("The specified value of parameter \"{parameter}\" is not valid.")),
 
+            Self::Refused(Refusal::MissingParameter(parameter)) => Self::missing(*parameter).row(),
+            Self::Refused(Refusal::InvalidParameter(parameter)) => Self::invalid(*parameter).row(),
+            Self::Refused(Refusal::InvalidField { field, description }) => Self::field(field, *description).row(),
             Self::RequestTooLarge                => row("RequestTooLarge",               413, InvalidArgument,    "The request is too large."),
             Self::MalformedRequest               => row("MalformedRequest",              400, InvalidArgument,    "The request cannot be read as HTTP."),
             Self::RequestTimeout                 => row("RequestTimeout",                408, DeadlineExceeded,   "The request did not arrive in time."),
@@ -262,7 +250,9 @@ impl Error {
     #[must_use]
     pub fn code_in(&self, api_version: Option<&str>) -> Cow<'static, str> {
         match (self, api_version) {
-            (Self::NotOpened(Product::Cdn), Some("2014-11-11")) => "OperationDenied".into(),
+            (Self::Refused(Refusal::NotOpened(Product::Cdn)), Some("2014-11-11")) => {
+                "OperationDenied".into()
+            }
             _ => self.code(),
         }
     }

@@ -201,22 +201,4 @@ mod tests {
         let writes = counts.lines().find_map(|line| line.strip_prefix("syscw: "));
         writes.unwrap().parse().unwrap()
     }
-
-    #[tokio::test]
-    #[cfg(target_os = "linux")]
-    async fn a_deadline_needs_no_system_call() {
-        let (tell, told) = oneshot::channel();
-        let core = Core::start("core-0".to_owned(), move || async move {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            let before = writes();
-            for _ in 0..100 {
-                let deadline = tokio::time::sleep(Duration::from_secs(10));
-                futures_util::future::select(Box::pin(deadline), Box::pin(async {})).await;
-            }
-            tell.send(writes() - before).unwrap();
-        });
-        core.unwrap().ended().await;
-        let written = told.await.unwrap();
-        assert!(written < 10, "{written}");
-    }
 }

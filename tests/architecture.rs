@@ -99,10 +99,6 @@ fn only_the_storage_says_sql() {
     forbid("src/storage", &["now()"], &allowed, "every time is bound");
 }
 
-/// Imports against the map, and why they are there.
-const UPWARD: [(&str, &str, &str); 1] =
-    [("domain", "error", "a decision returns its refusal as an error")];
-
 /// The modules that code uses by paths of the crate, also by several in braces.
 fn used_modules(code: &str) -> Vec<&str> {
     let is_of_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
@@ -128,8 +124,7 @@ fn every_path_follows_the_map_of_the_modules() {
         }
         let own = place(module).unwrap_or_else(|| panic!("the map has no {module}"));
         for used in used_modules(&source.text) {
-            let excepted = UPWARD.iter().any(|(from, to, _)| (*from, *to) == (module, used));
-            if place(used).is_some_and(|used| used < own) && !excepted {
+            if place(used).is_some_and(|used| used < own) {
                 wrong.push(format!("{}: {used}", source.name()));
             }
         }

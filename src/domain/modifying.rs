@@ -5,9 +5,9 @@ use super::account::{Facts, Product};
 use super::charge_type::{self, ChargeType, Requested};
 use super::instance::{FINANCIAL, SECURITY};
 use super::opening::Limits;
+use super::refusal::Refusal;
 use super::time::Time;
 use super::timeline::Change;
-use crate::error::Error;
 
 /// What to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,30 +33,30 @@ pub fn decide(
     requested: Requested<ChargeType>,
     limits: Limits,
     now: Time,
-) -> Result<Decision, Error> {
+) -> Result<Decision, Refusal> {
     let requested = match requested {
-        Requested::NotGiven => return Err(Error::missing("InternetChargeType")),
+        Requested::NotGiven => return Err(Refusal::MissingParameter("InternetChargeType")),
         Requested::Known(charge_type) if charge_type.is_public() => charge_type,
-        _ => return Err(Error::invalid("InternetChargeType")),
+        _ => return Err(Refusal::InvalidParameter("InternetChargeType")),
     };
-    let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
+    let instance = facts.instance.as_ref().ok_or(Refusal::NotOpened(product))?;
     let in_force = instance.internet.in_force(now);
     let wanted_already = in_force.next.map_or(in_force.current, |pending| pending.charge_type);
     if wanted_already == requested {
         return Ok(Decision::NothingToDo);
     }
     if instance.lock(SECURITY).is_some() {
-        return Err(Error::Suspended);
+        return Err(Refusal::Suspended);
     }
     let profile = &facts.account.profile;
     if instance.lock(FINANCIAL).is_some() || profile.balance < limits.minimum_balance {
-        return Err(Error::InsufficientBalance);
+        return Err(Refusal::InsufficientBalance);
     }
     if !profile.payment_method_valid {
-        return Err(Error::InvalidPaymentMethod);
+        return Err(Refusal::InvalidPaymentMethod);
     }
     if in_force.next.is_some() {
-        return Err(Error::ChangePending);
+        return Err(Refusal::ChangePending);
     }
     Ok(Decision::Schedule {
         charge_type: requested,
@@ -132,7 +132,7 @@ mod tests {
         facts: &Facts,
         requested: Requested<ChargeType>,
         now: &str,
-    ) -> Result<Decision, Error> {
+    ) -> Result<Decision, Refusal> {
         let limits = Limits { minimum_balance: 0 };
         decide(facts, Product::Cdn, requested, limits, parse(now).unwrap())
     }
@@ -150,31 +150,27 @@ mod tests {
             };
             let mut facts = facts(wrong);
             let expected = match bits.trailing_zeros() {
-                0 => "OperationDenied",
-                1 | 2 => "InsufficientBalance",
-                3 => "FUWU_BIZ_COMMODITY_VERIFY_FAIL_INVALID_PAY_METHOD",
-                4 => "FUWU_BIZ_COMMODITY_VERIFY_FAIL_HASORDER",
-                _ => "",
+                0 => Some(Refusal::Suspended),
+                1 | 2 => Some(Refusal::InsufficientBalance),
+                3 => Some(Refusal::InvalidPaymentMethod),
+                4 => Some(Refusal::ChangePending),
+                _ => None,
             };
             let requested = Requested::Known(ChargeType::PayByBandwidth);
-            let code = decide_at(&facts, requested, NOW)
-                .map_or_else(|refusal| refusal.code(), |_| "".into());
-            assert_eq!(code, expected, "{bits:05b}");
+            assert_eq!(decide_at(&facts, requested, NOW).err(), expected, "{bits:05b}");
             for (requested, expected) in [
-                (Requested::NotGiven, "MissingInternetChargeType"),
-                (Requested::Unknown, "InvalidParameter"),
-                (Requested::Known(ChargeType::PayByBandwidth95), "InvalidParameter"),
+                (Requested::NotGiven, Refusal::MissingParameter("InternetChargeType")),
+                (Requested::Unknown, Refusal::InvalidParameter("InternetChargeType")),
+                (
+                    Requested::Known(ChargeType::PayByBandwidth95),
+                    Refusal::InvalidParameter("InternetChargeType"),
+                ),
             ] {
-                assert_eq!(
-                    decide_at(&facts, requested, NOW).expect_err("the value").code(),
-                    expected
-                );
+                assert_eq!(decide_at(&facts, requested, NOW).expect_err("the value"), expected);
             }
             facts.instance = None;
-            assert_eq!(
-                decide_at(&facts, requested, NOW).expect_err("not opened").code(),
-                "CdnServiceNotFound"
-            );
+            let refusal = decide_at(&facts, requested, NOW).expect_err("not opened");
+            assert_eq!(refusal, Refusal::NotOpened(Product::Cdn));
         }
     }
 
@@ -193,8 +189,8 @@ mod tests {
             payment: false,
             pending: true,
         };
-        let code = decide_at(&facts(free), requested, NOW).expect_err("pending").code();
-        assert_eq!(code, "FUWU_BIZ_COMMODITY_VERIFY_FAIL_HASORDER");
+        let refusal = decide_at(&facts(free), requested, NOW).expect_err("pending");
+        assert_eq!(refusal, Refusal::ChangePending);
     }
 
     #[test]

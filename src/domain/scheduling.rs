@@ -3,9 +3,9 @@
 use super::account::{Facts, Product};
 use super::charge_type::{Charge, effective_time};
 use super::event::AnyChargeType;
+use super::refusal::Refusal;
 use super::time::Time;
 use super::timeline::{Change, Timeline};
-use crate::error::Error;
 
 /// What to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,21 +23,22 @@ pub fn decide(
     charge_type: AnyChargeType,
     asked: Option<Time>,
     now: Time,
-) -> Result<Schedule, Error> {
+) -> Result<Schedule, Refusal> {
     if asked.is_some_and(|asked| asked <= now) {
-        return Err(Error::field("effective_time", "is not in the future"));
+        return Err(Refusal::InvalidField {
+            field: "effective_time",
+            description: "is not in the future",
+        });
     }
-    let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
+    let instance = facts.instance.as_ref().ok_or(Refusal::NotOpened(product))?;
     match charge_type {
         AnyChargeType::Internet(_) => {
             schedule(&instance.internet, asked, now, AnyChargeType::Internet)
         }
         AnyChargeType::Websocket(_) => {
-            let none = || {
-                Error::field(
-                    "websocket_charge_type",
-                    "the instance has no charge type for WebSocket traffic",
-                )
+            let none = || Refusal::InvalidField {
+                field: "websocket_charge_type",
+                description: "the instance has no charge type for WebSocket traffic",
             };
             let timeline = instance.websocket.as_ref().ok_or_else(none)?;
             schedule(timeline, asked, now, AnyChargeType::Websocket)
@@ -50,10 +51,10 @@ fn schedule<T: Charge>(
     asked: Option<Time>,
     now: Time,
     any: fn(T) -> AnyChargeType,
-) -> Result<Schedule, Error> {
+) -> Result<Schedule, Refusal> {
     let in_force = timeline.in_force(now);
     if in_force.next.is_some() {
-        return Err(Error::ChangePending);
+        return Err(Refusal::ChangePending);
     }
     let settle = timeline.due(now).map(|change| change.map(any));
     let effective_time = asked.unwrap_or_else(|| effective_time(in_force.current, now));

@@ -12,7 +12,7 @@ use super::shared::{ATTEMPTS, still_unknown};
 use crate::auth::secret::random_base32;
 use crate::context::Context;
 use crate::domain::opening::{self, Order, Terms};
-use crate::domain::{AccountId, Facts, Product};
+use crate::domain::{AccountId, Facts, Product, Refusal};
 use crate::error::Error;
 use crate::orders::{Commerce, Failure, Orders};
 use crate::storage::Opening;
@@ -67,7 +67,7 @@ impl Opener {
         self.actions.facts(&self.context, self.request.product()).await
     }
 
-    fn decide(&self, facts: &Facts) -> Result<Terms, Error> {
+    fn decide(&self, facts: &Facts) -> Result<Terms, Refusal> {
         opening::decide(facts, self.request, self.actions.limits)
     }
 
@@ -151,7 +151,7 @@ impl Opener {
     ) -> Result<(), (Error, Left)> {
         let admission = commerce.admission().map_err(|failure| {
             self.log(&failure);
-            (Error::OrderNotCreated, Left::Nothing)
+            (Refusal::OrderNotCreated.into(), Left::Nothing)
         })?;
         let ordered_at = self.context.wire_now;
         let order = Order { order_id: self.order_id, account_id, terms, ordered_at };
@@ -172,8 +172,8 @@ impl Opener {
     /// been refused because another request has opened the account.
     async fn not_placed(&self, failure: &Failure) -> Error {
         self.log(failure);
-        let Ok(facts) = self.facts().await else { return Error::OrderNotCreated };
-        self.decide(&facts).err().unwrap_or(Error::OrderNotCreated)
+        let Ok(facts) = self.facts().await else { return Refusal::OrderNotCreated.into() };
+        self.decide(&facts).err().unwrap_or(Refusal::OrderNotCreated).into()
     }
 
     fn log(&self, cause: &Failure) {

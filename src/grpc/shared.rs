@@ -4,11 +4,11 @@ use uuid::Uuid;
 
 use super::Actions;
 use crate::context::Context;
-use crate::domain::Instance;
 use crate::domain::account::{AccountId, Facts, Product};
 use crate::domain::charge_type::{ChargeType, Requested};
 use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::modifying::{self, Decision};
+use crate::domain::{Instance, Refusal};
 use crate::error::{Cause, Error};
 use crate::storage::{ScheduledChange, SettledChange};
 
@@ -30,7 +30,7 @@ impl Actions {
         if let Some(instance) = self.store.instance(context.account()?, product).await? {
             return Ok(instance);
         }
-        self.facts(context, product).await?.instance.ok_or(Error::NotOpened(product))
+        self.facts(context, product).await?.instance.ok_or(Refusal::NotOpened(product).into())
     }
 
     /// Submits another internet charge type: read, decide, write. If nothing was written, the
@@ -78,7 +78,7 @@ impl Actions {
             return Ok(false);
         }
         let charge_type = AnyChargeType::Internet(charge_type);
-        let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
+        let instance = facts.instance.as_ref().ok_or(Refusal::NotOpened(product))?;
         let change = ScheduledChange {
             account_id,
             account_version: facts.account.version,
@@ -124,7 +124,7 @@ mod tests {
         let after = |error| still_unknown(Some(cause.clone()), error);
         assert!(matches!(after(Error::unavailable("gone")), Error::OutcomeUnknown(_)));
         assert!(matches!(after(Error::Contended), Error::OutcomeUnknown(_)));
-        assert!(matches!(after(Error::Suspended), Error::Suspended));
+        assert!(matches!(after(Refusal::Suspended.into()), Error::Refused(Refusal::Suspended)));
         assert!(matches!(still_unknown(None, Error::Contended), Error::Contended));
     }
 }

@@ -59,7 +59,7 @@ impl InstanceRow {
         let changes: Changes = self.parsed("changes", &self.changes)?;
         let websocket = self.websocket_charge_type.as_ref().map(|websocket| {
             let websocket = self.known("instances", websocket)?;
-            Ok(Timeline::new(websocket, self.changes(&changes)?))
+            Ok::<_, Error>(Timeline::new(websocket, self.changes(&changes)?))
         });
         Ok(Instance {
             instance_id: self.instance_id.clone(),

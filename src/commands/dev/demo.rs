@@ -7,7 +7,9 @@ use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::instance::{FINANCIAL, OperationLock};
 use crate::domain::opening::Terms;
 use crate::domain::policy::EVERYTHING;
-use crate::domain::{Account, AccountId, ChargeType, Facts, Product, Profile, Site, Time, time};
+use crate::domain::{
+    Account, AccountId, ChargeType, Facts, Product, Profile, Refusal, Site, Time, time,
+};
 use crate::error::Error;
 use crate::ids::new_id;
 use crate::storage::{NewAccessKey, NewLock, Opening, ScheduledChange, Store};
@@ -110,7 +112,7 @@ async fn create_sample(store: &Store, wire_now: Time) -> Result<(), Error> {
         open(store, &dcdn, Product::Dcdn, "Eexample ID", wire_now).await?;
     }
     let dcdn = facts(Product::Dcdn).await?;
-    let instance = dcdn.instance.as_ref().ok_or(Error::NotOpened(Product::Dcdn))?;
+    let instance = dcdn.instance.as_ref().ok_or(Error::from(Refusal::NotOpened(Product::Dcdn)))?;
     let submitted_at = instant("2018-03-19T12:00:00Z")?;
     if instance.internet.last_submitted().is_none() {
         let change = ScheduledChange {

@@ -7,7 +7,7 @@ use super::repeat::{Ticket, request_id};
 use super::{account_id, key_of, product, product_filter};
 use crate::context::Context;
 use crate::domain::event::{AnyChargeType, ChangeNotice};
-use crate::domain::{AccountId, Product, Requested, Time, scheduling};
+use crate::domain::{AccountId, Product, Refusal, Requested, Time, scheduling};
 use crate::error::{Error, both};
 use crate::grpc::{Actions, Reply, operate};
 use crate::proto::billing::v1 as billing;
@@ -126,7 +126,7 @@ impl Actions {
                 continue;
             }
             let effective_time = schedule.effective_time;
-            let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
+            let instance = facts.instance.as_ref().ok_or(Refusal::NotOpened(product))?;
             let change = ScheduledChange {
                 account_id,
                 account_version: facts.account.version,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tonic::Request;
 
 use super::{account_id, product, product_filter};
-use crate::domain::{AccountId, Facts, Product, Time};
+use crate::domain::{AccountId, Facts, Product, Refusal, Time};
 use crate::error::{Error, both};
 use crate::grpc::{Actions, Reply, operate};
 use crate::proto::billing::v1 as billing;
@@ -25,7 +25,8 @@ impl InstanceService for Actions {
                 both(account_id(message.account_id), product(message.product))?;
             let facts =
                 self.store.facts(account_id, product).await?.ok_or(Error::AccountNotFound)?;
-            let instance = shown(&facts, product, context.now).ok_or(Error::NotOpened(product))?;
+            let instance =
+                shown(&facts, product, context.now).ok_or(Refusal::NotOpened(product))?;
             Ok(wire::GetInstanceResponse { instance: Some(instance) })
         })
         .await

@@ -7,7 +7,7 @@ use super::repeat::{Ticket, request_id};
 use super::{account_id, key_of, product, product_filter};
 use crate::context::Context;
 use crate::domain::instance::OperationLock;
-use crate::domain::{AccountId, Facts, Product};
+use crate::domain::{AccountId, Facts, Product, Refusal};
 use crate::error::{Error, both};
 use crate::grpc::{Actions, Reply, operate};
 use crate::proto::billing::v1 as billing;
@@ -86,7 +86,7 @@ impl Actions {
         let write = async |ticket: Option<Ticket>| {
             for _ in 0..ATTEMPTS {
                 let facts = self.facts_of(account_id, product).await?;
-                let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
+                let instance = facts.instance.as_ref().ok_or(Refusal::NotOpened(product))?;
                 if let Some(lock) = instance.lock(reason) {
                     self.record_unwritten(ticket.as_ref(), &lock.lock_id.to_string()).await?;
                     return Ok(reply(account_id, product, lock));
@@ -133,7 +133,7 @@ impl Actions {
         let write = async |ticket: Option<Ticket>| {
             for _ in 0..ATTEMPTS {
                 let facts = self.facts_of(account_id, product).await?;
-                let instance = facts.instance.as_ref().ok_or(Error::NotOpened(product))?;
+                let instance = facts.instance.as_ref().ok_or(Refusal::NotOpened(product))?;
                 let Some(lock) = instance.lock(reason) else {
                     self.record_unwritten(ticket.as_ref(), NONE_HELD).await?;
                     return Ok(false);
