@@ -1,9 +1,5 @@
 //! Every setting: its flag, its variable, its default and what it means. This is `--help`.
-#![expect(
-    clippy::doc_markdown,
-    rustdoc::bare_urls,
-    reason = "these comments are shown as plain text in a terminal"
-)]
+#![expect(clippy::doc_markdown, reason = "these comments are shown as plain text in a terminal")]
 
 mod values;
 

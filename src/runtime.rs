@@ -193,12 +193,4 @@ mod tests {
         assert_ne!(there, here);
         assert_eq!(name.as_deref(), Some("core-0"));
     }
-
-    /// Returns how many write calls this thread has made to the kernel.
-    #[cfg(target_os = "linux")]
-    fn writes() -> u64 {
-        let counts = std::fs::read_to_string("/proc/thread-self/io").unwrap();
-        let writes = counts.lines().find_map(|line| line.strip_prefix("syscw: "));
-        writes.unwrap().parse().unwrap()
-    }
 }

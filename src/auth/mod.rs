@@ -1,5 +1,5 @@
 //! Step 2: authentication. It maps a signed request to an account, or returns the error of the
-//! first check that fails. For gRPC, see [`service`].
+//! first check that fails. For gRPC, see `grpc/authentication.rs`.
 
 pub mod common;
 mod keys;
