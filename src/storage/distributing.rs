@@ -60,6 +60,6 @@ pub(super) async fn distribute(connection: &mut PgConnection) -> Result<(), sqlx
         sqlx::query(FORGET_LOCAL_ROWS).bind(table).execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
-    tracing::info!(tables = undistributed.join(", "), "distributed by account");
+    tracing::info!(tables = undistributed.join(", "), "distributed the tables by account");
     Ok(())
 }
