@@ -45,7 +45,7 @@ CREATE TABLE access_keys (
     CONSTRAINT access_keys_pkey PRIMARY KEY (access_key_id)
 );
 CREATE INDEX access_keys_by_account ON access_keys (account_id, access_key_id);
-COMMENT ON TABLE access_keys IS 'Key pairs that sign requests. The key is the id alone, because a request names nothing else.';
+COMMENT ON TABLE access_keys IS 'Key pairs that sign requests. The primary key is the id alone, because a request names nothing else.';
 COMMENT ON COLUMN access_keys.secret_sealed IS 'The secret, encrypted by AES-256-GCM with the id of the access key as associated data.';
 COMMENT ON COLUMN access_keys.policy IS 'The policy document in JSON: which actions the key may call.';
 COMMENT ON COLUMN access_keys.version IS 'Rises with every change.';

@@ -32,7 +32,7 @@ CREATE TABLE repeatable_requests (
     CONSTRAINT repeatable_requests_pkey PRIMARY KEY (caller, request_id)
 );
 CREATE INDEX repeatable_requests_by_time ON repeatable_requests (recorded_at);
-COMMENT ON TABLE repeatable_requests IS 'Writes that may be sent again for 24 hours. The key begins with the caller, because the account is not known before the look-up.';
+COMMENT ON TABLE repeatable_requests IS 'Writes that may be sent again for 24 hours. The primary key begins with the caller, because the account is not known before the look-up.';
 COMMENT ON COLUMN repeatable_requests.fingerprint IS 'The SHA-256 of the method and the request. If the same id is sent with another request, it is refused.';
 COMMENT ON COLUMN repeatable_requests.resource IS 'The resource that the first answer described. The answer is made from it again and is not stored.';
 

@@ -6,8 +6,9 @@ use crate::domain::{Time, time};
 use crate::storage::{Engine, SLOT_SECONDS};
 
 pub(super) fn parse_time(text: &str) -> Result<Time, String> {
-    let parsed = time::parse(text)
-        .ok_or_else(|| format!("{text:?} is not an instant; expected a value such as 2018-03-20T00:00:00Z"))?;
+    let parsed = time::parse(text).ok_or_else(|| {
+        format!("{text:?} is not an instant; expected a value such as 2018-03-20T00:00:00Z")
+    })?;
     if time::may_be_now(parsed) {
         Ok(parsed)
     } else {
@@ -67,8 +68,9 @@ pub(super) fn parse_retention(text: &str) -> Result<Duration, String> {
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) =
         text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let number: u32 =
-        number.parse().map_err(|_| format!("{text:?} is not a duration; expected a value such as 15m"))?;
+    let number: u32 = number
+        .parse()
+        .map_err(|_| format!("{text:?} is not a duration; expected a value such as 15m"))?;
     let number = u64::from(number);
     match unit {
         "ms" => Ok(Duration::from_millis(number)),

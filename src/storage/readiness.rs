@@ -56,7 +56,9 @@ pub enum NotReady {
     #[error("the database has no schema yet: run migrate")]
     NoSchema,
     /// The schema lacks migrations that this program needs.
-    #[error("the schema is at version {found}, but this program needs version {needed}: run migrate")]
+    #[error(
+        "the schema is at version {found}, but this program needs version {needed}: run migrate"
+    )]
     OlderSchema {
         /// The newest migration that was applied.
         found: i64,

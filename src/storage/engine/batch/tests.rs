@@ -106,7 +106,11 @@ async fn a_late_statement_does_not_hold_up_the_next_ones() {
     };
     let (late, others) = tokio::join!(ask(0), others);
     assert_eq!((late.unwrap(), others), (0, [2, 4, 6]));
-    assert_eq!(*sizes.lock().unwrap(), [1, 2, 1], "the two questions that waited share a statement");
+    assert_eq!(
+        *sizes.lock().unwrap(),
+        [1, 2, 1],
+        "the two questions that waited share a statement"
+    );
 }
 
 #[tokio::test]
