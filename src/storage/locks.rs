@@ -90,7 +90,7 @@ pub struct StoredLock {
     pub reason: String,
     /// The service or person that set it.
     pub locked_by: String,
-    /// Since when it holds.
+    /// When it was set.
     pub locked_at: Time,
     /// When it was lifted, if it was.
     pub lifted_at: Option<Time>,

@@ -16,7 +16,7 @@ use crate::storage::Store;
 /// Options of the connections of a store.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the database is.
+    /// The address of the database.
     pub url: DatabaseUrl,
     /// Largest number of open connections.
     pub connections: u32,
