@@ -1,6 +1,6 @@
--- Accounts, and what they own. Every key of an account-owned table begins with account_id, the distribution column.
--- Closed vocabularies are text with a named CHECK that lists the spellings of the wire. No column has a time or an id as
--- its default, because the service binds every time and id.
+-- Accounts, and what they own. Every key of a table that accounts own begins with account_id, the distribution column.
+-- A column with a fixed set of values is text with a named CHECK that lists the values as callers send them. No column
+-- has a time or an id as its default, because the service binds every time and id.
 
 CREATE TABLE accounts (
     account_id           bigint      NOT NULL,
@@ -21,16 +21,16 @@ CREATE TABLE accounts (
     CONSTRAINT accounts_site_is_known CHECK (site IN ('domestic', 'intl'))
 );
 COMMENT ON TABLE accounts IS 'Customers, with one column for each rule of the opening table.';
-COMMENT ON COLUMN accounts.site IS 'Site the account belongs to.';
-COMMENT ON COLUMN accounts.intl_allowed IS 'An account of the international site may open all the same.';
-COMMENT ON COLUMN accounts.bid_user IS 'May not open by itself.';
-COMMENT ON COLUMN accounts.real_name_verified IS 'Real-name authentication has been passed.';
-COMMENT ON COLUMN accounts.profile_complete IS 'The user profile is complete.';
-COMMENT ON COLUMN accounts.payment_method_valid IS 'There is a valid payment method.';
-COMMENT ON COLUMN accounts.balance IS 'Minor units of the currency.';
-COMMENT ON COLUMN accounts.orders_refused IS 'The commerce system takes no orders of this account.';
-COMMENT ON COLUMN accounts.version IS 'Rises with every change; guards a decision made on facts read before.';
-COMMENT ON COLUMN accounts.event_time IS 'Time of the newest event of this row.';
+COMMENT ON COLUMN accounts.site IS 'The site where the account is registered.';
+COMMENT ON COLUMN accounts.intl_allowed IS 'Whether an account of the international site may open products.';
+COMMENT ON COLUMN accounts.bid_user IS 'Whether the account is a bid user, which may not open products itself.';
+COMMENT ON COLUMN accounts.real_name_verified IS 'Whether the account has passed real-name authentication.';
+COMMENT ON COLUMN accounts.profile_complete IS 'Whether the user profile is complete.';
+COMMENT ON COLUMN accounts.payment_method_valid IS 'Whether the account has a valid payment method.';
+COMMENT ON COLUMN accounts.balance IS 'The balance in minor units of the currency.';
+COMMENT ON COLUMN accounts.orders_refused IS 'Whether the commerce system refuses orders of this account.';
+COMMENT ON COLUMN accounts.version IS 'Rises with every change. A write that was decided on an older version is refused.';
+COMMENT ON COLUMN accounts.event_time IS 'The time of the newest event of this row.';
 
 CREATE TABLE access_keys (
     access_key_id text        NOT NULL,
@@ -45,9 +45,9 @@ CREATE TABLE access_keys (
     CONSTRAINT access_keys_pkey PRIMARY KEY (access_key_id)
 );
 CREATE INDEX access_keys_by_account ON access_keys (account_id, access_key_id);
-COMMENT ON TABLE access_keys IS 'Key pairs that sign requests. Keyed by id: a request names nothing else.';
-COMMENT ON COLUMN access_keys.secret_sealed IS 'The secret, AES-256-GCM with the key id as associated data.';
-COMMENT ON COLUMN access_keys.policy IS 'JSON policy document: what the key may do.';
+COMMENT ON TABLE access_keys IS 'Key pairs that sign requests. The primary key is the id alone, because a request names nothing else.';
+COMMENT ON COLUMN access_keys.secret_sealed IS 'The secret, encrypted by AES-256-GCM with the id of the access key as associated data.';
+COMMENT ON COLUMN access_keys.policy IS 'The policy document in JSON: which actions the key may call.';
 COMMENT ON COLUMN access_keys.version IS 'Rises with every change.';
 
 CREATE TABLE instances (
@@ -71,13 +71,13 @@ CREATE TABLE instances (
         websocket_charge_type IN ('websockettraffic', 'websocketbps'))
 );
 CREATE INDEX instances_by_product ON instances (product, account_id);
-COMMENT ON TABLE instances IS 'What an account has opened, as it was opened. Of a row only event_time, changes and locks change.';
-COMMENT ON COLUMN instances.internet_charge_type IS 'The charge type of the opening; what holds now follows from it and the changes.';
-COMMENT ON COLUMN instances.websocket_charge_type IS 'NULL for CDN and for openings older than WebSocket charging.';
-COMMENT ON COLUMN instances.event_time IS 'Time of the newest event of the instance, its changes and locks.';
-COMMENT ON COLUMN instances.changes IS 'Its changes that are not cancelled, by change_id: a copy of charge_type_changes, written in the same statement.';
-COMMENT ON COLUMN instances.locks IS 'Its locks that hold, by reason: a copy of operation_locks, written in the same statement.';
-COMMENT ON COLUMN instances.order_id IS 'The order of the opening: tells whose opening this is when an outcome was unknown.';
+COMMENT ON TABLE instances IS 'Products that accounts have opened. In a row, only event_time, changes and locks change.';
+COMMENT ON COLUMN instances.internet_charge_type IS 'The charge type of the opening. The charge type that is in force follows from it and the changes.';
+COMMENT ON COLUMN instances.websocket_charge_type IS 'The same for WebSocket. NULL for CDN, and for openings before WebSocket was charged.';
+COMMENT ON COLUMN instances.event_time IS 'The time of the newest event of the instance, its changes and its locks.';
+COMMENT ON COLUMN instances.changes IS 'The changes that are not cancelled, by change_id: a copy of charge_type_changes, written in the same statement.';
+COMMENT ON COLUMN instances.locks IS 'The locks that hold, by reason: a copy of operation_locks, written in the same statement.';
+COMMENT ON COLUMN instances.order_id IS 'The order of the opening. If the outcome of a write was unknown, it shows whether this request opened the instance.';
 
 CREATE TABLE orders (
     account_id            bigint      NOT NULL,
@@ -89,7 +89,7 @@ CREATE TABLE orders (
     CONSTRAINT orders_pkey PRIMARY KEY (account_id, order_id),
     CONSTRAINT orders_product_is_known CHECK (product IN ('cdn', 'dcdn'))
 );
-COMMENT ON TABLE orders IS 'Orders for openings, written in the statement that opens.';
+COMMENT ON TABLE orders IS 'Orders of openings, written in the statement that opens.';
 
 CREATE TABLE charge_type_changes (
     account_id        bigint      NOT NULL,
@@ -117,12 +117,12 @@ CREATE UNIQUE INDEX charge_type_changes_one_pending ON charge_type_changes (acco
 CREATE INDEX charge_type_changes_due ON charge_type_changes (effective_time)
     WHERE cancelled_at IS NULL AND in_force_event_at IS NULL;
 CREATE INDEX charge_type_changes_by_product ON charge_type_changes (account_id, product, change_id);
-COMMENT ON TABLE charge_type_changes IS 'Decisions that another charge type holds from an instant on.';
-COMMENT ON COLUMN charge_type_changes.kind IS 'What is charged: internet or websocket traffic.';
-COMMENT ON COLUMN charge_type_changes.effective_time IS 'From when it holds, inclusive.';
-COMMENT ON COLUMN charge_type_changes.cancelled_at IS 'When it was cancelled; it is then as if it had never been submitted.';
-COMMENT ON COLUMN charge_type_changes.in_force_event_at IS 'When its in-force event was written; it says nothing of whether it holds.';
-COMMENT ON INDEX charge_type_changes_one_pending IS 'At most one unsettled change per instance and kind of charge.';
+COMMENT ON TABLE charge_type_changes IS 'Decisions that another charge type is in force from an instant on.';
+COMMENT ON COLUMN charge_type_changes.kind IS 'The kind of traffic: internet or websocket.';
+COMMENT ON COLUMN charge_type_changes.effective_time IS 'The instant from which the change is in force, inclusive.';
+COMMENT ON COLUMN charge_type_changes.cancelled_at IS 'When the change was cancelled. A cancelled change has no effect.';
+COMMENT ON COLUMN charge_type_changes.in_force_event_at IS 'When the in-force event was written. It does not decide whether the change is in force.';
+COMMENT ON INDEX charge_type_changes_one_pending IS 'Allows at most one unsettled change for each instance and kind of traffic.';
 
 CREATE TABLE operation_locks (
     account_id bigint      NOT NULL,
@@ -145,11 +145,11 @@ CREATE INDEX operation_locks_by_product ON operation_locks (account_id, product,
 CREATE INDEX operation_locks_that_hold ON operation_locks (account_id, lock_id) WHERE lifted_at IS NULL;
 CREATE INDEX operation_locks_that_hold_by_product ON operation_locks (account_id, product, lock_id)
     WHERE lifted_at IS NULL;
-COMMENT ON TABLE operation_locks IS 'Holds on the operations of an instance; several may hold at once.';
-COMMENT ON COLUMN operation_locks.lifted_at IS 'NULL while it holds.';
+COMMENT ON TABLE operation_locks IS 'Locks on the operations of an instance. Several may hold at once.';
+COMMENT ON COLUMN operation_locks.lifted_at IS 'When the lock was lifted. NULL while it holds.';
 
--- Orders that are placed at a commerce system (ORDER_ENDPOINT). An intent has no foreign key to instances: it is written
--- before its instance, and also where there will be none. Its instants say in which state it is.
+-- Orders that are placed at a commerce system (ORDER_ENDPOINT). An intent has no foreign key to instances, because it
+-- is written before its instance, and also if there will be no instance. Its times show in which state it is.
 CREATE TABLE order_intents (
     account_id            bigint      NOT NULL,
     order_id              uuid        NOT NULL,
@@ -169,10 +169,10 @@ CREATE TABLE order_intents (
 );
 CREATE INDEX order_intents_due ON order_intents (due_at) WHERE opened_at IS NULL AND cancelled_at IS NULL;
 CREATE INDEX order_intents_settled ON order_intents (created_at) WHERE opened_at IS NOT NULL OR cancelled_at IS NOT NULL;
-COMMENT ON TABLE order_intents IS 'What is being ordered at a commerce system: written before the order is placed, settled when it is opened or cancelled.';
-COMMENT ON COLUMN order_intents.created_at IS 'When the opening was asked for.';
-COMMENT ON COLUMN order_intents.due_at IS 'From when a reconciler takes the intent in hand; moved on by each one that does, so that it has it alone until then.';
-COMMENT ON COLUMN order_intents.attempts IS 'How often a reconciler has taken it in hand.';
-COMMENT ON COLUMN order_intents.opened_at IS 'When the instance was opened with this order, in the same statement: settled.';
-COMMENT ON COLUMN order_intents.abandoned_at IS 'When the opening was given up: none can be written with this order any more, and the order may be cancelled.';
-COMMENT ON COLUMN order_intents.cancelled_at IS 'When it was known that the commerce system has no such order (any more): settled.';
+COMMENT ON TABLE order_intents IS 'Orders that are being placed at a commerce system. A row is written before the order is placed, and settled when it is opened or cancelled.';
+COMMENT ON COLUMN order_intents.created_at IS 'When the opening was requested.';
+COMMENT ON COLUMN order_intents.due_at IS 'The instant from which a reconciler may take the intent. A reconciler that takes it moves this instant to a later one, until which no other takes it.';
+COMMENT ON COLUMN order_intents.attempts IS 'How often a reconciler has taken the intent.';
+COMMENT ON COLUMN order_intents.opened_at IS 'When the instance was opened with this order, written in the same statement. The intent is then settled.';
+COMMENT ON COLUMN order_intents.abandoned_at IS 'When the opening was abandoned. From then on, no instance can be opened with this order, and the order may be cancelled.';
+COMMENT ON COLUMN order_intents.cancelled_at IS 'When it was known that the commerce system does not have the order, or has it no longer. The intent is then settled.';

@@ -1,5 +1,5 @@
--- What requests and replicas leave behind: used nonces, requests that may be sent again, leases, and the check value of the
--- sealing key. The digest of a nonce has the type uuid, which is 16 bytes and is compared as one value.
+-- State of requests and replicas: used nonces, requests that may be sent again, leases, and the check value of the
+-- sealing key. The digest of a nonce has the type uuid, which has 16 bytes and is compared as one value.
 
 CREATE TABLE used_nonces_0 (
     digest uuid NOT NULL,
@@ -17,11 +17,11 @@ CREATE TABLE used_nonces_3 (
     digest uuid NOT NULL,
     CONSTRAINT used_nonces_3_pkey PRIMARY KEY (digest)
 );
-COMMENT ON TABLE used_nonces_0 IS 'Used nonces, a ring of four tables by the signed timestamp (slots of 900 s); the idle one is truncated.';
+COMMENT ON TABLE used_nonces_0 IS 'Used nonces, in a ring of four tables. The signed timestamp chooses the table, in slots of 900 s. The idle table is truncated.';
 COMMENT ON TABLE used_nonces_1 IS 'See used_nonces_0.';
 COMMENT ON TABLE used_nonces_2 IS 'See used_nonces_0.';
 COMMENT ON TABLE used_nonces_3 IS 'See used_nonces_0.';
-COMMENT ON COLUMN used_nonces_0.digest IS 'First 16 bytes of SHA-256 of the access key''s id, a zero byte and the nonce.';
+COMMENT ON COLUMN used_nonces_0.digest IS 'The first 16 bytes of the SHA-256 of the id of the access key, a zero byte and the nonce.';
 
 CREATE TABLE repeatable_requests (
     caller      text        NOT NULL,
@@ -32,9 +32,9 @@ CREATE TABLE repeatable_requests (
     CONSTRAINT repeatable_requests_pkey PRIMARY KEY (caller, request_id)
 );
 CREATE INDEX repeatable_requests_by_time ON repeatable_requests (recorded_at);
-COMMENT ON TABLE repeatable_requests IS 'Writes that may be sent again for 24 hours. Keyed by caller: the account is not known before the look-up.';
-COMMENT ON COLUMN repeatable_requests.fingerprint IS 'SHA-256 of method and request: the same id with another request is refused.';
-COMMENT ON COLUMN repeatable_requests.resource IS 'What the first answer was about; the answer is made of it again, never stored.';
+COMMENT ON TABLE repeatable_requests IS 'Writes that may be sent again for 24 hours. The primary key begins with the caller, because the account is not known before the look-up.';
+COMMENT ON COLUMN repeatable_requests.fingerprint IS 'The SHA-256 of the method and the request. If the same id is sent with another request, it is refused.';
+COMMENT ON COLUMN repeatable_requests.resource IS 'The resource that the first answer described. The answer is made from it again and is not stored.';
 
 CREATE TABLE leases (
     name       text        NOT NULL,
@@ -42,12 +42,12 @@ CREATE TABLE leases (
     expires_at timestamptz NOT NULL,
     CONSTRAINT leases_pkey PRIMARY KEY (name)
 );
-COMMENT ON TABLE leases IS 'Which replica does a job that one at a time must do.';
+COMMENT ON TABLE leases IS 'Leases. A lease gives one replica a job that only one may do at a time.';
 
 CREATE TABLE sealing_checks (
     name  text  NOT NULL,
     value bytea NOT NULL,
     CONSTRAINT sealing_checks_pkey PRIMARY KEY (name)
 );
-COMMENT ON TABLE sealing_checks IS 'One row: the check value of the sealing key. The first process that becomes ready writes it.';
-COMMENT ON COLUMN sealing_checks.value IS 'HMAC-SHA256 by the sealing key of a fixed label. It does not reveal the key.';
+COMMENT ON TABLE sealing_checks IS 'One row with the check value of the sealing key. The first process that becomes ready writes it.';
+COMMENT ON COLUMN sealing_checks.value IS 'The HMAC-SHA256 of a fixed label with the sealing key. It does not reveal the key.';

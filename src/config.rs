@@ -1,4 +1,5 @@
-//! Every setting: its flag, its variable, its default and what it means. This is `--help`.
+//! Every setting: its flag, its variable, its default and its meaning. The doc comments are the
+//! texts of `--help`.
 #![expect(clippy::doc_markdown, reason = "these comments are shown as plain text in a terminal")]
 
 mod values;
@@ -15,47 +16,48 @@ use self::values::{
 use crate::domain::Time;
 use crate::storage::Engine;
 
-/// Opens CDN and DCDN for accounts and tells how each is charged: over gRPC, and over the signed
-/// RPC query format that existing SDKs speak.
+/// Opens CDN and DCDN for accounts, and says how each of them is charged. It is called over gRPC,
+/// and over the signed RPC query format of existing SDKs.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
-    /// What is logged, as a filter: "info", "warn,cdn_activation=info", … A release build has nothing below info.
+    /// Filter of the log, for example "info" or "warn,cdn_activation=info". A release build has no
+    /// level below info.
     #[arg(long, env = "LOG", default_value = "info", global = true)]
     pub log: String,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serves on a private PostgreSQL that it starts itself, with demo accounts: for trying out and
-    /// for tests.
+    /// Serves with a PostgreSQL of its own, which it starts, and with demo accounts: for
+    /// development and tests.
     Dev(DevSettings),
-    /// Serves on DATABASE_URL.
+    /// Serves with the database at DATABASE_URL.
     Serve(ServeSettings),
-    /// Brings the schema of the database up to date, and ends.
+    /// Brings the schema of the database up to date, and exits.
     Migrate(MigrateSettings),
-    /// Signs and sends one request to any endpoint, and prints the answer. Exit status: 0 answered,
-    /// 1 refused, 2 unreachable.
+    /// Signs one request, sends it to any endpoint, and prints the answer. Exit status: 0 if the
+    /// server accepted the request, 1 if it refused it, 2 if it could not be reached.
     Call(CallSettings),
-    /// Prints the descriptors of the API and of its error details, an encoded FileDescriptorSet.
+    /// Prints the descriptors of the API and of its error details as an encoded FileDescriptorSet.
     Descriptors,
 }
 
 /// Settings of `dev`.
 #[derive(Args, Debug)]
 pub struct DevSettings {
-    /// Where the state is kept: the database, the sealing key, the service token. Default: .dev
+    /// Directory of the state: the database, the sealing key, the service token. Default: .dev
     #[arg(long, env = "DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Starts the business clock at this instant (yyyy-MM-ddTHH:mm:ssZ); it runs on from there.
-    /// Signatures are judged by the real clock.
+    /// Instant at which the business clock starts (yyyy-MM-ddTHH:mm:ssZ). Signatures are checked
+    /// against the real clock.
     #[arg(long, value_parser = parse_time)]
     pub at: Option<Time>,
-    /// Directory of the PostgreSQL server binaries. Default: the newest installed.
+    /// Directory of the PostgreSQL server programs. Default: the newest installed version.
     #[arg(long, env = "PG_BIN")]
     pub pg_bin: Option<PathBuf>,
     #[command(flatten)]
@@ -66,8 +68,8 @@ pub struct DevSettings {
 /// Settings of `serve`.
 #[derive(Args, Debug)]
 pub struct ServeSettings {
-    /// The database: postgres://user:password@host/name. Of several hosts, as in psql's URLs, the one
-    /// that takes writes is used.
+    /// URL of the database: postgres://user:password@host/name. It may name several hosts, as in
+    /// psql; the host that accepts writes is used.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
     #[command(flatten)]
@@ -78,7 +80,7 @@ pub struct ServeSettings {
 /// Settings of `migrate`.
 #[derive(Args, Debug)]
 pub struct MigrateSettings {
-    /// The database: postgres://user:password@host/name
+    /// URL of the database: postgres://user:password@host/name
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -86,10 +88,12 @@ pub struct MigrateSettings {
         required_unless_present = "db_admin_url"
     )]
     pub database_url: Option<String>,
-    /// The same database for migrations, as a role that may change tables.
+    /// URL of the same database, with the role that owns the tables. Takes precedence over
+    /// DATABASE_URL.
     #[arg(long, env = "DB_ADMIN_URL", hide_env_values = true)]
     pub db_admin_url: Option<String>,
-    /// What the database is: auto, postgres, citus. On Citus the tables that accounts own are distributed.
+    /// The database engine: postgres, citus, or auto, which asks the database. On Citus, the tables
+    /// that accounts own are distributed.
     #[arg(long, env = "ENGINE", default_value = "auto", value_parser = parse_engine)]
     pub engine: Engine,
 }
@@ -97,82 +101,92 @@ pub struct MigrateSettings {
 /// Settings that `dev` and `serve` share.
 #[derive(Args, Clone, Debug)]
 pub struct SharedSettings {
-    /// Where gRPC listens: actions, operators, health, reflection. Port 0: any free one.
+    /// Address of the gRPC listener: actions, operator services, health, reflection. Port 0 selects
+    /// a free port.
     #[arg(long, env = "GRPC_ADDR", default_value = "127.0.0.1:50051")]
     pub grpc_addr: String,
-    /// Where the RPC query format listens.
+    /// Address of the listener of the signed RPC query format. Port 0 selects a free port.
     #[arg(long, env = "REST_ADDR", default_value = "127.0.0.1:8080")]
     pub rest_addr: String,
-    /// Where /livez, /readyz and /metrics are.
+    /// Address of /livez, /readyz and /metrics. Port 0 selects a free port.
     #[arg(long, env = "OPS_ADDR", default_value = "127.0.0.1:9090")]
     pub ops_addr: String,
-    /// File with the token that calling services send as "authorization: Bearer …". Without it
-    /// `serve` lets nobody in over gRPC but health checks; `dev` makes one.
+    /// File with the token that calling services send as "authorization: Bearer …". Without it,
+    /// `serve` answers only health checks over gRPC; `dev` creates a token.
     #[arg(long, env = "SERVICE_TOKEN_FILE")]
     pub service_token_file: Option<PathBuf>,
-    /// File with the key that seals access key secrets at rest: 32 bytes in base64. `dev` makes
-    /// one.
+    /// File with the key that encrypts the secrets of access keys in the database: 32 bytes in
+    /// base64. `dev` creates a key.
     #[arg(long, env = "SEALING_KEY_FILE")]
     pub sealing_key_file: Option<PathBuf>,
-    /// Least balance for opening and changing, in minor units of the currency.
+    /// Lowest balance with which an account can open a product or change its charge type, in minor
+    /// units of the currency.
     #[arg(long, env = "MINIMUM_BALANCE", default_value_t = 0, allow_negative_numbers = true)]
     pub minimum_balance: i64,
-    /// How long a financial lock may hold before payment counts as overdue.
+    /// How long a financial lock may hold before payment is overdue.
     #[arg(long, env = "OVERDUE_GRACE", default_value = "24h", value_parser = parse_duration)]
     pub overdue_grace: Duration,
-    /// How far a signed timestamp may be from the clock, either way; at most 15m.
+    /// Largest difference between a signed timestamp and the clock, in either direction. At most
+    /// 15m.
     #[arg(long, env = "TIMESTAMP_WINDOW", default_value = "15m", value_parser = parse_window)]
     pub timestamp_window: Duration,
-    /// The commerce system that takes the orders of openings: http://host:port, or https://host:port,
-    /// trusted by the certificates of the operating system (or SSL_CERT_FILE). It implements
-    /// activation.order.v1.OrderService. Without it orders are rows of our own, and nobody cancels
-    /// what was left over there: take it away only when every row of order_intents is opened or cancelled.
+    /// URL of the commerce system that takes the orders of openings: http://host:port, or
+    /// https://host:port. It implements activation.order.v1.OrderService. Its certificate is
+    /// verified with the certificates of the operating system, or those of SSL_CERT_FILE. Without
+    /// this setting, orders are rows in the database, and orders that remain in the commerce system
+    /// are not cancelled: unset it only when every row of order_intents is opened or cancelled.
     #[arg(long, env = "ORDER_ENDPOINT")]
     pub order_endpoint: Option<String>,
-    /// How long placing an order may take there, repeats included; then the opening is refused. From
-    /// 100ms to 5s, below the deadline of a request.
+    /// Time limit for placing an order, retries included: 100ms to 5s, which is below the deadline
+    /// of a request. After that, the opening is refused.
     #[arg(long, env = "ORDER_TIMEOUT", default_value = "2s", value_parser = parse_order_timeout)]
     pub order_timeout: Duration,
-    /// How long after its request an order that was not opened is cancelled by a reconciler, where the
-    /// request could not. Longer than ORDER_TIMEOUT.
+    /// Age at which a reconciler cancels an order whose opening did not complete, if the request
+    /// could not cancel it. Must be longer than ORDER_TIMEOUT.
     #[arg(long, env = "ORDER_RECONCILE_AFTER", default_value = "60s", value_parser = parse_duration)]
     pub order_reconcile_after: Duration,
-    /// How long events are kept for those who follow them: 1m to 3650d.
+    /// How long events are kept for followers: 1m to 3650d.
     #[arg(long, env = "EVENT_RETENTION", default_value = "7d", value_parser = parse_retention)]
     pub event_retention: Duration,
-    /// How long to go on serving, unready, after SIGTERM before the listeners close.
+    /// Time from SIGTERM until the listeners close. During that time, requests are served and
+    /// /readyz answers 503.
     #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
     pub drain_delay: Duration,
-    /// How long running requests may take to finish after that. `dev` waits 3s at most.
+    /// Time that running requests have to finish after DRAIN_DELAY. `dev` waits at most 3s.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
-    /// Most connections of this process to the database: a quarter for the background, the rest shared by
-    /// the cores. One more listens for events. Default: 8 for each core.
+    /// Largest number of database connections of this process: a quarter for the background
+    /// workers, the rest shared by the cores. One more connection listens for events. Default: 8
+    /// for each core.
     #[arg(long, env = "DB_CONNECTIONS", value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub db_connections: Option<u32>,
-    /// What the database is: auto, which asks it, postgres, or citus.
+    /// The database engine: postgres, citus, or auto, which asks the database.
     #[arg(long, env = "ENGINE", default_value = "auto", value_parser = parse_engine)]
     pub engine: Engine,
-    /// Whether this process does the work of the background, too: numbering events, settling due changes,
-    /// forgetting what has expired. Some replica must; what requests answer does not depend on it.
+    /// Whether this process runs the background workers: numbering events, settling due changes,
+    /// deleting what has expired. At least one replica must; the answers to requests do not depend
+    /// on it.
     #[arg(long, env = "WORKERS", default_value_t = true, action = clap::ArgAction::Set)]
     pub workers: bool,
-    /// One in so many successful calls of actions is logged; faults and operators' calls always are, refusals up to 50 a second.
-    /// Default: 100; `dev`: every one.
+    /// Logs one of this many successful calls of actions. Faults and operators' calls are always
+    /// logged, refusals up to 50 a second. Default: 100; `dev`: 1.
     #[arg(long, env = "LOG_ONE_IN", value_parser = clap::value_parser!(u32).range(1..))]
     pub log_one_in: Option<u32>,
-    /// Most open connections of the RPC query format; beyond them a new one takes the place of one that is
-    /// silent or idle. Fewer where the limit on file descriptors allows no more.
+    /// Largest number of open connections of the RPC query format. If it is reached, a new
+    /// connection replaces one that is silent or idle. It is lowered if the limit on file
+    /// descriptors requires it.
     #[arg(long, env = "REST_CONNECTIONS", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(16..))]
     pub rest_connections: u16,
-    /// The same of gRPC.
+    /// The same for gRPC.
     #[arg(long, env = "GRPC_CONNECTIONS", default_value_t = 512, value_parser = clap::value_parser!(u16).range(16..))]
     pub grpc_connections: u16,
-    /// How long a connection of the RPC query format, or of the ops pages, is kept without a request: 2s to
-    /// 1h. Answers tell five seconds less in `Keep-Alive`, or half of it.
+    /// How long a connection of the RPC query format, or of the ops pages, stays open without a
+    /// request: 2s to 1h. The header Keep-Alive announces five seconds less, or half of the value
+    /// if that is more.
     #[arg(long, env = "KEEP_ALIVE", default_value = "75s", value_parser = parse_keep_alive)]
     pub keep_alive: Duration,
-    /// How many cores answer requests, each with a thread and connections of its own. Default: all, at most 4.
+    /// Number of cores that answer requests, each with one thread and its own connections. Default:
+    /// all cores, at most 4.
     #[arg(long, env = "CORES", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub cores: Option<u16>,
 }
@@ -180,33 +194,35 @@ pub struct SharedSettings {
 /// Settings of `call`.
 #[derive(Args, Debug)]
 pub struct CallSettings {
-    /// The action, for example DescribeDcdnService.
+    /// Name of the action, for example DescribeDcdnService.
     pub action: String,
-    /// Its parameters, each as Name=Value.
+    /// Parameters of the action, each as Name=Value.
     #[arg(value_parser = parse_parameter)]
     pub parameters: Vec<(String, String)>,
-    /// Where to send it.
+    /// URL to which the request is sent.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub endpoint: String,
-    /// The API version. Default: the newest that has the action.
+    /// API version. Default: the newest that has the action.
     #[arg(long)]
     pub api_version: Option<String>,
-    /// The access key that signs.
+    /// The access key that signs the request.
     #[arg(long, env = "ALIBABA_CLOUD_ACCESS_KEY_ID")]
     pub access_key_id: String,
-    /// File with its secret.
+    /// File with the secret of the access key.
     #[arg(long, required_unless_present = "access_key_secret")]
     pub access_key_secret_file: Option<PathBuf>,
-    /// Its secret, from the variable only: a flag could be seen by others on this machine.
+    /// The secret of the access key. It is read from the variable only: the value of a flag is
+    /// visible to other users of the machine.
     #[arg(env = "ALIBABA_CLOUD_ACCESS_KEY_SECRET", long, hide = true, hide_env_values = true)]
     pub access_key_secret: Option<String>,
     /// Signs with ACS3-HMAC-SHA256 instead of HMAC-SHA1.
     #[arg(long)]
     pub v3: bool,
-    /// Asks for XML instead of JSON.
+    /// Requests XML instead of JSON.
     #[arg(long)]
     pub xml: bool,
-    /// Prints the signed URL instead of sending the request (not with --v3, which signs headers).
+    /// Prints the signed URL instead of sending the request. Cannot be combined with --v3, which
+    /// signs headers.
     #[arg(long, conflicts_with_all = ["v3", "print_curl"])]
     pub print_url: bool,
     /// Prints a curl command instead of sending the request.
@@ -228,7 +244,8 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// The command, flag, variable and default of each setting, as `docs/settings.md` spells them.
+    /// Returns the command, flag, variable and default of each setting, as `docs/settings.md`
+    /// spells them.
     fn settings_of(command: &clap::Command) -> Vec<[String; 4]> {
         let cell = |text: Option<String>| text.map_or("–".to_owned(), |text| format!("`{text}`"));
         let settings = command.get_arguments().filter(|setting| setting.get_long().is_some());

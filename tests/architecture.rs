@@ -1,4 +1,5 @@
-//! The fences of the architecture: who may say what, held by reading the sources.
+//! Checks of the architecture: they read the sources and fail if a file contains what it must not
+//! contain.
 
 #[path = "architecture/pages.rs"]
 mod pages;
@@ -10,7 +11,7 @@ mod statements;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Lines that a source file may have at most.
+/// Largest number of lines of a source file.
 const LONGEST_FILE: usize = 300;
 
 /// A source file.
@@ -21,7 +22,8 @@ struct Source {
 }
 
 impl Source {
-    /// The lines that are code: no comments, and nothing of the tests at the end of a file.
+    /// Returns the numbered lines of code, without comments and without the tests at the end of the
+    /// file.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = self.text.lines().take_while(|line| *line != "#[cfg(test)]");
         lines.enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
@@ -50,7 +52,8 @@ fn sources(directory: &str) -> Vec<Source> {
     found
 }
 
-/// Fails with every line of `directory` that says one of `words` outside the files that may.
+/// Fails if a file of `directory` contains one of `words`, except in the paths `allowed`. The
+/// message shows every such line.
 fn forbid(directory: &str, words: &[&str], allowed: &[&str], why: &str) {
     let mut wrong = Vec::new();
     for source in sources(directory) {
@@ -67,7 +70,7 @@ fn forbid(directory: &str, words: &[&str], allowed: &[&str], why: &str) {
 }
 
 #[test]
-fn the_domain_neither_waits_nor_reads_nor_knows_the_time() {
+fn the_domain_does_not_wait_read_or_know_the_time() {
     let words = [
         "tonic",
         "sqlx",
@@ -88,18 +91,19 @@ fn the_domain_neither_waits_nor_reads_nor_knows_the_time() {
 }
 
 #[test]
-fn only_the_storage_says_sql() {
+fn only_the_storage_contains_sql() {
     let allowed = ["src/storage", "src/commands/mod.rs"]; // the type of a database URL
-    forbid("src", &["sqlx"], &allowed, "all SQL is in storage/");
+    forbid("src", &["sqlx"], &allowed, "all SQL is in src/storage");
     let words =
         ["crate::grpc", "crate::rest", "crate::auth", "crate::server", "SELECT *", "RETURNING *"];
-    forbid("src/storage", &words, &[], "storage knows rows and no callers");
-    // Leases go by the database's clock; how long a statement takes, or a connection rests, is no business time.
+    forbid("src/storage", &words, &[], "the storage depends on rows and not on callers");
+    // Leases use the clock of the database. How long a statement takes, or a connection is idle, is
+    // not a business time.
     let allowed = ["src/storage/leases.rs", "src/storage/engine", "src/storage/mod.rs"];
     forbid("src/storage", &["now()"], &allowed, "every time is bound");
 }
 
-/// The modules that code uses by paths of the crate, also by several in braces.
+/// Returns the modules that code uses by `crate::` paths.
 fn used_modules(code: &str) -> Vec<&str> {
     let is_of_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let after = code.split("crate::").skip(1);
@@ -109,8 +113,9 @@ fn used_modules(code: &str) -> Vec<&str> {
 #[test]
 fn every_path_follows_the_map_of_the_modules() {
     let map = fs::read_to_string("src/lib.rs").expect("the map");
-    let map = map.split("//! ```text\n//! commands").nth(1).expect("a list");
-    let list = format!("//! commands{}", map.split("//! ```").next().expect("an end"));
+    let map = map.split("//! ```text\n//! commands").nth(1).expect("the map has a list");
+    let list =
+        format!("//! commands{}", map.split("//! ```").next().expect("the list of the map ends"));
     let modules: Vec<_> =
         list.lines().filter_map(|line| line.strip_prefix("//! ")?.split(' ').next()).collect();
     let place = |module: &str| modules.iter().position(|listed| *listed == module);
@@ -134,7 +139,7 @@ fn every_path_follows_the_map_of_the_modules() {
 }
 
 #[test]
-fn the_shim_knows_no_business() {
+fn the_shim_does_not_depend_on_business_code() {
     let words = [
         "crate::storage",
         "crate::domain::opening",
@@ -143,27 +148,27 @@ fn the_shim_knows_no_business() {
         "proto::cdn",
         "proto::dcdn",
     ];
-    forbid("src/rest", &words, &[], "the shim knows descriptors only");
+    forbid("src/rest", &words, &[], "the shim depends on descriptors only");
 }
 
 #[test]
-fn the_feed_knows_neither_wire() {
+fn the_feed_does_not_depend_on_a_wire() {
     let words = ["tonic", "crate::grpc", "crate::rest", "crate::server"];
-    forbid("src/events", &words, &[], "the feed knows the log and its followers");
+    forbid("src/events", &words, &[], "the feed depends on the log and its followers only");
 }
 
 #[test]
-fn nobody_above_knows_a_demo_account() {
+fn only_dev_contains_demo_accounts() {
     forbid(
         "src",
         &["testid", "1_000_000_000_000_0"],
         &["src/commands/dev/demo.rs"],
-        "demo accounts are dev's own",
+        "demo accounts belong to dev",
     );
 }
 
 #[test]
-fn nobody_but_the_server_knows_of_cores() {
+fn only_the_server_depends_on_cores() {
     let allowed = ["src/runtime.rs", "src/server", "src/server.rs", "src/lib.rs"];
     forbid(
         "src",
@@ -174,63 +179,64 @@ fn nobody_but_the_server_knows_of_cores() {
 }
 
 #[test]
-fn statuses_stand_in_the_error_table_only() {
+fn statuses_are_in_the_error_table_only() {
     let allowed = [
         "src/error.rs",
-        "src/server/health.rs",  // reads tonic's
-        "src/server/no_grpc.rs", // what is no call has no error of ours
+        "src/server/health.rs",  // reads the statuses of tonic
+        "src/server/no_grpc.rs", // such a request is not a call and has no error code
         "src/server/ops.rs",
         "src/rest",
         "src/grpc/layers.rs",
         "src/grpc/streams.rs",
         "src/metrics.rs",
-        "src/orders/commerce.rs", // reads another system's
+        "src/orders/commerce.rs", // reads the statuses of another system
     ];
     forbid(
         "src",
         &["StatusCode", " Code::", "(Code::"],
         &allowed,
-        "the error table has every status",
+        "every status is in the error table",
     );
 }
 
 #[test]
-fn nothing_waits_for_an_output_that_nobody_reads() {
+fn only_the_log_writes_to_the_outputs() {
     let macros = ["print!(", "println!("];
-    forbid("src", &macros, &[], "they panic where the output is full or closed");
-    // `say` before logging has started, and `print` of commands that serve nobody.
+    forbid("src", &macros, &[], "these macros panic if the output is full or closed");
+    // `logging::say` before logging has started, and `print` of commands that do not serve.
     let allowed = ["src/logging.rs", "src/logging/queue.rs", "src/commands/mod.rs"];
     let words = ["io::stdout", "io::stderr"];
-    forbid("src", &words, &allowed, "logging::say hands a text over and goes on");
+    forbid("src", &words, &allowed, "use logging::say, which does not wait for the output");
 }
 
 #[test]
-fn no_lint_is_allowed_and_nothing_is_unfinished() {
+fn no_lint_is_allowed_and_no_code_is_unfinished() {
     let words =
         ["#[allow", "#![allow", concat!("to", "do!("), concat!("un", "implemented!("), "dbg!("];
     for directory in ["src", "crates", "bench/src"] {
-        forbid(directory, &words, &[], "suppressions are #[expect] with a reason");
+        forbid(directory, &words, &[], "a lint is suppressed by #[expect] with a reason");
     }
 }
 
 #[test]
-fn no_file_is_longer_than_can_be_read_at_once() {
+fn no_source_file_is_too_long() {
     let all = [sources("src"), sources("crates"), sources("bench/src")].concat();
     let long = all.into_iter().filter(|source| source.text.lines().count() > LONGEST_FILE);
     let long: Vec<_> = long.map(|source| source.name()).collect();
-    assert!(long.is_empty(), "{long:?}");
+    assert!(long.is_empty(), "these have more than {LONGEST_FILE} lines: {long:?}");
 }
 
 #[test]
-fn every_file_says_what_it_is() {
+fn every_source_file_begins_with_a_doc_comment() {
     let all = [sources("src"), sources("crates"), sources("bench/src")].concat();
     let silent = all.into_iter().filter(|source| !source.text.starts_with("//!"));
     let silent: Vec<_> = silent.map(|source| source.name()).collect();
-    assert!(silent.is_empty(), "{silent:?}");
+    assert!(silent.is_empty(), "these have no doc comment at the start: {silent:?}");
     assert!(Path::new("README.md").exists());
 }
 
-/// The cells of the table rows of a page that begin with code and have `count` cells, without backticks around a cell.
+/// Returns the cells of the table rows of a page that begin with code and have `count` cells,
+/// without the backticks around a cell.
 fn table_rows(page: &str, count: usize) -> Vec<Vec<String>> {
     let page = fs::read_to_string(page).expect("a page of docs/");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
@@ -244,7 +250,7 @@ fn without_backticks(cell: &str) -> String {
     code.filter(|code| !code.contains('`')).unwrap_or(cell).to_owned()
 }
 
-/// The code, HTTP status, gRPC code and message of each row of the table in `src/error.rs`.
+/// Returns the code, HTTP status, gRPC code and message of each row of the table in `src/error.rs`.
 fn error_table() -> Vec<Vec<String>> {
     let source = fs::read_to_string("src/error.rs").expect("UTF-8");
     let rows = source.lines().filter_map(|line| line.split_once("=> row(")).map(|(_, row)| {
@@ -261,7 +267,7 @@ fn error_table() -> Vec<Vec<String>> {
     rows.collect()
 }
 
-/// `NOT_FOUND` of `NotFound`.
+/// Returns `NOT_FOUND` for `NotFound`.
 fn upper_snake(name: &str) -> String {
     let mut upper = String::new();
     for (index, letter) in name.chars().enumerate() {
@@ -278,7 +284,10 @@ fn the_page_of_errors_equals_the_error_table() {
     let table = error_table();
     assert!(table.len() > 40, "{} errors", table.len());
     let page: Vec<_> = table_rows("docs/errors.md", 5);
-    assert!(page.iter().all(|row| !row[4].trim().is_empty()), "each row says what the caller does");
+    assert!(
+        page.iter().all(|row| !row[4].trim().is_empty()),
+        "each row says what the caller can do"
+    );
     let page: Vec<_> = page.into_iter().map(|row| row[..4].to_vec()).collect();
     let missing: Vec<_> = table.iter().filter(|row| !page.contains(row)).collect();
     assert!(missing.is_empty(), "docs/errors.md lacks {missing:#?}");
@@ -294,10 +303,13 @@ fn every_limit_names_tests_that_exist() {
     for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| limit")) {
         let cell = row.trim_end_matches(['|', ' ']).rsplit(" | ").next().expect("a cell");
         let names: Vec<_> = cell.split('`').skip(1).step_by(2).collect();
-        assert!(!names.is_empty(), "no test: {row}");
+        assert!(!names.is_empty(), "this limit names no test: {row}");
         for name in names.into_iter().filter(|name| *name != "make attack") {
             let declared = format!("fn {name}()");
-            assert!(tests.iter().any(|source| source.text.contains(&declared)), "no test {name}");
+            assert!(
+                tests.iter().any(|source| source.text.contains(&declared)),
+                "there is no test {name}"
+            );
         }
         count += 1;
     }
@@ -341,7 +353,8 @@ fn every_file_names_the_same_compiler() {
     }
 }
 
-/// The first migrations make the schema on an empty database. The later ones meet rows and callers.
+/// The number of migrations that create the schema in an empty database. Later migrations run in a
+/// database with rows and callers.
 const FIRST_MIGRATIONS: usize = 3;
 
 #[test]
@@ -359,11 +372,14 @@ fn a_later_migration_changes_one_thing_and_locks_no_table_to_build_an_index() {
         let changes: Vec<_> =
             statements.filter(|statement| !statement.starts_with("COMMENT ON ")).collect();
         let file = file.display();
-        assert_eq!(changes.len(), 1, "{file}: one statement a file, beside comments");
-        // Citus hands a constraint on to its servers as the text of the whole file.
+        assert_eq!(changes.len(), 1, "{file}: a file has one statement, apart from comments");
+        // Citus sends a constraint to its servers as the text of the whole file.
         let adds_constraint = changes[0].contains("ADD CONSTRAINT");
         let alone = code.matches(";\n").count() + usize::from(code.ends_with(';')) == 1;
-        assert!(!adds_constraint || alone, "{file}: no comment beside a constraint");
+        assert!(
+            !adds_constraint || alone,
+            "{file}: a file that adds a constraint has no comment statement"
+        );
         let builds_index = changes[0].contains("INDEX ");
         assert!(
             !builds_index || changes[0].contains("INDEX CONCURRENTLY "),

@@ -1,4 +1,4 @@
-//! How the values of settings are spelled. Errors are shown by `--help`'s parser, after the flag.
+//! Parsers of the values of settings. The command line parser shows their errors after the flag.
 
 use std::time::Duration;
 
@@ -6,8 +6,9 @@ use crate::domain::{Time, time};
 use crate::storage::{Engine, SLOT_SECONDS};
 
 pub(super) fn parse_time(text: &str) -> Result<Time, String> {
-    let parsed = time::parse(text)
-        .ok_or_else(|| format!("{text:?} is no instant, for example 2018-03-20T00:00:00Z"))?;
+    let parsed = time::parse(text).ok_or_else(|| {
+        format!("{text:?} is not an instant; expected a value such as 2018-03-20T00:00:00Z")
+    })?;
     if time::may_be_now(parsed) {
         Ok(parsed)
     } else {
@@ -26,7 +27,7 @@ pub(super) fn parse_engine(text: &str) -> Result<Engine, String> {
         "auto" => Ok(Engine::Auto),
         "postgres" => Ok(Engine::Postgres),
         "citus" => Ok(Engine::Citus),
-        _ => Err(format!("{text:?} is none of auto, postgres, citus")),
+        _ => Err(format!("{text:?} is not an engine; expected auto, postgres or citus")),
     }
 }
 
@@ -60,15 +61,16 @@ pub(super) fn parse_retention(text: &str) -> Result<Duration, String> {
     if (60..=3650 * 86_400).contains(&retention.as_secs()) {
         return Ok(retention);
     }
-    Err("events are kept for 1m at least, and 3650d at most".to_owned())
+    Err("the time is not between 1m and 3650d".to_owned())
 }
 
-/// A span of time as settings spell it: `900s`, `15m`, `24h`, `250ms`, or a bare number of seconds.
+/// Parses a duration: `900s`, `15m`, `24h`, `250ms`, or a number without a unit, which is seconds.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) =
         text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let number: u32 =
-        number.parse().map_err(|_| format!("{text:?} is no duration, for example 15m"))?;
+    let number: u32 = number
+        .parse()
+        .map_err(|_| format!("{text:?} is not a duration; expected a value such as 15m"))?;
     let number = u64::from(number);
     match unit {
         "ms" => Ok(Duration::from_millis(number)),
@@ -76,7 +78,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         "m" => Ok(Duration::from_secs(number * 60)),
         "h" => Ok(Duration::from_secs(number * 3600)),
         "d" => Ok(Duration::from_secs(number * 86_400)),
-        _ => Err(format!("{text:?} has no unit of ms, s, m, h, d")),
+        _ => Err(format!("{text:?} does not have a known unit; expected ms, s, m, h or d")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Access keys, looked up by id: a signed request names nothing else.
+//! Access keys. They are looked up by id, because a signed request names nothing else.
 
 use std::collections::HashMap;
 
@@ -20,11 +20,11 @@ pub struct StoredAccessKey {
     pub access_key_id: String,
     /// The account that it signs for.
     pub account_id: AccountId,
-    /// The secret, sealed.
+    /// The secret, encrypted with the sealing key.
     pub secret_sealed: Vec<u8>,
-    /// What it may do.
+    /// The policy document: which actions the key may call.
     pub policy: String,
-    /// It may not be used.
+    /// Whether the key is disabled.
     pub disabled: bool,
     /// Rises with every change.
     pub version: i64,
@@ -41,13 +41,13 @@ pub struct NewAccessKey {
     pub access_key_id: String,
     /// The account that it signs for.
     pub account_id: AccountId,
-    /// The secret, sealed.
+    /// The secret, encrypted with the sealing key.
     pub secret_sealed: Vec<u8>,
-    /// What it may do.
+    /// The policy document: which actions the key may call.
     pub policy: String,
-    /// It may not be used.
+    /// Whether the key is disabled.
     pub disabled: bool,
-    /// When.
+    /// When it is created.
     pub created_at: Time,
     /// Id of its event.
     pub event_id: Uuid,
@@ -86,7 +86,7 @@ impl TryFrom<AccessKeyRow> for StoredAccessKey {
     }
 }
 
-/// The columns of an [`AccessKeyRow`], of the keys that `$which` names.
+/// Selects the columns of an [`AccessKeyRow`], of the keys that `$which` selects.
 macro_rules! select_access_keys {
     ($which:literal) => {
         concat!(
@@ -100,7 +100,7 @@ macro_rules! select_access_keys {
 
 const READ_ACCESS_KEYS: &str = select_access_keys!("WHERE access_key_id = ANY($1)");
 
-// A SELECT, because Citus allows no sub-select in VALUES.
+// A SELECT, because Citus does not allow a sub-select in VALUES.
 const CREATE_ACCESS_KEY: &str = with_event_and_record!(concat!(
     "done AS (
         INSERT INTO access_keys (
@@ -140,14 +140,14 @@ pub(super) const LIST_ACCESS_KEYS: &str = select_access_keys!(
 );
 
 impl Store {
-    /// An access key; `None` where there is none.
+    /// Returns an access key; `None` if there is none with this id.
     pub async fn access_key(&self, access_key_id: &str) -> Result<Option<StoredAccessKey>, Error> {
         let access_keys = &self.batches.access_keys;
         access_keys.ask(access_key_id.to_owned(), self, Store::answer_access_keys).await
     }
 
-    /// Answers everybody who asks for an access key. A row that the model does not know is the fault
-    /// of its own key.
+    /// Answers all callers that ask for an access key. If a row has a value that is not in the
+    /// model, only the callers that ask for that key get an error.
     async fn answer_access_keys(self, asked: Vec<Asked<String, Option<StoredAccessKey>>>) {
         let mut ids: Vec<_> = asked.iter().map(|asked| asked.question.clone()).collect();
         ids.sort_unstable();
@@ -174,7 +174,7 @@ impl Store {
         }
     }
 
-    /// Keys of an account with ids after this one, in the order of their ids.
+    /// Returns keys of an account with ids after this one, in the order of their ids.
     pub async fn access_keys_after(
         &self,
         account_id: AccountId,
@@ -192,7 +192,7 @@ impl Store {
         rows.await?.into_iter().map(StoredAccessKey::try_from).collect()
     }
 
-    /// Creates an access key with its event; false where the id is taken.
+    /// Creates an access key, with its event. Returns false if the id is taken.
     pub async fn create_access_key(
         &self,
         key: NewAccessKey,
@@ -213,7 +213,8 @@ impl Store {
         Ok(created.await? == 1)
     }
 
-    /// Disables or enables a key that was read, with its event; false where it has changed since.
+    /// Disables or enables a key that was read, with its event. Returns false if the key has
+    /// changed since.
     pub async fn set_access_key_disabled(
         &self,
         key: &StoredAccessKey,
@@ -237,7 +238,7 @@ impl Store {
         Ok(changed.await? == 1)
     }
 
-    /// Deletes a key that was read, with its event; false where it has changed since.
+    /// Deletes a key that was read, with its event. Returns false if the key has changed since.
     pub async fn delete_access_key(
         &self,
         key: &StoredAccessKey,

@@ -1,4 +1,4 @@
-//! Accounts: what operators keep.
+//! Accounts, which operators create and change.
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryScalar;
@@ -64,17 +64,17 @@ impl TryFrom<AccountRow> for Account {
 pub struct AccountUpdate {
     /// The account.
     pub account_id: AccountId,
-    /// Written only while the account is at this version.
+    /// The change is written only if the account is still at this version.
     pub read_version: i64,
-    /// What it is to be.
+    /// The new profile.
     pub profile: Profile,
-    /// When.
+    /// When it is changed.
     pub updated_at: Time,
     /// Id of its event.
     pub event_id: Uuid,
 }
 
-/// The columns of an [`AccountRow`], of the accounts that `$which` names.
+/// Selects the columns of an [`AccountRow`], of the accounts that `$which` selects.
 macro_rules! select_accounts {
     ($which:literal) => {
         concat!(
@@ -140,7 +140,7 @@ pub(super) const LIST_ACCOUNTS: &str =
     select_accounts!("WHERE account_id > $1 ORDER BY account_id LIMIT $2");
 
 impl Store {
-    /// Accounts with larger ids than this one, in the order of their ids.
+    /// Returns accounts with larger ids than this one, in the order of their ids.
     pub async fn accounts_after(
         &self,
         account_id: i64,
@@ -154,7 +154,7 @@ impl Store {
         rows.await?.into_iter().map(Account::try_from).collect()
     }
 
-    /// An account; `None` where there is none.
+    /// Returns an account; `None` if there is none with this id.
     pub async fn account(&self, account_id: AccountId) -> Result<Option<Account>, Error> {
         let row = self.read(|pool| async move {
             sqlx::query_as::<_, AccountRow>(READ_ACCOUNT)
@@ -165,7 +165,7 @@ impl Store {
         row.await?.map(Account::try_from).transpose()
     }
 
-    /// Creates an account with its event; false where the id is taken.
+    /// Creates an account, with its event. Returns false if the id is taken.
     pub async fn create_account(
         &self,
         account: Account,
@@ -186,7 +186,7 @@ impl Store {
         Ok(created.await? == 1)
     }
 
-    /// Changes an account with its event; false where it has changed since it was read.
+    /// Changes an account, with its event. Returns false if it has changed since it was read.
     pub async fn update_account(
         &self,
         update: AccountUpdate,

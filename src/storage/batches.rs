@@ -1,5 +1,5 @@
-//! The queues of questions that are answered in batches, one for each kind. `batch.rs` says how a batch
-//! is made; the file of a table has the statement.
+//! The queues of questions that are answered in batches, one for each kind. `engine/batch.rs`
+//! describes how a batch is made. The statement is in the file of its table.
 
 use std::array::from_fn;
 
@@ -9,10 +9,10 @@ use super::engine::batch::Batcher;
 use super::{Opening, StoredAccessKey};
 use crate::domain::{AccountId, Facts, Instance};
 
-/// The most accounts, or keys, that one statement reads. Beyond that it costs no less for each, and
-/// rows that come from the disk come one after the other.
+/// Largest number of accounts, or keys, that one statement reads. A larger number does not lower
+/// the cost of each, and rows that come from the disk are read one after the other.
 const MOST_READ: usize = 64;
-/// The most rows that one statement writes: they share a commit.
+/// Largest number of rows that one statement writes. They share a commit.
 const MOST_WRITTEN: usize = 128;
 
 /// The queues of a store.

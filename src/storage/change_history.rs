@@ -1,5 +1,5 @@
-//! Charge-type changes as a list: all that an account ever submitted, and those that have taken
-//! effect and whose event is still to be written.
+//! Lists of charge-type changes: all changes of an account, and the changes that have taken effect
+//! and whose event is not written yet.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -20,13 +20,13 @@ pub struct StoredChange {
     pub notice: ChangeNotice,
     /// When it was submitted.
     pub submitted_at: Time,
-    /// When it was cancelled.
+    /// When it was cancelled, if it was.
     pub cancelled_at: Option<Time>,
-    /// Its in-force event has been written: a replica has put it in force.
+    /// Whether its in-force event has been written.
     pub settled: bool,
 }
 
-/// A change whose in-force event is to be written.
+/// A change whose in-force event is not written yet.
 pub type DueChange = StoredChange;
 
 #[derive(FromRow)]
@@ -49,7 +49,8 @@ const READ_CHANGE: &str = "
     FROM charge_type_changes
     WHERE account_id = $1 AND change_id = $2";
 
-// One statement for each set of filters: a filter that may be absent could not choose an index.
+// There is one statement for each set of filters, because PostgreSQL cannot choose an index for a
+// filter that may be absent.
 macro_rules! list_changes {
     ($which:literal) => {
         concat!(
@@ -68,7 +69,7 @@ macro_rules! list_changes {
 pub(super) const LIST_CHANGES: &str = list_changes!("");
 pub(super) const LIST_CHANGES_OF_PRODUCT: &str = list_changes!(" AND product = $4");
 
-// Unlocked: whoever writes the event of one does so by compare-and-set.
+// The rows are not locked: the statement that writes the event of a change is a compare-and-set.
 const DUE_CHANGES: &str = "
     SELECT
         account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
@@ -79,7 +80,7 @@ const DUE_CHANGES: &str = "
     LIMIT $2";
 
 impl Store {
-    /// A change of an account; `None` where there is none.
+    /// Returns a change of an account; `None` if there is none with this id.
     pub async fn change(
         &self,
         account_id: AccountId,
@@ -92,7 +93,8 @@ impl Store {
         row.await?.map(StoredChange::try_from).transpose()
     }
 
-    /// Changes of an account that were submitted after this one, in the order of submission.
+    /// Returns changes of an account that were submitted after this one, in the order of
+    /// submission.
     pub async fn changes_after(
         &self,
         account_id: AccountId,
@@ -116,8 +118,8 @@ impl Store {
         rows.await?.into_iter().map(StoredChange::try_from).collect()
     }
 
-    /// Changes of all accounts that have taken effect by `now` and whose event is still to be
-    /// written, the longest due first.
+    /// Returns changes of all accounts that have taken effect by `now` and whose event is not
+    /// written yet. The change that has been due for the longest time is the first.
     pub async fn due_changes(&self, now: Time, at_most: i64) -> Result<Vec<DueChange>, Error> {
         let rows = self.read(|pool| async move {
             let due = sqlx::query_as::<_, ChangeRow>(DUE_CHANGES).bind(now).bind(at_most);

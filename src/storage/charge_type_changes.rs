@@ -1,5 +1,5 @@
-//! Charge-type changes: one unsettled at a time per instance and kind, held by
-//! `charge_type_changes_one_pending`.
+//! Charge-type changes. The index `charge_type_changes_one_pending` allows one unsettled change for
+//! each instance and kind.
 
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -11,16 +11,18 @@ use crate::domain::event::{AnyChargeType, ChangeNotice, Event};
 use crate::domain::{AccountId, Charge, ChargeKind, Time};
 use crate::error::Error;
 
-/// A change that has been decided on facts read before.
+/// A change that was decided on facts that were read before.
 #[derive(Clone, Copy, Debug)]
 pub struct ScheduledChange {
     /// The account that owns the instance.
     pub account_id: AccountId,
-    /// Written only while the account is at this version: the decision was made on it.
+    /// The change is written only if the account is still at this version, on which the decision
+    /// was made.
     pub account_version: i64,
-    /// Written only while this is the newest event of the instance, likewise.
+    /// The change is written only if this is still the time of the newest event of the instance, on
+    /// which the decision was made.
     pub instance_event_time: Time,
-    /// What events tell of it.
+    /// The change as events describe it.
     pub notice: ChangeNotice,
     /// When it was submitted.
     pub submitted_at: Time,
@@ -33,27 +35,28 @@ pub struct ScheduledChange {
 pub struct SettledChange {
     /// The account that owns the instance.
     pub account_id: AccountId,
-    /// What events tell of it.
+    /// The change as events describe it.
     pub notice: ChangeNotice,
     /// Id of its event.
     pub event_id: Uuid,
 }
 
-/// A pending change that is to be cancelled. It has not taken effect: what has is settled first.
+/// A pending change that is to be cancelled. It has not taken effect; a change that has taken
+/// effect is settled instead.
 #[derive(Clone, Copy, Debug)]
 pub struct CancelledChange {
     /// The account that owns the instance.
     pub account_id: AccountId,
-    /// What events tell of it.
+    /// The change as events describe it.
     pub notice: ChangeNotice,
-    /// When.
+    /// When it is cancelled.
     pub cancelled_at: Time,
     /// Id of its event.
     pub event_id: Uuid,
 }
 
-// The event time of the instance is the one that the decision was made on: nothing has been written to
-// its history since, and no other change is pending.
+// The statement compares the event time of the instance with the one that the decision was made on.
+// If they are equal, nothing has been written to its history since, and no other change is pending.
 const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
     "account AS (
         SELECT account_id
@@ -80,7 +83,7 @@ const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
     )"
 ));
 
-// Compare-and-set: of all that find the change due, one writes its event.
+// A compare-and-set: if several replicas find that the change is due, one of them writes its event.
 const SETTLE_CHANGE: &str = with_event!(concat!(
     touched!(
         "$7",
@@ -136,8 +139,8 @@ impl AnyChargeType {
 }
 
 impl Store {
-    /// Writes a change with its event; false where the account or the instance has changed since it
-    /// was read.
+    /// Writes a change, with its event. Returns false if the account or the instance has changed
+    /// since it was read.
     pub async fn schedule_change(
         &self,
         change: ScheduledChange,
@@ -170,8 +173,8 @@ impl Store {
         Ok(scheduled.await? == 1)
     }
 
-    /// Writes the in-force event of a change; false where someone else has, or the change was
-    /// cancelled.
+    /// Writes the in-force event of a change. Returns false if another replica has written it, or
+    /// the change was cancelled.
     pub async fn settle_change(&self, change: SettledChange) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeInForce(change.notice);
         let event = EventRow::new(change.account_id, change.event_id, &event);
@@ -186,7 +189,8 @@ impl Store {
         Ok(settled.await? == 1)
     }
 
-    /// Cancels a pending change with its event; false where it is settled, or was cancelled.
+    /// Cancels a pending change, with its event. Returns false if the change is settled or was
+    /// cancelled before.
     pub async fn cancel_change(
         &self,
         change: CancelledChange,

@@ -1,5 +1,6 @@
-//! What the statements of `facts.rs` read: one row for an account, and what it means. A row that the
-//! model does not know is a fault of its own account, and of no other that was read with it.
+//! The rows that the statements of `facts.rs` read, one for each account, and their conversion to
+//! facts. If a row has a value that is not in the model, only its own account gets an error, and
+//! not the other accounts that were read with it.
 
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
@@ -29,12 +30,13 @@ pub(super) struct InstanceRow {
     opening_time: Time,
     order_id: Uuid,
     event_time: Time,
-    /// Parsed only with the rest of the instance: a fault in it is one of its own account.
+    /// Parsed only with the rest of the instance, so that an error in it affects its own account
+    /// only.
     changes: Json<Box<JsonRawValue>>,
     locks: Json<Box<JsonRawValue>>,
 }
 
-/// An account, with its instance where it has one.
+/// An account, with its instance if it has one.
 pub(super) struct FactsRow {
     account: AccountRow,
     instance: Option<InstanceRow>,
@@ -53,7 +55,7 @@ impl OfAccount for FactsRow {
 }
 
 impl InstanceRow {
-    /// What it says.
+    /// Converts the row to an instance.
     pub fn instance(&self) -> Result<Instance, Error> {
         let internet = self.known("instances", &self.internet_charge_type)?;
         let changes: Changes = self.parsed("changes", &self.changes)?;
@@ -72,7 +74,7 @@ impl InstanceRow {
         })
     }
 
-    /// The changes of one kind.
+    /// Returns the changes of one kind.
     fn changes<T: Charge>(&self, changes: &Changes) -> Result<Vec<Change<T>>, Error> {
         let of_kind = |(_, change): &(&Uuid, &ChangeEntry)| change.kind == T::KIND.name();
         let change = |(change_id, change): (&Uuid, &ChangeEntry)| {
@@ -87,7 +89,7 @@ impl InstanceRow {
         changes.iter().filter(of_kind).map(change).collect()
     }
 
-    /// A charge type that a table has for this account, or what is wrong with it.
+    /// Converts the name of a charge type. An error names the table, the kind and the account.
     fn known<T: Charge>(&self, table: &str, name: &str) -> Result<T, Error> {
         let column = match T::KIND {
             ChargeKind::Internet => "internet charge type",
@@ -107,7 +109,7 @@ impl InstanceRow {
     }
 }
 
-/// The locks that hold, oldest first.
+/// Returns the locks that hold, oldest first.
 fn locks(locks: &Locks) -> Vec<OperationLock> {
     let lock = |(reason, lock): (&String, &LockEntry)| OperationLock {
         lock_id: lock.lock_id,
@@ -129,7 +131,7 @@ impl FromRow<'_, PgRow> for FactsRow {
 }
 
 impl FactsRow {
-    /// What it says.
+    /// Converts the row to facts.
     pub fn facts(&self) -> Result<Facts, Error> {
         let instance = self.instance.as_ref().map(InstanceRow::instance);
         Ok(Facts { account: self.account.clone().try_into()?, instance: instance.transpose()? })
@@ -140,13 +142,13 @@ impl FactsRow {
 pub(super) struct Rows<R>(Vec<R>);
 
 impl<R: OfAccount> Rows<R> {
-    /// Rows in any order.
+    /// Creates the set of these rows, which may be in any order.
     pub fn new(mut rows: Vec<R>) -> Self {
         rows.sort_unstable_by_key(OfAccount::account_id);
         Self(rows)
     }
 
-    /// The row of an account; `None` where there is none.
+    /// Returns the row of an account; `None` if there is none.
     pub fn of(&self, account_id: AccountId) -> Option<&R> {
         let found = self.0.binary_search_by_key(&account_id.get(), OfAccount::account_id);
         found.ok().map(|index| &self.0[index])

@@ -1,6 +1,6 @@
-//! Step 4: the facts of accounts and a product, in one statement for everybody who asks at the same
-//! time. The statement answers one row for an account, which says all: rows of several tables that
-//! are put together afterwards cost the database a look-up in each of them.
+//! Reads the facts of accounts for a product, with one statement for all concurrent callers. The
+//! statement returns one row for each account, which contains everything: rows of several tables
+//! that are combined later would cost the database a look-up in each table.
 
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
@@ -12,7 +12,7 @@ use super::fact_rows::{FactsRow, InstanceRow, OfAccount, Rows};
 use crate::domain::{AccountId, Facts, Instance, Product};
 use crate::error::Error;
 
-/// The columns of an [`InstanceRow`], but for its account.
+/// The columns of an [`InstanceRow`], except the account.
 macro_rules! instance_columns {
     () => {
         "instances.instance_id,
@@ -26,7 +26,7 @@ macro_rules! instance_columns {
     };
 }
 
-/// What a Describe reads: instances as they are, whatever the account.
+/// Reads instances for a Describe, without the accounts.
 pub(super) const READ_INSTANCES: &str = concat!(
     "SELECT
         instances.account_id,
@@ -37,8 +37,8 @@ pub(super) const READ_INSTANCES: &str = concat!(
     WHERE instances.account_id = ANY($1) AND instances.product = $2"
 );
 
-/// What a decision reads. Both tables name the accounts: Citus asks only the servers of these accounts
-/// then.
+/// Reads the facts for a decision. Both tables name the accounts, so that Citus queries only the
+/// servers of these accounts.
 pub(super) const READ_FACTS: &str = concat!(
     "SELECT
         accounts.account_id,
@@ -65,7 +65,7 @@ pub(super) const READ_FACTS: &str = concat!(
 );
 
 impl Store {
-    /// The facts of an account and a product; `None` where there is no such account.
+    /// Returns the facts of an account for a product; `None` if there is no such account.
     pub async fn facts(
         &self,
         account_id: AccountId,
@@ -75,8 +75,8 @@ impl Store {
         facts.ask(account_id, self, move |store, asked| store.answer_facts(product, asked)).await
     }
 
-    /// What an account has opened of a product; `None` where that is nothing, or there is no such
-    /// account.
+    /// Returns the instance of an account; `None` if the account has not opened the product, or
+    /// does not exist.
     pub async fn instance(
         &self,
         account_id: AccountId,
@@ -88,7 +88,7 @@ impl Store {
             .await
     }
 
-    /// The facts of accounts and a product, in any order; what is no account is left out.
+    /// Returns the facts of these accounts for a product. Ids that are not accounts are left out.
     pub async fn facts_of(
         &self,
         account_ids: &[AccountId],
@@ -98,13 +98,13 @@ impl Store {
         account_ids.iter().filter_map(|id| rows.of(*id)).map(FactsRow::facts).collect()
     }
 
-    /// Answers everybody who asks for facts.
+    /// Answers all callers that ask for facts.
     async fn answer_facts(self, product: Product, asked: Vec<Asked<AccountId, Option<Facts>>>) {
         let rows = self.rows(READ_FACTS, &accounts_of(&asked), product).await;
         answer_each(&rows, asked, FactsRow::facts);
     }
 
-    /// Answers everybody who asks for an instance.
+    /// Answers all callers that ask for an instance.
     async fn answer_instances(
         self,
         product: Product,
@@ -114,7 +114,7 @@ impl Store {
         answer_each(&rows, asked, InstanceRow::instance);
     }
 
-    /// Runs one of the statements above for accounts in any order, also for some more than once.
+    /// Runs one of the statements above. The accounts may be in any order and may be repeated.
     async fn rows<R>(
         &self,
         statement: &'static str,
@@ -141,7 +141,7 @@ fn accounts_of<T>(asked: &[Asked<AccountId, T>]) -> Vec<AccountId> {
     asked.iter().map(|asked| asked.question).collect()
 }
 
-/// Answers everybody by what the row of his account says.
+/// Answers each caller from the row of its account.
 fn answer_each<R: OfAccount, T>(
     rows: &Result<Rows<R>, Error>,
     asked: Vec<Asked<AccountId, Option<T>>>,
@@ -156,7 +156,8 @@ fn answer_each<R: OfAccount, T>(
     }
 }
 
-/// The numbers of accounts as an index is gone through best: in its order, and none twice.
+/// Returns the numbers of the accounts in the order of the index, each once, which makes the scan
+/// of the index fast.
 fn sorted_and_unique(account_ids: &[AccountId]) -> Vec<i64> {
     let mut numbers: Vec<i64> = account_ids.iter().map(|id| id.get()).collect();
     numbers.sort_unstable();

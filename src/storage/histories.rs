@@ -1,12 +1,14 @@
 //! The history of an instance: its changes and locks. The tables `charge_type_changes` and
-//! `operation_locks` have all of it. The row of the instance has a copy of what a Describe shows: the
-//! changes that are not cancelled, and the locks that hold. So a Describe reads one row.
+//! `operation_locks` have the whole history. The row of the instance has a copy of the part that a
+//! Describe shows: the changes that are not cancelled, and the locks that hold. So a Describe reads
+//! one row.
 //!
-//! A statement that writes a change or a lock begins with the row of the instance ([`touched`]) and
-//! changes the copy there, from the row's own columns. While it holds that row, other such statements
-//! wait, and go on with the newest version of the row: the copy is always complete.
+//! A statement that writes a change or a lock first updates the row of the instance ([`touched`]):
+//! it changes the copy there, from the columns of that row. While it holds the row, other such
+//! statements wait, and then continue with the newest version of the row. So the copy is always
+//! complete.
 //!
-//! Rows are locked in this order, everywhere: account, instance, its changes and locks.
+//! All statements lock rows in this order: account, instance, its changes and locks.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +19,9 @@ use super::failure;
 use crate::domain::{AccountId, Product, Time};
 use crate::error::Error;
 
-/// The changes of an instance in its row, by their ids.
+/// The changes of an instance in its row, by id.
 pub(super) type Changes = BTreeMap<Uuid, ChangeEntry>;
-/// The locks of an instance in its row, by their reasons.
+/// The locks of an instance in its row, by reason.
 pub(super) type Locks = BTreeMap<String, LockEntry>;
 
 /// A change that is not cancelled.
@@ -40,15 +42,15 @@ pub(super) struct LockEntry {
     pub locked_at: Time,
 }
 
-/// The first part of a statement that writes a change or a lock. It takes the row of the instance and
-/// changes the copy of the history there. It also sets the time of the event: later than that of any
-/// event of the instance and of the account.
+/// The first part of a statement that writes a change or a lock. It locks the row of the instance
+/// and changes the copy of the history there. It also sets the time of the event, which is later
+/// than the time of any event of the instance and of the account.
 ///
-/// A statement that waits for the row goes on with the newest version of the row, but sees the other
-/// tables as they were when it began. So its condition (`$and`) reads the row of the instance: where
-/// the condition does not hold, no row is taken, and nothing is written.
+/// A statement that waits for the row continues with the newest version of the row, but sees the
+/// other tables as they were when it began. So its condition (`$and`) reads the row of the
+/// instance. If the condition is false, no row is updated, and nothing is written.
 ///
-/// `$product` is the product's parameter; `$copy` changes the copy; `$from` adds tables.
+/// `$product` is the parameter of the product, `$copy` changes the copy, and `$from` adds tables.
 macro_rules! touched {
     ($product:literal, $copy:literal, $from:literal, $and:literal) => {
         concat!(
@@ -75,7 +77,7 @@ macro_rules! touched {
 }
 pub(super) use touched;
 
-/// An instance by the columns that name it.
+/// Converts the key columns of an instance.
 pub(super) fn key(account_id: i64, product: &str) -> Result<(AccountId, Product), Error> {
     let key = AccountId::new(account_id).zip(Product::from_name(product));
     key.ok_or_else(|| failure::contradiction("instances", "key", account_id, product))

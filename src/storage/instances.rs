@@ -1,11 +1,12 @@
-//! Which instances there are. What one of them is, `facts.rs` reads; how they come to be,
-//! `openings.rs` writes.
+//! Lists of instances. `facts.rs` reads the contents of an instance; `openings.rs` writes new
+//! instances.
 
 use super::{Store, histories};
 use crate::domain::{AccountId, Product, Time};
 use crate::error::Error;
 
-// One statement for each set of filters: a filter that may be absent could not choose an index.
+// There is one statement for each set of filters, because PostgreSQL cannot choose an index for a
+// filter that may be absent.
 macro_rules! list_instances {
     ($which:literal) => {
         concat!(
@@ -22,21 +23,21 @@ macro_rules! list_instances {
 pub(super) const LIST_INSTANCES: &str = list_instances!("(account_id, product) > ($1, $2)");
 pub(super) const LIST_INSTANCES_OF_ACCOUNT: &str =
     list_instances!("(account_id, product) > ($1, $2) AND account_id = $4");
-// All are of one product, so that the account alone tells which come after.
+// All rows are of one product, so the account alone decides which rows come after `$1`.
 pub(super) const LIST_INSTANCES_OF_PRODUCT: &str =
     list_instances!("account_id > $1 AND product >= $2 AND product = $4");
 pub(super) const LIST_INSTANCES_OF_BOTH: &str =
     list_instances!("(account_id, product) > ($1, $2) AND account_id = $4 AND product = $5");
 
-// For `dev --at` alone, over a handful of accounts.
+// Only `dev --at` runs this, with a few accounts.
 const LATEST_SUBMISSION: &str = "
     SELECT greatest(
         (SELECT max(opening_time) FROM instances),
         (SELECT max(submitted_at) FROM charge_type_changes))";
 
 impl Store {
-    /// Which instances there are after this account and product, in the order of both; only those
-    /// of an account, of a product, where they are given.
+    /// Returns the instances after this account and product, in the order of both. If an account or
+    /// a product is given, only its instances are returned.
     pub async fn instances_after(
         &self,
         after: (i64, String),
@@ -64,7 +65,7 @@ impl Store {
         rows.into_iter().map(|(account_id, product)| histories::key(account_id, &product)).collect()
     }
 
-    /// When anything was opened or submitted last, of all accounts.
+    /// Returns when an account last opened a product or submitted a change.
     pub async fn latest_submission(&self) -> Result<Option<Time>, Error> {
         self.read(
             |pool| async move { sqlx::query_scalar(LATEST_SUBMISSION).fetch_one(&pool).await },

@@ -1,5 +1,5 @@
-//! Leases: which replica does a job that one at a time must do. And the database's clock, which all
-//! replicas share.
+//! Leases: a lease gives one replica a job that only one may do at a time. This file also reads the
+//! clock of the database, which all replicas share.
 
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ const TAKE_LEASE: &str = "
     WHERE leases.expires_at <= $3 OR leases.holder = excluded.holder";
 
 impl Store {
-    /// Takes or keeps a lease until `expires_at`; false where another holds it.
+    /// Takes or keeps a lease until `expires_at`. Returns false if another replica holds it.
     pub async fn take_lease(
         &self,
         name: &'static str,
@@ -31,7 +31,7 @@ impl Store {
         Ok(rows.await? == 1)
     }
 
-    /// The database's clock: the one that replicas agree on.
+    /// Returns the time of the database's clock, which is the same for all replicas.
     pub async fn database_time(&self) -> Result<Time, Error> {
         self.read(|pool| async move {
             sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&pool).await

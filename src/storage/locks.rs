@@ -1,5 +1,5 @@
-//! Operation locks: one that holds per instance and reason, held by
-//! `operation_locks_one_per_reason`.
+//! Operation locks. The index `operation_locks_one_per_reason` allows one lock that holds for each
+//! instance and reason.
 
 use sqlx::FromRow;
 use sqlx::types::Json;
@@ -33,11 +33,11 @@ pub struct LiftedLock {
     pub account_id: AccountId,
     /// The product of the instance.
     pub product: Product,
-    /// Its id: another that was set with the same reason since is not lifted.
+    /// Its id. Another lock that was set later for the same reason is not lifted.
     pub lock_id: Uuid,
-    /// The reason it was set with.
+    /// The reason for which it was set.
     pub reason: String,
-    /// When.
+    /// When it is lifted.
     pub lifted_at: Time,
     /// Id of its event.
     pub event_id: Uuid,
@@ -82,17 +82,17 @@ const UNLOCK: &str = with_event_and_record!(concat!(
 /// A lock as it is stored.
 #[derive(Clone, Debug, FromRow)]
 pub struct StoredLock {
-    /// Its id; in the order in which locks were set.
+    /// Its id. Ids are in the order in which locks were set.
     pub lock_id: Uuid,
     /// The product of the instance.
     pub product: String,
-    /// Why.
+    /// The reason of the lock.
     pub reason: String,
-    /// Who set it.
+    /// The service or person that set it.
     pub locked_by: String,
-    /// Since when it holds.
+    /// When it was set.
     pub locked_at: Time,
-    /// When it was lifted.
+    /// When it was lifted, if it was.
     pub lifted_at: Option<Time>,
 }
 
@@ -101,7 +101,8 @@ const READ_LOCK: &str = "
     FROM operation_locks
     WHERE account_id = $1 AND lock_id = $2";
 
-// One statement for each set of filters: a filter that may be absent could not choose an index.
+// There is one statement for each set of filters, because PostgreSQL cannot choose an index for a
+// filter that may be absent.
 macro_rules! list_locks {
     ($which:literal) => {
         concat!(
@@ -122,7 +123,7 @@ pub(super) const LIST_LOCKS_OF_PRODUCT_THAT_HOLD: &str =
     list_locks!(" AND product = $4 AND lifted_at IS NULL");
 
 impl Store {
-    /// A lock of an account; `None` where there is none.
+    /// Returns a lock of an account; `None` if there is none with this id.
     pub async fn stored_lock(
         &self,
         account_id: AccountId,
@@ -135,7 +136,8 @@ impl Store {
         .await
     }
 
-    /// Locks of an account that were set after this one, in the order in which they were set.
+    /// Returns locks of an account that were set after this one, in the order in which they were
+    /// set.
     pub async fn locks_after(
         &self,
         account_id: AccountId,
@@ -159,8 +161,8 @@ impl Store {
         .await
     }
 
-    /// Sets a lock with its event; false where one with this reason holds, or the product is not
-    /// open.
+    /// Sets a lock, with its event. Returns false if a lock with this reason holds, or the product
+    /// is not open.
     pub async fn lock(&self, new: NewLock, record: Option<RequestRecord>) -> Result<bool, Error> {
         let event = Event::OperationLocked {
             product: new.product,
@@ -188,7 +190,7 @@ impl Store {
         Ok(locked.await? == 1)
     }
 
-    /// Lifts a lock with its event; false where it was lifted before.
+    /// Lifts a lock, with its event. Returns false if it was lifted before.
     pub async fn unlock(
         &self,
         lock: LiftedLock,

@@ -1,4 +1,4 @@
-//! Bringing the schema up to date.
+//! Brings the schema up to date.
 
 use std::time::Duration;
 
@@ -13,22 +13,23 @@ use super::engine::{Detected, Engine};
 use super::readiness::NotReady;
 use super::{MIGRATIONS, failure};
 
-/// A migration that waits for a lock makes everybody else wait behind it: it waits this long, and
-/// tries again.
+/// How long a migration waits for a lock. All other statements on the table wait behind it, so the
+/// time is short and the migration is repeated.
 const LOCK_TIMEOUT: &str = "400ms";
-/// How often a migration is tried that did not get its locks in time.
+/// Largest number of attempts, if a migration does not get its locks in time.
 const ATTEMPTS: u32 = 40;
-/// The pause before the next attempt is this, times the attempt, up to the longest.
+/// The pause before the next attempt is this, multiplied by the number of the attempt, up to the
+/// longest pause.
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The advisory lock of whoever migrates; of this database only.
+/// The advisory lock of the process that migrates. It is valid in this database only.
 const MIGRATING: i64 = 0x6364_6e5f_6163_7469;
-/// A process that finds it taken looks again after this time, for ten minutes.
+/// A process that finds the lock taken tries again after this time, for ten minutes.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 const LOOKS: u32 = 10 * 60 * 5;
 
-/// What came of a migration.
+/// The result of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Migrated {
     /// The schema is the one that this program needs.
@@ -43,10 +44,10 @@ pub enum MigrationError {
     /// The database cannot hold the schema.
     #[error(transparent)]
     Unfit(#[from] NotReady),
-    /// Another process did not end.
+    /// Another process held the lock for too long.
     #[error("another process has been migrating this database for ten minutes")]
     Busy,
-    /// The database or the driver refused.
+    /// The database or the driver reported an error.
     #[error("{}", failure::sentence(.0))]
     Failed(sqlx::Error),
 }
@@ -72,7 +73,7 @@ pub(super) const APPLIED: &str =
 /// A migration that was applied: its version and its checksum.
 pub(super) type Applied = (i64, Vec<u8>);
 
-/// The version of a schema; 0 where nothing was applied.
+/// Returns the version of a schema; 0 if no migration was applied.
 pub(super) fn newest_applied(applied: &[Applied]) -> Result<i64, NotReady> {
     let is_another = MIGRATIONS.iter().any(|ours| {
         applied.iter().any(|(version, sum)| *version == ours.version && *sum != *ours.checksum)
@@ -83,18 +84,18 @@ pub(super) fn newest_applied(applied: &[Applied]) -> Result<i64, NotReady> {
     Ok(applied.last().map_or(0, |(version, _)| *version))
 }
 
-/// The newest migration of this program.
+/// Returns the version of the newest migration of this program.
 pub(super) fn newest_migration() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// Brings the schema up to date. Two at once are no harm: the second waits and finds nothing to do.
-/// The engine is what the database says.
+/// Brings the schema up to date. The engine is detected. Two processes may run this at the same
+/// time: the second one waits and finds nothing to do.
 pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, MigrationError> {
     migrate_on(url, Engine::Auto).await
 }
 
-/// The same on this engine.
+/// Does the same with this setting of the engine.
 pub async fn migrate_on(url: &DatabaseUrl, engine: Engine) -> Result<Migrated, MigrationError> {
     let sessions = url.hosts().iter().map(|host| {
         session(host.clone())
@@ -108,7 +109,7 @@ pub async fn migrate_on(url: &DatabaseUrl, engine: Engine) -> Result<Migrated, M
         let mut connection = hosts.connect().await?;
         match migrate_alone(&mut connection, &engine).await {
             Ok(migrated) => {
-                connection.close().await?; // which lets go of the lock
+                connection.close().await?; // this releases the lock
                 return Ok(migrated);
             }
             Err(error) if attempt < ATTEMPTS && lost_to_another(&error) => {
@@ -134,7 +135,7 @@ async fn migrate_alone(
         return Ok(Migrated::Newer(newer));
     }
     let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
-    migrator.set_locking(false); // the turn is ours already
+    migrator.set_locking(false); // this process has the lock already
     migrator.run_direct(None, connection, false).await?;
     if engine.distributes() {
         distribute(connection).await?;
@@ -142,7 +143,8 @@ async fn migrate_alone(
     Ok(Migrated::UpToDate)
 }
 
-/// Texts of every language are stored, and a database in another encoding refuses some of them.
+/// Checks that the encoding is UTF8: texts of every language are stored, and another encoding
+/// cannot represent some of them.
 async fn require_utf8(connection: &mut PgConnection) -> Result<(), MigrationError> {
     let encoding = "SELECT current_setting('server_encoding')";
     let encoding: String = sqlx::query_scalar(encoding).fetch_one(connection).await?;
@@ -152,8 +154,9 @@ async fn require_utf8(connection: &mut PgConnection) -> Result<(), MigrationErro
     Err(NotReady::NotUtf8(encoding).into())
 }
 
-/// sqlx would wait within a statement. An index that another process builds concurrently waits for all
-/// statements that are older, this one, too: a deadlock.
+/// Takes the advisory lock, by polling. sqlx would wait within a statement. If another process
+/// builds an index concurrently, it waits for all older statements, including that one, which is a
+/// deadlock.
 async fn wait_for_turn(connection: &mut PgConnection) -> Result<(), MigrationError> {
     for _ in 0..LOOKS {
         let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
@@ -168,7 +171,7 @@ async fn wait_for_turn(connection: &mut PgConnection) -> Result<(), MigrationErr
     Err(MigrationError::Busy)
 }
 
-/// The version of the schema, where it is newer than this program.
+/// Returns the version of the schema if it is newer than this program.
 async fn newer_schema(connection: &mut PgConnection) -> Result<Option<i64>, MigrationError> {
     let applied: Result<Vec<Applied>, _> = sqlx::query_as(APPLIED).fetch_all(connection).await;
     match applied {

@@ -1,13 +1,14 @@
-//! All SQL. One function runs one statement and makes no business decision. A race ends in a named
-//! constraint. Every time and id is bound.
+//! All SQL. Each function runs one statement and makes no business decision. A race ends at a named
+//! constraint. Every time and every id is bound.
 //!
-//! `engine/` connects, runs statements, batches questions and classifies failures; it knows no table.
-//! `events/` has the outbox, the numbering and the log of events. Each other file has the statements of
-//! its tables. `tests/architecture/statements.sql` has every statement as text.
+//! `engine/` connects, runs statements, batches questions and classifies failures; it does not
+//! depend on any table. `events/` has the outbox, the numbering and the log of events. Each other
+//! file has the statements of its tables. `tests/architecture/statements.sql` has every statement
+//! as text.
 //!
-//! Every statement on a table that accounts own names the account. The exceptions are listed with their
-//! reasons in `tests/architecture/statements.rs`. Numbering events is the only transaction of several
-//! statements.
+//! Every statement on a table that accounts own names the account. The exceptions are listed with
+//! their reasons in `tests/architecture/statements.rs`. Only the numbering of events is a
+//! transaction of several statements.
 
 mod access_keys;
 mod accounts;
@@ -62,28 +63,29 @@ use self::engine::writing::Lanes;
 use self::engine::{Detected, failure};
 use crate::error::Error;
 
-/// The schema that this program brings up and needs.
+/// The migrations that make the schema of this program.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// How often a statement is tried that lost against another one or whose connection was gone.
+/// Largest number of attempts for a statement that lost against another one, or whose connection
+/// was lost.
 const ATTEMPTS: u32 = 5;
-/// The longest that a read waits for a table that is held.
+/// Longest time that a read waits for a table that another transaction holds.
 const LONGEST_READ: Duration = Duration::from_secs(10);
-/// The longest pause between two attempts, in milliseconds, before what is added by chance.
+/// Longest pause between two attempts, in milliseconds, without the random part.
 const LONGEST_PAUSE: u64 = 200;
 
 /// The database. Clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Store {
     connections: Connections,
-    /// Writes run in tasks of their own, so that a caller that hangs up neither half-does one nor
-    /// loses a connection.
+    /// Writes run in tasks of their own, so that a caller that disconnects neither leaves a write
+    /// half done nor loses a connection.
     writes: TaskTracker,
-    /// Set after writes that come with an event: there is something to number.
+    /// Notified after each write that has an event: there is an event to number.
     written: Arc<Notify>,
-    /// How many may write at once.
+    /// Limits the concurrent writes.
     lanes: Arc<Lanes>,
-    /// What many callers ask at the same time.
+    /// The queues of questions that several callers ask at the same time.
     batches: Arc<Batches>,
 }
 
@@ -94,13 +96,13 @@ impl Store {
         Self { connections, writes, written, lanes, batches }
     }
 
-    /// What the database is.
+    /// Returns the engine of the database.
     fn engine(&self) -> &Detected {
         self.connections.hosts().engine()
     }
 
-    /// Runs a statement that changes nothing, again where its connection was lost or a table is
-    /// held.
+    /// Runs a statement that changes nothing. Repeats it if its connection was lost, or if another
+    /// transaction holds a table.
     async fn read<T, F>(&self, statement: impl Fn(Connections) -> F + Send) -> Result<T, Error>
     where
         F: Future<Output = Result<T, sqlx::Error>> + Send,
@@ -122,7 +124,7 @@ impl Store {
         }
     }
 
-    /// Runs a statement of a hot path that changes nothing, in the same manner.
+    /// Runs a statement of a hot path that changes nothing, with the same rules.
     async fn read_warm<T, F>(
         &self,
         statement: impl Fn(Connection) -> F + Send + Sync,
@@ -134,13 +136,13 @@ impl Store {
         self.read(|connections| async move { statement(connections.take().await?).await }).await
     }
 
-    /// Waits until this process has written an event since this was asked last.
+    /// Waits until this process has written an event since the last call.
     pub async fn written(&self) {
         self.written.notified().await;
     }
 
-    /// Runs work of several steps that a caller who hangs up must not leave half done, in a task of
-    /// its own; [`Store::close`] waits for it.
+    /// Runs work of several steps in a task of its own, so that a caller that disconnects does not
+    /// leave it half done. [`Store::close`] waits for it.
     pub fn see_through<F>(&self, work: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -148,7 +150,7 @@ impl Store {
         self.writes.spawn(work)
     }
 
-    /// How many connections are open, and how many of them are idle.
+    /// Returns how many connections are open, and how many of them are idle.
     #[must_use]
     pub fn connections(&self) -> (u32, usize) {
         self.connections.count()
@@ -162,7 +164,8 @@ impl Store {
     }
 }
 
-/// A pause before the next attempt, longer each time and different for each caller.
+/// Pauses before the next attempt. The pause becomes longer with each attempt and has a random
+/// part.
 async fn pause(attempt: u32) {
     let random = u64::from(crate::ids::new_id().as_bytes()[15]);
     let milliseconds = (u64::from(attempt) * 5).min(LONGEST_PAUSE) + random % 20;

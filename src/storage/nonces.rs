@@ -1,8 +1,8 @@
-//! Used nonces, in a ring of four tables. The signed timestamp chooses the table, so that a replay always
-//! meets the same one.
+//! Used nonces, in a ring of four tables. The signed timestamp chooses the table, so a replay
+//! always reaches the same one.
 //!
-//! With a window of at most one slot either way, the tables of the slots before, at and after now are
-//! live. The fourth is idle and may be emptied.
+//! The timestamp window is at most one slot in either direction. So the tables of the slots before,
+//! at and after the current time are in use. The fourth table is idle and may be emptied.
 
 use std::collections::HashSet;
 
@@ -16,14 +16,14 @@ use super::engine::writing::Lane;
 use crate::domain::Time;
 use crate::error::Error;
 
-/// How long a slot of the ring is, in seconds; also the largest timestamp window.
+/// Length of a slot of the ring in seconds. It is also the largest timestamp window.
 pub const SLOT_SECONDS: i64 = 900;
 
-// The insert is logged, but its commit does not wait for the disk. A crash of the database loses the
-// nonces of its last half second at most, and a replay in that gap is all that this allows: a write that
-// the request makes is durable with its own commit, which is later in the log than the nonce. The
-// setting holds for this statement only. Rows are written in the order of their key, so that two
-// statements cannot wait for each other.
+// The insert is logged, but its commit does not wait for the disk. A crash of the database loses
+// the nonces of at most its last half second, and allows only a replay of those requests: a write
+// that a request makes is durable with its own commit, which is later in the log than the nonce.
+// The setting applies to this statement only. Rows are written in the order of their key, so that
+// two statements cannot deadlock.
 macro_rules! use_nonces {
     ($table:literal) => {
         concat!(
@@ -40,7 +40,7 @@ macro_rules! use_nonces {
     };
 }
 
-/// Uses up the nonces that are new, and returns them.
+/// Marks the nonces that are new as used, and returns them.
 const USE: [&str; 4] = [
     use_nonces!("used_nonces_0"),
     use_nonces!("used_nonces_1"),
@@ -60,10 +60,10 @@ const TRUNCATE: [&str; 4] = [
     "TRUNCATE used_nonces_3",
 ];
 
-/// The use of a nonce by a request whose signature holds.
+/// The use of a nonce by a request with a valid signature.
 #[derive(Clone, Copy, Debug)]
 pub struct NonceUse<'a> {
-    /// The key that signed.
+    /// The access key that signed the request.
     pub access_key_id: &'a str,
     /// The nonce.
     pub nonce: &'a str,
@@ -71,14 +71,14 @@ pub struct NonceUse<'a> {
     pub timestamp: Time,
 }
 
-/// The slot of the ring that a timestamp belongs to.
+/// Returns the slot of the ring that a timestamp belongs to.
 fn slot(timestamp: Time) -> usize {
     let slot = timestamp.timestamp().div_euclid(SLOT_SECONDS).rem_euclid(4);
     usize::try_from(slot).expect("a remainder of four is not negative")
 }
 
-/// The slot that no acceptable timestamp can belong to, where `now` is in the middle third of a
-/// slot: there, clocks of replicas that differ by minutes still agree on it.
+/// Returns the slot that no acceptable timestamp can belong to, if `now` is in the middle third of
+/// a slot. In that third, replicas whose clocks differ by minutes still agree on the slot.
 #[must_use]
 pub fn idle_slot(now: Time) -> Option<usize> {
     let third = SLOT_SECONDS / 3;
@@ -87,8 +87,8 @@ pub fn idle_slot(now: Time) -> Option<usize> {
 }
 
 impl NonceUse<'_> {
-    /// What is stored of it: 16 bytes, whatever was sent. A key's id has no zero byte, which the
-    /// database would refuse: no two pairs of id and nonce are the same text.
+    /// Returns the digest that is stored: 16 bytes for any nonce. The id of a key has no zero byte,
+    /// which the database would refuse, so no two pairs of id and nonce make the same text.
     fn digest(&self) -> Uuid {
         let digest = Sha256::new().chain_update(self.access_key_id).chain_update([0]);
         let digest = digest.chain_update(self.nonce).finalize();
@@ -97,15 +97,15 @@ impl NonceUse<'_> {
 }
 
 impl Store {
-    /// Uses a nonce up; false where it was used before.
+    /// Marks a nonce as used. Returns false if it was used before.
     pub async fn use_nonce(&self, nonce: NonceUse<'_>) -> Result<bool, Error> {
         let slot = slot(nonce.timestamp);
         let nonces = &self.batches.nonces[slot];
         nonces.ask(nonce.digest(), self, move |store, asked| store.answer_nonces(slot, asked)).await
     }
 
-    /// Uses up the nonces of all callers. Of two callers with the same nonce, the first one is told that
-    /// it is new.
+    /// Marks the nonces of all callers as used. If two callers have the same nonce, only the first
+    /// one gets the answer that it is new.
     async fn answer_nonces(self, slot: usize, asked: Vec<Asked<Uuid, bool>>) {
         let digests: HashSet<_> = asked.iter().map(|asked| asked.question).collect();
         let mut new = self.use_all(slot, digests.into_iter().collect()).await;
@@ -118,7 +118,7 @@ impl Store {
         }
     }
 
-    /// Uses nonces up; those that were new.
+    /// Marks nonces as used. Returns those that were new.
     async fn use_all(&self, slot: usize, digests: Vec<Uuid>) -> Result<HashSet<Uuid>, Error> {
         let new = self.write_in(Lane::Nonces, None, move |connections| {
             let insert = sqlx::query_scalar(USE[slot]).bind(digests.clone());
@@ -131,14 +131,14 @@ impl Store {
         Ok(new.await?.into_iter().collect())
     }
 
-    /// Whether a slot of the ring holds nothing.
+    /// Returns whether a slot of the ring is empty.
     pub async fn nonce_slot_is_empty(&self, slot: usize) -> Result<bool, Error> {
         let statement = IS_EMPTY[slot % 4];
         self.read(|pool| async move { sqlx::query_scalar(statement).fetch_one(&pool).await }).await
     }
 
-    /// Empties a slot of the ring. Instant, whatever it holds, and nobody waits for it but users of
-    /// the slot.
+    /// Empties a slot of the ring. This is fast for any number of rows, and only statements on the
+    /// same slot wait for it.
     pub async fn empty_nonce_slot(&self, slot: usize) -> Result<(), Error> {
         let statement = TRUNCATE[slot % 4];
         let done = self
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_is_of_key_and_nonce_and_of_where_one_ends() {
+    fn a_digest_depends_on_key_nonce_and_the_boundary_between_them() {
         let digest = |access_key_id, nonce| {
             NonceUse { access_key_id, nonce, timestamp: Time::UNIX_EPOCH }.digest()
         };
@@ -160,7 +160,7 @@ mod tests {
             [("id", "nonce"), ("idn", "once"), ("i", "dnonce"), ("id", ""), ("id", "Nonce")];
         let different: HashSet<_> = digests.map(|(id, nonce)| digest(id, nonce)).into();
         assert_eq!(different.len(), digests.len());
-        // By sha256sum, of the text as the migration says it.
+        // Computed by `sha256sum` from the text that the migration describes.
         let expected = "105930b3a1d857271ff7cf47ead45d00";
         assert_eq!(digest("testid", "nonce").simple().to_string(), expected);
     }

@@ -1,5 +1,5 @@
-//! A group of openings as one statement and one commit. Each of its members is written or not on
-//! its own: what holds one of them back is not the others' concern.
+//! Writes a group of openings with one statement and one commit. Each opening is written or not,
+//! independently of the others.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use super::{Opening, Store, failure};
 use crate::domain::{Charge, Time};
 use crate::error::Error;
 
-// A group does not wait for an account that somebody else changes: that one is left out, and opened
-// by a statement of its own. The rows are written in the order of their key, so that two groups that
-// meet wait for each other one way round. Each table names the accounts once more, for engines that
-// distribute by them.
+// A group does not wait for an account that another transaction changes: that opening is left out,
+// and written by a statement of its own. The rows are written in the order of their key, so that
+// two groups cannot deadlock. Each table names the accounts again, for engines that distribute by
+// account.
 pub(super) const OPEN_INSTANCES: &str = concat!(
     "
     WITH asked AS (
@@ -64,7 +64,7 @@ pub(super) const OPEN_INSTANCES: &str = concat!(
     LEFT JOIN done ON done.order_id = asked.order_id"
 );
 
-/// The columns of [`OPEN_INSTANCES`].
+/// The parameters of [`OPEN_INSTANCES`], one vector for each column.
 #[derive(Default)]
 struct Group {
     account_ids: Vec<i64>,
@@ -101,18 +101,18 @@ impl Group {
     }
 }
 
-/// What became of one opening of a group.
+/// The outcome of one opening of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Written,
-    /// The account has changed, or someone was faster.
+    /// The account has changed, or another request has opened the product.
     NotWritten,
-    /// Somebody else has locked the account.
+    /// Another transaction has locked the account.
     LeftOut,
 }
 
 impl Store {
-    /// Writes a group; what became of each, by its order.
+    /// Writes a group. Returns the outcome of each opening, by order id.
     pub(super) async fn open_group<'a>(
         &self,
         openings: impl Iterator<Item = &'a Opening>,
@@ -154,9 +154,9 @@ impl Store {
     }
 }
 
-/// A group that was not written, or of which that is not known.
+/// A group that was not written, or whose outcome is not known.
 pub(super) struct GroupFailure {
-    /// Nothing was written, and one of its rows is to blame.
+    /// Nothing was written, because of one of its rows.
     pub was_refused: bool,
     pub error: Error,
 }

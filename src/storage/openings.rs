@@ -1,6 +1,6 @@
-//! Step 6 of an opening: instance, order and event in one statement, together or not at all. Of
-//! openings that are asked for at the same time a group is one statement and one commit; each is
-//! written, or not, on its own, and answered when it is durable.
+//! Writes an opening: instance, order and event in one statement, which writes all of them or none.
+//! Concurrent openings form a group, which is one statement and one commit. Each opening of a group
+//! is written, or not, independently of the others, and is answered when it is durable.
 
 use std::time::Duration;
 
@@ -16,37 +16,39 @@ use crate::domain::opening::Terms;
 use crate::domain::{AccountId, Charge, Time};
 use crate::error::Error;
 
-/// How long a statement of the batch lasts at most that writes a single opening, which may wait for a row.
-/// It is longer than a commit takes.
+/// Longest time that the batch waits for a statement that writes a single opening, which may wait
+/// for a row. It is longer than a commit takes.
 const ALONE: Duration = Duration::from_millis(50);
 
-/// An opening that has been decided on facts read before.
+/// An opening that was decided on facts that were read before.
 #[derive(Clone, Debug)]
 pub struct Opening {
     /// The account that opens.
     pub account_id: AccountId,
-    /// Written only while the account is at this version: the decision was made on it.
+    /// The opening is written only if the account is still at this version, on which the decision
+    /// was made.
     pub account_version: i64,
     /// What is opened.
     pub terms: Terms,
     /// Id of the new instance.
     pub instance_id: String,
-    /// Id of the order, the same for every try of one request.
+    /// Id of the order. It is the same for every attempt of one request.
     pub order_id: Uuid,
-    /// When.
+    /// When the account opens the product.
     pub opening_time: Time,
     /// When the order was placed.
     pub ordered_at: Time,
     /// Id of its event.
     pub event_id: Uuid,
-    /// Its order was placed at a commerce system: written only while the intent of the order is
-    /// live, which is settled with it.
+    /// Whether its order was placed at the commerce system. If so, the opening is written only if
+    /// the intent of the order is neither opened nor abandoned, and the same statement marks the
+    /// intent as opened.
     pub has_intent: bool,
 }
 
-// The account row is shared, not updated: openings of one account do not wait for each other, and a
-// change of the account that commits first is seen. Of simultaneous openings one writes, and
-// `instances_one_per_product` holds back the others.
+// The account row is locked FOR SHARE, not updated. So openings of one account do not wait for each
+// other, and a change of the account that commits first is seen. Of simultaneous openings one is
+// written; `instances_one_per_product` stops the others.
 macro_rules! open_instance {
     ($intent:literal, $allowed:literal, $settled:literal) => {
         with_event!(concat!(
@@ -83,10 +85,10 @@ macro_rules! open_instance {
 
 pub(super) const OPEN_INSTANCE: &str = open_instance!("", "account", "");
 
-// The intent is locked before anything is written: whoever abandons it comes either before, and
-// nothing is opened, or after, and finds it opened. It is locked after the account: who waits for
-// the account does not hold up the reconciler. It is not joined with the account: Citus locks rows of
-// a table, and none of a join.
+// The intent is locked before anything is written. If a reconciler abandons it before that, nothing
+// is opened; if it tries after that, it finds the intent opened. The intent is locked after the
+// account, so that an opening that waits for the account does not delay the reconciler. It is not
+// joined with the account, because Citus can lock rows of a table, but not of a join.
 const OPEN_INSTANCE_OF_INTENT: &str = open_instance!(
     "intent AS (
         SELECT account_id
@@ -123,25 +125,26 @@ impl Opening {
 }
 
 impl Store {
-    /// Writes an opening; false where the account has changed since it was read, someone else was
-    /// faster, or its intent is not live any more.
+    /// Writes an opening. Returns false if the account has changed since it was read, another
+    /// request has opened the product, or the intent was abandoned.
     pub async fn open_instance(&self, opening: Opening) -> Result<bool, Error> {
         if opening.has_intent {
-            return self.open_alone(opening).await; // the intent is its own to lock
+            return self.open_alone(opening).await; // a group does not lock intents
         }
         self.batches.openings.ask(opening, self, Self::answer_openings).await
     }
 
-    /// Writes a group, and answers each. An opening that cannot be written in a group is written
-    /// alone, beside it: none waits for another's account, or fails for another's row.
+    /// Writes a group of openings and answers each caller. An opening that cannot be written in a
+    /// group is written alone, in a task of its own. So no opening waits for the account of another
+    /// one, or fails because of the row of another one.
     async fn answer_openings(self, mut asked: Vec<Asked<Opening, bool>>) {
         if let [_] = asked[..] {
             let alone = self.writes.spawn(self.clone().answer_alone(asked.remove(0)));
-            // An opening that waits for its row goes on beside the next ones.
+            // If the opening waits for its row, it continues while the next openings are written.
             tokio::time::timeout(ALONE, alone).await.ok();
             return;
         }
-        // It locks the rows of several accounts, which Citus refuses.
+        // A group locks the rows of several accounts, which Citus refuses.
         if self.engine().distributes() {
             for asked in asked {
                 drop(self.writes.spawn(self.clone().answer_alone(asked)));

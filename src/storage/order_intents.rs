@@ -1,7 +1,8 @@
-//! Intents: what is being ordered at a commerce system. One is written before its order is placed;
-//! the statement that opens settles it; one that was abandoned can open nothing any more, and only
-//! then is its order cancelled. Each step is a compare-and-set, so that a request and any number of
-//! reconcilers may meet at one intent.
+//! Intents: the records of orders that are being placed at the commerce system. An intent is
+//! written before its order is placed. The statement that opens the instance marks the intent as
+//! opened. An abandoned intent cannot open an instance any more; its order is cancelled only after
+//! that. Each step is a compare-and-set, so a request and any number of reconcilers may work on one
+//! intent at the same time.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -11,16 +12,16 @@ use crate::domain::opening::Order;
 use crate::domain::{AccountId, Charge, Time};
 use crate::error::Error;
 
-/// An intent that is due: its opening was neither written nor its order cancelled in time.
+/// An intent that is due: it was neither opened nor cancelled in time.
 #[derive(Clone, Copy, Debug)]
 pub struct DueIntent {
     /// The account that wanted to open.
     pub account_id: AccountId,
     /// Its order.
     pub order_id: Uuid,
-    /// Since when it is due; whoever takes it in hand compares it.
+    /// The instant from which it is due. A reconciler that takes the intent compares it.
     pub due_at: Time,
-    /// How often it has been taken in hand.
+    /// How often a reconciler has taken it.
     pub attempts: u32,
 }
 
@@ -39,7 +40,7 @@ const WRITE_INTENT: &str = "
     VALUES ($1, $2, $3, $4, $5, $6, $7, 0)
     ON CONFLICT (account_id, order_id) DO NOTHING";
 
-// Waits for a statement that is opening with this order, and then finds it opened.
+// Waits for a statement that opens with this order, and then finds the intent opened.
 const ABANDON_INTENT: &str = "
     UPDATE order_intents
     SET abandoned_at = $3
@@ -50,7 +51,7 @@ const SETTLE_CANCELLED_INTENT: &str = "
     SET cancelled_at = $3
     WHERE account_id = $1 AND order_id = $2 AND abandoned_at IS NOT NULL AND cancelled_at IS NULL";
 
-// Of all accounts: a poll. It locks nothing.
+// A poll of all accounts, which locks nothing.
 const DUE_INTENTS: &str = "
     SELECT account_id, order_id, due_at, attempts
     FROM order_intents
@@ -58,14 +59,14 @@ const DUE_INTENTS: &str = "
     ORDER BY due_at
     LIMIT $2";
 
-// What is due is abandoned first: from here on nothing can be opened with it.
+// A due intent is abandoned first: from then on, nothing can be opened with it.
 const TAKE_DUE_INTENT: &str = "
     UPDATE order_intents
     SET abandoned_at = coalesce(abandoned_at, $3), due_at = $4, attempts = attempts + 1
     WHERE account_id = $1 AND order_id = $2 AND due_at = $5
         AND opened_at IS NULL AND cancelled_at IS NULL";
 
-// Of all accounts, and a bounded number at once.
+// Deletes intents of all accounts, a bounded number at a time.
 const FORGET_SETTLED_INTENTS: &str = "
     DELETE FROM order_intents
     WHERE (account_id, order_id) IN (
@@ -75,7 +76,7 @@ const FORGET_SETTLED_INTENTS: &str = "
         LIMIT $2)";
 
 impl Store {
-    /// Writes that an order is going to be placed. Repeating it does no harm.
+    /// Writes the intent to place an order. Repeating this has no effect.
     pub async fn write_intent(&self, order: Order, due_at: Time) -> Result<(), Error> {
         self.write_no_event(move |pool| async move {
             let statement = sqlx::query(WRITE_INTENT)
@@ -91,7 +92,7 @@ impl Store {
         .await
     }
 
-    /// Gives an opening up; false where it has been opened, or given up before.
+    /// Abandons an intent. Returns false if it was opened or abandoned before.
     pub async fn abandon_intent(
         &self,
         account_id: AccountId,
@@ -101,8 +102,8 @@ impl Store {
         self.change_intent(ABANDON_INTENT, account_id, order_id, at).await
     }
 
-    /// Notes that the commerce system has no such order; false where the intent was not abandoned,
-    /// or this was known.
+    /// Records that the commerce system has no such order. Returns false if the intent was not
+    /// abandoned, or this was recorded before.
     pub async fn settle_cancelled_intent(
         &self,
         account_id: AccountId,
@@ -126,7 +127,8 @@ impl Store {
         Ok(rows.await? == 1)
     }
 
-    /// Intents that are due, the longest first, at most `most`.
+    /// Returns at most `most` intents that are due. The intent that has been due for the longest
+    /// time is the first.
     pub async fn due_intents(&self, now: Time, most: i64) -> Result<Vec<DueIntent>, Error> {
         let rows = self.read(|pool| async move {
             let statement = sqlx::query_as::<_, DueIntentRow>(DUE_INTENTS).bind(now).bind(most);
@@ -135,7 +137,8 @@ impl Store {
         rows.await?.into_iter().map(DueIntent::try_from).collect()
     }
 
-    /// Takes a due intent in hand until `until`, and abandons it; false where someone else has.
+    /// Takes a due intent until `until`, and abandons it. Returns false if another replica has
+    /// taken it.
     pub async fn take_due_intent(
         &self,
         intent: DueIntent,

@@ -1,5 +1,5 @@
-//! Whether the database can serve this program. What is missing is said in one sentence that names
-//! what to change.
+//! Checks whether the database can serve this program. Each problem is described by one sentence
+//! that names what to change.
 
 use super::engine::connect::STATEMENT_TIMEOUT;
 use super::engine::connections::limited;
@@ -19,35 +19,35 @@ pub enum NotReady {
         /// What the driver or the server said.
         cause: String,
     },
-    /// The server recovers or follows another one.
+    /// The server is in recovery or follows another one.
     #[error("PostgreSQL at {0} is a standby: DATABASE_URL must lead to the primary")]
     Standby(String),
-    /// Of several hosts, each is a standby, read-only, or does not answer.
+    /// All of several hosts are standbys, read-only, or do not answer.
     #[error("no host of DATABASE_URL takes writes: {0}")]
     NoPrimary(String),
     /// The server, the database or the role is set to read-only.
     #[error("the database is read-only: default_transaction_read_only is on")]
     ReadOnly,
-    /// What a session sets when it begins does not hold.
+    /// The settings that a session sets when it begins are not in effect.
     #[error(
         "the settings of a session do not reach PostgreSQL: a connection pooler stands in between; \
          DATABASE_URL must lead to PostgreSQL itself"
     )]
     Pooler,
-    /// Text is stored in another encoding than ours.
+    /// The database stores text in another encoding.
     #[error(
         "the encoding of the database is {0}: make one with ENCODING 'UTF8' TEMPLATE template0"
     )]
     NotUtf8(String),
-    /// The role may not do all that the service does.
+    /// The role lacks privileges that the service needs.
     #[error("the role {role} lacks {missing}: grant it, see docs/database-roles.md")]
     MissingGrants {
         /// The role of the session.
         role: String,
-        /// Like `TRUNCATE on used_nonces_0`, several with commas.
+        /// A list such as `TRUNCATE on used_nonces_0`, separated by commas.
         missing: String,
     },
-    /// The setting names an engine that the database is not.
+    /// The setting `ENGINE` names an engine that the database is not.
     #[error(
         "ENGINE is citus, and the database has no extension citus: create it, or let ENGINE be auto"
     )]
@@ -56,26 +56,28 @@ pub enum NotReady {
     #[error("the database has no schema yet: run migrate")]
     NoSchema,
     /// The schema lacks migrations that this program needs.
-    #[error("the schema is at version {found}, needed is {needed}: run migrate")]
+    #[error(
+        "the schema is at version {found}, but this program needs version {needed}: run migrate"
+    )]
     OlderSchema {
         /// The newest migration that was applied.
         found: i64,
         /// The newest migration of this program.
         needed: i64,
     },
-    /// The schema was not made by the migrations of this program, or of a newer one.
+    /// The schema was made neither by the migrations of this program nor by those of a newer one.
     #[error(
         "the schema was made by other migrations than those of this program: use an empty database"
     )]
     OtherSchema,
-    /// The secrets in the database were sealed with another key.
+    /// The secrets in the database were encrypted with another key.
     #[error(
         "SEALING_KEY_FILE holds another key than the one that this database was first used with"
     )]
     OtherSealingKey,
 }
 
-/// What the service does with its tables.
+/// The privileges that the service needs on its tables.
 pub const GRANTS: [(&str, &[&str]); 18] = [
     ("_sqlx_migrations", &["SELECT"]),
     ("access_keys", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
@@ -96,10 +98,10 @@ pub const GRANTS: [(&str, &[&str]); 18] = [
     ("used_nonces_2", NONCES),
     ("used_nonces_3", NONCES),
 ];
-/// A table of the ring is emptied as a whole.
+/// A table of the ring is emptied with TRUNCATE.
 const NONCES: &[&str] = &["SELECT", "INSERT", "TRUNCATE"];
 
-// Not prepared: behind a pooler, a prepared statement may be another one.
+// The statement is not prepared, because a pooler may run another prepared statement instead.
 const SESSION: &str = "
     SELECT current_setting('statement_timeout') AS statement_timeout,
         current_setting('enable_seqscan') AS enable_seqscan,
@@ -108,7 +110,7 @@ const SESSION: &str = "
         current_setting('server_encoding') AS encoding,
         current_user::text AS role";
 
-// A table that does not exist yet is no missing grant: has_table_privilege is then NULL.
+// A table that does not exist yet is not a missing grant: has_table_privilege returns NULL for it.
 const MISSING_GRANTS: &str = "
     SELECT name, privilege
     FROM unnest($1::text[], $2::text[]) AS needed (name, privilege)
@@ -121,10 +123,11 @@ const WRITE_SEALING_CHECK: &str = "
     VALUES ('sealing key', $1)
     ON CONFLICT (name) DO NOTHING";
 
-/// So a pooler refuses the options of a session that it does not know. `PostgreSQL` takes ours.
+/// The SQLSTATE with which a pooler refuses options of a session that it does not know.
+/// `PostgreSQL` accepts the options of the service.
 const PROTOCOL_VIOLATION: &str = "08P01";
 
-/// What a session is asked first.
+/// The first query of the check.
 #[derive(sqlx::FromRow)]
 struct Session {
     statement_timeout: String,
@@ -136,8 +139,8 @@ struct Session {
 }
 
 impl Store {
-    /// Whether the database can serve this program, whose sealing key has this check value. The first
-    /// process that asks leaves the value in the database.
+    /// Checks whether the database can serve this program. `key_check` is the check value of the
+    /// sealing key. The first process that becomes ready writes it to the database.
     pub async fn check_ready(&self, key_check: &[u8]) -> Result<(), NotReady> {
         let session = self.session().await.map_err(|error| self.no_answer(&error))?;
         self.check_session(&session)?;
@@ -203,7 +206,7 @@ impl Store {
     }
 
     async fn applied_migrations(&self) -> Result<Vec<Applied>, sqlx::Error> {
-        // Not prepared: the table may not be there yet.
+        // The statement is not prepared, because the table may not exist yet.
         let mut connection = self.connections.take().await?;
         let rows = limited(sqlx::raw_sql(APPLIED).fetch_all(&mut *connection)).await;
         connection.answered(rows)?.iter().map(sqlx::FromRow::from_row).collect()

@@ -1,5 +1,5 @@
-//! Writes that may be sent again: the record of each is written in the write's own statement, and
-//! holds what it was about, never the answer.
+//! Records of writes that may be sent again. A record is written in the statement of the write. It
+//! holds what the write was about, and not the answer.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -11,21 +11,21 @@ use crate::error::Error;
 /// How long the record of a request is kept.
 pub const REQUEST_IDS_KEPT: chrono::Duration = chrono::Duration::hours(24);
 
-/// The constraint that two at once with one request id meet in.
+/// The constraint that two concurrent requests with the same request id violate.
 pub(super) const ONE_PER_ID: &str = "repeatable_requests_pkey";
 
 /// The record of a write that may be sent again.
 #[derive(Clone, Debug, FromRow)]
 pub struct RequestRecord {
-    /// Who wrote.
+    /// The caller that sent the write.
     pub caller: String,
     /// The id that the caller gave.
     pub request_id: Uuid,
-    /// SHA-256 of method and request.
+    /// SHA-256 of the method and the request.
     pub fingerprint: Vec<u8>,
-    /// What the answer was about.
+    /// The resource that the answer describes.
     pub resource: String,
-    /// When.
+    /// When the request was recorded.
     pub recorded_at: Time,
 }
 
@@ -39,7 +39,7 @@ const RECORD_REQUEST: &str = "
     VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (caller, request_id) DO NOTHING";
 
-// Only the very record that was read: its id may have been used anew in between.
+// Deletes only the record that was read: its id may have been used again in the meantime.
 const FORGET_REQUEST: &str = "
     DELETE FROM repeatable_requests
     WHERE caller = $1 AND request_id = $2 AND recorded_at = $3";
@@ -54,7 +54,7 @@ const FORGET_REQUESTS: &str = "
         LIMIT $2)";
 
 impl Store {
-    /// The record of a request id; `None` where it was not used.
+    /// Returns the record of a request id; `None` if the id was not used.
     pub async fn request_record(
         &self,
         caller: &str,
@@ -66,7 +66,8 @@ impl Store {
         .await
     }
 
-    /// Records a request that had nothing to write; false where its id was used in between.
+    /// Records a request that had nothing to write. Returns false if its id was used in the
+    /// meantime.
     pub async fn record_request(&self, record: RequestRecord) -> Result<bool, Error> {
         let rows = self.write_no_event(move |pool| {
             let record = record.clone();
@@ -83,7 +84,7 @@ impl Store {
         Ok(rows.await? == 1)
     }
 
-    /// Forgets one request.
+    /// Deletes the record of one request.
     pub async fn forget_request(&self, record: &RequestRecord) -> Result<(), Error> {
         let (caller, request_id) = (record.caller.clone(), record.request_id);
         let recorded_at = record.recorded_at;
@@ -95,7 +96,7 @@ impl Store {
         done.await.map(|_| ())
     }
 
-    /// Forgets requests from before an instant, at most so many; how many it were.
+    /// Deletes at most `at_most` records of requests from before an instant. Returns how many.
     pub async fn forget_requests(&self, before: Time, at_most: i64) -> Result<u64, Error> {
         self.write_no_event(move |pool| async move {
             let forget = sqlx::query(FORGET_REQUESTS).bind(before).bind(at_most);

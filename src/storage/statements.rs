@@ -1,5 +1,5 @@
-//! Statements as text: those of the hot paths for benchmarks, which must run the very same ones, and
-//! the lists for tests of how much they read.
+//! The texts of statements: those of the hot paths for benchmarks, which must run the same
+//! statements, and the lists for tests of how many rows they read.
 
 use super::access_keys::LIST_ACCESS_KEYS;
 use super::accounts::LIST_ACCOUNTS;
@@ -14,26 +14,26 @@ use super::locks::{
 };
 use super::openings::OPEN_INSTANCE;
 
-/// What a Describe and an Open run.
+/// The statements of a Describe and an Open.
 #[derive(Clone, Copy, Debug)]
 pub struct HotStatements {
-    /// A Describe: `$1` accounts, `$2` product.
+    /// Reads the instances for a Describe: `$1` accounts, `$2` product.
     pub describe: &'static str,
-    /// An Open before it decides: `$1` accounts, `$2` product.
+    /// Reads the facts for an Open: `$1` accounts, `$2` product.
     pub facts: &'static str,
-    /// An Open that writes, of one account. `$1` account, `$2` event id, `$3` lane, `$4` event type,
-    /// `$5` event data, `$6` account version, `$7` product, `$8` instance id, `$9` and `$10` charge
+    /// Writes an Open of one account. `$1` account, `$2` event id, `$3` lane, `$4` event type, `$5`
+    /// event data, `$6` account version, `$7` product, `$8` instance id, `$9` and `$10` charge
     /// types, `$11` opening time, `$12` order id, `$13` time of the order.
     pub open: &'static str,
 }
 
-/// The statements that this program runs.
+/// Returns the statements of the hot paths.
 #[must_use]
 pub fn hot_statements() -> HotStatements {
     HotStatements { describe: READ_INSTANCES, facts: READ_FACTS, open: OPEN_INSTANCE }
 }
 
-/// The statements of operators' lists, by what they list.
+/// Returns the statements of operators' lists, each with the name of what it lists.
 #[must_use]
 pub fn list_statements() -> [(&'static str, &'static str); 12] {
     [
@@ -52,7 +52,8 @@ pub fn list_statements() -> [(&'static str, &'static str); 12] {
     ]
 }
 
-/// The statement that looks for events that wait for their numbers: `$1` lanes, `$2` after which time.
+/// Returns the statement that finds the lanes with events that wait for their positions: `$1`
+/// lanes, `$2` the time after which the events happened.
 #[must_use]
 pub fn waiting_lanes() -> &'static str {
     WAITING_LANES

@@ -1,5 +1,6 @@
-//! "In force" is the one event that a clock causes. Every replica looks for changes that have taken
-//! effect; of all who find one, compare-and-set lets one write its event.
+//! Settles due changes. The in-force event is the only event that a clock causes. Every replica
+//! looks for changes that have taken effect. If several replicas find the same change,
+//! compare-and-set lets one of them write its event.
 
 use std::time::Duration;
 
@@ -12,14 +13,14 @@ use crate::ids::new_id;
 use crate::logging::FailureLog;
 use crate::storage::{SettledChange, Store};
 
-/// How often each replica looks.
+/// How often each replica looks for due changes.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How many are read at once; at midnight there may be many.
+/// How many due changes are read at once. At midnight there may be many.
 const BATCH: i64 = 500;
 
 /// Runs until `shutdown`.
 pub(super) async fn run(store: &Store, clock: &Clock, shutdown: &CancellationToken) {
-    let mut told = FailureLog::new("changes that have taken effect get no events");
+    let mut told = FailureLog::new("changes that have taken effect are not settled");
     while next_turn(INTERVAL, shutdown).await {
         told.outcome(settle_due_changes(store, clock).await);
     }
@@ -33,13 +34,13 @@ pub async fn settle_due_changes(store: &Store, clock: &Clock) -> Result<(), Erro
         for change in &due {
             let (account_id, notice, event_id) = (change.account_id, change.notice, new_id());
             let settled_change = SettledChange { account_id, notice, event_id };
-            // One that fails does not hold up the others.
+            // A change that fails does not delay the others.
             match patiently(store.settle_change(settled_change)).await {
                 Ok(written) => settled += usize::from(written),
                 Err(error) => outcome = Err(error),
             }
         }
-        // A batch of which nothing was ours is being settled by others.
+        // If this replica settled none of a batch, other replicas are settling it.
         if due.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) || settled == 0 {
             return outcome;
         }

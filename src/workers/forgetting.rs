@@ -1,5 +1,5 @@
-//! What has expired is forgotten: used nonces, the ids of requests that may no longer be sent again,
-//! and old events.
+//! Deletes what has expired: used nonces, the ids of requests that may no longer be sent again, and
+//! old events.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::ids::new_id;
 use crate::logging::FailureLog;
 use crate::storage::{REQUEST_IDS_KEPT, SLOT_SECONDS, Store, idle_slot};
 
-/// How often each replica looks.
+/// How often each replica looks for expired rows.
 const INTERVAL: Duration = Duration::from_mins(1);
-/// Request ids that one statement forgets.
+/// How many request ids one statement deletes.
 const BATCH: i64 = 1000;
 const NONCES: &str = "nonces";
 
@@ -39,15 +39,15 @@ pub(super) async fn run(
     }
 }
 
-/// Empties the idle table of the nonce ring: once a slot, in its middle, by the database's clock,
-/// by one replica.
+/// Empties the idle table of the nonce ring. One replica does so once in each slot, in the middle
+/// of the slot by the clock of the database.
 pub async fn forget_nonces(store: &Store, clock: &Clock, holder: Uuid) -> Result<(), Error> {
     let Some(idle) = idle_slot(store.database_time().await?) else { return Ok(()) };
     if store.nonce_slot_is_empty(idle).await? {
         return Ok(());
     }
     let wire_now = clock.wire_now();
-    // The rest of the middle third at the most: the lease is gone before the slot is in use again.
+    // At most the rest of the middle third: the lease expires before the slot is in use again.
     let until = wire_now + chrono::Duration::seconds(SLOT_SECONDS / 3);
     if store.take_lease(NONCES, holder, wire_now, until).await? {
         store.empty_nonce_slot(idle).await?;
@@ -56,7 +56,8 @@ pub async fn forget_nonces(store: &Store, clock: &Clock, holder: Uuid) -> Result
     Ok(())
 }
 
-/// Forgets the ids of requests that may no longer be sent again. Two replicas at once are no harm.
+/// Deletes the ids of requests that may no longer be sent again. Two replicas may do this at the
+/// same time.
 pub async fn forget_requests(store: &Store, clock: &Clock) -> Result<(), Error> {
     let before = clock.wire_now() - REQUEST_IDS_KEPT;
     while store.forget_requests(before, BATCH).await? == BATCH.unsigned_abs() {}

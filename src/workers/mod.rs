@@ -1,6 +1,6 @@
-//! The work of the background: it numbers events, writes the events of due changes, cancels orders that
-//! were left over, and deletes what has expired. Replicas share the work by compare-and-set, by leases or
-//! by row locks. No answer depends on it.
+//! The background workers: they number events, write the events of due changes, cancel orders
+//! without an opening, and delete what has expired. Replicas share the work by compare-and-set, by
+//! leases or by row locks. No answer depends on a worker.
 
 mod due_changes;
 mod forgetting;
@@ -36,16 +36,17 @@ pub async fn run(
     );
 }
 
-/// How long a worker waits for a row that another transaction holds, before it goes on to the next.
+/// How long a worker waits for a row that another transaction holds, before it continues with the
+/// next row.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// The outcome of a write, or that its row was held for too long: the row is found again later, and
-/// those after it must not wait for it.
+/// Returns the outcome of a write, or an error if its row was held for too long. A later turn finds
+/// the row again, and the rows after it must not wait for it.
 async fn patiently<T>(write: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(PATIENCE, write).await.unwrap_or(Err(Error::Contended))
 }
 
-/// Waits for the next turn of a worker; false when there is none any more.
+/// Waits for the next turn of a worker. Returns false at shutdown.
 async fn next_turn(interval: Duration, shutdown: &CancellationToken) -> bool {
     tokio::select! {
         () = tokio::time::sleep(interval) => true,

@@ -1,5 +1,6 @@
-//! Gives events their positions. Every replica does it, all lanes at once: a lane that another replica
-//! has taken is left to it. Woken by this process's own writes, and by a timer for those of others.
+//! Gives events their positions. Every replica does this for all lanes; a replica skips a lane that
+//! another replica is numbering. The worker is woken by the writes of its own process, and by a
+//! timer for the writes of other processes.
 
 use std::time::{Duration, Instant};
 
@@ -11,20 +12,20 @@ use crate::error::Error;
 use crate::logging::FailureLog;
 use crate::storage::{Numbered, Store};
 
-/// How often the outbox is read when this process writes nothing.
+/// How often the outbox is read if this process writes nothing.
 const POLL: Duration = Duration::from_millis(200);
-/// After failures the next try waits longer each time, up to this.
+/// After failures, the pause before the next attempt grows up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A pause after a write for those that come with it: they are numbered together.
+/// The pause after a write. Events that are written during the pause are numbered together.
 const GATHER: Duration = Duration::from_millis(5);
-/// The same while so many come at once that the statements, one for each lane, would cost more than
-/// what they move.
+/// The pause after a turn that numbered at least this many events: without it, the statements, one
+/// for each lane, would cost more than the events that they move.
 const GATHER_MANY: (i64, Duration) = (64, Duration::from_millis(100));
-/// How long a write may take from the time of its event to its commit. One that takes longer was not
-/// acknowledged: its connection was given up before.
+/// How long a write may take from the time of its event to its commit. A write that takes longer
+/// was not acknowledged, because its connection was closed before.
 const LONGEST_WRITE: chrono::Duration = chrono::Duration::seconds(10);
-/// All of the outbox is read at most so often, for events of writes that took longer still; and a
-/// fiftieth of the time at the most.
+/// How often at most all of the outbox is read, which finds the events of writes that took even
+/// longer; and the inverse of the largest share of time that this may take.
 const WHOLE_EVERY: Duration = Duration::from_secs(2);
 const WHOLE_SHARE: u32 = 50;
 
@@ -47,7 +48,7 @@ pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
     }
 }
 
-/// How long to wait for the next turn after so many failures in a row.
+/// Returns the pause before the next turn after this number of failures in a row.
 fn pause(failures: u32) -> Duration {
     (POLL * 2_u32.pow(failures.min(10))).min(LONGEST_PAUSE)
 }
@@ -55,16 +56,17 @@ fn pause(failures: u32) -> Duration {
 struct Worker {
     store: Store,
     clock: Clock,
-    /// Whether the engine can wake those who listen; asked once.
+    /// Whether the engine can notify listeners. It is asked once.
     notify: Option<bool>,
-    /// When the last turn began that left nothing behind, by the database's clock.
+    /// The time, by the clock of the database, at which the last turn began that numbered all
+    /// waiting events.
     numbered_until: Option<Time>,
     /// When all of the outbox is read again.
     next_whole: Option<Instant>,
 }
 
 impl Worker {
-    /// Numbers what waits; how many events.
+    /// Numbers the events that wait. Returns how many.
     async fn turn(&mut self, shutdown: &CancellationToken) -> Result<i64, Error> {
         let (began, started) = (self.store.database_time().await?, Instant::now());
         let whole = self.next_whole.is_none_or(|next| started >= next);
@@ -82,8 +84,8 @@ impl Worker {
         Ok(count)
     }
 
-    /// Numbers events of these lanes, in turns: no lane waits for another that is longer. How many, and
-    /// whether that was all.
+    /// Numbers events of these lanes, in turns, so that no lane waits for a longer one. Returns how
+    /// many, and whether no event is left.
     async fn number(
         &mut self,
         mut lanes: Vec<i16>,
@@ -115,7 +117,8 @@ impl Worker {
         outcome.map(|()| (count, all && lanes.is_empty()))
     }
 
-    /// A lane that fails does not hold up the others. What that lane's error is was told before.
+    /// Numbers the lanes one by one, so that a lane that fails does not delay the others. Errors
+    /// are not returned: the caller has the error of the first attempt.
     async fn one_by_one(&self, lanes: Vec<i16>, after: Time, notify: bool) -> Numbered {
         let mut all = Numbered::default();
         for lane in lanes {
@@ -135,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_persistent_failure_is_met_less_and_less_often() {
+    fn the_pause_grows_with_each_failure_up_to_the_longest() {
         let pauses = [0, 1, 2, 5, 6, u32::MAX].map(|failures| pause(failures).as_millis());
         assert_eq!(pauses, [200, 400, 800, 6_400, 10_000, 10_000]);
     }

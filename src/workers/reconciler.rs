@@ -1,6 +1,7 @@
-//! Orders that were left over are cancelled: by a replica that died between order and opening, or
-//! because the commerce system did not answer. Every replica looks; whoever takes an intent in hand
-//! has it alone for a while. After it ran there is an opened instance with its order, or neither.
+//! Cancels orders without an opening. Such an order remains if a replica stops between the order
+//! and the opening, or if the commerce system does not answer. Every replica looks for them. A
+//! replica that takes an intent has it alone for some time. After the reconciler has processed an
+//! intent, there is either an opened instance with its order, or neither of the two.
 
 use std::time::Duration;
 
@@ -12,16 +13,17 @@ use crate::error::Error;
 use crate::orders::{Commerce, Orders};
 use crate::storage::{DueIntent, Store};
 
-/// Bounds of the time between two looks.
+/// Shortest and longest time between two looks for due intents.
 const INTERVALS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(15));
-/// The longest time between two tries to cancel one order.
+/// Longest time between two attempts to cancel one order.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
-/// How many intents one look takes on.
+/// How many intents are taken at once.
 const MOST_AT_ONCE: i64 = 100;
-/// How long settled intents are kept, for whoever compares our orders with the commerce system's.
+/// How long settled intents are kept. Until then, operators can compare the orders with those of
+/// the commerce system.
 const KEPT: chrono::Duration = chrono::Duration::days(30);
 
-/// Runs until `shutdown`; without a commerce system there is nothing to do.
+/// Runs until `shutdown`. Without a commerce system, there is nothing to do.
 pub async fn run(store: Store, orders: Orders, clock: Clock, shutdown: CancellationToken) {
     let Orders::Commerce(commerce) = orders else { return };
     let interval = (commerce.reconcile_after() / 4).clamp(INTERVALS.0, INTERVALS.1);
@@ -30,7 +32,7 @@ pub async fn run(store: Store, orders: Orders, clock: Clock, shutdown: Cancellat
             () = tokio::time::sleep(interval) => {}
             () = shutdown.cancelled() => return,
         }
-        // Whatever is cut off here is due again later.
+        // An intent that is interrupted here becomes due again later.
         let outcome = tokio::select! {
             outcome = reconcile(&store, &commerce, &clock) => outcome,
             () = shutdown.cancelled() => return,
@@ -42,23 +44,24 @@ pub async fn run(store: Store, orders: Orders, clock: Clock, shutdown: Cancellat
     }
 }
 
-/// Takes on what is due, and forgets what was settled long ago.
+/// Reconciles the due intents, and deletes those that were settled long ago.
 async fn reconcile(store: &Store, commerce: &Commerce, clock: &Clock) -> Result<(), Error> {
     let mut outcome = Ok(());
     for intent in store.due_intents(clock.wire_now(), MOST_AT_ONCE).await? {
-        // In vain as long as nobody answers; and each try puts the next one off.
+        // While the commerce system does not answer, an attempt is useless, and it would delay the
+        // next one.
         if commerce.is_shut_off() {
             break;
         }
-        // One that fails does not hold up the others.
+        // An intent that fails does not delay the others.
         outcome = settle(store, commerce, clock, intent).await.and(outcome);
     }
     store.forget_settled_intents(clock.wire_now() - KEPT, MOST_AT_ONCE).await?;
     outcome
 }
 
-/// Abandons an intent, cancels its order, and notes that. An intent whose instance was opened is
-/// never due: it was settled by the statement that opened.
+/// Abandons an intent, cancels its order, and records that. An intent whose instance was opened is
+/// never due, because the statement that opened it also settled the intent.
 async fn settle(
     store: &Store,
     commerce: &Commerce,
@@ -79,16 +82,17 @@ async fn settle(
         Ok(()) => {
             let at = clock.wire_now();
             patiently(store.settle_cancelled_intent(account_id, order_id, at)).await?;
-            tracing::info!(%account_id, %order_id, attempts, "an order that was left over is cancelled");
+            tracing::info!(%account_id, %order_id, attempts, "cancelled an order without an opening");
         }
         Err(cause) => {
-            tracing::warn!(%account_id, %order_id, attempts, %cause, "an order that was left over is not cancelled yet");
+            tracing::warn!(%account_id, %order_id, attempts, %cause, "could not cancel an order without an opening");
         }
     }
     Ok(())
 }
 
-/// How long an intent is in hand: longer than a try takes, and longer with each.
+/// Returns how long a replica has an intent alone. It is longer than an attempt takes, and grows
+/// with each attempt.
 fn pause(commerce: &Commerce, attempts: u32) -> chrono::Duration {
     let first = commerce.reconcile_after().max(2 * commerce.timeout());
     let pause = first.saturating_mul(1 << attempts.min(16)).min(LONGEST_PAUSE.max(first));

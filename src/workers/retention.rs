@@ -1,5 +1,6 @@
-//! Forgets events that have been kept long enough. One replica at a time, in batches, the oldest
-//! first: what is kept has no gap, and how far it reaches back is known.
+//! Deletes events that have been kept for long enough. One replica does this at a time, in batches,
+//! the oldest events first. So the remaining events have no gap, and the position of the oldest one
+//! is known.
 
 use chrono::Duration;
 use tokio_util::sync::CancellationToken;
@@ -10,13 +11,13 @@ use crate::error::Error;
 use crate::storage::Store;
 
 const LEASE: &str = "event-retention";
-/// How long the lease is held; a batch takes far less.
+/// How long the lease is held. A batch takes much less time.
 const LEASE_SECONDS: i64 = 60;
-/// Most events that one statement deletes.
+/// Largest number of events that one statement deletes.
 const BATCH: i64 = 1000;
 
-/// Deletes the events that were numbered longer than `retention` ago, unless another replica is at
-/// it; ends early at shutdown.
+/// Deletes the events that were numbered longer than `retention` ago, unless another replica is
+/// doing this. Returns early at shutdown.
 pub async fn forget_events(
     store: &Store,
     clock: &Clock,
@@ -32,7 +33,7 @@ pub async fn forget_events(
             if shutdown.is_cancelled() || !store.take_lease(LEASE, holder, wire_now, until).await? {
                 return Ok(());
             }
-            // A clock that is fast must not delete what others still rely on.
+            // A replica whose clock is fast must not delete events that followers still need.
             let earlier = wire_now.min(store.database_time().await?);
             let Some(before) = earlier.checked_sub_signed(retention) else { return Ok(()) };
             let deleted = store.expire_events(lane.lane, after, before, BATCH).await?;

@@ -149,7 +149,8 @@ async fn an_instant_to_start_at_is_spelled_as_everywhere() {
     for wrong in ["yesterday", "2018-03-20", "2018-03-20T00:00:00", "2018-02-30T00:00:00Z", ""] {
         let ended = run(["dev", "--at", wrong], &[]).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
-        let said = format!("{wrong:?} is no instant, for example 2018-03-20T00:00:00Z");
+        let said =
+            format!("{wrong:?} is not an instant; expected a value such as 2018-03-20T00:00:00Z");
         assert!(ended.stderr.contains(&said), "{ended:?}");
     }
 }

@@ -221,9 +221,9 @@ async fn a_database_url_that_is_none_is_said_without_its_password() {
             "has sslmode=perhaps, which is not supported: use disable, prefer, require, verify-ca or \
              verify-full",
         ),
-        ("user:pass-word@host/name", "is no postgres:// URL"),
-        ("mysql://user:pass-word@host/name", "is no postgres:// URL"),
-        ("", "is no postgres:// URL"),
+        ("user:pass-word@host/name", "is not a postgres:// URL"),
+        ("mysql://user:pass-word@host/name", "is not a postgres:// URL"),
+        ("", "is not a postgres:// URL"),
     ] {
         let database = Database { url: url.to_owned() };
         for (ended, name) in [

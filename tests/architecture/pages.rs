@@ -1,12 +1,11 @@
-//! The pages in `docs/`: what cites a page cites a heading that the page has, and no link leads
-//! nowhere.
+//! Checks the pages in `docs/`: every cited heading exists, and every link has a target.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What may cite a page.
+/// Files and directories that may cite a page.
 const CITING: [&str; 6] = ["src", "tests", "proto", "migrations", "docs", "build.rs"];
-/// Directories of installed packages and of recordings.
+/// Directories of installed packages and of recordings, which are skipped.
 const PASSED_OVER: [&str; 4] = ["node_modules", "captures", "seeds", ".venv"];
 
 fn files(path: &Path, found: &mut Vec<PathBuf>) {
@@ -21,13 +20,14 @@ fn files(path: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// A text as one line, without what begins the lines of comments.
+/// Returns a text as one line, without the marks that begin the lines of comments.
 fn joined(text: &str) -> String {
     let marks = ['/', '!', '#', '-', '*', ' '];
     text.lines().map(|line| line.trim().trim_start_matches(marks)).collect::<Vec<_>>().join(" ")
 }
 
-/// What cites headings: `docs/PAGE.md, "HEADING"`, and further headings after a comma or "and".
+/// Returns the citations of a text: `docs/PAGE.md, "HEADING"`, and further headings after a comma
+/// or "and".
 fn citations(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for part in joined(text).split(concat!("docs", "/")).skip(1) {
@@ -44,7 +44,7 @@ fn citations(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The lines of a page that are not within a block of code.
+/// Returns the lines of a page that are not in a block of code.
 fn prose(page: &str) -> impl Iterator<Item = &str> {
     let mut is_code = false;
     page.lines().filter(move |line| {
@@ -58,13 +58,13 @@ fn headings(page: &str) -> impl Iterator<Item = &str> {
     prose(page).filter(|line| line.starts_with('#')).map(|line| line.trim_matches(['#', ' ']))
 }
 
-/// The fragment by which a link names a heading.
+/// Returns the fragment with which a link names a heading.
 fn fragment(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// The targets of the links of a page that are neither addresses nor code.
+/// Returns the targets of the links of a page that are neither external addresses nor code.
 fn links(page: &str) -> Vec<String> {
     let without_code = |line: &str| line.split('`').step_by(2).collect::<String>();
     let text: Vec<_> = prose(page).map(without_code).collect();
@@ -75,7 +75,7 @@ fn links(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_cites_a_page_cites_a_heading_that_it_has() {
+fn every_cited_heading_exists() {
     let (mut citing, mut wrong, mut count) = (Vec::new(), Vec::new(), 0);
     for path in CITING {
         files(Path::new(path), &mut citing);
@@ -96,7 +96,7 @@ fn what_cites_a_page_cites_a_heading_that_it_has() {
 }
 
 #[test]
-fn no_link_between_the_pages_leads_nowhere() {
+fn every_link_between_pages_has_a_target() {
     let (mut pages, mut wrong, mut count) = (Vec::new(), Vec::new(), 0);
     files(Path::new("docs"), &mut pages);
     for page in pages.iter().filter(|page| page.extension().is_some_and(|suffix| suffix == "md")) {
@@ -112,7 +112,7 @@ fn no_link_between_the_pages_leads_nowhere() {
             count += 1;
         }
     }
-    assert!(wrong.is_empty(), "these links lead nowhere:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "these links have no target:\n{}", wrong.join("\n"));
     assert!(count > 30, "{count} links");
 }
 

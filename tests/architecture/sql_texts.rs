@@ -1,5 +1,5 @@
-//! The SQL texts of sources: what `concat!` and the macros of `src/storage` make of their literals. It
-//! knows as much of Rust as those sources need.
+//! Extracts the SQL texts of sources: it evaluates `concat!` and the macros of `src/storage` on
+//! their literals. It understands only as much of Rust as those sources need.
 
 use std::collections::HashMap;
 use std::iter::Peekable;
@@ -7,7 +7,8 @@ use std::str::Chars;
 
 use super::Source;
 
-/// A statement, and the constant that has it. One that has no name is called by its file.
+/// A statement, with the name of its constant. A statement that is not a constant has the name of
+/// its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     pub name: String,
@@ -17,12 +18,12 @@ pub struct Text {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
     Text(String),
-    /// Also a macro's parameter, with its `$`.
+    /// A word, or a parameter of a macro with its `$`.
     Word(String),
     Mark(char),
 }
 
-/// A macro of one arm: the names of its parameters, and its body.
+/// A macro with one arm: the names of its parameters, and its body.
 struct Macro {
     parameters: Vec<String>,
     body: Vec<Token>,
@@ -30,7 +31,7 @@ struct Macro {
 
 type Macros = HashMap<String, Macro>;
 
-/// Every SQL text of these sources.
+/// Returns every SQL text of these sources.
 pub fn of(sources: &[Source]) -> Vec<Text> {
     let files: Vec<_> = sources
         .iter()
@@ -67,7 +68,7 @@ fn tokens(code: &str) -> Vec<Token> {
     found
 }
 
-/// The rest of a literal.
+/// Reads the rest of a literal.
 fn text(rest: &mut Peekable<Chars<'_>>) -> String {
     let mut text = String::new();
     while let Some(next) = rest.next() {
@@ -85,7 +86,7 @@ fn text(rest: &mut Peekable<Chars<'_>>) -> String {
     text
 }
 
-/// The rest of a character; nothing of a lifetime.
+/// Skips the rest of a character literal. After a lifetime, it skips nothing.
 fn skip_character(rest: &mut Peekable<Chars<'_>>) {
     let ahead: String = rest.clone().take(2).collect();
     let length = match ahead.as_bytes() {
@@ -98,7 +99,8 @@ fn skip_character(rest: &mut Peekable<Chars<'_>>) {
     }
 }
 
-/// What is between the mark at `start` and the one that closes it, and where that is.
+/// Returns the tokens between the mark at `start` and the mark that closes it, and the index of the
+/// latter.
 fn group(tokens: &[Token], start: usize) -> (&[Token], usize) {
     let mut depth = 0;
     for (index, token) in tokens.iter().enumerate().skip(start) {
@@ -133,7 +135,7 @@ fn split(tokens: &[Token]) -> Vec<&[Token]> {
     parts
 }
 
-/// Notes the macros of a file; the file without them.
+/// Adds the macros of a file to `macros`. Returns the file without them.
 fn take_macros(file: &[Token], macros: &mut Macros) -> Vec<Token> {
     let mut others = Vec::new();
     let mut index = 0;
@@ -161,7 +163,7 @@ fn take_macros(file: &[Token], macros: &mut Macros) -> Vec<Token> {
     others
 }
 
-/// The texts of a file's constants, and of its other literals that are SQL.
+/// Returns the texts of the constants of a file, and of its other literals that are SQL.
 fn texts(file: &str, tokens: &[Token], macros: &Macros) -> Vec<Text> {
     let mut found = Vec::new();
     let mut index = 0;
@@ -174,7 +176,7 @@ fn texts(file: &str, tokens: &[Token], macros: &Macros) -> Vec<Text> {
             let value = value.map(|at| &tokens[index + at + 1..end]).unwrap_or_default();
             let texts = evaluate(value, &HashMap::new(), macros);
             let is_understood = texts.is_some() || !matches!(value, [_, Token::Mark('!'), ..]);
-            assert!(is_understood, "{file}: what is {name}?");
+            assert!(is_understood, "{file}: the value of {name} cannot be evaluated");
             let texts = texts.unwrap_or_default();
             let sql = texts.into_iter().filter(|text| is_sql(text));
             found.extend(sql.map(|sql| Text { name: name.clone(), sql }));
@@ -209,7 +211,8 @@ fn is_sql(text: &str) -> bool {
     verbs.contains(&first)
 }
 
-/// The texts of an expression: one, or those of an array; `None` where it is of another kind.
+/// Returns the texts of an expression: one, or those of an array. Returns `None` for another kind
+/// of expression.
 fn evaluate(
     tokens: &[Token],
     given: &HashMap<&str, String>,
@@ -236,7 +239,7 @@ fn evaluate(
 }
 
 #[test]
-fn a_text_is_put_together_as_the_compiler_does_it() {
+fn a_text_is_assembled_as_by_the_compiler() {
     let code = r#"
         macro_rules! of { ($which:literal) => { concat!("b ", $which, inner!()) }; }
         macro_rules! inner { () => { " \"d\"" }; }

@@ -1,12 +1,12 @@
-//! Every SQL text of `src/storage` is held to what makes it run on one `PostgreSQL` and on Citus, which
-//! has the accounts on several servers; `docs/database.md` says what that is.
+//! Checks that every SQL text of `src/storage` runs on one `PostgreSQL` and on Citus, which stores
+//! the accounts on several servers. The rules are in `docs/database.md`.
 
 use std::fs;
 
 use super::sources;
 use super::sql_texts::{self, Text};
 
-/// The tables that are distributed by the account.
+/// The tables that are distributed by account.
 const OWNED: [&str; 7] = [
     "accounts",
     "instances",
@@ -17,36 +17,39 @@ const OWNED: [&str; 7] = [
     "order_intents",
 ];
 
-/// Statements that do not name an account in each place, and why not.
+/// Statements that do not name an account for each table, with the reason.
 const OF_MANY_ACCOUNTS: [(&str, &str); 9] = [
-    ("LIST_ACCOUNTS", "a list of operators"),
-    ("LIST_INSTANCES", "a list of operators"),
-    ("LIST_INSTANCES_OF_PRODUCT", "a list of operators"),
-    ("LATEST_SUBMISSION", "of dev alone"),
+    ("LIST_ACCOUNTS", "a list for operators"),
+    ("LIST_INSTANCES", "a list for operators"),
+    ("LIST_INSTANCES_OF_PRODUCT", "a list for operators"),
+    ("LATEST_SUBMISSION", "only dev runs it"),
     ("DUE_CHANGES", "a poll, which locks nothing"),
     ("DUE_INTENTS", "a poll, which locks nothing"),
-    ("FORGET_SETTLED_INTENTS", "old rows of all accounts"),
-    ("WAITING_LANES", "a lane has the events of many"),
-    ("MOVE", "a lane has the events of many"),
+    ("FORGET_SETTLED_INTENTS", "it deletes old rows of all accounts"),
+    ("WAITING_LANES", "a lane has the events of many accounts"),
+    ("MOVE", "a lane has the events of many accounts"),
 ];
 
 /// Statements that lock rows of several accounts.
 const LOCKS_MANY: [(&str, &str); 1] =
     [("OPEN_INSTANCES", "on Citus the openings of a group are written one by one")];
 
-/// Files whose texts may ask for the time.
-const CLOCKS: [(&str, &str); 1] = [("src/storage/leases.rs", "leases go by the database's clock")];
+/// Files whose statements may read the clock.
+const CLOCKS: [(&str, &str); 1] =
+    [("src/storage/leases.rs", "leases use the clock of the database")];
 
-/// A part of a statement in parentheses, or the whole, without the parts in it.
+/// A part of a statement in parentheses, or the whole statement, without the parts that it
+/// contains.
 struct Part {
     words: Vec<String>,
-    /// It is the argument of a coalesce, or in one.
+    /// Whether it is in the arguments of a coalesce.
     in_coalesce: bool,
-    /// It is a row of VALUES, or in one.
+    /// Whether it is in a row of VALUES.
     in_values: bool,
 }
 
-/// Words, numbers with their `$`, names with their dots, and marks one by one.
+/// Splits a statement into words, parameters with their `$`, names with their dots, and single
+/// marks.
 fn words(sql: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut goes_on = false;
@@ -77,7 +80,8 @@ fn parts(sql: &str) -> Vec<Part> {
                 open.push(Part { words: Vec::new(), in_coalesce, in_values });
             }
             ")" => {
-                // What is no statement is a list, a call or a condition: it belongs to what is around it.
+                // A part that is not a statement is a list, a call or a condition. It belongs to
+                // the part around it.
                 let part = open.pop().expect("parentheses are balanced");
                 let around = open.last_mut().expect("parentheses are balanced");
                 if part.is_statement() {
@@ -104,7 +108,8 @@ impl Part {
         self.words.windows(words.len()).any(|window| window == words)
     }
 
-    /// The owned tables that it reads or changes; into which it inserts, where `inserted`.
+    /// Returns the distributed tables that it reads or changes or, if `inserted`, into which it
+    /// inserts.
     fn owned(&self, inserted: bool) -> Vec<&str> {
         let before = |index: usize| index.checked_sub(1).map(|before| self.words[before].as_str());
         let named = self.words.iter().enumerate().filter(|(index, word)| {
@@ -115,7 +120,7 @@ impl Part {
         named.map(|(_, word)| word.as_str()).collect()
     }
 
-    /// Whether an account is named for a table by a bound parameter.
+    /// Returns whether an account is named for a table by a bound parameter.
     fn names_account(&self, table: &str, many_too: bool) -> bool {
         let qualified = format!("{table}.account_id");
         self.words.windows(4).any(|window| {
@@ -139,7 +144,7 @@ fn is_listed(list: &[(&str, &str)], text: &Text) -> bool {
     list.iter().any(|(name, _)| *name == text.name)
 }
 
-/// What is wrong with a statement.
+/// Returns the rules that a statement breaks.
 fn faults(text: &Text) -> Vec<String> {
     let mut faults = Vec::new();
     let parts = parts(&text.sql);
@@ -170,30 +175,28 @@ fn faults(text: &Text) -> Vec<String> {
         }
         if part.in_coalesce && part.is_statement() && changes_owned {
             faults.push(
-                "a statement is in a coalesce: Citus refuses it in what changes rows".to_owned(),
+                "a sub-select is in a coalesce: Citus refuses it in a statement that changes rows"
+                    .to_owned(),
             );
         }
         if part.in_values && part.is_statement() {
-            faults.push("a statement is in VALUES: Citus refuses it".to_owned());
+            faults.push("a sub-select is in VALUES: Citus refuses it".to_owned());
         }
         if part.says(&["+", "interval"]) && !part.says(&["timezone"]) {
-            faults.push(
-                "an interval is added to a time without a zone: Citus refuses it otherwise"
-                    .to_owned(),
-            );
+            faults.push("an interval is added to a time with a zone: Citus refuses it".to_owned());
         }
         if part.says(&["ON", "CONFLICT"]) && !part.says(&["ON", "CONFLICT", "("]) {
             faults.push("ON CONFLICT names its columns".to_owned());
         }
         if part.says(&["DO", "UPDATE"]) && part.says(&["statement_timestamp"]) {
-            faults.push("a DO UPDATE asks for no time".to_owned());
+            faults.push("a DO UPDATE reads the clock".to_owned());
         }
     }
     faults
 }
 
 #[test]
-fn every_statement_runs_on_one_server_and_on_many() {
+fn every_statement_follows_the_rules() {
     let texts = sql_texts::of(&sources("src/storage"));
     assert!(texts.len() > 60, "{} texts", texts.len());
     let faults: Vec<_> = texts
@@ -203,8 +206,8 @@ fn every_statement_runs_on_one_server_and_on_many() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// Every statement as text, so that a review sees which of them a change affects. It is written anew by
-/// `UPDATE_STATEMENTS=1 cargo test --test architecture`.
+/// Every statement as text, so that a review shows which of them a change affects.
+/// `UPDATE_STATEMENTS=1 cargo test --test architecture` writes the file again.
 const STATEMENTS: &str = "tests/architecture/statements.sql";
 
 #[test]
@@ -222,11 +225,14 @@ fn the_file_of_statements_is_current() {
         fs::write(STATEMENTS, &written).expect("written");
     }
     let current = fs::read_to_string(STATEMENTS).unwrap_or_default();
-    assert!(current == written, "{STATEMENTS} is not current: UPDATE_STATEMENTS=1 writes it anew");
+    assert!(
+        current == written,
+        "{STATEMENTS} is not current: run with UPDATE_STATEMENTS=1 to write it again"
+    );
 }
 
 #[test]
-fn no_exception_is_without_its_statement() {
+fn every_exception_is_needed_by_a_statement() {
     let texts = sql_texts::of(&sources("src/storage"));
     for (name, _) in [&OF_MANY_ACCOUNTS[..], &LOCKS_MANY, &CLOCKS].concat() {
         let of_name: Vec<_> = texts.iter().filter(|text| text.name == name).collect();
@@ -240,7 +246,7 @@ fn no_exception_is_without_its_statement() {
 }
 
 #[test]
-fn each_rule_finds_what_breaks_it() {
+fn each_rule_finds_a_statement_that_breaks_it() {
     let broken = [
         "SELECT * FROM accounts WHERE account_id = $1",
         "DELETE FROM orders WHERE account_id = $1 RETURNING *",

@@ -17,9 +17,10 @@ use tokio::time::{Duration, Instant, timeout_at};
 use crate::error::Error;
 use crate::storage::Store;
 
-/// The most callers in a queue. A caller that finds it full is refused, and may try again.
+/// Largest number of callers in a queue. If the queue is full, a new caller is refused at once and
+/// can retry.
 const MOST_WAITING: usize = 8192;
-/// The most statements of one batcher that run at the same time.
+/// Largest number of statements of one batcher that run at the same time.
 const MOST_AT_ONCE: usize = 4;
 /// A statement that runs for longer than this is late: it waits for a disk or for a lock.
 const LATE: Duration = Duration::from_millis(10);
@@ -49,7 +50,7 @@ struct Shared<Q, A> {
     queue: Mutex<Queue<Q, A>>,
     /// Wakes a driver that listens.
     called: Notify,
-    /// The most questions of one statement.
+    /// Largest number of questions in one statement.
     most: usize,
 }
 
@@ -58,25 +59,25 @@ struct Queue<Q, A> {
     driver: Driver,
 }
 
-/// What the driver does while somebody enqueues.
+/// What the driver does when a caller enqueues a question.
 enum Driver {
-    /// There is none.
+    /// There is no driver.
     Absent,
-    /// It will look into the queue without being called.
+    /// It reads the queue again without a notification.
     Busy,
-    /// It wants to be called.
+    /// It waits for a notification.
     Listens,
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
-    /// A batcher whose statements have at most so many questions.
+    /// Creates a batcher whose statements have at most `most` questions.
     pub fn new(most: usize) -> Self {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), driver: Driver::Absent });
         Self(Arc::new(Shared { queue, called: Notify::new(), most }))
     }
 
-    /// Asks, and waits for the answer. `statement` runs one statement for all that it gets and
-    /// answers each of them; it is the same for all who ask this batcher.
+    /// Asks the question and waits for the answer. `statement` runs one statement for all questions
+    /// that it gets and answers each of them. All callers of a batcher pass the same `statement`.
     pub async fn ask<S, F>(&self, question: Q, store: &Store, statement: S) -> Result<A, Error>
     where
         S: Fn(Store, Vec<Asked<Q, A>>) -> F + Send + 'static,
@@ -84,7 +85,7 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
     {
         let (reply, answer) = oneshot::channel();
         match self.0.enqueue(Asked { question, reply })? {
-            // Shutdown waits for what it has begun.
+            // Shutdown waits for the statements that the driver has started.
             Driver::Absent => {
                 drop(store.writes.spawn(drive(Arc::clone(&self.0), store.clone(), statement)));
             }
@@ -100,7 +101,7 @@ impl<Q, A> Shared<Q, A> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a question into the queue; what the driver did, who is busy from now on.
+    /// Puts a question into the queue. Returns what the driver did so far; it is busy from now on.
     fn enqueue(&self, asked: Asked<Q, A>) -> Result<Driver, Error> {
         let mut queue = self.queue();
         if queue.waiting.len() >= MOST_WAITING {
@@ -110,7 +111,7 @@ impl<Q, A> Shared<Q, A> {
         Ok(std::mem::replace(&mut queue.driver, Driver::Busy))
     }
 
-    /// Yields to the runtime for as long as that brings more questions.
+    /// Yields to the runtime until no more questions arrive.
     async fn gather(&self) {
         let mut waiting = self.queue().waiting.len();
         loop {
@@ -122,8 +123,8 @@ impl<Q, A> Shared<Q, A> {
         }
     }
 
-    /// Takes the next questions, oldest first, without those whose caller has disconnected. Where there
-    /// are none, the driver does `otherwise` from now on.
+    /// Takes the next questions, oldest first, without those whose caller has disconnected. If
+    /// there are none, the driver does `otherwise` from now on.
     fn take(&self, otherwise: Driver) -> Vec<Asked<Q, A>> {
         let mut queue = self.queue();
         let mut taken = Vec::with_capacity(queue.waiting.len().min(self.most));
@@ -138,7 +139,7 @@ impl<Q, A> Shared<Q, A> {
     }
 }
 
-/// Removes the driver from the queue when it panics. The callers that wait get an error, and the next
+/// Removes the driver from the queue if it panics. The callers that wait get an error, and the next
 /// caller starts another driver.
 struct Place<Q, A>(Arc<Shared<Q, A>>);
 
@@ -162,7 +163,8 @@ where
     let shared = &*place.0;
     let mut running = FuturesUnordered::new();
     let mut newest = 0;
-    // When the newest statement will be late; `None` where it has ended or is late.
+    // The instant from which the newest statement is late. `None` if it has ended or is late
+    // already.
     let mut late_at = None;
     loop {
         shared.gather().await;
@@ -196,7 +198,7 @@ where
     }
 }
 
-/// Runs a statement; the number that it has.
+/// Runs a statement and returns its number.
 async fn numbered(number: u64, statement: impl Future<Output = ()>) -> u64 {
     statement.await;
     number

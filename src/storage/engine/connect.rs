@@ -1,4 +1,5 @@
-//! How the service meets PostgreSQL: how many connections, and what a session begins with.
+//! How the service connects to PostgreSQL: the number of connections, and the settings of a
+//! session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,34 +13,35 @@ use super::hosts::Hosts;
 use super::url::DatabaseUrl;
 use crate::storage::Store;
 
-/// How many connections, and where to.
+/// Options of the connections of a store.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the database is.
+    /// The address of the database.
     pub url: DatabaseUrl,
-    /// Most connections at once.
+    /// Largest number of open connections.
     pub connections: u32,
-    /// How long a statement waits for a row or a table that another transaction holds, before it is
-    /// tried again on whatever connection is free.
+    /// How long a statement waits for a row or a table that another transaction holds. After that
+    /// it is repeated, on any free connection.
     pub lock_timeout: Duration,
-    /// Which engine it is.
+    /// The engine of the database.
     pub engine: Engine,
 }
 
 impl Options {
-    /// A database and how many connections to it.
+    /// Returns options for a database, with this number of connections and the default lock
+    /// timeout.
     #[must_use]
     pub fn new(url: DatabaseUrl, connections: u32) -> Self {
         Self { url, connections, lock_timeout: LOCK_TIMEOUT, engine: Engine::Auto }
     }
 
-    /// The same database with another number of connections.
+    /// Returns the same options with another number of connections.
     #[must_use]
     pub fn with_connections(&self, connections: u32) -> Self {
         Self { connections, ..self.clone() }
     }
 
-    /// What a session of the service begins with.
+    /// Returns the options with which a session of the service begins.
     fn session_at(&self, host: &PgConnectOptions) -> PgConnectOptions {
         let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
         session(host.clone())
@@ -49,33 +51,36 @@ impl Options {
                 ("lock_timeout", milliseconds(self.lock_timeout).as_str()),
                 ("idle_in_transaction_session_timeout", "10s"),
                 ("default_transaction_isolation", "read committed"),
-                // The server, too, must find out that we are gone without a word.
+                // Keepalives let the server, too, detect a peer that has disappeared.
                 ("tcp_keepalives_idle", "30"),
                 ("tcp_keepalives_interval", "10"),
                 ("tcp_keepalives_count", "3"),
-                // A statement is prepared for any number of accounts. Planning it anew for each set,
-                // which is what the server does as long as the sets are small, costs twice what running
-                // it does.
+                // A statement is prepared once for any number of accounts. As long as the sets of
+                // accounts are small, the server would by default plan it anew for each set, which
+                // costs twice as much as running it.
                 ("plan_cache_mode", "force_generic_plan"),
-                // No statement here wants a whole table. Planned while a table is empty, as the outbox
-                // is most of the time, reading all of it looks free, and is not when it has filled.
+                // No statement here reads a whole table. A plan that is made while a table is
+                // empty, as the outbox is most of the time, would read all of it, and would be slow
+                // after the table has filled.
                 ("enable_seqscan", "off"),
             ])
             .disable_statement_logging()
     }
 }
 
-/// A request waits this long for a connection, and that for the server; it is below any deadline.
+/// How long a request waits for a free connection, and how long a new connection waits for the
+/// server. It is shorter than the default deadline of a request.
 pub(in crate::storage) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the server works at a statement. A dropped query goes on there: this is its only brake.
+/// How long the server runs a statement. If a caller drops a query, the server continues to run it;
+/// only this limit ends it.
 pub(in crate::storage) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than a commit takes as a rule, and short, because a connection that waits for a row serves
-/// nobody else meanwhile.
+/// The default of [`Options::lock_timeout`]. It is longer than a commit usually takes. It is short,
+/// because a connection that waits for a row cannot serve another caller.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(10);
 
 impl Store {
-    /// A store that connects when it is first used: the service starts whether the database is
-    /// there or not.
+    /// Creates a store that connects when it is first used, so that the service starts even if the
+    /// database is not available.
     #[must_use]
     pub fn connect_lazily(options: &Options) -> Self {
         Self::connect_trusting(options, Distrust::default())
@@ -87,8 +92,8 @@ impl Store {
         Self::new(Connections::new(hosts, options.connections, distrust))
     }
 
-    /// Another store for another core. Those that wait for events that were written hear of the
-    /// events of either, and when the path to the database is silent both know.
+    /// Creates another store for another core. The two share the notification of written events,
+    /// and the knowledge of connections that cannot be trusted.
     #[must_use]
     pub fn beside(&self, options: &Options) -> Self {
         let store = Self::connect_trusting(options, self.connections.distrust());
@@ -96,14 +101,14 @@ impl Store {
     }
 }
 
-/// How a session begins. Nobody listens on the way to a socket in the file system: TLS is not asked
-/// for there, as in libpq, which saves a round trip.
+/// Returns the options of a session. Over a Unix socket, TLS is not requested, because the
+/// connection does not leave the machine; libpq does the same. This saves a round trip.
 pub(in crate::storage) fn session(url: PgConnectOptions) -> PgConnectOptions {
     let is_local = url.get_socket().is_some() || url.get_host().starts_with('/');
     if is_local { url.ssl_mode(PgSslMode::Disable) } else { url }
 }
 
-/// Makes a database, unless it is there.
+/// Creates a database if it does not exist.
 pub async fn create_database(admin: &PgConnectOptions, name: &str) -> Result<(), sqlx::Error> {
     let mut connection = admin.connect().await?;
     let exists: bool =
@@ -112,7 +117,8 @@ pub async fn create_database(admin: &PgConnectOptions, name: &str) -> Result<(),
             .fetch_one(&mut connection)
             .await?;
     if !exists {
-        // A name cannot be bound; ours are constants, quoted all the same.
+        // A name cannot be bound as a parameter. The names here are constants and are quoted
+        // nevertheless.
         let statement = format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""));
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
     }
@@ -124,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tls_is_asked_for_on_networks_only() {
+    fn tls_is_requested_over_a_network_and_not_over_a_unix_socket() {
         let mode = |url: &str| session(url.parse().unwrap()).get_ssl_mode();
         assert!(matches!(mode("postgres://db.example/cdn"), PgSslMode::Prefer));
         let required = "postgres://db.example/cdn?sslmode=verify-full";

@@ -1,11 +1,11 @@
-//! The connections of a store, and the one place through which its statements reach the database.
-//! Each wait for the database has a limit of ours: for a free connection, for a new one, for the
-//! answer to a statement. sqlx's pool has no such limits: it asks a connection that it is given back
-//! whether it lives, and where the network has swallowed the path to the database that connection's
-//! place would be lost for ever.
+//! The connections of a store. All statements of the store go through this module. Each wait for
+//! the database has a limit: the wait for a free connection, for a new connection, and for the
+//! answer to a statement. The pool of sqlx has no such limits: it pings each connection that is
+//! returned to it. If the network drops all packets to the database, that ping never ends, and the
+//! slot of the connection is lost.
 //!
-//! A connection whose statement was answered is kept for the next one. Any other is closed: the
-//! caller was dropped in the middle of a statement, or the database was silent.
+//! A connection whose statement was answered is kept for the next statement. Any other connection
+//! is closed: the caller was dropped in the middle of a statement, or the database did not answer.
 
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
@@ -21,47 +21,48 @@ use super::connect::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT};
 use super::failure;
 use super::hosts::Hosts;
 
-/// The longest wait for the answer to a statement. The database gives up before: past it the path to
-/// the database is silent.
+/// Longest wait for the answer to a statement. The database cancels the statement earlier. If this
+/// limit is reached, the path to the database is broken.
 const STATEMENT_LIMIT: Duration = STATEMENT_TIMEOUT.saturating_add(Duration::from_secs(2));
-/// The longest wait for the answer to a ping.
+/// Longest wait for the answer to a ping.
 const PING_LIMIT: Duration = Duration::from_secs(2);
-/// How long a connection may take to say goodbye.
+/// How long closing a connection may take.
 const CLOSE_LIMIT: Duration = Duration::from_millis(200);
-/// A connection that was idle this long is asked whether it lives: the server may have gone in
-/// between.
+/// A connection that was idle for this long is pinged before it is used, because the server may
+/// have closed it.
 const IDLE_UNTIL_ASKED: Duration = Duration::from_secs(1);
-/// A connection is replaced when it is this old, and closed when it was unused for this long.
+/// A connection is replaced when it reaches this age, and closed when it was unused for this long.
 const LONGEST_KEPT: Duration = Duration::from_mins(5);
 
 /// The connections of a store. Clones share them.
 #[derive(Clone, Debug)]
 pub(in crate::storage) struct Connections {
     hosts: Hosts,
-    /// Most connections at once.
+    /// Largest number of open connections.
     most: u32,
     /// One permit for each connection that may be in use.
     free: Arc<Semaphore>,
-    /// Connections that nobody uses; the last one was used last.
+    /// Idle connections. The last one was used most recently.
     idle: Arc<Mutex<Vec<Idle>>>,
     distrust: Distrust,
 }
 
-/// Which connections are not trusted any more. Clones share it; so do all stores of a process, which
-/// have the same path to the database and the same tables.
+/// Which connections are no longer trusted. Clones share it. All stores of a process share it,
+/// because they have the same path to the database and the same tables.
 #[derive(Clone, Debug, Default)]
 pub(in crate::storage) struct Distrust(Arc<Mutex<Distrusted>>);
 
 #[derive(Debug, Default)]
 struct Distrusted {
-    /// Those that have answered nothing since: a statement that was sent then was never answered.
+    /// Connections that have not answered since this instant are not trusted: a statement that was
+    /// sent at this instant was never answered.
     silent_since: Option<Instant>,
-    /// Those that are older: what they have prepared does not fit the tables, or their server does
-    /// not take writes any more.
+    /// Connections that are older than this are not trusted: their prepared statements do not fit
+    /// the tables any more, or their server does not accept writes any more.
     stale_before: Option<Instant>,
 }
 
-/// A connection that nobody uses.
+/// An idle connection.
 #[derive(Debug)]
 struct Idle {
     connection: PgConnection,
@@ -69,14 +70,14 @@ struct Idle {
     unused_since: Instant,
 }
 
-/// A connection in use. Dropped without [`Connection::answered`], it is closed.
+/// A connection in use. If it is dropped without [`Connection::answered`], it is closed.
 pub(in crate::storage) struct Connection {
-    /// Gone when it was given back.
+    /// `None` after the connection was returned.
     inner: Option<PgConnection>,
     made_at: Instant,
     taken_at: Instant,
     home: Connections,
-    /// Gone when it was handed on to another connection.
+    /// `None` after the permit was passed on to another connection.
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -104,31 +105,32 @@ impl Connections {
         Self { hosts, most, free, idle: Arc::default(), distrust }
     }
 
-    /// What other stores of the process share.
+    /// Returns the state that other stores of the process share.
     pub fn distrust(&self) -> Distrust {
         self.distrust.clone()
     }
 
-    /// Most connections at once.
+    /// Returns the largest number of open connections.
     pub fn most(&self) -> u32 {
         self.most
     }
 
-    /// Where the database is.
+    /// Returns the hosts of the database.
     pub fn hosts(&self) -> &Hosts {
         &self.hosts
     }
 
-    /// The connection that was used last, or a new one.
+    /// Returns the idle connection that was used most recently, or a new one.
     pub async fn take(&self) -> Result<Connection, SqlxError> {
         let free = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.free).acquire_owned());
         let mut permit = free.await.map_err(|_| SqlxError::PoolTimedOut)?;
         loop {
             let held = permit.map_err(|_| SqlxError::PoolClosed)?;
-            // Popped apart: the lock must not be held while it is asked.
+            // A statement of its own: the lock must not be held during the ping.
             let last = self.idle().pop();
             let Some(last) = last else {
-                // Boxed: every future that takes a connection would have room for this rare one.
+                // Boxed: otherwise every future that takes a connection would reserve space for
+                // this rare case.
                 let connection = Box::pin(self.hosts.connect()).await?;
                 return Ok(self.in_use(connection, Instant::now(), held));
             };
@@ -151,14 +153,14 @@ impl Connections {
         Connection { inner, made_at, taken_at, home, permit: Some(permit) }
     }
 
-    /// How many connections are open, and how many of them are idle.
+    /// Returns how many connections are open, and how many of them are idle.
     pub fn count(&self) -> (u32, usize) {
         let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
         let (in_use, idle) = (self.most.saturating_sub(free), self.idle().len());
         (in_use.saturating_add(u32::try_from(idle).unwrap_or(u32::MAX)), idle)
     }
 
-    /// Waits for those that are in use, and closes all.
+    /// Waits for the connections in use, then closes all.
     pub async fn close(&self) {
         let all = self.free.acquire_many(self.most).await;
         self.free.close();
@@ -173,14 +175,15 @@ impl Connections {
 }
 
 impl Idle {
-    /// Tells the server, which then need not find out.
+    /// Tells the server that the connection ends, so that it need not detect this.
     async fn close(self) {
         timeout(CLOSE_LIMIT, self.connection.close()).await.ok();
     }
 }
 
 impl Connection {
-    /// The connection, where it may be used again; otherwise its permit, for another one.
+    /// Returns the connection if it can be used. Otherwise returns its permit, for another
+    /// connection.
     async fn if_usable(mut self, unused_since: Instant) -> Result<Self, OwnedSemaphorePermit> {
         let is_usable = if self.made_at.elapsed() >= LONGEST_KEPT {
             self.close().await;
@@ -204,15 +207,15 @@ impl Connection {
         matches!(answer, Ok(Ok(())))
     }
 
-    /// Tells the server, which then need not find out.
+    /// Tells the server that the connection ends, so that it need not detect this.
     async fn close(&mut self) {
         if let Some(connection) = self.inner.take() {
             timeout(CLOSE_LIMIT, connection.close()).await.ok();
         }
     }
 
-    /// Ends the use of the connection, and hands on what its statement ended in. It is kept where
-    /// the server has answered, be it with an error.
+    /// Ends the use of the connection, and returns the outcome of its statement. The connection is
+    /// kept if the server has answered, even with an error.
     pub fn answered<T>(mut self, outcome: Result<T, SqlxError>) -> Result<T, SqlxError> {
         match outcome {
             Err(error) if !failure::leaves_connection(&error) => Err(self.failed(error)),
@@ -223,7 +226,8 @@ impl Connection {
         }
     }
 
-    /// Closes the connection after this error, which may say something of others, too.
+    /// Closes the connection after this error. The error may mean that other connections cannot be
+    /// trusted either.
     pub fn failed(self, error: SqlxError) -> SqlxError {
         if failure::was_silent(&error) {
             self.home.distrust.is_silent_since(self.taken_at);
@@ -239,7 +243,8 @@ impl Connection {
         let Some(connection) = self.inner.take_if(|_| is_trusted) else { return };
         let mut idle = self.home.idle();
         idle.push(Idle { connection, made_at: self.made_at, unused_since: now });
-        // The first one was used longest ago. After a burst the first ones are not used any more.
+        // The first one was used longest ago. After a burst of requests, the first ones remain
+        // unused.
         if idle[0].unused_since.elapsed() >= LONGEST_KEPT {
             drop(idle.remove(0));
         }
@@ -250,13 +255,13 @@ impl Deref for Connection {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        self.inner.as_ref().expect("it is given back at its end")
+        self.inner.as_ref().expect("a connection is returned at the end of its use")
     }
 }
 
 impl DerefMut for Connection {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        self.inner.as_mut().expect("it is given back at its end")
+        self.inner.as_mut().expect("a connection is returned at the end of its use")
     }
 }
 

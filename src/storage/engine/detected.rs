@@ -1,28 +1,28 @@
-//! Which engine the database is: `PostgreSQL`, or Citus, which is an extension of it. Both have the
-//! same tables and statements. Citus has the accounts on several servers, wants the values of a
-//! statement before it plans it, and locks rows of one account at a time.
+//! The engine of the database: `PostgreSQL`, or Citus, which is an extension of it. Both have the
+//! same tables and statements. Citus stores the accounts on several servers, needs the values of a
+//! statement before it plans it, and locks rows of only one account at a time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::PgConnection;
 
-/// The engine, as a deployment names it.
+/// The setting `ENGINE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Engine {
-    /// The database is asked.
+    /// The database is asked for its engine.
     #[default]
     Auto,
-    /// `PostgreSQL`, whatever extensions there are.
+    /// `PostgreSQL`, even if the extension is there.
     Postgres,
     /// Citus. A database without the extension is refused.
     Citus,
 }
 
-// Citus finds the server of an account by the value that is bound: a plan for any account has none.
+// Citus finds the server of an account by the bound value. A generic plan does not have the value.
 const PLAN_FOR_CITUS: &str = "SET plan_cache_mode = auto";
 
-/// What the connections of a store have found out. Clones share it.
+/// What the connections of a store have detected. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::storage) struct Detected {
     setting: Engine,
@@ -34,7 +34,7 @@ impl Detected {
         Self { setting, distributes: Arc::default() }
     }
 
-    /// Fits a new session to the engine, in a database with the extension or without.
+    /// Adapts a new session to the engine. `has_citus` says whether the database has the extension.
     pub async fn fit(
         &self,
         session: &mut PgConnection,
@@ -48,14 +48,15 @@ impl Detected {
         Ok(())
     }
 
-    /// Whether accounts are distributed. False before the first connection, which no statement relies
-    /// on: what suits `PostgreSQL` is slow on Citus, or refused and then done otherwise.
+    /// Returns whether accounts are distributed. It is false before the first connection. No
+    /// statement depends on that: the statements for `PostgreSQL` are slow on Citus, or are refused
+    /// and then repeated in another way.
     pub fn distributes(&self) -> bool {
         self.distributes.load(Ordering::Relaxed)
     }
 
-    /// Whether the setting names an engine that the database is not. It is known after a connection was
-    /// made.
+    /// Returns whether the setting names an engine that the database is not. This is known after a
+    /// connection was made.
     pub fn is_another(&self) -> bool {
         self.setting == Engine::Citus && !self.distributes()
     }

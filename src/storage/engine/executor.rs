@@ -1,5 +1,5 @@
-//! How a statement is run on a store's connections: it takes one, waits for the answer within the
-//! limit, and gives the connection back.
+//! Runs a statement on the connections of a store: takes a connection, waits for the answer within
+//! the limit, and returns the connection.
 
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;

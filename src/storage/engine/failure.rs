@@ -1,5 +1,5 @@
-//! What an error of the database means to a caller. Names and codes are matched, never message
-//! text, and nothing of either reaches a reply.
+//! What an error of the database means for a caller. Errors are recognised by names and codes,
+//! never by message texts. Neither reaches a reply.
 
 use std::io::ErrorKind;
 
@@ -11,34 +11,35 @@ use super::hosts::NotConnected;
 use crate::error::Error;
 use crate::storage::requests::ONE_PER_ID;
 
-/// A lock was not to be had in time: another transaction holds the row, or the table.
+/// A lock was not obtained in time: another transaction holds the row, or the table.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
-/// Cancelled, here by the statement's own time limit.
+/// The statement was cancelled, here by its own time limit.
 const QUERY_CANCELED: &str = "57014";
 const UNDEFINED_TABLE: &str = "42P01";
-/// What a prepared statement answers has other types than when it was prepared. The code is that of
-/// all that is not supported; the name of the server's function tells.
+/// The columns of a prepared statement have other types than when it was prepared. The SQLSTATE is
+/// that of everything that is not supported, so the name of the function of the server is compared,
+/// too.
 const NOT_SUPPORTED: &str = "0A000";
 const FITS_NO_MORE: &str = "RevalidateCachedQuery";
 
-/// What the server's answer means for the statement and its connection.
+/// What an error of the server means for the statement and its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
-    /// Rolled back for the sake of another transaction: it may run again at once.
+    /// Another transaction caused the rollback. The statement can be repeated at once.
     LostToAnother,
-    /// Nothing was run, and this connection cannot run it; another one can.
+    /// The statement was not run. This connection cannot run it; another one can.
     WrongConnection,
-    /// The server goes away: whether the statement was run is not known.
+    /// The server ends the connection. It is not known whether the statement was run.
     ServerGone,
-    /// The statement was cancelled: whether it was run is not known.
+    /// The statement was cancelled. It is not known whether it was run.
     Cancelled,
-    /// The server lacks something that no other attempt would find: memory, disk, a file. Nothing
+    /// The server lacks memory, disk space or a file, and a retry would not change that. Nothing
     /// was written.
     ServerLacks,
 }
 
-/// The meaning of SQLSTATEs and of their classes, the first that fits. `docs/database.md` has the
-/// same rows.
+/// The meaning of SQLSTATEs and of their classes. The first row that matches is used.
+/// `docs/database.md` has the same rows.
 const MEANINGS: [(&str, Meaning); 12] = [
     ("08", Meaning::ServerGone),
     ("25006", Meaning::WrongConnection),
@@ -76,20 +77,23 @@ fn was_never_sent(error: &SqlxError) -> bool {
         || not_connected(error).is_some()
 }
 
-/// Why there is no connection, where there is none.
+/// Returns why there is no connection, if that is the error.
 pub(in crate::storage) fn not_connected(error: &SqlxError) -> Option<&NotConnected> {
     let SqlxError::Configuration(cause) = error else { return None };
     cause.downcast_ref()
 }
 
-/// A host that could not be connected to may let us in soon: it starts, stops, or is full.
+/// Returns whether a host that refused a connection may accept one soon: it starts, stops, or has
+/// no free connection.
 pub(in crate::storage) fn may_pass_while_connecting(error: &SqlxError) -> bool {
-    // A server that closes at once, instead of answering whether it has TLS, is a protocol error.
+    // If a server closes the connection instead of answering whether it supports TLS, sqlx reports
+    // a protocol error.
     matches!(error, SqlxError::Io(_) | SqlxError::Protocol(_))
         || meaning(error) == Some(Meaning::ServerGone)
 }
 
-/// What an error says, once, with its SQLSTATE where the server sent one. Never a password.
+/// Returns the text of an error, with its SQLSTATE if the server sent one. It never contains a
+/// password.
 pub(in crate::storage) fn sentence(error: &SqlxError) -> String {
     match error {
         SqlxError::Database(said) => match said.code() {
@@ -111,7 +115,7 @@ pub(in crate::storage) fn sentence(error: &SqlxError) -> String {
     }
 }
 
-/// The database did not answer within our limit.
+/// Returns the error for a database that did not answer within the limit.
 pub(in crate::storage) fn silence() -> SqlxError {
     SqlxError::Io(std::io::Error::new(ErrorKind::TimedOut, "the database does not answer"))
 }
@@ -128,13 +132,14 @@ fn fits_no_more(error: &SqlxError) -> bool {
     sqlstate_is_one_of(error, &[NOT_SUPPORTED]) && routine() == Some(FITS_NO_MORE)
 }
 
-/// The connection is of no use, and others that are as old are of none either: what they have
-/// prepared does not fit any more, or their server takes no writes.
+/// Returns whether this connection and all older ones are unusable: their prepared statements do
+/// not fit the tables any more, or their server does not accept writes.
 pub(in crate::storage) fn is_of_old_connections(error: &SqlxError) -> bool {
     meaning(error) == Some(Meaning::WrongConnection)
 }
 
-/// The connection broke: by the network, by the server's leave, or by bytes that are no answer.
+/// Returns whether the connection was lost: by a failure of the network, by the server, or by bytes
+/// that are not an answer of PostgreSQL.
 fn connection_was_lost(error: &SqlxError) -> bool {
     matches!(error, SqlxError::Io(_) | SqlxError::Protocol(_) | SqlxError::Tls(_))
         || meaning(error) == Some(Meaning::ServerGone)
@@ -144,7 +149,8 @@ pub(in crate::storage) fn met_a_held_row(error: &SqlxError) -> bool {
     sqlstate_is_one_of(error, &[LOCK_NOT_AVAILABLE])
 }
 
-/// The connection may be used again after this error: the server has answered, and stays.
+/// Returns whether the connection can be used after this error: the server has answered and keeps
+/// the connection.
 pub(in crate::storage) fn leaves_connection(error: &SqlxError) -> bool {
     let is_gone = || {
         let meaning = meaning(error);
@@ -165,8 +171,8 @@ pub(in crate::storage) fn write_may_be_repeated(error: &SqlxError) -> bool {
     matches!(meaning(error), Some(Meaning::LostToAnother | Meaning::WrongConnection))
 }
 
-/// The server said that it did not run the statement, and each of its rows may be tried alone: one
-/// of them is to blame, or another transaction.
+/// Returns whether the server refused the statement without running it, and each of its rows can be
+/// retried alone: one of the rows caused the error, or another transaction did.
 pub(in crate::storage) fn was_refused(error: &SqlxError) -> bool {
     let may_be_divided =
         |meaning| matches!(meaning, None | Some(Meaning::LostToAnother | Meaning::WrongConnection));
@@ -187,7 +193,7 @@ pub(in crate::storage) fn of_read(error: &SqlxError) -> Error {
 
 pub(in crate::storage) fn of_write(error: &SqlxError) -> Error {
     if error.as_database_error().and_then(|error| error.constraint()) == Some(ONE_PER_ID) {
-        return Error::Contended; // the twin of this request was faster: its answer is there now
+        return Error::Contended; // the same request was written concurrently: its answer exists now
     }
     match meaning(error) {
         Some(Meaning::LostToAnother) => Error::Contended,
@@ -201,7 +207,8 @@ pub(in crate::storage) fn of_write(error: &SqlxError) -> Error {
     }
 }
 
-/// A stored value that the model does not know: a fault that names where it stands.
+/// Returns the error for a stored value that is not in the model. It names the table, the column
+/// and the key.
 pub(in crate::storage) fn contradiction(
     table: &str,
     column: &str,
@@ -218,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_about_the_database_has_the_rows_of_the_table() {
+    fn the_page_of_the_database_equals_the_table_of_sqlstates() {
         let page = include_str!("../../../docs/database.md");
         let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
         let rows: Vec<_> = rows

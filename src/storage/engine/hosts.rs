@@ -1,4 +1,4 @@
-//! New connections: to the host that takes writes, of all that `DATABASE_URL` names.
+//! Opens connections to the host that accepts writes, among all hosts that `DATABASE_URL` names.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,23 +16,24 @@ use super::detected::Detected;
 use super::failure;
 use super::url::place;
 
-/// How long the host that took writes last is asked alone.
+/// How long only the host that accepted writes last is tried. After that the other hosts are tried,
+/// too.
 const HEAD_START: Duration = Duration::from_millis(200);
-/// The pause before a host is asked again. It doubles up to the longest, which bounds how long a
-/// promotion goes unnoticed.
+/// The pause before a host is tried again. It doubles up to the longest pause, which bounds the
+/// time until a promotion is noticed.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// What a new connection is asked: a standby answers reads and refuses writes, and would fail every
-/// write for as long as the connection lives. Also which engine it is. Not prepared: that would be a
-/// round trip more.
+/// The query on each new connection. A standby answers reads but refuses writes, and every write
+/// would fail for as long as the connection lives. The query also returns the engine. It is not
+/// prepared, which saves a round trip.
 const ABOUT_THE_SERVER: &str = "
     SELECT
         pg_is_in_recovery(),
         current_setting('transaction_read_only') = 'on',
         to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL";
 
-/// The hosts of the database. Clones share which one took writes last.
+/// The hosts of the database. Clones share which host accepted writes last.
 #[derive(Clone)]
 pub(in crate::storage) struct Hosts {
     all: Arc<[PgConnectOptions]>,
@@ -40,14 +41,14 @@ pub(in crate::storage) struct Hosts {
     engine: Detected,
 }
 
-/// No host gave a connection that takes writes.
+/// No host gave a connection that accepts writes.
 #[derive(Debug)]
 pub(in crate::storage) struct NotConnected(pub Vec<Refusal>);
 
-/// Why one host gave none.
+/// Why one host gave no connection.
 #[derive(Debug)]
 pub(in crate::storage) struct Refusal {
-    /// The host.
+    /// The host and its port.
     pub place: String,
     /// What is wrong with it.
     pub why: Why,
@@ -56,7 +57,7 @@ pub(in crate::storage) struct Refusal {
 /// What is wrong with a host.
 #[derive(Debug)]
 pub(in crate::storage) enum Why {
-    /// It recovers, or follows another server.
+    /// It is in recovery, or follows another server.
     Standby,
     /// The server, the database or the role is set to read-only.
     ReadOnly,
@@ -67,28 +68,28 @@ pub(in crate::storage) enum Why {
 }
 
 impl Hosts {
-    /// These hosts, at least one.
+    /// Creates the set of these hosts. There must be at least one.
     pub fn new(all: impl IntoIterator<Item = PgConnectOptions>, engine: Detected) -> Self {
         Self { all: all.into_iter().collect(), last: Arc::default(), engine }
     }
 
-    /// What the database is.
+    /// Returns the engine of the database.
     pub fn engine(&self) -> &Detected {
         &self.engine
     }
 
-    /// The host that took writes last.
+    /// Returns the host that accepted writes last.
     pub fn last(&self) -> &PgConnectOptions {
         &self.all[self.last.load(Ordering::Relaxed)]
     }
 
-    /// All hosts, as people name them.
+    /// Returns all hosts as text.
     pub fn places(&self) -> String {
         self.all.iter().map(place).collect::<Vec<_>>().join(", ")
     }
 
-    /// A new connection to the host that takes writes. Hosts that may take writes soon, because they
-    /// start or are about to be promoted, are asked again until [`ACQUIRE_TIMEOUT`].
+    /// Opens a connection to the host that accepts writes. A host that may accept writes soon,
+    /// because it starts or is about to be promoted, is tried again until [`ACQUIRE_TIMEOUT`].
     pub async fn connect(&self) -> Result<PgConnection, SqlxError> {
         let refusals: Vec<_> = self.all.iter().map(|_| Mutex::new(Why::Silent)).collect();
         let last = self.last.load(Ordering::Relaxed);
@@ -121,7 +122,7 @@ impl Hosts {
         Err(SqlxError::Configuration(Box::new(NotConnected(refusals.collect()))))
     }
 
-    /// Asks one host again and again; ends without a connection where asking again is of no use.
+    /// Tries one host repeatedly. Returns `None` if another attempt cannot succeed.
     async fn ask_until_it_takes_writes(
         &self,
         index: usize,
@@ -162,7 +163,7 @@ impl Hosts {
 }
 
 impl Why {
-    /// The host may take writes soon.
+    /// Returns whether the host may accept writes soon.
     fn may_pass(&self) -> bool {
         match self {
             Self::Standby | Self::ReadOnly | Self::Silent => true,

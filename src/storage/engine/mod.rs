@@ -1,5 +1,5 @@
-//! How statements reach the database: where it is, its connections, batches of questions, writes that
-//! wait for rows, and what its errors mean. Nothing here knows a table.
+//! How statements reach the database: its address, the connections, batches of questions, writes
+//! that wait for rows, and the meaning of errors. Nothing here depends on a table.
 
 pub(super) mod batch;
 pub(super) mod connect;

@@ -1,5 +1,5 @@
-//! `DATABASE_URL`: the form of psql's URLs, which may name several hosts. The driver takes one host:
-//! it is given a URL for each.
+//! `DATABASE_URL`, in the form of psql's URLs, which may name several hosts. The driver takes one
+//! host, so it is given one URL for each host.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,20 +7,21 @@ use std::str::FromStr;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-/// Where the database is: one host, or several of which one takes writes. It holds a password, so
-/// `Debug` shows the hosts only.
+/// The address of the database: one host, or several of which one accepts writes. It contains a
+/// password, so `Debug` shows the hosts only.
 #[derive(Clone)]
 pub struct DatabaseUrl {
     hosts: Vec<PgConnectOptions>,
 }
 
-/// Why a URL cannot be used. It continues a sentence that begins with the name of the setting.
+/// Why a URL cannot be used. The text continues a sentence that begins with the name of the
+/// setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// The scheme is another one.
-    #[error("is no postgres:// URL")]
+    /// The scheme is not `postgres` or `postgresql`.
+    #[error("is not a postgres:// URL")]
     Scheme,
-    /// An `@` stands behind the one that ends user and password.
+    /// There is an `@` after the one that ends user and password.
     #[error(
         "has an @, a / or a ? in its user or password that is not percent-encoded (%40, %2F, %3F)"
     )]
@@ -28,27 +29,27 @@ pub enum UrlError {
     /// A part is not text.
     #[error("has a part that is not UTF-8 in percent encoding, or has a zero byte")]
     Encoding,
-    /// An address of IP version 6 has no end.
+    /// An IPv6 address has no closing bracket.
     #[error("has a host that is not a name, an address, or an IPv6 address in brackets")]
     Host,
-    /// A port is no port. It is not repeated: it may be part of a password.
+    /// A port is not valid. It is not repeated, because it may be part of a password.
     #[error("has a port that is not a number from 1 to 65535")]
     Port,
-    /// Hosts and ports of the query do not go together.
+    /// The number of ports in the query does not match the number of hosts.
     #[error("has {ports} ports for {hosts} hosts")]
     Ports {
-        /// How many hosts it names.
+        /// Number of hosts in the URL.
         hosts: usize,
-        /// How many ports it names.
+        /// Number of ports in the URL.
         ports: usize,
     },
-    /// Part of the query is not like `name=value`.
+    /// A part of the query is not of the form `name=value`.
     #[error("has a parameter without a value: {0:?}")]
     NoValue(String),
-    /// A parameter that psql knows, or nobody.
+    /// A parameter that is not supported; psql may know it.
     #[error("has a parameter that is not supported: {0:?}")]
     Unsupported(String),
-    /// A value of a parameter that means something else than what the service does.
+    /// A parameter has a value that requests something that the service does not do.
     #[error("has {name}={value}, which is not supported: use {use_instead}")]
     Value {
         /// The parameter.
@@ -58,7 +59,7 @@ pub enum UrlError {
         /// What is supported.
         use_instead: &'static str,
     },
-    /// The driver took it for wrong all the same.
+    /// The driver refused the URL.
     #[error("cannot be read: {0}")]
     Driver(String),
 }
@@ -66,7 +67,7 @@ pub enum UrlError {
 /// Parameters that the driver takes as they are.
 const PASSED_ON: [&str; 8] =
     ["user", "password", "dbname", "sslmode", "sslrootcert", "sslcert", "sslkey", "options"];
-/// Parameters about waiting and naming. The service has limits and names of its own.
+/// Parameters about timeouts and names. The service has its own limits and names.
 const WITHOUT_EFFECT: [&str; 9] = [
     "application_name",
     "connect_timeout",
@@ -78,7 +79,7 @@ const WITHOUT_EFFECT: [&str; 9] = [
     "load_balance_hosts",
     "tcp_user_timeout",
 ];
-/// Parameters of which some values ask for what the service does anyway.
+/// Parameters that are accepted with the values that request what the service does anyway.
 const VALUES: [(&str, &[&str], &str); 5] = [
     ("target_session_attrs", &["read-write", "primary", "any"], "read-write"),
     ("client_encoding", &["UTF8", "utf8", "UTF-8", "utf-8"], "UTF8"),
@@ -89,23 +90,23 @@ const VALUES: [(&str, &[&str], &str); 5] = [
 const SSL_MODES: [&str; 5] = ["disable", "prefer", "require", "verify-ca", "verify-full"];
 const SSL_MODES_SAID: &str = "disable, prefer, require, verify-ca or verify-full";
 
-/// What a URL says, decoded.
+/// The decoded parts of a URL.
 #[derive(Default)]
 struct Parts {
-    /// Hosts with their ports, where they have one. None: the driver's own.
+    /// Hosts, each with its port if it has one. If there are none, the driver uses its default.
     hosts: Vec<(String, Option<String>)>,
-    /// The hosts and ports of the query, which go before.
+    /// The hosts and ports of the query, which take precedence.
     query_hosts: Option<String>,
     query_ports: Option<String>,
     /// Names and values for the driver.
     parameters: Vec<(String, String)>,
 }
 
-/// A host and a port, where the URL has them.
+/// A host and a port, if the URL has them.
 type Place = (Option<String>, Option<u16>);
 
 impl DatabaseUrl {
-    /// The driver's options for each host, at least one.
+    /// Returns the driver's options for each host. There is at least one.
     pub(in crate::storage) fn hosts(&self) -> &[PgConnectOptions] {
         &self.hosts
     }
@@ -143,7 +144,7 @@ impl FromStr for DatabaseUrl {
 }
 
 impl Parts {
-    /// Takes user and password, and hands back what follows them.
+    /// Takes user and password, and returns what follows them.
     fn take_credentials<'a>(&mut self, rest: &'a str) -> Result<&'a str, UrlError> {
         let Some(end) = rest.find(['@', '/']).filter(|end| rest[*end..].starts_with('@')) else {
             return Ok(rest);
@@ -180,7 +181,7 @@ impl Parts {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let name = decoded(name)?;
         if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
-            return Err(UrlError::Credentials); // and part of a password, perhaps
+            return Err(UrlError::Credentials); // it may be part of a password
         }
         if value.is_empty() {
             return Err(UrlError::NoValue(name));
@@ -206,7 +207,7 @@ impl Parts {
         Ok(())
     }
 
-    /// The hosts with their ports; those of the query go before.
+    /// Returns the hosts with their ports. Those of the query take precedence.
     fn places(&self) -> Result<Vec<Place>, UrlError> {
         let listed = |list: &str| list.split(',').map(str::to_owned).collect::<Vec<_>>();
         let mut hosts = self.hosts.clone();
@@ -218,7 +219,7 @@ impl Parts {
             }
         }
         if hosts.is_empty() {
-            hosts.push((String::new(), None)); // the driver's own
+            hosts.push((String::new(), None)); // the driver's default
         }
         if let Some(list) = &self.query_ports {
             return Self::with_ports(hosts, &listed(list));
@@ -226,7 +227,7 @@ impl Parts {
         Self::parsed(hosts)
     }
 
-    /// Gives each host its port; one port is that of all.
+    /// Gives each host its port. A single port is used for all hosts.
     fn with_ports(
         mut hosts: Vec<(String, Option<String>)>,
         ports: &[String],
@@ -248,8 +249,8 @@ impl Parts {
         hosts.into_iter().map(place).collect()
     }
 
-    /// Whether a root certificate is named, and no more than encryption is asked for. libpq verifies
-    /// the server then; the driver would not.
+    /// Returns whether a root certificate is named and `sslmode` is `require`. libpq verifies the
+    /// server in this case; the driver would not.
     fn verifies_root(&self) -> bool {
         let has = |name: &str, value: Option<&str>| {
             self.parameters.iter().any(|(n, v)| n == name && value.is_none_or(|value| v == value))
@@ -257,7 +258,7 @@ impl Parts {
         has("sslrootcert", None) && has("sslmode", Some("require"))
     }
 
-    /// The driver's options for one host.
+    /// Returns the driver's options for one host.
     fn options(
         &self,
         host: Option<String>,
@@ -285,7 +286,7 @@ fn parsed_port(text: &str) -> Result<u16, UrlError> {
     text.parse().ok().filter(|port| *port != 0).ok_or(UrlError::Port)
 }
 
-/// A host as people name it: with its port, or the path of its socket.
+/// Returns a host as text: with its port, or the path of its socket.
 pub(in crate::storage) fn place(options: &PgConnectOptions) -> String {
     match options.get_socket() {
         Some(socket) => socket.display().to_string(),

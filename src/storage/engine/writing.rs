@@ -1,11 +1,13 @@
-//! How a statement that writes is run: in a task of its own, so that a caller that hangs up neither
-//! half-does it nor loses a connection; with a permit, so that writes which wait for each other
-//! leave connections to everybody else; and again where it was rolled back for another's sake.
+//! Runs a statement that writes. It runs in a task of its own, so that a caller that disconnects
+//! neither leaves the write half done nor loses a connection. It needs a permit, so that writes
+//! that wait for each other leave connections for all other statements. It is repeated if another
+//! transaction caused its rollback.
 //!
-//! A row that another transaction holds is waited for in turns. The session's lock timeout is short;
-//! a write that meets it gives its permit back and joins the waiting ones, which have a permit of
-//! their own between them. So does every further write about the same account while its rows are
-//! held. The turns end when the caller has gone: a request that is past its deadline has.
+//! A write waits in turns for a row that another transaction holds. The lock timeout of the session
+//! is short. A write that reaches it returns its permit and moves to the lane [`Lane::Waiting`],
+//! which has one permit. Every further write about the same account uses that lane, too, while the
+//! rows are held. The turns end when the caller has disconnected, as a caller does whose request is
+//! past its deadline.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,23 +22,24 @@ use crate::domain::AccountId;
 use crate::error::Error;
 use crate::storage::{ATTEMPTS, Store, pause};
 
-/// The longest that a write takes its turns, also for a caller that has no deadline.
+/// Longest time that a write waits in turns, even if the caller has no deadline.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// For so long after a write met a held row, others about the account join the waiting ones.
+/// After a write met a held row, other writes about the account use [`Lane::Waiting`] for this
+/// long.
 const HELD_FOR: Duration = Duration::from_secs(5);
 
 /// Which writes share the permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::storage) enum Lane {
-    /// Nonces: signed requests of all accounts need one.
+    /// Nonces. Signed requests of all accounts need them.
     Nonces,
     /// Every other write.
     Writes,
-    /// Writes whose rows are held.
+    /// Writes that wait for held rows.
     Waiting,
 }
 
-/// How many statements of each lane may run at once. Together they leave a connection to reads.
+/// The permits of each lane. Together they leave one connection for reads.
 #[derive(Debug)]
 pub(in crate::storage) struct Lanes {
     nonces: Semaphore,
@@ -52,7 +55,7 @@ struct Turns {
     lane: Lane,
     account: Option<AccountId>,
     started: Instant,
-    /// How many it has had.
+    /// Number of turns so far.
     taken: u32,
 }
 
@@ -63,7 +66,7 @@ impl Turns {
 }
 
 impl Lanes {
-    /// The lanes of a store with so many connections.
+    /// Creates the lanes of a store with this number of connections.
     pub fn new(connections: u32) -> Self {
         let connections = usize::try_from(connections).unwrap_or(usize::MAX);
         let nonces = (connections / 3).max(1);
@@ -77,7 +80,7 @@ impl Lanes {
         }
     }
 
-    /// Waits for a permit of a lane. The waiting ones have patience.
+    /// Waits for a permit of a lane. In [`Lane::Waiting`], this wait has no time limit.
     pub async fn permit(&self, lane: Lane) -> Result<SemaphorePermit<'_>, Error> {
         let permits = match lane {
             Lane::Nonces => &self.nonces,
@@ -95,20 +98,20 @@ impl Lanes {
                 turns.lane = Lane::Waiting;
             }
             let permit = self.permit(turns.lane).await?;
-            // Another write may have met a held row meanwhile.
+            // Another write may have met a held row in the meantime.
             if turns.lane == Lane::Waiting || !self.is_held(turns.account) {
                 return Ok(permit);
             }
         }
     }
 
-    /// Whether a write that ended in this error may have another turn.
+    /// Returns whether a write that ended with this error gets another turn.
     fn goes_on(&self, turns: &mut Turns, error: &sqlx::Error) -> bool {
         turns.taken += 1;
         if !failure::met_a_held_row(error) {
             return turns.taken < ATTEMPTS && failure::write_may_be_repeated(error);
         }
-        // Nonces are of all accounts: none of them waits behind a held row.
+        // Nonces belong to requests of all accounts: none of them waits behind a held row.
         if turns.lane != Lane::Nonces {
             turns.lane = Lane::Waiting;
         }
@@ -137,7 +140,7 @@ impl Lanes {
 }
 
 impl Store {
-    /// Runs a statement about an account that writes an event with what it writes.
+    /// Runs a statement about an account that writes data and an event.
     pub(in crate::storage) async fn write<T, F>(
         &self,
         account: AccountId,
@@ -154,7 +157,7 @@ impl Store {
         outcome
     }
 
-    /// Runs a statement that writes, and no event.
+    /// Runs a statement that writes data and no event.
     pub(in crate::storage) async fn write_no_event<T, F>(
         &self,
         statement: impl Fn(Connections) -> F + Send + 'static,
@@ -166,7 +169,7 @@ impl Store {
         self.write_in(Lane::Writes, None, statement).await
     }
 
-    /// Runs a statement that writes, beginning in this lane.
+    /// Runs a statement that writes, at first in this lane.
     pub(in crate::storage) async fn write_in<T, F>(
         &self,
         lane: Lane,
@@ -179,12 +182,12 @@ impl Store {
     {
         let (reply, answer) = oneshot::channel();
         let (store, turns) = (self.clone(), Turns::new(lane, account));
-        // Boxed: a task is copied as often as its state changes.
+        // Boxed: a task is copied whenever its state changes.
         drop(self.writes.spawn(Box::pin(store.take_turns(turns, statement, reply))));
         answer.await.map_err(Error::internal)?
     }
 
-    /// Runs the statement, again and again where that may help, until the caller has gone.
+    /// Runs the statement, and repeats it while that can help and the caller waits.
     async fn take_turns<T, F>(
         self,
         mut turns: Turns,
@@ -196,7 +199,7 @@ impl Store {
     {
         loop {
             let permit = tokio::select! {
-                biased; // nothing is written for a caller that has gone
+                biased; // nothing is written for a caller that has disconnected
                 () = reply.closed() => return,
                 permit = self.lanes.turn(&mut turns) => permit,
             };
@@ -231,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lanes_leave_a_connection_to_reads() {
+    fn the_lanes_leave_a_connection_for_reads() {
         for connections in 4..100 {
             let (nonces, writes, waiting) = permits(connections);
             assert_eq!(nonces + writes + waiting + 1, connections as usize);
@@ -240,13 +243,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_that_meets_a_held_row_waits_with_all_others_about_its_account() {
+    async fn writes_about_an_account_with_a_held_row_share_the_waiting_lane() {
         let (lanes, account) = (Lanes::new(6), AccountId::new(7));
         let held_row = || sqlx::Error::from(std::io::Error::other("no lock"));
         let mut turns = Turns::new(Lane::Writes, account);
         let permit = lanes.turn(&mut turns).await.unwrap();
         assert_eq!(turns.lane, Lane::Writes);
-        assert!(!lanes.goes_on(&mut turns, &held_row()), "that is no held row");
+        assert!(!lanes.goes_on(&mut turns, &held_row()), "this error does not mean a held row");
         drop(permit);
         lanes.held().insert(account.unwrap(), Instant::now());
         let mut other = Turns::new(Lane::Writes, account);

@@ -1,5 +1,5 @@
-//! The wake-up call after events were numbered, on a connection of its own. It is a hint: whoever
-//! hears nothing polls, and reads the same.
+//! The notification after events were numbered, on a connection of its own. It is only a hint: a
+//! process that does not receive it polls, and reads the same events.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use crate::storage::engine::connect::ACQUIRE_TIMEOUT;
 use crate::storage::engine::connections::limited;
 use crate::storage::engine::failure;
 
-/// A connection on which nothing was heard for so long is asked whether it lives.
+/// A connection that has received nothing for this long is pinged.
 const SILENT_UNTIL_ASKED: Duration = Duration::from_secs(15);
 
-/// The channel on which numbering calls.
+/// The channel of the notifications.
 pub(in crate::storage) const CHANNEL: &str = "cdn_activation_events";
-/// The name of the connection, for whoever looks at the server's.
+/// The name of the connection in the list of the sessions of the server.
 const APPLICATION: &str = "cdn-activation events";
 
-/// A connection that hears when events were numbered.
+/// A connection that receives the notifications.
 #[derive(Debug)]
 pub struct Listener(PgListener);
 
 impl Store {
-    /// Listens on a connection beside those of the store, at the host that took writes last: a standby
-    /// refuses to.
+    /// Opens a connection outside the store, and listens on it. It connects to the host that
+    /// accepted writes last, because a standby refuses LISTEN.
     pub async fn listen(&self) -> Result<Listener, Error> {
         let options = self.connections.hosts().last().clone().application_name(APPLICATION);
         let pool = PgPoolOptions::new()
@@ -46,7 +46,7 @@ impl Store {
 }
 
 impl Listener {
-    /// Waits for a call; false when the connection is gone, or silent.
+    /// Waits for a notification. Returns false if the connection is lost, or does not answer.
     pub async fn called(&mut self) -> bool {
         loop {
             match timeout(SILENT_UNTIL_ASKED, self.0.try_recv()).await {

@@ -1,4 +1,4 @@
-//! The log of numbered events: the heads of its lanes, its pages, and its end.
+//! The log of numbered events: the heads of its lanes, its pages, and the deletion of old events.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -7,21 +7,21 @@ use crate::domain::{AccountId, Time};
 use crate::error::Error;
 use crate::storage::Store;
 
-/// How far a lane reaches.
+/// The positions of a lane: up to which events were numbered, and up to which they were deleted.
 #[derive(Clone, Copy, Debug, FromRow)]
 pub struct Lane {
-    /// Which lane.
+    /// The number of the lane.
     pub lane: i16,
-    /// The newest position that was given.
+    /// The newest position of the lane.
     pub last_position: i64,
-    /// The newest position that is no longer kept.
+    /// The newest position whose event was deleted.
     pub expired_position: i64,
 }
 
 /// A numbered event.
 #[derive(Clone, Debug)]
 pub struct LoggedEvent {
-    /// Its place in the lane.
+    /// Its position in the lane.
     pub position: i64,
     /// Its id.
     pub event_id: Uuid,
@@ -35,16 +35,16 @@ pub struct LoggedEvent {
     pub data: Vec<u8>,
 }
 
-/// Events of a lane that follow each other, as one snapshot shows them.
+/// Consecutive events of a lane, from one snapshot.
 #[derive(Clone, Debug)]
 pub struct LogPage {
-    /// The newest position that is no longer kept.
+    /// The newest position whose event was deleted.
     pub expired_position: i64,
     /// The events, in order.
     pub events: Vec<LoggedEvent>,
 }
 
-// No account is named: these are the lanes and the log.
+// No account is named, because the lanes and the log do not belong to accounts.
 const READ_LANES: &str = "
     SELECT lane, last_position, expired_position
     FROM event_lanes
@@ -61,9 +61,9 @@ struct PageRow {
     data: Option<Vec<u8>>,
 }
 
-/// The text that reads a page: how far the lane has expired, and its events after `$2`. One
-/// statement, so that both are of one snapshot: what it does not show below a position that it does
-/// not call expired was never there. `$account` narrows the events down.
+/// Reads a page: the expired position of the lane, and its events after `$2`. It is one statement,
+/// so that both come from one snapshot: if the page skips a position above the expired one, there
+/// was never such an event. `$account` adds a filter for one account.
 macro_rules! read_page {
     ($account:literal) => {
         concat!(
@@ -93,8 +93,8 @@ macro_rules! read_page {
 const READ_PAGE: &str = read_page!(" ");
 const READ_PAGE_OF_ACCOUNT: &str = read_page!(" AND account_id = $4 ");
 
-// Only the oldest go, up to the first that is young enough: what is kept has no gap. The horizon
-// rises in the same statement.
+// Deletes only the oldest events, up to the first that is young enough, so that the remaining
+// events have no gap. The expired position rises in the same statement.
 const EXPIRE: &str = "
     WITH oldest AS (
         SELECT position, numbered_at
@@ -116,12 +116,12 @@ const EXPIRE: &str = "
     SELECT count(*) FROM expired";
 
 impl Store {
-    /// How far the lanes reach, in their order.
+    /// Returns the positions of all lanes, in the order of the lanes.
     pub async fn lanes(&self) -> Result<Vec<Lane>, Error> {
         self.read(|pool| async move { sqlx::query_as(READ_LANES).fetch_all(&pool).await }).await
     }
 
-    /// At most `limit` events of a lane after a position, of all accounts or of one.
+    /// Returns at most `limit` events of a lane after a position, of all accounts or of one.
     pub async fn log_page(
         &self,
         lane: i16,
@@ -146,8 +146,8 @@ impl Store {
         Ok(LogPage { expired_position, events })
     }
 
-    /// Deletes events of a lane that were numbered before an instant, at most `limit`, the oldest
-    /// first; how many. `after` is the newest position known to be gone.
+    /// Deletes at most `limit` events of a lane that were numbered before an instant, the oldest
+    /// first. Returns how many. `after` is the newest position whose event is known to be deleted.
     pub async fn expire_events(
         &self,
         lane: i16,
@@ -164,7 +164,7 @@ impl Store {
 }
 
 impl PageRow {
-    /// The event; `None` in the one row of a page without events.
+    /// Returns the event; `None` in the one row of a page without events.
     fn event(self) -> Option<LoggedEvent> {
         Some(LoggedEvent {
             position: self.position?,

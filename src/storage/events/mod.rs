@@ -1,4 +1,4 @@
-//! Events on their way to followers: the outbox, the numbering, the log, and the wake-up call.
+//! The way of events to followers: the outbox, the numbering, the log, and the notification.
 
 mod listen;
 mod log;

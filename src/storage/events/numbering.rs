@@ -1,7 +1,8 @@
-//! Numbering: events move from the outbox into the log and get their positions, without a gap, in
-//! the order of their times, lane by lane, by whoever gets the rows of the lanes: THE EXCEPTION to
-//! "one function = one statement". It is one transaction, in a task of its own, so that nobody who
-//! goes away leaves a connection in the middle of it.
+//! Numbers events: moves them from the outbox into the log and gives them their positions, without
+//! gaps and in the order of their times, for each lane. The replica that locks the row of a lane
+//! numbers its events. This is the only exception to the rule that one function runs one statement:
+//! it is one transaction of several statements. It runs in a task of its own, so that a caller that
+//! disconnects does not leave a connection inside the transaction.
 
 use sqlx::{Connection as _, FromRow, PgConnection};
 
@@ -13,22 +14,23 @@ use crate::storage::Store;
 use crate::storage::engine::connections::limited;
 use crate::storage::engine::failure;
 
-/// How many events of a lane one transaction numbers; a few more where they have the same time.
+/// How many events of a lane one transaction numbers. If the last ones have the same time, it
+/// numbers a few more.
 const NUMBERED_AT_ONCE: i64 = 256;
 
-// No account is named here or below: a lane has the events of many.
-// While a transaction somewhere keeps an old snapshot, index entries of events that were moved stay: a
-// look from the beginning passes them all, one from a recent time few.
+// No account is named here or below, because a lane has the events of many accounts. While a
+// transaction keeps an old snapshot, the index entries of events that were moved remain. A scan
+// from the beginning reads all of them; a scan from a recent time reads few.
 pub(in crate::storage) const WAITING_LANES: &str = "
     SELECT DISTINCT lane
     FROM event_outbox
     WHERE lane = ANY($1) AND event_time > $2";
 
-// An engine without it is polled.
+// If an engine has no notifications, followers poll.
 const HAS_NOTIFY: &str = "SELECT EXISTS (SELECT 1 FROM pg_proc WHERE proname = 'pg_notify')";
 
-// A COMMIT that notifies waits for those of other replicas, through their writes to the disk: longer
-// than for a row.
+// A COMMIT that notifies waits for the notifying COMMITs of other replicas, including their writes
+// to the disk. This takes longer than the default lock timeout.
 const LOCK_LANES: &str = "
     SELECT lane, last_position
     FROM event_lanes, (SELECT set_config('lock_timeout', '2s', true)) AS patient
@@ -42,8 +44,8 @@ struct LaneRow {
     last_position: i64,
 }
 
-// A range and not a list of ids: it is one scan of the lane's index, whatever the planner thinks of a
-// table that it has last seen empty.
+// A range, not a list of ids: it is one scan of the index of the lane, even if the planner has the
+// statistics of an empty table.
 const MOVE: &str = "
     WITH taken AS (
         DELETE FROM event_outbox
@@ -84,19 +86,19 @@ const MOVE: &str = "
 
 const NOTIFY: &str = "SELECT pg_notify($1, '')";
 
-/// What a transaction has numbered.
+/// The result of a numbering transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Numbered {
-    /// How many events.
+    /// Number of events.
     pub events: i64,
-    /// Another replica is at some lane.
+    /// Whether another replica is numbering one of the lanes.
     pub left_to_another: bool,
-    /// The lanes in which more may wait.
+    /// The lanes in which more events may wait.
     pub longer: Vec<i16>,
 }
 
 impl Store {
-    /// The lanes in which events of a time after this one wait for their numbers.
+    /// Returns the lanes in which events with a later time than this one wait for their positions.
     pub async fn waiting_lanes(&self, after: Time) -> Result<Vec<i16>, Error> {
         self.read(|pool| async move {
             let all: Vec<i16> = (0..).take(LANES).collect();
@@ -105,14 +107,14 @@ impl Store {
         .await
     }
 
-    /// Whether the engine can wake those who listen.
+    /// Returns whether the engine can notify listeners.
     pub async fn has_notify(&self) -> Result<bool, Error> {
         self.read(|pool| async move { sqlx::query_scalar(HAS_NOTIFY).fetch_one(&pool).await }).await
     }
 
-    /// Numbers events of some lanes whose time is after this one, some hundreds of each at the most;
-    /// none of a lane where another replica is at it. All of them or, with an error, none. `notify`
-    /// wakes those who listen.
+    /// Numbers events of these lanes whose time is after `after`, at most some hundreds of each
+    /// lane. A lane that another replica is numbering is left out. If there is an error, no event
+    /// is numbered. `notify` says whether listeners are notified.
     pub async fn number_events(
         &self,
         lanes: Vec<i16>,
@@ -125,7 +127,7 @@ impl Store {
             let mut connection = connections.take().await?;
             match number(&mut connection, lanes, after, now, notify).await {
                 Ok(numbered) => connection.answered(Ok(numbered)),
-                // The connection is closed, and what it had locked is free at once.
+                // The connection is closed, so its locks are released at once.
                 Err(error) => Err(connection.failed(error)),
             }
         });
@@ -163,8 +165,9 @@ async fn number(
     Ok(numbered)
 }
 
-/// Moves what waits in a lane whose row is locked; how many. Its snapshot is taken under the lock: it
-/// shows everything that the last holder left.
+/// Moves the events that wait in a lane whose row is locked. Returns how many. The snapshot of the
+/// statement is taken under the lock, so it contains everything that the last holder of the lock
+/// has left.
 async fn move_waiting(
     connection: &mut PgConnection,
     lane: &LaneRow,

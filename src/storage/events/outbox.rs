@@ -1,9 +1,9 @@
-//! Every change of state writes its event in its own statement. This is how: the frame of such a
-//! statement, the time of the event, its row, and the parameters that all of them begin with.
+//! How a change of state writes its event, which it does in its own statement: the frame of such a
+//! statement, the time of the event, its row, and the first parameters, which all of them share.
 //!
-//! Events are numbered in the order of their times. The time is the clock of the database in the
-//! writing statement, never that of a replica: a write that begins after another was answered has
-//! the later time, whichever replicas the two went to.
+//! Events are numbered in the order of their times. The time is read from the clock of the database
+//! in the writing statement, never from the clock of a replica. So a write that begins after
+//! another one was answered has the later time, even if the two went to different replicas.
 
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
@@ -15,10 +15,10 @@ use crate::domain::event::{self, Event};
 use crate::proto;
 use crate::storage::RequestRecord;
 
-/// The time of an event that comes after another, whose time `$seen` is; NULL where there is none.
-/// That it is later is certain also where the database's clock was set back in between. Added is to the
-/// time without a zone: Citus takes the sum of a time with a zone and an interval for one that depends
-/// on the session, and refuses it in an update.
+/// The time of an event that comes after another event, whose time is `$seen`, or NULL if there is
+/// none. It is later even if the clock of the database was set back in the meantime. The
+/// microsecond is added to a time without a zone: Citus considers the sum of a time with a zone and
+/// an interval to depend on the session, and refuses it in an UPDATE.
 macro_rules! event_time_after {
     ($seen:literal) => {
         concat!(
@@ -30,11 +30,11 @@ macro_rules! event_time_after {
 }
 pub(in crate::storage) use event_time_after;
 
-/// The text of a statement that changes state and writes the event of the change, together or not
-/// at all. `$ctes` are its own common table expressions; the one named `done` returns the
-/// `account_id` and the `event_time` of each row it wrote, and what the statement answers is how
-/// many. `$1` to `$5` are the event's ([`EventRow::query`]), its own parameters begin with `$6`;
-/// `$1` is the account.
+/// The text of a statement that changes state and writes the event of the change, both or none.
+/// `$ctes` are the common table expressions of the statement. The one named `done` returns the
+/// `account_id` and the `event_time` of each row that it wrote; the statement returns how many.
+/// `$1` to `$5` are the parameters of the event ([`EventRow::query`]); `$1` is the account. The own
+/// parameters of the statement begin with `$6`.
 macro_rules! with_event {
     ($ctes:expr) => {
         concat!(
@@ -51,9 +51,9 @@ macro_rules! with_event {
 }
 pub(in crate::storage) use with_event;
 
-/// The same for a write that may be sent again: its record is written along with it. `$6` to `$10`
-/// are the record's ([`EventRow::query_recorded`]), the statement's own parameters begin with
-/// `$11`.
+/// The same for a write that may be sent again: its record is written in the same statement. `$6`
+/// to `$10` are the parameters of the record ([`EventRow::query_recorded`]). The own parameters of
+/// the statement begin with `$11`.
 macro_rules! with_event_and_record {
     ($ctes:expr) => {
         concat!(
@@ -75,7 +75,7 @@ macro_rules! with_event_and_record {
 }
 pub(in crate::storage) use with_event_and_record;
 
-/// A row of `event_outbox`, but for its time.
+/// A row of `event_outbox`, except its time.
 #[derive(Clone, Debug)]
 pub(in crate::storage) struct EventRow {
     pub account_id: i64,
@@ -96,7 +96,7 @@ impl EventRow {
         }
     }
 
-    /// A statement framed by [`with_event`], with `$1` to `$5` bound.
+    /// Returns a statement in the frame of [`with_event`], with `$1` to `$5` bound.
     pub fn query(
         &self,
         statement: &'static str,
@@ -109,7 +109,7 @@ impl EventRow {
             .bind(self.data.clone())
     }
 
-    /// A statement framed by [`with_event_and_record`], with `$1` to `$10` bound.
+    /// Returns a statement in the frame of [`with_event_and_record`], with `$1` to `$10` bound.
     pub fn query_recorded(
         &self,
         statement: &'static str,

@@ -1,4 +1,4 @@
-//! How questions meet in a statement. No database: the statements of these tests are functions.
+//! Tests of batches. They need no database, because their statements are functions.
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -8,7 +8,7 @@ use crate::storage::Options;
 
 type Doubler = Batcher<usize, usize>;
 
-/// A store that never connects: the statements of these tests need no database.
+/// A store that never connects.
 fn store() -> Store {
     let url = "postgres:///nowhere".parse().unwrap();
     Store::connect_lazily(&Options::new(url, 1))
@@ -21,7 +21,7 @@ fn double(asked: Vec<Asked<usize, usize>>) {
     }
 }
 
-/// A batcher that notes how many questions each of its statements had.
+/// A batcher that records how many questions each of its statements had.
 struct Noted {
     batcher: Doubler,
     store: Store,
@@ -42,13 +42,13 @@ impl Noted {
         self.batcher.ask(question, &self.store, statement).await
     }
 
-    /// Asks all of these at once; the answers.
+    /// Asks all of these questions at once and returns the answers.
     async fn ask_all(&self, questions: std::ops::Range<usize>) -> Vec<usize> {
         let asking = questions.map(|question| self.ask(question));
         join_all(asking).await.into_iter().map(Result::unwrap).collect()
     }
 
-    /// How many questions each statement had since this was asked last.
+    /// Returns how many questions each statement had since the last call.
     fn sizes(&self) -> Vec<usize> {
         std::mem::take(&mut self.sizes.lock().unwrap())
     }
@@ -64,7 +64,7 @@ async fn concurrent_callers_share_a_statement_and_each_gets_its_own_answer() {
 }
 
 #[tokio::test]
-async fn a_statement_waits_for_as_long_as_each_turn_of_the_runtime_brings_more() {
+async fn a_statement_starts_when_a_turn_of_the_runtime_brings_no_question() {
     let noted = Noted::new();
     let ask_after = async |turns| {
         for _ in 0..turns {
@@ -72,7 +72,8 @@ async fn a_statement_waits_for_as_long_as_each_turn_of_the_runtime_brings_more()
         }
         noted.ask(turns).await.unwrap()
     };
-    // One comes with each turn; then nobody for two turns, and one more.
+    // Each of the first turns brings one question, the next two bring none, and the last brings
+    // one.
     let all = join_all([0, 1, 2, 3, 4, 7].map(ask_after)).await;
     assert_eq!((all, noted.sizes()), (vec![0, 2, 4, 6, 8, 14], vec![5, 1]));
 }
@@ -96,28 +97,32 @@ async fn a_late_statement_does_not_hold_up_the_next_ones() {
     };
     let others = async {
         tokio::task::yield_now().await;
-        tokio::task::yield_now().await; // the first has started by now, and is not late
+        tokio::task::yield_now().await; // the first statement has started and is not late yet
         let (first, second) = tokio::join!(ask(1), ask(2));
-        // Now the driver has nothing to do but to wait for the late one.
+        // Now the driver only waits for the late statement.
         let third = ask(3).await;
         gate.notify_one();
         [first, second, third].map(Result::unwrap)
     };
     let (late, others) = tokio::join!(ask(0), others);
     assert_eq!((late.unwrap(), others), (0, [2, 4, 6]));
-    assert_eq!(*sizes.lock().unwrap(), [1, 2, 1], "two that waited shared one");
+    assert_eq!(
+        *sizes.lock().unwrap(),
+        [1, 2, 1],
+        "the two questions that waited share a statement"
+    );
 }
 
 #[tokio::test]
 async fn a_caller_that_disconnects_while_queued_is_skipped() {
     let noted = Noted::new();
-    // It is dropped after it has enqueued, and before the driver has run.
+    // The future is dropped after it has enqueued its question and before the driver has run.
     assert!(noted.ask(1).now_or_never().is_none());
     assert_eq!((noted.ask_all(0..3).await, noted.sizes()), (vec![0, 2, 4], vec![3]));
 }
 
 #[tokio::test]
-async fn a_caller_that_finds_the_queue_full_is_refused_at_once() {
+async fn a_full_queue_refuses_the_caller() {
     let (batcher, store) = (Doubler::new(64), store());
     let ask = |question| batcher.ask(question, &store, async |_, asked| double(asked));
     let answers = join_all((0..=MOST_WAITING).map(ask)).await;

@@ -1,4 +1,4 @@
-//! URLs that psql takes, and what is said of those that are wrong.
+//! Tests of URLs that psql accepts, and of the errors about wrong ones.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn refused(url: &str) -> String {
 }
 
 #[test]
-fn forms_that_psql_takes_are_taken() {
+fn urls_that_psql_accepts_are_accepted() {
     for (url, expected) in [
         ("postgres://db.example/cdn", &["db.example:5432"][..]),
         ("postgresql://db.example:6432/cdn", &["db.example:6432"]),
@@ -36,7 +36,7 @@ fn forms_that_psql_takes_are_taken() {
 }
 
 #[test]
-fn a_root_certificate_is_verified_as_libpq_does_it() {
+fn a_root_certificate_is_verified_as_in_libpq() {
     for (url, verifies) in [
         ("postgres://a/cdn?sslmode=require&sslrootcert=/ca.crt", true),
         ("postgres://a/cdn?sslmode=require", false),
@@ -62,9 +62,9 @@ fn user_password_and_database_are_decoded_and_reach_every_host() {
 #[test]
 fn a_wrong_part_is_named_and_no_secret_is_repeated() {
     for (url, sentence) in [
-        ("", "is no postgres:// URL"),
-        ("mysql://u:secret@a/cdn", "is no postgres:// URL"),
-        ("host=a password=secret", "is no postgres:// URL"),
+        ("", "is not a postgres:// URL"),
+        ("mysql://u:secret@a/cdn", "is not a postgres:// URL"),
+        ("host=a password=secret", "is not a postgres:// URL"),
         ("postgres://a:x/cdn", "has a port that is not a number from 1 to 65535"),
         ("postgres://a:0/cdn", "has a port that is not a number from 1 to 65535"),
         ("postgres:///cdn?host=a,b,c&port=1,2", "has 2 ports for 3 hosts"),
