@@ -11,7 +11,7 @@ mod statements;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Largest number of lines of a source file.
+/// Largest number of lines of a source file, without the tests at its end.
 const LONGEST_FILE: usize = 300;
 
 /// A source file.
@@ -27,6 +27,10 @@ impl Source {
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = self.text.lines().take_while(|line| *line != "#[cfg(test)]");
         lines.enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    fn lines_without_tests(&self) -> usize {
+        self.text.lines().take_while(|line| *line != "#[cfg(test)]").count()
     }
 
     fn name(&self) -> String {
@@ -221,7 +225,7 @@ fn no_lint_is_allowed_and_no_code_is_unfinished() {
 #[test]
 fn no_source_file_is_too_long() {
     let all = [sources("src"), sources("crates"), sources("bench/src")].concat();
-    let long = all.into_iter().filter(|source| source.text.lines().count() > LONGEST_FILE);
+    let long = all.into_iter().filter(|source| source.lines_without_tests() > LONGEST_FILE);
     let long: Vec<_> = long.map(|source| source.name()).collect();
     assert!(long.is_empty(), "these have more than {LONGEST_FILE} lines: {long:?}");
 }
