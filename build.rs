@@ -1,4 +1,4 @@
-//! Compiles `proto/` into the types and services of `src/proto.rs`, in pure Rust, so that no
+//! Compiles `proto/` into the types and services of `src/proto/mod.rs`, in pure Rust, so that no
 //! `protoc` has to be installed. The encoded descriptors are kept: the shim and reflection read the
 //! API's own options from them at run time.
 

@@ -11,7 +11,7 @@
 //! get their positions there (`workers/numbering.rs`) and reach followers through the feed
 //! (`events/`), which the operator service `grpc/operator/event.rs` serves.
 //!
-//! A connection stays on the core to which it was assigned (`runtime.rs`). The questions that
+//! A connection stays on the core to which it was assigned (`runtime/`). The questions that
 //! requests of one core ask the database at the same time are one statement (`storage/engine/batch.rs`).
 //! No other code depends on either: it is written for one request on one runtime.
 //!

@@ -37,7 +37,7 @@ fn failed(why: impl Display) -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // This runtime is for everything except requests. They have threads of their own: see
-    // `runtime.rs` of the library.
+    // `runtime/` of the library.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         match cli.command {

@@ -2,14 +2,11 @@
 //! statement was run or after it was committed; a server that ends or cancels it; and no database
 //! at all. The caller gets the true answer, and what was asked for happens once.
 
-use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::clock::Clock;
 use cdn_activation::proto::operator::v1::CreateAccessKeyRequest;
 
 use crate::support::Api;
 use crate::support::action_refusals::{CDN_HAS_OPENED, UNAVAILABLE};
 use crate::support::cutting_proxy::{Cut, Proxy};
-use crate::support::database::Database;
 use crate::support::operators::request_id;
 use crate::support::stored::{LOCK_THE_ACCOUNT, OPENED_BY_ANOTHER};
 use crate::support::wires::{Refusal, Wire};
@@ -26,22 +23,9 @@ const USES_A_NONCE: &str = "INSERT INTO used_nonces_";
 const READS_A_KEY: &str = "FROM access_keys";
 const READS_FACTS: &str = "LEFT JOIN instances";
 
-/// A service that reaches its database through a proxy, and the database itself.
-async fn behind_a_proxy() -> (Api, Proxy, Database) {
-    let database = Database::fresh().await;
-    let (proxy, seen_through) = Proxy::before(&database);
-    let sealing_key = SealingKey::generate().expect("random bytes");
-    let sealing_key = SealingKey::parse(&sealing_key).expect("a key");
-    let api = Api::start_on(seen_through, sealing_key, Clock::system(), |settings| {
-        settings.workers = false;
-    })
-    .await;
-    (api, proxy, database)
-}
-
 #[tokio::test]
 async fn an_opening_whose_connection_is_lost_succeeds_and_happened_once() {
-    let (api, proxy, database) = behind_a_proxy().await;
+    let (api, proxy, database) = Proxy::before_a_service().await;
     for cuts in [
         &[(WRITES_AN_OPENING, Cut::BeforeTheReply)][..],
         &[(WRITES_AN_OPENING, Cut::BeforeTheStatement)],
@@ -65,7 +49,7 @@ async fn an_opening_whose_connection_is_lost_succeeds_and_happened_once() {
 
 #[tokio::test]
 async fn a_connection_that_is_lost_while_the_caller_is_checked_opens_nothing_twice() {
-    let (api, proxy, database) = behind_a_proxy().await;
+    let (api, proxy, database) = Proxy::before_a_service().await;
     for cut in [Cut::BeforeTheStatement, Cut::BeforeTheReply] {
         let key = api.account().await;
         // Whether the nonce is used up is unknown: the caller has to send another.
@@ -84,7 +68,7 @@ async fn a_connection_that_is_lost_while_the_caller_is_checked_opens_nothing_twi
 
 #[tokio::test]
 async fn a_change_whose_connection_is_lost_succeeds_and_was_submitted_once() {
-    let (api, proxy, database) = behind_a_proxy().await;
+    let (api, proxy, database) = Proxy::before_a_service().await;
     for cut in [Cut::BeforeTheReply, Cut::BeforeTheStatement] {
         for wire in [Wire::V1Get, Wire::Grpc] {
             let key = api.account().await;
@@ -104,7 +88,7 @@ async fn a_change_whose_connection_is_lost_succeeds_and_was_submitted_once() {
 
 #[tokio::test]
 async fn a_change_that_settles_the_one_before_survives_a_lost_connection_too() {
-    let (api, proxy, database) = behind_a_proxy().await;
+    let (api, proxy, database) = Proxy::before_a_service().await;
     for cut in [Cut::BeforeTheReply, Cut::BeforeTheStatement] {
         for wire in [Wire::V1Get, Wire::Grpc] {
             api.at("2018-03-19T11:16:11Z");
@@ -132,7 +116,7 @@ async fn a_change_that_settles_the_one_before_survives_a_lost_connection_too() {
 #[tokio::test]
 async fn a_new_key_whose_connection_is_lost_is_answered_with_its_secret_where_the_request_has_an_id()
  {
-    let (api, proxy, database) = behind_a_proxy().await;
+    let (api, proxy, database) = Proxy::before_a_service().await;
     let key = api.account().await;
     let request = CreateAccessKeyRequest {
         account_id: key.account_id,
@@ -151,7 +135,7 @@ async fn a_new_key_whose_connection_is_lost_is_answered_with_its_secret_where_th
 
 #[tokio::test]
 async fn an_opening_whose_connection_is_lost_every_time_is_unavailable_and_leaves_nothing() {
-    let (api, proxy, database) = behind_a_proxy().await;
+    let (api, proxy, database) = Proxy::before_a_service().await;
     let key = api.account().await;
     for _ in 0..3 * 8 {
         proxy.cut(WRITES_AN_OPENING, Cut::BeforeTheStatement);
@@ -203,7 +187,7 @@ async fn after_an_unknown_outcome_the_opening_of_another_is_not_taken_for_ones_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_database_requests_are_unavailable_and_with_it_they_succeed_again() {
-    let (api, mut proxy, database) = behind_a_proxy().await;
+    let (api, mut proxy, database) = Proxy::before_a_service().await;
     let (rest, grpc) = (api.account().await, api.account().await);
     api.open_cdn(&rest).await;
     proxy.go_down();

@@ -4,14 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use cdn_activation::auth::secret::SealingKey;
-use cdn_activation::clock::Clock;
 use futures_util::future::join_all;
 use sqlx::Connection as _;
 
 use crate::support::Api;
 use crate::support::cutting_proxy::{Cut, Proxy};
-use crate::support::database::{Database, left_out_on_citus};
+use crate::support::database::left_out_on_citus;
 use crate::support::rest::Key;
 use crate::support::wires::Wire;
 
@@ -53,18 +51,6 @@ const ANSWERS: [Cut; 23] = [
 /// A statement that is answered so often is not repeated any more.
 const ALWAYS: usize = 100;
 
-async fn behind_a_proxy() -> (Api, Proxy, Database) {
-    let database = Database::fresh().await;
-    let (proxy, seen_through) = Proxy::before(&database);
-    let sealing_key = SealingKey::generate().expect("random bytes");
-    let sealing_key = SealingKey::parse(&sealing_key).expect("a key");
-    let api = Api::start_on(seen_through, sealing_key, Clock::system(), |settings| {
-        settings.workers = false;
-    })
-    .await;
-    (api, proxy, database)
-}
-
 /// Whether an attempt after this answer may succeed.
 fn passes(answer: Cut) -> bool {
     !matches!(
@@ -85,7 +71,7 @@ async fn asked(api: &Api, wire: Wire, key: &Key, given: &str, answer: Cut) -> St
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_survives_every_answer_that_passes_and_is_unavailable_after_the_others() {
-    let (api, proxy, _database) = behind_a_proxy().await;
+    let (api, proxy, _database) = Proxy::before_a_service().await;
     let key = api.account().await;
     api.open_cdn(&key).await;
     for answer in ANSWERS {
@@ -102,7 +88,7 @@ async fn a_read_survives_every_answer_that_passes_and_is_unavailable_after_the_o
 /// Of those after which the server does not end the connection itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_used_again_only_where_the_server_is_well() {
-    let (api, proxy, _database) = behind_a_proxy().await;
+    let (api, proxy, _database) = Proxy::before_a_service().await;
     let key = api.account().await;
     api.open_cdn(&key).await;
     for answer in ANSWERS {
@@ -119,7 +105,7 @@ async fn a_connection_is_used_again_only_where_the_server_is_well() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_happens_once_or_not_at_all_after_every_answer() {
-    let (api, proxy, database) = behind_a_proxy().await;
+    let (api, proxy, database) = Proxy::before_a_service().await;
     for answer in ANSWERS {
         for wire in [Wire::V1Get, Wire::Grpc] {
             let key = api.account().await;
@@ -136,7 +122,7 @@ async fn a_write_happens_once_or_not_at_all_after_every_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nonce_is_used_once_or_not_at_all_after_every_answer() {
-    let (api, proxy, _database) = behind_a_proxy().await;
+    let (api, proxy, _database) = Proxy::before_a_service().await;
     let key = api.account().await;
     api.open_cdn(&key).await;
     for answer in ANSWERS {
@@ -155,7 +141,7 @@ async fn a_group_opens_each_of_its_members_once_or_not_at_all_after_every_answer
     if left_out_on_citus("it has no groups of openings").await {
         return;
     }
-    let (api, proxy, database) = behind_a_proxy().await;
+    let (api, proxy, database) = Proxy::before_a_service().await;
     for answer in ANSWERS {
         proxy.cut(WRITES_A_GROUP, answer);
         for _ in 0..20 {
@@ -177,7 +163,7 @@ async fn a_group_opens_each_of_its_members_once_or_not_at_all_after_every_answer
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_always_answers_so_is_unavailable_and_not_asked_for_ever() {
-    let (api, proxy, database) = behind_a_proxy().await;
+    let (api, proxy, database) = Proxy::before_a_service().await;
     for answer in ["08006", "25006", "40001", "53100", "57P01", "58030"].map(Cut::Answers) {
         for (statement, given) in
             [(READS_AN_INSTANCE, DESCRIBE), (WRITES_A_CHANGE, MODIFY), (USES_A_NONCE, DESCRIBE)]

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::clock::Clock;
 use sqlx::postgres::PgConnectOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -15,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::database::Database;
 use super::upstream::Upstream;
+use super::{Api, SEALING_KEY};
 
 /// Where a connection is cut, or what is answered in the server's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,19 @@ impl Drop for Proxy {
 
 impl Proxy {
     /// Starts a relay in front of a database. Returns it with the database at the address of the
+    /// Starts a service without workers that reaches its database through a relay; the relay, and the
+    /// database itself.
+    pub async fn before_a_service() -> (Api, Self, Database) {
+        let database = Database::fresh().await;
+        let (proxy, seen_through) = Self::before(&database);
+        let sealing_key = SealingKey::parse(SEALING_KEY).expect("a key");
+        let api = Api::start_on(seen_through, sealing_key, Clock::system(), |settings| {
+            settings.workers = false;
+        })
+        .await;
+        (api, proxy, database)
+    }
+
     /// relay.
     pub fn before(database: &Database) -> (Self, Database) {
         let direct: PgConnectOptions = database.url.parse().expect("a URL");

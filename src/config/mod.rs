@@ -264,7 +264,7 @@ mod tests {
     fn the_page_of_settings_equals_the_settings() {
         let mut commands = Vec::new();
         let mut page = BTreeSet::new();
-        for line in include_str!("../docs/settings.md").lines() {
+        for line in include_str!("../../docs/settings.md").lines() {
             if let Some(heading) = line.strip_prefix("## ") {
                 commands = heading.split('`').skip(1).step_by(2).collect();
             } else if line.starts_with("| `") || line.starts_with("| –") {
