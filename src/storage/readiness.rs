@@ -258,17 +258,17 @@ impl Store {
 
 impl From<&NotConnected> for NotReady {
     fn from(not_connected: &NotConnected) -> Self {
-        let NotConnected(refusals) = not_connected;
-        if refusals.iter().any(|refusal| is_of_a_pooler(&refusal.why)) {
+        let NotConnected(failures) = not_connected;
+        if failures.iter().any(|failed| is_of_a_pooler(&failed.why)) {
             return Self::Pooler;
         }
-        let [refusal] = refusals.as_slice() else {
+        let [failed] = failures.as_slice() else {
             return Self::NoPrimary(not_connected.to_string());
         };
-        match &refusal.why {
-            Why::Standby => Self::Standby(refusal.place.clone()),
+        match &failed.why {
+            Why::Standby => Self::Standby(failed.place.clone()),
             Why::ReadOnly => Self::ReadOnly,
-            why => Self::NoAnswer { place: refusal.place.clone(), cause: why.to_string() },
+            why => Self::NoAnswer { place: failed.place.clone(), cause: why.to_string() },
         }
     }
 }

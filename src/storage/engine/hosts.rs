@@ -43,11 +43,11 @@ pub(in crate::storage) struct Hosts {
 
 /// No host gave a connection that accepts writes.
 #[derive(Debug)]
-pub(in crate::storage) struct NotConnected(pub Vec<Refusal>);
+pub(in crate::storage) struct NotConnected(pub Vec<HostFailure>);
 
 /// Why one host gave no connection.
 #[derive(Debug)]
-pub(in crate::storage) struct Refusal {
+pub(in crate::storage) struct HostFailure {
     /// The host and its port.
     pub place: String,
     /// What is wrong with it.
@@ -91,16 +91,18 @@ impl Hosts {
     /// Opens a connection to the host that accepts writes. A host that may accept writes soon,
     /// because it starts or is about to be promoted, is tried again until [`ACQUIRE_TIMEOUT`].
     pub async fn connect(&self) -> Result<PgConnection, SqlxError> {
-        let refusals: Vec<_> = self.all.iter().map(|_| Mutex::new(Why::Silent)).collect();
+        let failures: Vec<_> = self.all.iter().map(|_| Mutex::new(Why::Silent)).collect();
         let last = self.last.load(Ordering::Relaxed);
         let mut asked: FuturesUnordered<_> = (0..self.all.len())
-            .map(|index| async move {
-                if index != last {
-                    sleep(HEAD_START).await;
+            .map(|index| {
+                let failures = &failures;
+                async move {
+                    if index != last {
+                        sleep(HEAD_START).await;
+                    }
+                    self.ask_until_it_takes_writes(index, failures).await
                 }
-                index
             })
-            .map(|start| async { self.ask_until_it_takes_writes(start.await, &refusals).await })
             .collect();
         let first = async {
             while let Some(connection) = asked.next().await {
@@ -114,19 +116,19 @@ impl Hosts {
             return Ok(connection);
         }
         drop(asked);
-        let whys = refusals
+        let whys = failures
             .into_iter()
             .map(|why| why.into_inner().unwrap_or_else(PoisonError::into_inner));
-        let refusals = self.all.iter().zip(whys);
-        let refusals = refusals.map(|(host, why)| Refusal { place: place(host), why });
-        Err(SqlxError::Configuration(Box::new(NotConnected(refusals.collect()))))
+        let failures = self.all.iter().zip(whys);
+        let failures = failures.map(|(host, why)| HostFailure { place: place(host), why });
+        Err(SqlxError::Configuration(Box::new(NotConnected(failures.collect()))))
     }
 
     /// Tries one host repeatedly. Returns `None` if another attempt cannot succeed.
     async fn ask_until_it_takes_writes(
         &self,
         index: usize,
-        refusals: &[Mutex<Why>],
+        failures: &[Mutex<Why>],
     ) -> Option<PgConnection> {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -138,7 +140,7 @@ impl Hosts {
                 Err(why) => why,
             };
             let may_pass = why.may_pass();
-            *refusals[index].lock().unwrap_or_else(PoisonError::into_inner) = why;
+            *failures[index].lock().unwrap_or_else(PoisonError::into_inner) = why;
             if !may_pass {
                 return None;
             }
@@ -185,8 +187,8 @@ impl fmt::Display for Why {
 
 impl fmt::Display for NotConnected {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let refusals = self.0.iter().map(|refusal| format!("{}: {}", refusal.place, refusal.why));
-        formatter.write_str(&refusals.collect::<Vec<_>>().join("; "))
+        let failures = self.0.iter().map(|failed| format!("{}: {}", failed.place, failed.why));
+        formatter.write_str(&failures.collect::<Vec<_>>().join("; "))
     }
 }
 
