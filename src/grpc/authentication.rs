@@ -10,18 +10,21 @@ use http::{HeaderMap, Request, Response};
 use tower::{Layer, Service};
 use uuid::Uuid;
 
-use super::log::log_refused_at_the_door;
 use crate::auth::secret::ServiceToken;
 use crate::clock::Clock;
 use crate::context::{Caller, Wire};
 use crate::error::{Error, status};
 use crate::ids::RequestId;
-use crate::logging;
+use crate::logging::{self, log_error};
+use crate::proto::POOL;
 
 /// The metadata that names the account.
 pub const ACCOUNT_ID: &str = "x-account-id";
 /// The metadata that carries the request id, in requests and responses.
 pub const REQUEST_ID: &str = "x-request-id";
+
+/// What is logged instead of a path that is not a method of the service, as in the metrics.
+const OTHER: &str = "_OTHER";
 
 /// Start of the paths that a probe can call without a token.
 pub const HEALTH: &str = "/grpc.health.v1.Health/";
@@ -106,7 +109,7 @@ where
         let request_id = request_id(request.headers());
         let path = request.uri().path();
         if let Err(error) = self.layer.check(path, request.headers()) {
-            log_refused_at_the_door(&request_id, path, &error);
+            log_error(&error, logged_path(path), &request_id, Wire::Grpc);
             let mut response = status::of(&error, &request_id, None).into_http();
             add_request_id(response.headers_mut(), &request_id);
             return Box::pin(std::future::ready(Ok(response)));
@@ -154,5 +157,41 @@ pub fn request_id(headers: &HeaderMap) -> RequestId {
 fn add_request_id(headers: &mut HeaderMap, request_id: &RequestId) {
     if let Ok(value) = http::HeaderValue::from_str(request_id.as_str()) {
         headers.insert(REQUEST_ID, value);
+    }
+}
+
+/// Returns the path if it is that of a method of the service. Any other path is a text of the
+/// caller, of any length, and is replaced.
+fn logged_path(path: &str) -> &str {
+    let is_ours = || {
+        let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+        POOL.get_service_by_name(service)?.methods().find(|known| known.name() == method)
+    };
+    if is_ours().is_some() { path } else { OTHER }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_path_of_a_method_is_logged() {
+        for path in [
+            "/activation.cdn.v1.CdnService/OpenCdnService",
+            "/activation.operator.v1.EventService/WatchEvents",
+        ] {
+            assert_eq!(logged_path(path), path);
+        }
+        for path in [
+            "/activation.cdn.v1.CdnService/OpenCdnService/",
+            "/activation.cdn.v1.CdnService/Open",
+            "/activation.cdn.v1/CdnService/OpenCdnService",
+            "activation.cdn.v1.CdnService/OpenCdnService",
+            "/a/b",
+            "/",
+            "",
+        ] {
+            assert_eq!(logged_path(path), OTHER);
+        }
     }
 }

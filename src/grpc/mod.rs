@@ -2,12 +2,12 @@
 //! has what all actions share: they get a context, log one line, and return an error as a status.
 
 pub mod answered;
+mod attempts;
 pub mod authentication;
 pub mod bodies;
 mod cdn;
 mod dcdn;
 pub mod layers;
-mod log;
 mod opening;
 pub mod operator;
 mod paced;
@@ -17,18 +17,17 @@ mod streams;
 pub mod tokenless;
 
 use chrono::Duration;
-pub(crate) use log::log_refused_at_the_gateway;
-use log::{LogLine, Subject};
-use operator::names::Names;
+use operator::names::{self, Names};
 use operator::page::PageTokens;
 use tonic::{Request, Response, Status};
 
 use crate::auth::secret::SealingKey;
 use crate::context::Context;
+use crate::domain::AccountId;
 use crate::domain::opening::Limits;
 use crate::error::{Error, status};
 use crate::ids::RequestId;
-use crate::logging;
+use crate::logging::{self, CallLine, Subject};
 use crate::orders::Orders;
 use crate::storage::Store;
 
@@ -73,8 +72,11 @@ async fn act<M, T, F>(
 where
     F: Future<Output = Result<T, Error>>,
 {
-    run(action, request, decide, |context, _| Subject::of_action(context), logging::is_in_sample)
-        .await
+    let subject = |context: &mut Context, _: &M| Subject {
+        account_id: context.account().ok().map(AccountId::get),
+        ..Subject::default()
+    };
+    run(action, request, decide, subject, logging::is_in_sample).await
 }
 
 /// Runs one operator's call likewise. Every successful call is logged, with its account and access
@@ -87,7 +89,7 @@ async fn operate<M: Names, T, F>(
 where
     F: Future<Output = Result<T, Error>>,
 {
-    run(action, request, decide, Subject::of_operator, || true).await
+    run(action, request, decide, names::subject, || true).await
 }
 
 async fn run<M, T, F>(
@@ -104,12 +106,12 @@ where
     let Some(mut context) = extensions.remove::<Context>() else {
         return Err(status::of(&Error::ServiceUnauthenticated, &RequestId::random(), None));
     };
-    let (request_id, wire) = (context.request_id.clone(), context.wire.name());
-    let line = LogLine { action, request_id, wire, subject: subject(&mut context, &message) };
+    let (request_id, wire) = (context.request_id.clone(), context.wire);
+    let line = CallLine { action, request_id, wire, subject: subject(&mut context, &message) };
     let (arrived, api_version) = (context.arrived, context.api_version.clone());
     let outcome = decide(context, message).await;
     if outcome.is_err() || success_is_logged() {
-        line.write(outcome.as_ref().err(), arrived);
+        line.write(outcome.as_ref().err(), arrived.elapsed());
     }
     outcome
         .map(Response::new)

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::Actions;
-use super::shared::{ATTEMPTS, still_unknown};
+use super::attempts::attempts;
 use crate::auth::secret::random_base32;
 use crate::context::Context;
 use crate::domain::opening::{self, Order, Terms};
@@ -30,14 +30,14 @@ impl Actions {
             request,
             order_id: context.new_id(),
         };
-        let facts = opener.facts().await?;
         match &self.orders {
-            Orders::Embedded => opener.write(facts, false).await,
+            Orders::Embedded => opener.write(false).await,
             Orders::Commerce(commerce) => {
-                let terms = opener.decide(&facts)?;
+                let terms = opener.decide(&opener.facts().await?)?;
+                let account_id = context.account()?;
                 let (reply, answer) = oneshot::channel();
                 let commerce = commerce.clone();
-                self.store.see_through(opener.order_and_write(commerce, facts, terms, reply));
+                self.store.see_through(opener.order_and_write(commerce, account_id, terms, reply));
                 answer.await.map_err(Error::internal)?
             }
         }
@@ -76,30 +76,18 @@ impl Opener {
         facts.instance.as_ref().is_some_and(|instance| instance.order_id == self.order_id)
     }
 
-    /// Decides and writes. If nothing was written, the account has changed or another request
-    /// opened it, and both steps are repeated. If the outcome of the write is unknown, the order id
-    /// that is stored then shows whether this request opened the account. If the next decision is a
-    /// refusal, the unknown write cannot take effect later either, because it fails on the same
-    /// condition.
-    async fn write(&self, mut facts: Facts, has_intent: bool) -> Result<(), Error> {
-        let mut unknown = None;
-        for _ in 0..ATTEMPTS {
-            let opening = self.opening(&facts, has_intent)?;
-            match self.actions.store.open_instance(opening).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(Error::OutcomeUnknown(cause)) => unknown = Some(cause),
-                Err(error) => return Err(still_unknown(unknown, error)),
-            }
-            facts = match self.facts().await {
-                Ok(facts) => facts,
-                Err(error) => return Err(still_unknown(unknown, error)),
-            };
+    /// Reads, decides and writes. If the outcome of an earlier attempt is unknown, the order id that
+    /// is stored shows whether this request opened the account.
+    async fn write(&self, has_intent: bool) -> Result<(), Error> {
+        attempts(async |_| {
+            let facts = self.facts().await?;
             if self.is_ours(&facts) {
-                return Ok(());
+                return Ok(Some(()));
             }
-        }
-        Err(still_unknown(unknown, Error::Contended))
+            let opening = self.opening(&facts, has_intent)?;
+            Ok(self.actions.store.open_instance(opening).await?.then_some(()))
+        })
+        .await
     }
 
     fn opening(&self, facts: &Facts, has_intent: bool) -> Result<Opening, Error> {
@@ -124,13 +112,12 @@ impl Opener {
     async fn order_and_write(
         self,
         commerce: Commerce,
-        facts: Facts,
+        account_id: AccountId,
         terms: Terms,
         reply: oneshot::Sender<Result<(), Error>>,
     ) {
-        let account_id = facts.account.account_id;
         let outcome = match self.place(&commerce, account_id, terms).await {
-            Ok(()) => self.write(facts, true).await.map_err(|error| (error, Left::AnOrder)),
+            Ok(()) => self.write(true).await.map_err(|error| (error, Left::AnOrder)),
             Err(left_over) => Err(left_over),
         };
         let (outcome, left) = match outcome {

@@ -3,17 +3,15 @@
 use uuid::Uuid;
 
 use super::Actions;
+use super::attempts::attempts;
 use crate::context::Context;
 use crate::domain::account::{AccountId, Facts, Product};
 use crate::domain::charge_type::{ChargeType, Requested};
 use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::modifying::{self, Decision};
 use crate::domain::{Instance, Refusal};
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::storage::{ScheduledChange, SettledChange};
-
-/// Number of attempts to decide and write if other writes come in between.
-pub(super) const ATTEMPTS: u32 = 8;
 
 impl Actions {
     /// Returns the facts of the account of the request.
@@ -33,12 +31,8 @@ impl Actions {
         self.facts(context, product).await?.instance.ok_or(Refusal::NotOpened(product).into())
     }
 
-    /// Submits another internet charge type: read, decide, write. If nothing was written, the
-    /// account or the instance has changed, and the steps are repeated. The change id shows whether
-    /// a change is that of this request.
-    ///
-    /// A write whose outcome is unknown may still wait in the database. It cannot contradict a
-    /// refusal: what changed the decision also makes this write fail.
+    /// Submits another internet charge type: read, decide, write. All attempts use the same change
+    /// id.
     pub(super) async fn modify(
         &self,
         context: &Context,
@@ -46,16 +40,11 @@ impl Actions {
         requested: Requested<ChargeType>,
     ) -> Result<(), Error> {
         let change_id = context.new_id();
-        let mut unknown = None;
-        for _ in 0..ATTEMPTS {
-            match self.try_to_modify(context, product, requested, change_id).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(Error::OutcomeUnknown(cause)) => unknown = Some(cause),
-                Err(error) => return Err(still_unknown(unknown, error)),
-            }
-        }
-        Err(still_unknown(unknown, Error::Contended))
+        attempts(async |_| {
+            let done = self.try_to_modify(context, product, requested, change_id).await?;
+            Ok(done.then_some(()))
+        })
+        .await
     }
 
     /// Returns false if the decision must be made again.
@@ -100,31 +89,5 @@ impl Actions {
     ) -> Result<(), Error> {
         let settled = SettledChange { account_id, notice, event_id: context.new_id() };
         self.store.settle_change(settled).await.map(drop)
-    }
-}
-
-/// Returns the error of a request that fails after a write whose outcome is `unknown`. A fault does
-/// not show whether that write took effect; a refusal shows that it did not.
-pub(super) fn still_unknown(unknown: Option<Cause>, error: Error) -> Error {
-    match unknown {
-        Some(cause) if error.is_our_fault() => Error::OutcomeUnknown(cause),
-        _ => error,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn after_an_unknown_outcome_a_fault_stays_unknown_and_a_refusal_is_returned() {
-        let Error::OutcomeUnknown(cause) = Error::outcome_unknown("cut off") else {
-            panic!("an unknown outcome");
-        };
-        let after = |error| still_unknown(Some(cause.clone()), error);
-        assert!(matches!(after(Error::unavailable("gone")), Error::OutcomeUnknown(_)));
-        assert!(matches!(after(Error::Contended), Error::OutcomeUnknown(_)));
-        assert!(matches!(after(Refusal::Suspended.into()), Error::Refused(Refusal::Suspended)));
-        assert!(matches!(still_unknown(None, Error::Contended), Error::Contended));
     }
 }

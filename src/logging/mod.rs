@@ -2,6 +2,7 @@
 //! has printed `ready`, then to standard output. The other commands write text for people to
 //! standard error. No thread waits until a line is written: see `queue.rs`.
 
+mod calls;
 mod failures;
 mod limit;
 mod line;
@@ -20,6 +21,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+pub use self::calls::{CallLine, Subject, log_error};
 pub use self::failures::FailureLog;
 use self::limit::Limit;
 pub use self::queue::Output;

@@ -29,9 +29,9 @@ use crate::error::Error;
 use crate::error::status;
 use crate::grpc::authentication::request_id;
 use crate::grpc::layers::Hold;
-use crate::grpc::log_refused_at_the_gateway;
 use crate::grpc::services::Services;
 use crate::ids::RequestId;
+use crate::logging::log_error;
 use crate::metrics::Listener;
 
 /// The status of a response that lists the allowed methods.
@@ -103,7 +103,7 @@ impl Shim {
     pub fn answer_to_a_panic(&self) -> Response<Full<Bytes>> {
         let request_id = RequestId::random();
         let error = Error::internal("the shim panicked");
-        log_refused_at_the_gateway(&request_id, "-", &error);
+        log_error(&error, "-", &request_id, Wire::Rest);
         let status = status::of(&error, &request_id, None);
         self.listener.answered_with(&status);
         response(encode::refusal(&status, &request_id, "", Format::Xml), Format::Xml, &request_id)
@@ -149,7 +149,7 @@ impl Shim {
         let action = CommonParameters::read(&request).action().map_or("-", |(action, _)| action);
         // The name of an unknown action is an arbitrary text of the client, and is not logged.
         let action = if self.dispatch.has_action(action) { action } else { "-" };
-        log_refused_at_the_gateway(request_id, action, error);
+        log_error(error, action, request_id, Wire::Rest);
         status::of(error, request_id, None)
     }
 }

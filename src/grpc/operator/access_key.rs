@@ -9,14 +9,12 @@ use crate::context::Context;
 use crate::domain::AccountId;
 use crate::domain::policy::{EVERYTHING, Policy};
 use crate::error::{Error, both};
+use crate::grpc::attempts::attempts;
 use crate::grpc::{Actions, Reply, operate};
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::access_key_service_server::AccessKeyService;
 use crate::storage::{NewAccessKey, StoredAccessKey};
-
-/// Number of attempts to write if other writes come in between.
-const ATTEMPTS: u32 = 16;
 
 #[tonic::async_trait]
 impl AccessKeyService for Actions {
@@ -185,23 +183,23 @@ impl Actions {
         wanted: Wanted<'_>,
         ticket: Option<Ticket>,
     ) -> Result<StoredAccessKey, Error> {
-        for _ in 0..ATTEMPTS {
+        attempts(async |_| {
             let key = self.existing_key(wanted.id).await?;
             context.note_key(key.account_id, wanted.id);
             check_etag(&key, wanted.etag)?;
             if key.disabled == wanted.disabled {
                 self.record_unwritten(ticket.as_ref(), wanted.id).await?;
-                return Ok(key);
+                return Ok(Some(key));
             }
             let (now, event_id) = (context.wire_now, context.new_id());
             let record = ticket.as_ref().map(|ticket| ticket.about(wanted.id));
             let disabled = wanted.disabled;
-            if self.store.set_access_key_disabled(&key, disabled, now, event_id, record).await? {
-                let version = key.version + 1;
-                return Ok(StoredAccessKey { disabled, version, updated_at: now, ..key });
-            }
-        }
-        Err(Error::Contended)
+            let written =
+                self.store.set_access_key_disabled(&key, disabled, now, event_id, record).await?;
+            let version = key.version + 1;
+            Ok(written.then_some(StoredAccessKey { disabled, version, updated_at: now, ..key }))
+        })
+        .await
     }
 
     async fn delete_key(
@@ -211,16 +209,15 @@ impl Actions {
     ) -> Result<(), Error> {
         both(access_key_id(&message.access_key_id), request_id(&message.request_id))?;
         let write = async |ticket: Option<Ticket>| {
-            for _ in 0..ATTEMPTS {
+            attempts(async |_| {
                 let key = self.existing_key(&message.access_key_id).await?;
                 context.note_key(key.account_id, &message.access_key_id);
                 check_etag(&key, &message.etag)?;
                 let record = ticket.as_ref().map(|ticket| ticket.about(&message.access_key_id));
-                if self.store.delete_access_key(&key, context.new_id(), record).await? {
-                    return Ok(());
-                }
-            }
-            Err(Error::Contended)
+                let deleted = self.store.delete_access_key(&key, context.new_id(), record).await?;
+                Ok(deleted.then_some(()))
+            })
+            .await
         };
         self.repeatable(context, "DeleteAccessKey", message, write, async |_| Ok(())).await
     }

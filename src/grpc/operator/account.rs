@@ -8,14 +8,13 @@ use super::{account_id, account_id_of, etag, key_of};
 use crate::context::Context;
 use crate::domain::{Account, AccountId, Profile, Site};
 use crate::error::{Error, both};
+use crate::grpc::attempts::attempts;
 use crate::grpc::{Actions, Reply, operate};
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::account_service_server::AccountService;
 use crate::storage::{AccountUpdate, RequestRecord};
 
-/// Number of attempts of an update without an etag if other writes come in between.
-const ATTEMPTS: u32 = 16;
 const LIST: &str = "accounts";
 
 #[tonic::async_trait]
@@ -135,7 +134,7 @@ impl Actions {
         wanted: &Profile,
         record: Option<RequestRecord>,
     ) -> Result<Account, Error> {
-        for _ in 0..ATTEMPTS {
+        attempts(async |_| {
             let mut account = self.existing_account(account_id_of(given)?).await?;
             if !given.etag.is_empty() && given.etag != etag(account.version) {
                 return Err(Error::EtagMismatch);
@@ -149,13 +148,12 @@ impl Actions {
                 updated_at: context.wire_now,
                 event_id: context.new_id(),
             };
-            if self.store.update_account(update, record.clone()).await? {
-                account.version += 1;
-                account.updated_at = context.wire_now;
-                return Ok(account);
-            }
-        }
-        Err(Error::Contended)
+            let updated = self.store.update_account(update, record.clone()).await?;
+            account.version += 1;
+            account.updated_at = context.wire_now;
+            Ok(updated.then_some(account))
+        })
+        .await
     }
 }
 

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::{AccountId, Product, Refusal, Requested, Time, scheduling};
 use crate::error::{Error, both};
+use crate::grpc::attempts::{Earlier, attempts};
 use crate::grpc::{Actions, Reply, operate};
 use crate::proto::billing::v1 as billing;
 use crate::proto::convert::{
@@ -18,9 +19,6 @@ use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeService;
 use crate::proto::operator::v1::schedule_charge_type_change_request::ChargeType as Given;
 use crate::storage::{CancelledChange, RequestRecord, ScheduledChange, StoredChange};
-
-/// Number of attempts to decide and write if other writes come in between.
-const ATTEMPTS: u32 = 16;
 
 #[tonic::async_trait]
 impl ChargeTypeChangeService for Actions {
@@ -106,8 +104,8 @@ impl Actions {
         self.repeatable(context, "ScheduleChargeTypeChange", message, write, again).await
     }
 
-    /// Schedules a change as a Modify does: read, decide, settle a due change, write. The steps are
-    /// repeated if another write came in between or a change was settled.
+    /// Schedules a change as a Modify does: read, decide, settle a due change, write. After an
+    /// unknown outcome, a change with this id is the one that was written.
     async fn write_change(
         &self,
         context: &Context,
@@ -116,14 +114,19 @@ impl Actions {
         record: Option<RequestRecord>,
     ) -> Result<StoredChange, Error> {
         let Asked { change_id, product, charge_type, effective_time } = asked;
-        for _ in 0..ATTEMPTS {
+        attempts(async |earlier| {
+            if earlier == Earlier::Unknown
+                && let Some(own) = self.store.change(account_id, change_id).await?
+            {
+                return Ok(Some(own));
+            }
             let facts =
                 self.store.facts(account_id, product).await?.ok_or(Error::AccountNotFound)?;
             let schedule =
                 scheduling::decide(&facts, product, charge_type, effective_time, context.now)?;
             if let Some(due) = schedule.settle {
                 self.settle(context, account_id, ChangeNotice::of(product, due)).await?;
-                continue;
+                return Ok(None);
             }
             let effective_time = schedule.effective_time;
             let instance = facts.instance.as_ref().ok_or(Refusal::NotOpened(product))?;
@@ -135,11 +138,10 @@ impl Actions {
                 submitted_at: context.now,
                 event_id: context.new_id(),
             };
-            if self.store.schedule_change(change, record.clone()).await? {
-                return Ok(stored(change));
-            }
-        }
-        Err(Error::Contended)
+            let written = self.store.schedule_change(change, record.clone()).await?;
+            Ok(written.then(|| stored(change)))
+        })
+        .await
     }
 
     async fn cancel(
@@ -150,11 +152,11 @@ impl Actions {
         let named = both(account_id(message.account_id), change_id(&message.change_id));
         let ((account_id, change_id), ()) = both(named, request_id(&message.request_id))?;
         let write = async |ticket: Option<Ticket>| {
-            for _ in 0..ATTEMPTS {
+            attempts(async |_| {
                 let change = self.existing_change(account_id, change_id).await?;
                 if change.cancelled_at.is_some() {
                     self.record_unwritten(ticket.as_ref(), &message.change_id).await?;
-                    return Ok(change);
+                    return Ok(Some(change));
                 }
                 if change.settled {
                     return Err(Error::ChangeInForce);
@@ -163,7 +165,7 @@ impl Actions {
                 // attempt that may still wait in the database cannot cancel it any more.
                 if is_in_force(&change, context.now) {
                     self.settle(context, account_id, change.notice).await?;
-                    continue;
+                    return Ok(None);
                 }
                 let cancelled = CancelledChange {
                     account_id,
@@ -172,11 +174,11 @@ impl Actions {
                     event_id: context.new_id(),
                 };
                 let record = ticket.as_ref().map(|ticket| ticket.about(&message.change_id));
-                if self.store.cancel_change(cancelled, record).await? {
-                    return Ok(StoredChange { cancelled_at: Some(context.now), ..change });
-                }
-            }
-            Err(Error::Contended)
+                let written = self.store.cancel_change(cancelled, record).await?;
+                let cancelled_at = Some(context.now);
+                Ok(written.then_some(StoredChange { cancelled_at, ..change }))
+            })
+            .await
         };
         let again = async |_| self.existing_change(account_id, change_id).await;
         self.repeatable(context, "CancelChargeTypeChange", message, write, again).await

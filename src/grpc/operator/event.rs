@@ -8,14 +8,14 @@ use futures_util::stream::unfold;
 use tonic::{Request, Status};
 
 use super::account_id;
-use crate::context::Context;
+use crate::context::{Context, Wire};
 use crate::domain::AccountId;
 use crate::error::{Error, status};
 use crate::events::{Cursor, CursorKey, Feed, Followed, Watched};
 use crate::grpc::layers::deadline;
-use crate::grpc::log::log_error;
 use crate::grpc::{Reply, operate};
 use crate::ids::RequestId;
+use crate::logging::log_error;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::event_service_server::EventService;
 
@@ -137,7 +137,7 @@ fn response(cursors: &CursorKey, told: &Watched) -> wire::WatchEventsResponse {
 /// answered long ago. A stream that ended in time has a log line of its own.
 fn ended(error: &Error, request_id: &RequestId) -> Status {
     if !matches!(error, Error::Draining | Error::DeadlineExceeded) {
-        log_error(error, "WatchEvents", request_id, "grpc");
+        log_error(error, "WatchEvents", request_id, Wire::Grpc);
     }
     status::of(error, request_id, None)
 }

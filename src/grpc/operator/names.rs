@@ -1,6 +1,14 @@
 //! The account and the access key that an operator's request names, for the log line of the call.
 
+use std::sync::Arc;
+
+use crate::context::Context;
+use crate::logging::Subject;
 use crate::proto::operator::v1 as wire;
+
+/// Largest part of an access key id from a caller that is logged, in bytes. Ids of the service are
+/// shorter.
+const LONGEST_ID: usize = 64;
 
 /// A request that may name an account or an access key.
 pub(in crate::grpc) trait Names {
@@ -12,6 +20,20 @@ pub(in crate::grpc) trait Names {
     /// Returns the access key id of the request, unchecked.
     fn access_key_id(&self) -> Option<&str> {
         None
+    }
+}
+
+/// Returns the subject of an operator's call: what its request names. The call adds the access key
+/// that it finds or creates.
+pub(in crate::grpc) fn subject(context: &mut Context, message: &impl Names) -> Subject {
+    let found_key = Arc::default();
+    context.found_key = Some(Arc::clone(&found_key));
+    let id = message.access_key_id();
+    Subject {
+        caller: context.service_name().ok(),
+        account_id: message.account_id().filter(|account_id| *account_id != 0),
+        access_key_id: id.map(|id| id[..id.floor_char_boundary(LONGEST_ID)].to_owned()),
+        found_key: Some(found_key),
     }
 }
 

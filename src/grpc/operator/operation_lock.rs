@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::domain::instance::OperationLock;
 use crate::domain::{AccountId, Facts, Product, Refusal};
 use crate::error::{Error, both};
+use crate::grpc::attempts::{Earlier, attempts};
 use crate::grpc::{Actions, Reply, operate};
 use crate::proto::billing::v1 as billing;
 use crate::proto::convert::timestamp;
@@ -16,8 +17,6 @@ use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::operation_lock_service_server::OperationLockService;
 use crate::storage::{LiftedLock, NewLock, StoredLock};
 
-/// Number of attempts to set or lift a lock if other writes come in between.
-const ATTEMPTS: u32 = 16;
 /// Longest reason and longest `locked_by`, in characters.
 const LONGEST: usize = 64;
 /// The resource in the record of an `Unlock`, which says whether a lock held.
@@ -84,12 +83,12 @@ impl Actions {
         let checked = both(both(named, lock), request_id(&message.request_id))?;
         let (((account_id, product), (reason, locked_by)), ()) = checked;
         let write = async |ticket: Option<Ticket>| {
-            for _ in 0..ATTEMPTS {
+            attempts(async |_| {
                 let facts = self.facts_of(account_id, product).await?;
                 let instance = facts.instance.as_ref().ok_or(Refusal::NotOpened(product))?;
                 if let Some(lock) = instance.lock(reason) {
                     self.record_unwritten(ticket.as_ref(), &lock.lock_id.to_string()).await?;
-                    return Ok(reply(account_id, product, lock));
+                    return Ok(Some(reply(account_id, product, lock)));
                 }
                 let lock = OperationLock {
                     lock_id: context.new_id(),
@@ -100,11 +99,10 @@ impl Actions {
                 let (lock_id, event_id) = (lock.lock_id.to_string(), context.new_id());
                 let new = NewLock { account_id, product, lock: lock.clone(), event_id };
                 let record = ticket.as_ref().map(|ticket| ticket.about(&lock_id));
-                if self.store.lock(new, record).await? {
-                    return Ok(reply(account_id, product, &lock));
-                }
-            }
-            Err(Error::Contended)
+                let written = self.store.lock(new, record).await?;
+                Ok(written.then(|| reply(account_id, product, &lock)))
+            })
+            .await
         };
         let again = async |lock_id: String| self.lock_again(account_id, &lock_id).await;
         self.repeatable(context, "Lock", message, write, again).await
@@ -131,12 +129,17 @@ impl Actions {
         let checked = both(both(named, reason(&message.reason)), request_id(&message.request_id))?;
         let (((account_id, product), reason), ()) = checked;
         let write = async |ticket: Option<Ticket>| {
-            for _ in 0..ATTEMPTS {
+            attempts(async |earlier| {
                 let facts = self.facts_of(account_id, product).await?;
                 let instance = facts.instance.as_ref().ok_or(Refusal::NotOpened(product))?;
                 let Some(lock) = instance.lock(reason) else {
+                    if earlier == Earlier::Unknown {
+                        return Err(Error::outcome_unknown(
+                            "an earlier attempt may have lifted it",
+                        ));
+                    }
                     self.record_unwritten(ticket.as_ref(), NONE_HELD).await?;
-                    return Ok(false);
+                    return Ok(Some(false));
                 };
                 let lifted = LiftedLock {
                     account_id,
@@ -147,11 +150,9 @@ impl Actions {
                     event_id: context.new_id(),
                 };
                 let record = ticket.as_ref().map(|ticket| ticket.about(LIFTED));
-                if self.store.unlock(lifted, record).await? {
-                    return Ok(true);
-                }
-            }
-            Err(Error::Contended)
+                Ok(self.store.unlock(lifted, record).await?.then_some(true))
+            })
+            .await
         };
         let again = async |outcome: String| Ok(outcome == LIFTED);
         self.repeatable(context, "Unlock", message, write, again).await

@@ -21,7 +21,7 @@ const CODE_BYTES: usize = 16;
 pub(in crate::grpc) struct PageTokens(Arc<Hmac<Sha256>>);
 
 /// The page that a request asks for.
-pub(super) struct Page {
+pub(super) struct PageRequest {
     /// Largest number of rows of the page.
     pub size: usize,
     /// The key at which the page before ended; `None` for the first page.
@@ -37,7 +37,7 @@ impl PageTokens {
     }
 
     /// Reads page size and token. `list` is the name of the list with its other arguments.
-    pub(super) fn page(&self, list: &str, size: i32, token: &str) -> Result<Page, Error> {
+    pub(super) fn page(&self, list: &str, size: i32, token: &str) -> Result<PageRequest, Error> {
         let size = match size {
             ..0 => return Err(Error::field("page_size", "is negative")),
             0 => DEFAULT_SIZE,
@@ -49,7 +49,7 @@ impl PageTokens {
             "" => None,
             token => Some(self.read(list, token).ok_or_else(wrong)?),
         };
-        Ok(Page { size: usize::try_from(size).unwrap_or_default(), after })
+        Ok(PageRequest { size: usize::try_from(size).unwrap_or_default(), after })
     }
 
     /// Returns the token of the next page, or an empty text if there is none.
@@ -85,7 +85,7 @@ impl std::fmt::Debug for PageTokens {
     }
 }
 
-impl Page {
+impl PageRequest {
     /// Returns how many rows to read. One more row than the page has shows whether there is a next
     /// page.
     pub fn read_size(&self) -> i64 {
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn there_is_a_next_page_only_if_more_rows_were_read_than_the_page_has() {
-        let page = Page { size: 2, after: None };
+        let page = PageRequest { size: 2, after: None };
         let mut rows = vec![1, 2, 3];
         assert_eq!(page.cut(&mut rows, ToString::to_string), Some("2".to_owned()));
         assert_eq!(rows, [1, 2]);

@@ -1,0 +1,78 @@
+//! The log line of a call: the action, the caller, the account and access key, and how the call
+//! ended. The number of lines about refusals is limited by [`is_within_limit`]; every fault is
+//! logged.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::is_within_limit;
+use crate::context::{FoundKey, Wire};
+use crate::error::Error;
+use crate::ids::RequestId;
+
+/// The part of the line that is known before the answer.
+#[derive(Debug)]
+pub struct CallLine<'a> {
+    /// The action, or the path of the method.
+    pub action: &'a str,
+    /// The id of the request.
+    pub request_id: RequestId,
+    /// The wire on which the request arrived.
+    pub wire: Wire,
+    /// What the call is about.
+    pub subject: Subject,
+}
+
+/// The calling service, and the account and access key that a call is about.
+#[derive(Debug, Default)]
+pub struct Subject {
+    /// The calling service of an operator's call.
+    pub caller: Option<&'static str>,
+    /// The account that the request names.
+    pub account_id: Option<i64>,
+    /// The access key that the request names.
+    pub access_key_id: Option<String>,
+    /// The access key that the call finds or creates, with its account.
+    pub found_key: Option<Arc<OnceLock<FoundKey>>>,
+}
+
+impl CallLine<'_> {
+    /// Writes the line, with the outcome of the call and the time that it took.
+    pub fn write(&self, error: Option<&Error>, took: Duration) {
+        let Self { action, request_id, wire, subject } = self;
+        let (wire, caller) = (wire.name(), subject.caller);
+        let found = subject.found_key.as_ref().and_then(|found| found.get());
+        let account_id = found.map(|found| found.account_id.get()).or(subject.account_id);
+        let access_key_id = found.map(|found| &found.access_key_id);
+        let access_key_id = access_key_id.or(subject.access_key_id.as_ref());
+        let milliseconds = took.as_secs_f64() * 1e3;
+        // This is a macro because each line is one call of a tracing macro.
+        macro_rules! line {
+            ($level:ident, $($rest:tt)+) => {
+                tracing::$level!(
+                    action, %request_id, wire, caller, account_id, access_key_id, milliseconds, $($rest)+
+                )
+            };
+        }
+        match error {
+            None => line!(info, code = "OK"),
+            Some(error) if error.is_our_fault() => {
+                let (code, http_status) = (error.code(), error.http_status());
+                let cause = std::error::Error::source(error).map(tracing::field::display);
+                line!(error, %code, http_status, cause, "failed");
+            }
+            Some(error) if is_within_limit() => {
+                let (code, http_status) = (error.code(), error.http_status());
+                line!(info, %code, http_status, "refused");
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Logs an error of a request that did not reach its action, or that occurred after the answer.
+pub fn log_error(error: &Error, action: &str, request_id: &RequestId, wire: Wire) {
+    let line =
+        CallLine { action, request_id: request_id.clone(), wire, subject: Subject::default() };
+    line.write(Some(error), Duration::ZERO);
+}
