@@ -22,15 +22,26 @@ struct Source {
 }
 
 impl Source {
-    /// Returns the numbered lines of code, without comments and without the tests at the end of the
-    /// file.
+    /// Returns the numbered lines of code, without comments and without tests.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let lines = self.text.lines().take_while(|line| *line != "#[cfg(test)]");
-        lines.enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+        self.lines().filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 
     fn lines_without_tests(&self) -> usize {
-        self.text.lines().take_while(|line| *line != "#[cfg(test)]").count()
+        self.lines().count()
+    }
+
+    /// Returns the numbered lines, without the items that only tests have: from `#[cfg(test)]` to
+    /// the end of the item, which is a line that ends with `;`, or `}` at the left margin.
+    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        let mut in_test = false;
+        self.text.lines().enumerate().filter(move |(_, line)| {
+            let was_in_test = in_test;
+            let begins = *line == "#[cfg(test)]";
+            let ends = *line == "}" || (!line.starts_with(' ') && line.ends_with(';'));
+            in_test = begins || (in_test && !ends);
+            !was_in_test && !begins
+        })
     }
 
     fn name(&self) -> String {
@@ -398,4 +409,13 @@ fn a_later_migration_changes_one_thing_and_locks_no_table_to_build_an_index() {
             "{file}: an index, and nothing else, is built outside a transaction"
         );
     }
+}
+
+#[test]
+fn the_code_after_tests_is_checked_too() {
+    let text = "use a;\n#[cfg(test)]\nmod tests;\nfn b() {\n    c();\n}\n#[cfg(test)]\nmod more {\n    \
+                fn d() {}\n}\nfn e() {}\n";
+    let source = Source { path: PathBuf::new(), text: text.to_owned() };
+    let lines: Vec<_> = source.code().map(|(_, line)| line.trim()).collect();
+    assert_eq!(lines, ["use a;", "fn b() {", "c();", "}", "fn e() {}"]);
 }
