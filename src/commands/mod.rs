@@ -21,7 +21,7 @@ use crate::config::SharedSettings;
 use crate::domain::opening::Limits;
 use crate::orders;
 use crate::server::descriptors::fit;
-use crate::server::{Addresses, Bounds, Server, Settings};
+use crate::server::{Addresses, Bounds, Server, ServerSettings};
 use crate::storage::{self, DatabaseUrl};
 
 /// Parses the URL of a setting.
@@ -37,7 +37,7 @@ fn settings(
     sealing_key: SealingKey,
     service_token: Option<ServiceToken>,
     clock: Clock,
-) -> anyhow::Result<Settings> {
+) -> anyhow::Result<ServerSettings> {
     let cores = shared.cores.unwrap_or_else(all_cores);
     let connections =
         shared.db_connections.unwrap_or_else(|| CONNECTIONS_PER_CORE * u32::from(cores));
@@ -47,15 +47,15 @@ fn settings(
         keep_alive: shared.keep_alive,
         ..Bounds::default()
     };
-    Ok(Settings {
+    Ok(ServerSettings {
         addresses: Addresses {
             grpc: shared.grpc_addr.clone(),
             rest: shared.rest_addr.clone(),
             ops: shared.ops_addr.clone(),
         },
-        database: storage::Options {
+        database: storage::StoreOptions {
             engine: shared.engine,
-            ..storage::Options::new(database, connections)
+            ..storage::StoreOptions::new(database, connections)
         },
         orders: orders(shared)?,
         sealing_key,
@@ -86,13 +86,13 @@ fn all_cores() -> u16 {
 }
 
 /// Returns the settings of the commerce system, if there is one.
-fn orders(shared: &SharedSettings) -> anyhow::Result<Option<orders::Settings>> {
+fn orders(shared: &SharedSettings) -> anyhow::Result<Option<orders::CommerceSettings>> {
     let Some(endpoint) = &shared.order_endpoint else { return Ok(None) };
     let (timeout, reconcile_after) = (shared.order_timeout, shared.order_reconcile_after);
     if reconcile_after <= timeout {
         bail!("ORDER_RECONCILE_AFTER must be longer than ORDER_TIMEOUT");
     }
-    let settings = orders::Settings::new(endpoint, timeout, reconcile_after);
+    let settings = orders::CommerceSettings::new(endpoint, timeout, reconcile_after);
     settings.map(Some).map_err(|sentence| anyhow!("ORDER_ENDPOINT: {sentence}"))
 }
 

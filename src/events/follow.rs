@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::ring::Numbered;
+use super::ring::FeedEvent;
 use super::{Feed, Positions, lane_number, positions, require_no_gap, rows};
 use crate::domain::event::LANES;
 use crate::error::Error;
@@ -93,7 +93,7 @@ impl Feed {
             }
             require_no_gap(lane, reached, newest, BATCH, &page)?;
             let events = page.events.into_iter().take_while(|event| event.position <= newest);
-            let events: Vec<_> = events.map(|event| Numbered::new(lane, event)).collect();
+            let events: Vec<_> = events.map(|event| FeedEvent::new(lane, event)).collect();
             let mut ring = self.ring_mut();
             for event in events {
                 ring.push(event);

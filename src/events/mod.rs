@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use self::cursor::{Cursor, CursorKey, Positions};
-pub use self::ring::Numbered;
+pub use self::ring::FeedEvent;
 use self::ring::{Held, Ring};
 pub use self::watch::{Followed, Watched};
 use crate::domain::AccountId;
@@ -36,13 +36,13 @@ const FIRST_LOOK: Duration = Duration::from_secs(3);
 /// The feed of a process. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Feed {
-    shared: Arc<Shared>,
+    shared: Arc<FeedState>,
     /// The store through which followers that are behind the ring read.
     store: Store,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct FeedState {
     ring: RwLock<Ring>,
     /// The heads of the lanes; `None` until they are read for the first time.
     heads: latest::Sender<Option<Positions>>,
@@ -52,9 +52,9 @@ struct Shared {
 
 /// Events that follow given positions in the lanes.
 #[derive(Debug)]
-pub struct Page {
+pub struct EventPage {
     /// The events. Those of each lane are in order.
-    pub events: Vec<Arc<Numbered>>,
+    pub events: Vec<Arc<FeedEvent>>,
     /// The positions of a follower that has seen them.
     pub passed: Positions,
 }
@@ -64,7 +64,7 @@ impl Feed {
     /// runs.
     #[must_use]
     pub fn new(store: Store, shutdown: CancellationToken) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(FeedState {
             ring: RwLock::default(),
             heads: latest::Sender::new(None),
             pages: Arc::new(Semaphore::new(PAGES_AT_ONCE)),
@@ -115,9 +115,9 @@ impl Feed {
     /// Reads at most `limit` events after the cursor; none if the follower has seen all. If several
     /// lanes have new events, each gets a share. The lane that is read first changes from page to
     /// page.
-    pub async fn page(&self, cursor: &Cursor, limit: usize) -> Result<Page, Error> {
+    pub async fn page(&self, cursor: &Cursor, limit: usize) -> Result<EventPage, Error> {
         let heads = self.newest().await?;
-        let mut page = Page { events: Vec::new(), passed: cursor.positions };
+        let mut page = EventPage { events: Vec::new(), passed: cursor.positions };
         loop {
             let behind = |lane: &usize| page.passed.0[*lane] < heads.0[*lane];
             let mut waiting: Vec<usize> = lanes_of(cursor.account_id).filter(behind).collect();
@@ -159,7 +159,7 @@ impl Feed {
         if account_id.is_none() {
             require_no_gap(lane, after, newest, limit, &page)?;
         }
-        let events = page.events.into_iter().map(|e| Arc::new(Numbered::new(lane, e))).collect();
+        let events = page.events.into_iter().map(|e| Arc::new(FeedEvent::new(lane, e))).collect();
         // If one account has no more events, everything up to the newest position has been
         // searched.
         let passed = if is_last && account_id.is_some() { last.max(newest) } else { last };

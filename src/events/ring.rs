@@ -14,7 +14,7 @@ use crate::storage::LoggedEvent;
 
 /// Largest number of events in the ring.
 const MOST_EVENTS: usize = 16_384;
-/// Largest size of these events in bytes, as counted by [`Numbered::bytes`].
+/// Largest size of these events in bytes, as counted by [`FeedEvent::bytes`].
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// Largest number of events that one read examines in search of an account's events.
 const MOST_LOOKED_AT: usize = 1024;
@@ -26,7 +26,7 @@ const OVERHEAD: usize = 320;
 
 /// An event with its lane and position.
 #[derive(Debug)]
-pub struct Numbered {
+pub struct FeedEvent {
     /// Its lane.
     pub lane: usize,
     /// Its position in the lane.
@@ -36,7 +36,7 @@ pub struct Numbered {
     bytes: usize,
 }
 
-impl Numbered {
+impl FeedEvent {
     /// Decodes an event of the log. A payload that does not decode is a fault of the service and is
     /// logged; the event is delivered without it, because it happened and later events must not
     /// wait for it.
@@ -63,7 +63,7 @@ impl Numbered {
 /// Some events of a lane.
 #[derive(Debug)]
 pub(super) struct Held {
-    pub events: Vec<Arc<Numbered>>,
+    pub events: Vec<Arc<FeedEvent>>,
     /// The position up to which all events were examined.
     pub passed: i64,
 }
@@ -74,7 +74,7 @@ struct HeldLane {
     /// The position before the first event that is held; with no events, the position before the
     /// next one.
     before: i64,
-    events: VecDeque<Arc<Numbered>>,
+    events: VecDeque<Arc<FeedEvent>>,
 }
 
 /// The newest events.
@@ -108,7 +108,7 @@ impl Ring {
     }
 
     /// Adds the event after the head of its lane.
-    pub fn push(&mut self, event: Numbered) {
+    pub fn push(&mut self, event: FeedEvent) {
         debug_assert_eq!(event.position, self.head(event.lane) + 1);
         self.bytes += event.bytes;
         self.arrivals.push_back(event.lane);
@@ -152,9 +152,9 @@ impl Ring {
 mod tests {
     use super::*;
 
-    fn event(lane: usize, position: i64, account_id: i64, bytes: usize) -> Numbered {
+    fn event(lane: usize, position: i64, account_id: i64, bytes: usize) -> FeedEvent {
         let event = wire::Event { account_id, ..Default::default() };
-        Numbered { lane, position, event, bytes }
+        FeedEvent { lane, position, event, bytes }
     }
 
     fn positions(held: &Held) -> Vec<i64> {

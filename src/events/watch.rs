@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Cursor, Feed, Numbered, Positions};
+use super::{Cursor, Feed, FeedEvent, Positions};
 use crate::error::Error;
 
 /// Events that are read at once.
@@ -56,7 +56,7 @@ struct Watcher {
     feed: Feed,
     cursor: Cursor,
     /// Events that were read and not yet sent.
-    page: VecDeque<Arc<Numbered>>,
+    page: VecDeque<Arc<FeedEvent>>,
     /// The positions of the follower after these events.
     passed: Positions,
     heads: watch::Receiver<Option<Positions>>,
@@ -68,7 +68,7 @@ struct Watcher {
 #[derive(Debug)]
 pub struct Watched {
     /// The event; `None` if the response only has the cursor.
-    pub event: Option<Arc<Numbered>>,
+    pub event: Option<Arc<FeedEvent>>,
     /// The cursor of the follower after this response.
     pub cursor: Cursor,
 }
@@ -129,7 +129,7 @@ impl Watcher {
         }
     }
 
-    fn watched(&mut self, event: Option<Arc<Numbered>>) -> Watched {
+    fn watched(&mut self, event: Option<Arc<FeedEvent>>) -> Watched {
         self.progress_at = Instant::now() + PROGRESS;
         Watched { event, cursor: self.cursor }
     }

@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
-use super::Settings;
+use super::CommerceSettings;
 use super::circuit::{Circuit, Turn};
 use crate::domain::AccountId;
 use crate::domain::opening::Order;
@@ -45,11 +45,11 @@ pub struct Admission(());
 
 /// A commerce system. Clones share the connection and the circuit.
 #[derive(Clone, Debug)]
-pub struct Commerce(Arc<Shared>);
+pub struct Commerce(Arc<CommerceState>);
 
 #[derive(Debug)]
-struct Shared {
-    settings: Settings,
+struct CommerceState {
+    settings: CommerceSettings,
     link: Mutex<Link>,
 }
 
@@ -71,12 +71,12 @@ enum Tried {
 impl Commerce {
     /// Creates a client that connects when it is first used.
     #[must_use]
-    pub fn new(mut settings: Settings) -> Self {
+    pub fn new(mut settings: CommerceSettings) -> Self {
         let connecting = settings.timeout / UNANSWERED_ATTEMPTS;
         settings.endpoint = settings.endpoint.connect_timeout(connecting);
         let channel = settings.endpoint.connect_lazy();
         let link = Link { channel, circuit: Circuit::new(2 * settings.timeout) };
-        Self(Arc::new(Shared { settings, link: Mutex::new(link) }))
+        Self(Arc::new(CommerceState { settings, link: Mutex::new(link) }))
     }
 
     /// Returns how long placing an order may take, retries included. Cancelling may take as long.

@@ -24,7 +24,7 @@ pub enum Orders {
 
 /// The commerce system of a deployment, and how long it may take.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct CommerceSettings {
     /// The address of the commerce system.
     pub endpoint: Endpoint,
     /// How long placing an order may take, retries included.
@@ -33,7 +33,7 @@ pub struct Settings {
     pub reconcile_after: Duration,
 }
 
-impl Settings {
+impl CommerceSettings {
     /// Returns settings for a commerce system at `http://host:port` or `https://host:port`. With
     /// `https`, its certificate is verified with the certificate authorities of the operating
     /// system. The error is a sentence.
@@ -65,7 +65,7 @@ impl Orders {
     /// Orders at the commerce system if `settings` is given. The client connects when it is first
     /// used.
     #[must_use]
-    pub fn new(settings: Option<Settings>) -> Self {
+    pub fn new(settings: Option<CommerceSettings>) -> Self {
         settings.map_or(Self::Embedded, |settings| Self::Commerce(Commerce::new(settings)))
     }
 }
@@ -82,7 +82,8 @@ mod tests {
     #[test]
     fn an_endpoint_is_a_scheme_and_an_authority() {
         let settings = |endpoint| {
-            Settings::new(endpoint, Duration::from_secs(2), Duration::from_mins(1)).map(drop)
+            CommerceSettings::new(endpoint, Duration::from_secs(2), Duration::from_mins(1))
+                .map(drop)
         };
         for right in ["http://orders:50052", "http://orders:50052/", "https://orders.example"] {
             assert_eq!(settings(right), Ok(()), "{right}");

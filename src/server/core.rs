@@ -12,7 +12,7 @@ use tower::Layer;
 
 use super::http::{self, Manner};
 use super::readiness::Readiness;
-use super::{Settings, grpc, streaming_paths};
+use super::{ServerSettings, grpc, streaming_paths};
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
 use crate::grpc::Actions;
@@ -33,7 +33,7 @@ pub(super) const CLOSING: Duration = Duration::from_millis(300);
 /// it writes wakes the workers there.
 pub(super) fn start(
     index: usize,
-    shared: Shared,
+    shared: CoreSetup,
     background: Store,
     grpc: Connections,
     rest: Connections,
@@ -46,8 +46,8 @@ pub(super) fn start(
 
 /// What all cores share: settings, and values without connections. It is cheap to clone.
 #[derive(Clone)]
-pub(super) struct Shared {
-    settings: Settings,
+pub(super) struct CoreSetup {
+    settings: ServerSettings,
     feed: Feed,
     metrics: Metrics,
     guard: Guard,
@@ -69,9 +69,9 @@ impl Described {
     }
 }
 
-impl Shared {
+impl CoreSetup {
     pub fn new(
-        settings: &Settings,
+        settings: &ServerSettings,
         feed: &Feed,
         metrics: &Metrics,
         readiness: &Readiness,
@@ -134,7 +134,7 @@ impl Shared {
     }
 
     fn shim(&self, store: &Store, services: Hold<Services>) -> Shim {
-        let Settings { sealing_key, timestamp_window, clock, .. } = &self.settings;
+        let ServerSettings { sealing_key, timestamp_window, clock, .. } = &self.settings;
         let authenticator =
             Authenticator::new(store.clone(), sealing_key.clone(), *timestamp_window);
         let (dispatch, listener) =

@@ -12,7 +12,7 @@ use tonic::codec::CompressionEncoding;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::{Layer, Service};
 
-use super::{Settings, http2, no_grpc};
+use super::{ServerSettings, http2, no_grpc};
 use crate::grpc::Actions;
 use crate::grpc::authentication::ServiceAuthLayer;
 use crate::grpc::bodies::CountedAtItsEnd;
@@ -89,7 +89,7 @@ pub(super) async fn serve(
     connections: Connections,
     services: Services,
     guard: Guard,
-    settings: &Settings,
+    settings: &ServerSettings,
     listener: Listener,
     shutdown: CancellationToken,
 ) {

@@ -27,10 +27,10 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 pub use self::bounds::Bounds;
-use self::core::Shared;
+use self::core::CoreSetup;
 use self::http::Manner;
 use self::readiness::Readiness;
-pub use self::settings::Settings;
+pub use self::settings::ServerSettings;
 use crate::events::Feed;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
@@ -69,7 +69,7 @@ pub struct BindError {
 
 /// A service with its listeners bound.
 pub struct Server {
-    settings: Settings,
+    settings: ServerSettings,
     listeners: Addresses<TcpListener>,
     /// The connections to the database of the background: workers, the feed, readiness.
     store: Store,
@@ -77,7 +77,7 @@ pub struct Server {
 
 impl Server {
     /// Binds the listeners. No query is sent to the database yet.
-    pub async fn bind(settings: Settings) -> Result<Self, BindError> {
+    pub async fn bind(settings: ServerSettings) -> Result<Self, BindError> {
         let listeners = Addresses {
             grpc: bind(&settings.addresses.grpc).await?,
             rest: bind(&settings.addresses.rest).await?,
@@ -116,7 +116,7 @@ impl Server {
         let counted = store.clone();
         metrics.add_pool(move || counted.connections());
         let feed = Feed::new(store.clone(), shutdown.clone());
-        let shared = Shared::new(&settings, &feed, &metrics, &readiness, &shutdown);
+        let shared = CoreSetup::new(&settings, &feed, &metrics, &readiness, &shutdown);
         let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..settings.cores() {
             let (to_grpc, grpc_connections) = Connections::handed_over();
@@ -194,9 +194,9 @@ async fn once_ready(
 }
 
 /// Runs the workers, if this process has them.
-async fn work(settings: Settings, store: Store, shutdown: CancellationToken) {
+async fn work(settings: ServerSettings, store: Store, shutdown: CancellationToken) {
     if settings.workers {
-        let Settings { clock, event_retention, orders, .. } = settings;
+        let ServerSettings { clock, event_retention, orders, .. } = settings;
         let orders = Orders::new(orders);
         workers::run(store, orders, clock, event_retention, shutdown).await;
     }

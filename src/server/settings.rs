@@ -11,13 +11,13 @@ use crate::{orders, storage};
 
 /// All settings of a deployment.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ServerSettings {
     /// The addresses of the three listeners.
     pub addresses: Addresses<String>,
     /// The database.
-    pub database: storage::Options,
+    pub database: storage::StoreOptions,
     /// The commerce system that takes orders. Without one, orders are rows of the service.
-    pub orders: Option<orders::Settings>,
+    pub orders: Option<orders::CommerceSettings>,
     /// The key that encrypts secrets in the database.
     pub sealing_key: SealingKey,
     /// The token of calling services. Without one, gRPC refuses every caller.
@@ -45,7 +45,7 @@ pub struct Settings {
     pub clock: Clock,
 }
 
-impl Settings {
+impl ServerSettings {
     /// Returns how many cores answer. Each needs a connection to the database, in addition to one
     /// of the background.
     pub(super) fn cores(&self) -> usize {
@@ -54,12 +54,12 @@ impl Settings {
     }
 
     /// Returns the options of the background, which gets a quarter of the connections.
-    pub(super) fn share_of_background(&self) -> storage::Options {
+    pub(super) fn share_of_background(&self) -> storage::StoreOptions {
         self.database.with_connections((self.database.connections / 4).max(1))
     }
 
     /// Returns the options of one core, which gets an equal share of the rest.
-    pub(super) fn share_of_core(&self) -> storage::Options {
+    pub(super) fn share_of_core(&self) -> storage::StoreOptions {
         let rest = self.database.connections - self.share_of_background().connections;
         let cores = u32::try_from(self.cores()).unwrap_or(u32::MAX);
         self.database.with_connections((rest / cores).max(1))

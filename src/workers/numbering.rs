@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::domain::Time;
 use crate::error::Error;
 use crate::logging::FailureLog;
-use crate::storage::{Numbered, Store};
+use crate::storage::{NumberingRound, Store};
 
 /// How often the outbox is read if this process writes nothing.
 const POLL: Duration = Duration::from_millis(200);
@@ -103,7 +103,7 @@ impl Worker {
         while !lanes.is_empty() && !shutdown.is_cancelled() {
             let now = self.clock.wire_now();
             let together = self.store.number_events(lanes.clone(), after, now, notify).await;
-            let Numbered { events, longer, left_to_another } = match together {
+            let NumberingRound { events, longer, left_to_another } = match together {
                 Ok(numbered) => numbered,
                 Err(error) => {
                     outcome = Err(error);
@@ -119,8 +119,8 @@ impl Worker {
 
     /// Numbers the lanes one by one, so that a lane that fails does not delay the others. Errors
     /// are not returned: the caller has the error of the first attempt.
-    async fn one_by_one(&self, lanes: Vec<i16>, after: Time, notify: bool) -> Numbered {
-        let mut all = Numbered::default();
+    async fn one_by_one(&self, lanes: Vec<i16>, after: Time, notify: bool) -> NumberingRound {
+        let mut all = NumberingRound::default();
         for lane in lanes {
             let now = self.clock.wire_now();
             if let Ok(one) = self.store.number_events(vec![lane], after, now, notify).await {

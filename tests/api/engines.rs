@@ -3,7 +3,7 @@
 
 use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::clock::Clock;
-use cdn_activation::server::Settings;
+use cdn_activation::server::ServerSettings;
 use cdn_activation::storage::{self, Engine};
 
 use crate::support::database::{Database, is_citus, left_out_on_citus};
@@ -34,7 +34,7 @@ async fn citus_that_is_not_there_is_said_by_migrate_and_readyz() {
     assert_eq!(migrate_on(&empty, Engine::Citus).await, Err(sentence.to_owned()));
     let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
     assert_eq!(empty.count(tables).await, 0);
-    let named = |settings: &mut Settings| {
+    let named = |settings: &mut ServerSettings| {
         settings.database.engine = Engine::Citus;
     };
     let database = Database::fresh().await;
@@ -48,7 +48,7 @@ async fn citus_that_is_not_there_is_said_by_migrate_and_readyz() {
 async fn a_database_that_is_said_to_be_postgresql_is_asked_nothing_and_served() {
     let database = Database::empty().await;
     migrate_on(&database, Engine::Postgres).await.expect("migrated");
-    let named = |settings: &mut Settings| {
+    let named = |settings: &mut ServerSettings| {
         settings.database.engine = Engine::Postgres;
     };
     let api = Api::start_on(database, sealing_key(), Clock::system(), named).await;
@@ -66,7 +66,7 @@ async fn on_citus_the_tables_of_accounts_are_distributed_with_the_rows_that_are_
     }
     let database = Database::empty().await;
     migrate_on(&database, Engine::Postgres).await.expect("migrated");
-    let plain = |settings: &mut Settings| {
+    let plain = |settings: &mut ServerSettings| {
         settings.database.engine = Engine::Postgres;
     };
     let api = Api::start_on(database.clone(), sealing_key(), Clock::system(), plain).await;

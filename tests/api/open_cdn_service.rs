@@ -106,7 +106,7 @@ async fn an_account_of_the_international_site_that_is_allowed_opens() {
 
 #[tokio::test]
 async fn the_minimum_balance_itself_suffices() {
-    let minimum = |settings: &mut cdn_activation::server::Settings| {
+    let minimum = |settings: &mut cdn_activation::server::ServerSettings| {
         settings.limits = Limits { minimum_balance: 500 };
     };
     let api = Api::start_with(minimum).await;

@@ -19,7 +19,7 @@ const NOT_SOON: Duration = Duration::from_mins(5);
 /// What a busy machine may add to a deadline.
 const SLACK: Duration = Duration::from_secs(2);
 
-async fn start(orders: cdn_activation::orders::Settings) -> Api {
+async fn start(orders: cdn_activation::orders::CommerceSettings) -> Api {
     Api::start_with(|all| all.orders = Some(orders)).await
 }
 

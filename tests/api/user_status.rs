@@ -123,7 +123,7 @@ async fn payment_is_overdue_when_the_financial_lock_has_held_longer_than_a_day()
 
 #[tokio::test]
 async fn the_grace_is_a_setting() {
-    let an_hour = |settings: &mut cdn_activation::server::Settings| {
+    let an_hour = |settings: &mut cdn_activation::server::ServerSettings| {
         settings.overdue_grace = chrono::Duration::hours(1);
     };
     let api = Api::start_with(an_hour).await;

@@ -36,7 +36,7 @@ impl Ring {
             )
             .await;
         let url = database.url.parse().expect("a URL");
-        let store = Store::connect_lazily(&storage::Options::new(url, 2));
+        let store = Store::connect_lazily(&storage::StoreOptions::new(url, 2));
         let ring = Self { database, store };
         ring.fill().await;
         ring

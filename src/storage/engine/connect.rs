@@ -15,7 +15,7 @@ use crate::storage::Store;
 
 /// Options of the connections of a store.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct StoreOptions {
     /// The address of the database.
     pub url: DatabaseUrl,
     /// Largest number of open connections.
@@ -27,7 +27,7 @@ pub struct Options {
     pub engine: Engine,
 }
 
-impl Options {
+impl StoreOptions {
     /// Returns options for a database, with this number of connections and the default lock
     /// timeout.
     #[must_use]
@@ -74,7 +74,7 @@ pub(in crate::storage) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the server runs a statement. If a caller drops a query, the server continues to run it;
 /// only this limit ends it.
 pub(in crate::storage) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The default of [`Options::lock_timeout`]. It is longer than a commit usually takes. It is short,
+/// The default of [`StoreOptions::lock_timeout`]. It is longer than a commit usually takes. It is short,
 /// because a connection that waits for a row cannot serve another caller.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(10);
 
@@ -82,11 +82,11 @@ impl Store {
     /// Creates a store that connects when it is first used, so that the service starts even if the
     /// database is not available.
     #[must_use]
-    pub fn connect_lazily(options: &Options) -> Self {
+    pub fn connect_lazily(options: &StoreOptions) -> Self {
         Self::connect_trusting(options, Distrust::default())
     }
 
-    fn connect_trusting(options: &Options, distrust: Distrust) -> Self {
+    fn connect_trusting(options: &StoreOptions, distrust: Distrust) -> Self {
         let sessions = options.url.hosts().iter().map(|host| options.session_at(host));
         let hosts = Hosts::new(sessions, Detected::new(options.engine));
         Self::new(Connections::new(hosts, options.connections, distrust))
@@ -95,7 +95,7 @@ impl Store {
     /// Creates another store for another core. The two share the notification of written events,
     /// and the knowledge of connections that cannot be trusted.
     #[must_use]
-    pub fn beside(&self, options: &Options) -> Self {
+    pub fn beside(&self, options: &StoreOptions) -> Self {
         let store = Self::connect_trusting(options, self.connections.distrust());
         Self { written: Arc::clone(&self.written), ..store }
     }

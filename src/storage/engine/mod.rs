@@ -11,7 +11,7 @@ pub(super) mod hosts;
 mod url;
 pub(super) mod writing;
 
-pub use connect::{Options, create_database};
+pub use connect::{StoreOptions, create_database};
 pub(super) use detected::Detected;
 pub use detected::Engine;
 pub use url::{DatabaseUrl, UrlError};

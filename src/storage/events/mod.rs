@@ -7,4 +7,4 @@ pub(super) mod outbox;
 
 pub use listen::Listener;
 pub use log::{Lane, LogPage, LoggedEvent};
-pub use numbering::Numbered;
+pub use numbering::NumberingRound;

@@ -88,7 +88,7 @@ const NOTIFY: &str = "SELECT pg_notify($1, '')";
 
 /// The result of a numbering transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Numbered {
+pub struct NumberingRound {
     /// Number of events.
     pub events: i64,
     /// Whether another replica is numbering one of the lanes.
@@ -121,7 +121,7 @@ impl Store {
         after: Time,
         now: Time,
         notify: bool,
-    ) -> Result<Numbered, Error> {
+    ) -> Result<NumberingRound, Error> {
         let connections = self.connections.clone();
         let task = self.writes.spawn(async move {
             let mut connection = connections.take().await?;
@@ -141,12 +141,13 @@ async fn number(
     after: Time,
     now: Time,
     notify: bool,
-) -> Result<Numbered, sqlx::Error> {
+) -> Result<NumberingRound, sqlx::Error> {
     let mut transaction = limited(connection.begin()).await?;
     let asked = lanes.len();
     let locked = sqlx::query_as::<_, LaneRow>(LOCK_LANES).bind(lanes);
     let locked = limited(locked.fetch_all(&mut *transaction)).await?;
-    let mut numbered = Numbered { left_to_another: locked.len() < asked, ..Numbered::default() };
+    let mut numbered =
+        NumberingRound { left_to_another: locked.len() < asked, ..NumberingRound::default() };
     for lane in locked {
         let moved = move_waiting(&mut transaction, &lane, after, now).await?;
         numbered.events += moved;

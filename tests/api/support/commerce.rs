@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cdn_activation::orders::Settings;
+use cdn_activation::orders::CommerceSettings;
 use cdn_activation::proto::order::v1::order_service_server::{OrderService, OrderServiceServer};
 use cdn_activation::proto::order::v1::{
     CancelOrderRequest, CancelOrderResponse, PlaceOrderRequest, PlaceOrderResponse,
@@ -118,7 +118,7 @@ impl CommerceSystem {
     }
 
     /// Returns settings for this system, with deadlines for tests.
-    pub fn settings(&self, timeout: Duration, reconcile_after: Duration) -> Settings {
+    pub fn settings(&self, timeout: Duration, reconcile_after: Duration) -> CommerceSettings {
         settings(self.address, timeout, reconcile_after)
     }
 
@@ -230,6 +230,11 @@ impl OrderService for CommerceSystem {
 }
 
 /// Returns settings for an address.
-pub fn settings(address: SocketAddr, timeout: Duration, reconcile_after: Duration) -> Settings {
-    Settings::new(&format!("http://{address}"), timeout, reconcile_after).expect("an endpoint")
+pub fn settings(
+    address: SocketAddr,
+    timeout: Duration,
+    reconcile_after: Duration,
+) -> CommerceSettings {
+    CommerceSettings::new(&format!("http://{address}"), timeout, reconcile_after)
+        .expect("an endpoint")
 }

@@ -5,7 +5,7 @@ use cdn_activation::auth::secret::Secret;
 use cdn_activation::domain::AccountId;
 use cdn_activation::domain::policy::EVERYTHING;
 use cdn_activation::ids::new_id;
-use cdn_activation::storage::{NewAccessKey, Options, Store};
+use cdn_activation::storage::{NewAccessKey, Store, StoreOptions};
 
 use super::Api;
 use super::rest::Key;
@@ -14,7 +14,7 @@ impl Api {
     /// Creates a key of an account with this id and this secret.
     pub async fn store_key(&self, account_id: i64, id: &str, secret: &str) -> Key {
         let url = self.database.url.parse().expect("a URL");
-        let store = Store::connect_lazily(&Options::new(url, 1));
+        let store = Store::connect_lazily(&StoreOptions::new(url, 1));
         let sealed = self.sealing_key.seal(id, &Secret::new(secret.to_owned()));
         let created_at = self.clock.wire_now();
         let key = NewAccessKey {

@@ -37,7 +37,7 @@ use cdn_activation::auth::secret::{SealingKey, ServiceToken};
 use cdn_activation::clock::Clock;
 use cdn_activation::domain::opening::Limits;
 use cdn_activation::domain::time;
-use cdn_activation::server::{Addresses, Bounds, Server, Settings};
+use cdn_activation::server::{Addresses, Bounds, Server, ServerSettings};
 use cdn_activation::storage;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -79,7 +79,7 @@ impl Api {
     }
 
     /// The same with other settings.
-    pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+    pub async fn start_with(change: impl FnOnce(&mut ServerSettings)) -> Self {
         let sealing_key = SealingKey::parse(SEALING_KEY).expect("a key");
         Self::start_on(Database::fresh().await, sealing_key, Clock::system(), change).await
     }
@@ -98,7 +98,7 @@ impl Api {
         database: Database,
         sealing_key: SealingKey,
         clock: Clock,
-        change: impl FnOnce(&mut Settings),
+        change: impl FnOnce(&mut ServerSettings),
     ) -> Self {
         let (api, announced) = Self::start_unready(database, sealing_key, clock, change).await;
         announced.await.expect("the service becomes ready");
@@ -111,7 +111,7 @@ impl Api {
         database: Database,
         sealing_key: SealingKey,
         clock: Clock,
-        change: impl FnOnce(&mut Settings),
+        change: impl FnOnce(&mut ServerSettings),
     ) -> (Self, oneshot::Receiver<()>) {
         let mut settings = settings(&database, sealing_key.clone(), clock.clone());
         change(&mut settings);
@@ -138,7 +138,7 @@ impl Api {
     /// Returns a store for this database, for workers that tests run.
     pub fn store(&self) -> storage::Store {
         let url = self.database.url.parse().expect("a URL");
-        storage::Store::connect_lazily(&storage::Options::new(url, 2))
+        storage::Store::connect_lazily(&storage::StoreOptions::new(url, 2))
     }
 
     /// Stops the service as SIGTERM does, and waits until it has ended.
@@ -165,11 +165,11 @@ impl Api {
 
 /// Returns the settings of a service on this database: any free ports, a drain without a delay, and
 /// defaults otherwise.
-pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> Settings {
+pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> ServerSettings {
     let any = || "127.0.0.1:0".to_owned();
-    Settings {
+    ServerSettings {
         addresses: Addresses { grpc: any(), rest: any(), ops: any() },
-        database: storage::Options::new(database.url.parse().expect("a URL"), 16),
+        database: storage::StoreOptions::new(database.url.parse().expect("a URL"), 16),
         orders: None,
         event_retention: chrono::Duration::days(7),
         sealing_key,

@@ -44,9 +44,9 @@ impl<Q, A> Asked<Q, A> {
 }
 
 /// Asks many questions of one kind in few statements.
-pub(in crate::storage) struct Batcher<Q, A>(Arc<Shared<Q, A>>);
+pub(in crate::storage) struct Batcher<Q, A>(Arc<BatcherState<Q, A>>);
 
-struct Shared<Q, A> {
+struct BatcherState<Q, A> {
     queue: Mutex<Queue<Q, A>>,
     /// Wakes a driver that listens.
     called: Notify,
@@ -73,7 +73,7 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
     /// Creates a batcher whose statements have at most `most` questions.
     pub fn new(most: usize) -> Self {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), driver: Driver::Absent });
-        Self(Arc::new(Shared { queue, called: Notify::new(), most }))
+        Self(Arc::new(BatcherState { queue, called: Notify::new(), most }))
     }
 
     /// Asks the question and waits for the answer. `statement` runs one statement for all questions
@@ -96,7 +96,7 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
     }
 }
 
-impl<Q, A> Shared<Q, A> {
+impl<Q, A> BatcherState<Q, A> {
     fn queue(&self) -> MutexGuard<'_, Queue<Q, A>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,9 +141,9 @@ impl<Q, A> Shared<Q, A> {
 
 /// Removes the driver from the queue if it panics. The callers that wait get an error, and the next
 /// caller starts another driver.
-struct Place<Q, A>(Arc<Shared<Q, A>>);
+struct DriverGuard<Q, A>(Arc<BatcherState<Q, A>>);
 
-impl<Q, A> Drop for Place<Q, A> {
+impl<Q, A> Drop for DriverGuard<Q, A> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let mut queue = self.0.queue();
@@ -154,12 +154,12 @@ impl<Q, A> Drop for Place<Q, A> {
 }
 
 /// Runs statements until no caller waits.
-async fn drive<Q, A, S, F>(shared: Arc<Shared<Q, A>>, store: Store, statement: S)
+async fn drive<Q, A, S, F>(shared: Arc<BatcherState<Q, A>>, store: Store, statement: S)
 where
     S: Fn(Store, Vec<Asked<Q, A>>) -> F,
     F: Future<Output = ()>,
 {
-    let place = Place(shared);
+    let place = DriverGuard(shared);
     let shared = &*place.0;
     let mut running = FuturesUnordered::new();
     let mut newest = 0;

@@ -4,14 +4,14 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::*;
-use crate::storage::Options;
+use crate::storage::StoreOptions;
 
 type Doubler = Batcher<usize, usize>;
 
 /// A store that never connects.
 fn store() -> Store {
     let url = "postgres:///nowhere".parse().unwrap();
-    Store::connect_lazily(&Options::new(url, 1))
+    Store::connect_lazily(&StoreOptions::new(url, 1))
 }
 
 fn double(asked: Vec<Asked<usize, usize>>) {

@@ -103,7 +103,7 @@ struct Parts {
 }
 
 /// A host and a port, if the URL has them.
-type Place = (Option<String>, Option<u16>);
+type HostAndPort = (Option<String>, Option<u16>);
 
 impl DatabaseUrl {
     /// Returns the driver's options for each host. There is at least one.
@@ -208,7 +208,7 @@ impl Parts {
     }
 
     /// Returns the hosts with their ports. Those of the query take precedence.
-    fn places(&self) -> Result<Vec<Place>, UrlError> {
+    fn places(&self) -> Result<Vec<HostAndPort>, UrlError> {
         let listed = |list: &str| list.split(',').map(str::to_owned).collect::<Vec<_>>();
         let mut hosts = self.hosts.clone();
         if let Some(list) = &self.query_hosts {
@@ -231,7 +231,7 @@ impl Parts {
     fn with_ports(
         mut hosts: Vec<(String, Option<String>)>,
         ports: &[String],
-    ) -> Result<Vec<Place>, UrlError> {
+    ) -> Result<Vec<HostAndPort>, UrlError> {
         if ports.len() != 1 && ports.len() != hosts.len() {
             return Err(UrlError::Ports { hosts: hosts.len(), ports: ports.len() });
         }
@@ -241,7 +241,7 @@ impl Parts {
         Self::parsed(hosts)
     }
 
-    fn parsed(hosts: Vec<(String, Option<String>)>) -> Result<Vec<Place>, UrlError> {
+    fn parsed(hosts: Vec<(String, Option<String>)>) -> Result<Vec<HostAndPort>, UrlError> {
         let place = |(host, port): (String, Option<String>)| {
             let port = port.map(|port| parsed_port(&port)).transpose()?;
             Ok((Some(host).filter(|host| !host.is_empty()), port))
