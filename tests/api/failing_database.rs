@@ -137,11 +137,11 @@ async fn a_new_key_whose_connection_is_lost_is_answered_with_its_secret_where_th
 async fn an_opening_whose_connection_is_lost_every_time_is_unavailable_and_leaves_nothing() {
     let (api, proxy, database) = Proxy::before_a_service().await;
     let key = api.account().await;
-    for _ in 0..3 * 8 {
+    for _ in 0..3 * 16 {
         proxy.cut(WRITES_AN_OPENING, Cut::BeforeTheStatement);
     }
     api.refuses_everywhere(&key, OPEN, &UNAVAILABLE).await;
-    assert!(proxy.has_cut(), "each of three requests tried eight times");
+    assert!(proxy.has_cut(), "each of three requests tried sixteen times");
     assert_eq!(database.openings(key.account_id).await, (0, 0, 0));
     api.get(&key, OPEN).await.succeeded();
 }
