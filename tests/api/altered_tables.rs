@@ -1,5 +1,5 @@
-//! Tables that change under a running service. A statement that a connection has prepared does not
-//! fit any more then: another connection prepares it anew, and no call fails.
+//! Tables that are altered while the service runs. A statement that a connection has prepared no
+//! longer fits the table then. It is prepared again on another connection, and no call fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ const ALTERATIONS: [&str; 4] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_column_whose_type_changes_under_load_fails_no_call() {
+async fn a_call_does_not_fail_when_the_type_of_a_column_changes_under_load() {
     let api = Arc::new(Api::start().await);
     let key = api.account().await;
     api.open_cdn(&key).await;

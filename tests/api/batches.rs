@@ -1,6 +1,6 @@
-//! What callers have in common who ask at the same time: a statement, and nothing else. Each gets
-//! his own answer; one account that is locked, or a row that cannot be written or makes no sense, is
-//! no other's concern; and nobody is ever told what was so before he asked.
+//! Requests that arrive at the same time are answered by one statement, and share nothing else.
+//! Each caller gets its own answer. A locked account, a row that cannot be written and an invalid
+//! stored value do not affect other callers. No answer is older than its request.
 
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ async fn accounts(api: &Api, count: usize) -> Vec<Key> {
     join_all((0..count).map(|_| api.account())).await
 }
 
-/// Opens CDN for all of these at once, over one connection, so that they meet in one batch.
+/// Opens CDN for all these accounts at once, over one connection, so that the openings are in one
+/// batch.
 async fn open_together(api: &Api, keys: &[Key]) -> JoinSet<(i64, Result<(), String>)> {
     let channel = api.channel().await;
     let mut calls = JoinSet::new();
@@ -41,7 +42,7 @@ async fn open_together(api: &Api, keys: &[Key]) -> JoinSet<(i64, Result<(), Stri
 }
 
 #[tokio::test]
-async fn callers_who_ask_together_get_each_his_own_answer() {
+async fn callers_that_ask_at_the_same_time_each_get_their_own_answer() {
     let api = Api::start().await;
     let keys = accounts(&api, 24).await;
     for (index, key) in keys.iter().enumerate() {
@@ -58,8 +59,8 @@ async fn callers_who_ask_together_get_each_his_own_answer() {
             alone.push(api.ask(wire, key, DESCRIBE).await);
         }
         for _ in 0..4 {
-            let asking = keys.iter().chain(&keys).map(|key| api.ask(wire, key, DESCRIBE));
-            for (together, alone) in join_all(asking).await.iter().zip(alone.iter().chain(&alone)) {
+            let calls = keys.iter().chain(&keys).map(|key| api.ask(wire, key, DESCRIBE));
+            for (together, alone) in join_all(calls).await.iter().zip(alone.iter().chain(&alone)) {
                 assert_eq!(together, alone);
             }
         }
@@ -69,7 +70,7 @@ async fn callers_who_ask_together_get_each_his_own_answer() {
 }
 
 #[tokio::test]
-async fn a_stored_value_that_makes_no_sense_is_a_fault_of_its_own_account_only() {
+async fn an_invalid_stored_value_is_a_fault_for_its_own_account_only() {
     let api = Api::start().await;
     let keys = accounts(&api, 16).await;
     for key in &keys {
@@ -79,15 +80,15 @@ async fn a_stored_value_that_makes_no_sense_is_a_fault_of_its_own_account_only()
     database
         .execute("ALTER TABLE instances DROP CONSTRAINT instances_internet_charge_type_is_known")
         .await;
-    let nonsense =
+    let invalid_value =
         "UPDATE instances SET internet_charge_type = 'PayByCheque' WHERE account_id = $1";
-    database.execute_for(keys[3].account_id, nonsense).await;
+    database.execute_for(keys[3].account_id, invalid_value).await;
     let channel = api.channel().await;
-    let asking = keys.iter().map(|key| {
+    let calls = keys.iter().map(|key| {
         let mut client = DcdnServiceClient::new(calling(&channel, key));
         async move { client.describe_dcdn_service(DescribeDcdnServiceRequest {}).await }
     });
-    for (index, outcome) in join_all(asking).await.into_iter().enumerate() {
+    for (index, outcome) in join_all(calls).await.into_iter().enumerate() {
         match outcome {
             Ok(_) => assert_ne!(index, 3),
             Err(status) => {
@@ -98,7 +99,7 @@ async fn a_stored_value_that_makes_no_sense_is_a_fault_of_its_own_account_only()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openings_do_not_wait_for_an_account_that_somebody_else_has_locked() {
+async fn openings_do_not_wait_for_an_account_that_another_client_has_locked() {
     let api = Api::start().await;
     let keys = accounts(&api, 24).await;
     let locked = keys[7].account_id;
@@ -117,7 +118,7 @@ async fn openings_do_not_wait_for_an_account_that_somebody_else_has_locked() {
 }
 
 #[tokio::test]
-async fn an_opening_that_the_database_refuses_fails_alone() {
+async fn an_opening_that_the_database_refuses_does_not_fail_the_others() {
     if left_out_on_citus("it holds or refuses rows by a trigger of a distributed table").await {
         return;
     }
@@ -148,15 +149,16 @@ async fn an_opening_that_the_database_refuses_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_after_an_opening_was_answered_is_told_of_it_on_any_connection() {
+async fn after_an_opening_was_answered_every_connection_describes_the_instance() {
     let api = Api::start().await;
-    // Describes that never stop: there is a statement under way whenever somebody asks.
+    // These callers describe without a pause, so a statement is under way whenever a request
+    // arrives.
     let (busy, other) = (api.account().await, api.replica().await);
     api.open_dcdn(&busy).await;
-    let mut noise = JoinSet::new();
+    let mut background = JoinSet::new();
     for _ in 0..8 {
         let mut client = api.dcdn(&busy).await;
-        noise.spawn(async move {
+        background.spawn(async move {
             loop {
                 client.describe_dcdn_service(DescribeDcdnServiceRequest {}).await.expect("opened");
             }
@@ -172,11 +174,11 @@ async fn whoever_asks_after_an_opening_was_answered_is_told_of_it_on_any_connect
             }
         }
     }
-    noise.shutdown().await;
+    background.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_who_hang_up_while_they_wait_leave_the_others_their_answers() {
+async fn a_caller_that_disconnects_while_it_waits_does_not_affect_the_others() {
     let api = Api::start().await;
     let keys = accounts(&api, 32).await;
     for key in &keys {
@@ -188,12 +190,12 @@ async fn callers_who_hang_up_while_they_wait_leave_the_others_their_answers() {
         for (index, key) in keys.iter().enumerate() {
             let mut client = DcdnServiceClient::new(calling(&channel, key));
             calls.spawn(async move {
-                let asking = client.describe_dcdn_service(DescribeDcdnServiceRequest {});
+                let call = client.describe_dcdn_service(DescribeDcdnServiceRequest {});
                 if index % 2 == 0 {
-                    return Some(asking.await.map(drop).map_err(|status| refusal(&status).code));
+                    return Some(call.await.map(drop).map_err(|status| refusal(&status).code));
                 }
-                let patience = Duration::from_micros(100 * round);
-                tokio::time::timeout(patience, asking).await.ok().map(|_| Ok(()))
+                let timeout = Duration::from_micros(100 * round);
+                tokio::time::timeout(timeout, call).await.ok().map(|_| Ok(()))
             });
         }
         for outcome in calls.join_all().await.into_iter().flatten() {

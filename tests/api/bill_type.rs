@@ -1,5 +1,5 @@
-//! `DescribeCdnUserBillType` and `DescribeDcdnUserBillType`: which charge types were in force during a
-//! span of time, in the words of the history.
+//! `DescribeCdnUserBillType` and `DescribeDcdnUserBillType`: the charge types that were in force
+//! during a span of time, by the names of the bill-type history.
 
 use cdn_activation::domain::{ChargeType, Product, WebsocketChargeType};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ const INVALID_START: Refusal =
 const INVALID_END: Refusal =
     invalid_parameter("The specified value of parameter \"EndTime\" is not valid.");
 
-/// The items of a span, the same over both wires.
+/// Returns the items of a span. Checks that both wires return the same items.
 async fn items(api: &Api, key: &Key, action: &str, start: &str, end: &str) -> Value {
     let given = format!("Action={action}&StartTime={start}&EndTime={end}");
     let mut over_rest = api.get(key, &given).await.succeeded().json();
@@ -30,7 +30,7 @@ async fn items(api: &Api, key: &Key, action: &str, start: &str, end: &str) -> Va
     items
 }
 
-/// An item of internet traffic of CDN.
+/// Returns an item of internet traffic of CDN.
 fn flow(start: &str, end: &str, bill_type: &str, cycle: &str) -> Value {
     json!({
         "StartTime": start, "EndTime": end, "BillType": bill_type, "BillingCycle": cycle,
@@ -39,7 +39,7 @@ fn flow(start: &str, end: &str, bill_type: &str, cycle: &str) -> Value {
 }
 
 #[tokio::test]
-async fn both_ends_are_required_in_order_and_at_most_31_days_apart() {
+async fn a_span_needs_both_ends_in_order_and_at_most_31_days_apart() {
     let api = Api::start_without_workers().await;
     let (opened, not_opened) = (api.account().await, api.account().await);
     api.open_cdn(&opened).await;
@@ -94,7 +94,7 @@ async fn an_account_that_opened_nothing_has_an_empty_history() {
 }
 
 #[tokio::test]
-async fn a_history_in_full_in_both_formats() {
+async fn a_history_has_the_same_items_in_both_formats() {
     let api = Api::start_without_workers().await;
     api.at("2018-03-19T11:16:11Z");
     let key = api.account().await;
@@ -143,13 +143,13 @@ async fn items_are_clipped_to_the_span_and_the_opening() {
         let items = items(&api, &key, "DescribeCdnUserBillType", start, end).await;
         assert_eq!(items, expected, "{start} to {end}");
     }
-    // Nothing of CDN in the history of DCDN.
+    // The history of DCDN does not have the items of CDN.
     let (start, end) = ("2018-04-01T00:00:00Z", "2018-04-02T00:00:00Z");
     assert_eq!(items(&api, &key, "DescribeDcdnUserBillType", start, end).await, json!([]));
 }
 
 #[tokio::test]
-async fn of_several_changes_each_has_its_item_oldest_first() {
+async fn each_change_has_its_own_item_and_the_oldest_item_is_first() {
     use ChargeType::{
         PayByBandwidth, PayByBandwidth95, PayByBandwidthMonth4th, PayByBandwidthMonthavg,
         PayByBandwidthMonthday95avg, PayByBandwidthNighthalf95,
@@ -178,13 +178,13 @@ async fn of_several_changes_each_has_its_item_oldest_first() {
     let all = items(&api, &key, "DescribeCdnUserBillType", start, end).await;
     assert_eq!(all, Value::from(expected.clone()));
 
-    // A span within one of them; and one that ends exactly where the next begins.
+    // A span from the start of one change to the start of the next has one item.
     let within = items(&api, &key, "DescribeCdnUserBillType", days[1].0, days[2].0).await;
     assert_eq!(within, json!([expected[2]]));
 }
 
 #[tokio::test]
-async fn a_change_to_what_was_in_force_or_a_cancelled_one_makes_no_item() {
+async fn a_change_to_the_type_in_force_and_a_cancelled_change_do_not_make_an_item() {
     let api = Api::start_without_workers().await;
     api.at("2018-03-01T00:00:00Z");
     let key = api.account().await;

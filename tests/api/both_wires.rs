@@ -1,6 +1,6 @@
-//! The same case over every wire: what REST says under either signature, in either format, and what
-//! gRPC says are the same texts, the same code, message and HTTP status. Each case is a small story
-//! of one account, told anew on each wire with an account of its own.
+//! The same scenarios on every wire. The RPC query format, under either signature and in either
+//! format, and gRPC return the same texts, code, message and HTTP status. Each scenario is about
+//! one account. It runs once on each wire, each time with a new account.
 
 use std::collections::BTreeSet;
 
@@ -14,27 +14,27 @@ use crate::support::rest::Key;
 use crate::support::setup::{Dated, internet, websocket};
 use crate::support::wires::{Answer, Wire};
 
-/// A part of a story.
+/// A step of a scenario.
 #[derive(Clone, Copy)]
-enum Part {
-    /// The clock stands here from now on.
+enum Step {
+    /// Sets the clock.
     At(&'static str),
-    /// The operators change the account.
-    Becomes(fn(&mut Account)),
-    /// A lock is set.
-    Locked(WireProduct, &'static str),
-    /// A change is scheduled.
-    Changes(Product, Dated),
-    /// An action is asked for and ends so: `OK` or a code.
+    /// Updates the account as operators do.
+    Update(fn(&mut Account)),
+    /// Locks a product with a reason.
+    Lock(WireProduct, &'static str),
+    /// Schedules a change.
+    Schedule(Product, Dated),
+    /// Calls an action that ends with this code; `OK` if it succeeds.
     Ask(&'static str, &'static str),
 }
 
-use Part::{Ask, At, Becomes, Changes, Locked};
+use Step::{Ask, At, Lock, Schedule, Update};
 
 const OPEN_DCDN: &str =
     "Action=OpenDcdnService&BillType=PayByBandwidth&WebsocketBillType=websocketbps";
 
-const STORIES: [&[Part]; 12] = [
+const SCENARIOS: [&[Step]; 12] = [
     &[
         At("2018-03-19T11:16:11Z"),
         Ask("Action=DescribeCdnService", "CdnServiceNotFound"),
@@ -79,17 +79,17 @@ const STORIES: [&[Part]; 12] = [
         Ask("Action=ModifyCdnService&InternetChargeType=PayByBandwidth95", "InvalidParameter"),
     ],
     &[
-        Becomes(|account| account.bid_user = true),
+        Update(|account| account.bid_user = true),
         Ask("Action=OpenCdnService", "Forbidden.BidUser"),
         Ask(OPEN_DCDN, "Forbidden.BidUser"),
     ],
     &[
-        Becomes(|account| account.orders_refused = true),
+        Update(|account| account.orders_refused = true),
         Ask("Action=OpenCdnService", "LX_CREATE_ORDER_FAILED"),
         Ask(OPEN_DCDN, "LX_CREATE_ORDER_FAILED"),
-        Becomes(|account| account.balance = -1),
+        Update(|account| account.balance = -1),
         Ask("Action=OpenCdnService", "InsufficientBalance"),
-        Becomes(|account| account.profile_complete = false),
+        Update(|account| account.profile_complete = false),
         Ask("Action=OpenCdnService", "FUWU_BIZ_COMMODITY_VERIFY_FAIL_USERPROFILECOMPLETE"),
         Ask(OPEN_DCDN, "IncompleteInformation"),
     ],
@@ -111,9 +111,9 @@ const STORIES: [&[Part]; 12] = [
     &[
         Ask("Action=ModifyCdnService&InternetChargeType=PayByTraffic", "CdnServiceNotFound"),
         Ask("Action=OpenCdnService", "OK"),
-        Locked(WireProduct::Cdn, "financial"),
+        Lock(WireProduct::Cdn, "financial"),
         Ask("Action=ModifyCdnService&InternetChargeType=PayByBandwidth", "InsufficientBalance"),
-        Locked(WireProduct::Cdn, "security"),
+        Lock(WireProduct::Cdn, "security"),
         Ask("Action=ModifyCdnService&InternetChargeType=PayByBandwidth", "OperationDenied"),
         Ask("Action=ModifyCdnService&InternetChargeType=PayByTraffic", "OK"),
         Ask("Action=DescribeCdnService", "OK"),
@@ -121,7 +121,7 @@ const STORIES: [&[Part]; 12] = [
     &[
         At("2018-03-01T00:00:00Z"),
         Ask(OPEN_DCDN, "OK"),
-        Changes(
+        Schedule(
             Product::Dcdn,
             internet(
                 ChargeType::PayByBandwidthMonth4th,
@@ -129,7 +129,7 @@ const STORIES: [&[Part]; 12] = [
                 "2018-03-02T16:00:00Z",
             ),
         ),
-        Changes(
+        Schedule(
             Product::Dcdn,
             websocket(
                 WebsocketChargeType::Websockettraffic,
@@ -138,7 +138,7 @@ const STORIES: [&[Part]; 12] = [
             ),
         ),
         At("2018-03-20T00:00:00Z"),
-        Locked(WireProduct::Dcdn, "security"),
+        Lock(WireProduct::Dcdn, "security"),
         Ask("Action=DescribeDcdnService", "OK"),
         Ask("Action=DescribeUserDcdnStatus", "OK"),
         Ask(
@@ -149,7 +149,7 @@ const STORIES: [&[Part]; 12] = [
     &[
         At("2018-03-01T00:00:00Z"),
         Ask("Action=OpenCdnService", "OK"),
-        Locked(WireProduct::Cdn, "financial"),
+        Lock(WireProduct::Cdn, "financial"),
         At("2018-03-02T00:00:00Z"),
         Ask("Action=DescribeUserCdnStatus", "OK"),
         At("2018-03-02T00:00:01Z"),
@@ -170,7 +170,7 @@ const STORIES: [&[Part]; 12] = [
     &[
         At("2018-03-01T00:00:00Z"),
         Ask("Action=OpenCdnService", "OK"),
-        Changes(
+        Schedule(
             Product::Cdn,
             internet(ChargeType::PayByBandwidth95, "2018-03-02T00:00:00Z", "2018-03-02T16:00:00Z"),
         ),
@@ -185,16 +185,16 @@ const STORIES: [&[Part]; 12] = [
     ],
 ];
 
-/// Tells a story on a wire; what was answered, without the ids that are the account's own.
-async fn tell(api: &Api, wire: Wire, story: &[Part]) -> Vec<Answer> {
+/// Runs a scenario on one wire and returns the answers, without the ids that belong to the account.
+async fn run(api: &Api, wire: Wire, scenario: &[Step]) -> Vec<Answer> {
     let key = api.account().await;
     let mut answers = Vec::new();
-    for part in story {
-        match part {
+    for step in scenario {
+        match step {
             At(instant) => api.at(instant),
-            Becomes(change) => api.update_account(&key, change).await,
-            Locked(product, reason) => api.lock(&key, *product, reason).await,
-            Changes(product, change) => api.schedule_dated(&key, *product, &[*change]).await,
+            Update(change) => api.update_account(&key, change).await,
+            Lock(product, reason) => api.lock(&key, *product, reason).await,
+            Schedule(product, change) => api.schedule_dated(&key, *product, &[*change]).await,
             Ask(given, code) => {
                 let answer = api.ask(wire, &key, given).await;
                 assert_eq!(answer.code(), *code, "{given} on {wire:?}");
@@ -217,30 +217,31 @@ fn without_own_ids(mut answer: Answer, key: &Key) -> Answer {
 }
 
 #[tokio::test]
-async fn every_wire_says_the_same() {
+async fn every_wire_gives_the_same_answers() {
     let api = Api::start_without_workers().await;
-    for story in STORIES {
-        // Without an instant of its own a story is told at any.
+    for scenario in SCENARIOS {
+        // A scenario that does not set the clock gets the same instant on each wire.
         api.at("2018-03-19T11:16:11Z");
-        let over_grpc = tell(&api, Wire::Grpc, story).await;
+        let over_grpc = run(&api, Wire::Grpc, scenario).await;
         for wire in Wire::ALL.into_iter().filter(|wire| *wire != Wire::Grpc) {
             api.at("2018-03-19T11:16:11Z");
-            assert_eq!(tell(&api, wire, story).await, over_grpc, "{wire:?}");
+            assert_eq!(run(&api, wire, scenario).await, over_grpc, "{wire:?}");
         }
     }
 }
 
 #[test]
-fn the_stories_ask_for_every_action() {
-    let asked = STORIES.iter().flat_map(|story| story.iter()).filter_map(|part| match part {
-        Ask(given, _) => given.strip_prefix("Action=")?.split('&').next().map(str::to_owned),
-        _ => None,
-    });
+fn the_scenarios_call_every_action() {
+    let called =
+        SCENARIOS.iter().flat_map(|scenario| scenario.iter()).filter_map(|step| match step {
+            Ask(given, _) => given.strip_prefix("Action=")?.split('&').next().map(str::to_owned),
+            _ => None,
+        });
     let option = descriptors().get_extension_by_name("activation.rpc.v1.versions");
     let option = option.expect("the option");
     let services: Vec<_> = descriptors().services().collect();
     let reachable = services.iter().filter(|service| service.options().has_extension(&option));
     let actions = reachable.flat_map(|service| service.methods().collect::<Vec<_>>());
     let actions: BTreeSet<_> = actions.map(|method| method.name().to_owned()).collect();
-    assert_eq!(asked.collect::<BTreeSet<_>>(), actions);
+    assert_eq!(called.collect::<BTreeSet<_>>(), actions);
 }

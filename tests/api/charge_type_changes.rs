@@ -1,5 +1,5 @@
-//! Charge-type changes as operators make them, and what follows when they take effect (docs/behaviour.md,
-//! "Changing the charge type").
+//! Charge-type changes that operators make, and their effects (docs/behaviour.md, "Changing the
+//! charge type").
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::support::Api;
 use crate::support::grpc::refusal;
 use crate::support::operators::{schedule, timestamp};
 
-/// Makes a right request wrong.
-type Wrong = fn(&mut wire::ScheduleChargeTypeChangeRequest);
+/// Makes a valid request invalid.
+type Invalidate = fn(&mut wire::ScheduleChargeTypeChangeRequest);
 
 const IN_FORCE_EVENTS: &str =
     "SELECT count(*) FROM all_events WHERE type = 'activation.charge_type_change.in_force'";
@@ -57,12 +57,12 @@ async fn without_an_instant_the_type_in_force_decides_when_a_change_takes_effect
     let back = schedule(&key, Product::Dcdn, ChargeType::PayByTraffic, None);
     let second = api.schedule(back).await.expect("scheduled");
     assert_eq!(second.effective_time, Some(timestamp("2018-03-31T16:00:00Z")));
-    // The change before was due and unsettled: scheduling wrote its event first.
+    // The earlier change was due and not settled, so scheduling wrote its event first.
     assert_eq!(api.database.count(IN_FORCE_EVENTS).await, 1);
 }
 
 #[tokio::test]
-async fn internet_and_websocket_change_independently_and_one_of_each_is_pending() {
+async fn internet_and_websocket_change_independently_and_one_change_of_each_can_be_pending() {
     let api = Api::start().await;
     let key = api.account().await;
     api.open_dcdn(&key).await;
@@ -77,9 +77,9 @@ async fn internet_and_websocket_change_independently_and_one_of_each_is_pending(
         assert_eq!(refused.code, "FUWU_BIZ_COMMODITY_VERIFY_FAIL_HASORDER");
         assert_eq!(refused.grpc, Code::FailedPrecondition);
     }
-    let says = api.get(&key, "Action=DescribeDcdnService").await;
-    assert_eq!(says.text("WebsocketChangingType"), "websocketbps");
-    assert_eq!(says.text("ChangingChargeType"), "PayByBandwidth");
+    let described = api.get(&key, "Action=DescribeDcdnService").await;
+    assert_eq!(described.text("WebsocketChangingType"), "websocketbps");
+    assert_eq!(described.text("ChangingChargeType"), "PayByBandwidth");
 }
 
 #[tokio::test]
@@ -94,9 +94,9 @@ async fn a_cancelled_change_is_as_if_it_had_never_been_submitted() {
     assert_eq!(cancelled.state(), ChargeTypeChangeState::Cancelled);
     assert_eq!(api.cancel(&change).await.expect("stays cancelled"), cancelled);
     api.at("2018-03-21T00:00:00Z");
-    let says = api.get(&key, "Action=DescribeCdnService").await.json();
-    assert_eq!(says["InternetChargeType"], "PayByTraffic");
-    assert_eq!(says["ChangingChargeType"], "");
+    let described = api.get(&key, "Action=DescribeCdnService").await.json();
+    assert_eq!(described["InternetChargeType"], "PayByTraffic");
+    assert_eq!(described["ChangingChargeType"], "");
 
     let again = api.schedule(request).await.expect("nothing is pending");
     api.at("2018-03-21T16:00:00Z");
@@ -105,7 +105,7 @@ async fn a_cancelled_change_is_as_if_it_had_never_been_submitted() {
 }
 
 #[tokio::test]
-async fn a_change_that_one_replica_has_put_in_force_is_in_force_at_one_whose_clock_is_behind() {
+async fn a_change_that_one_replica_has_settled_is_in_force_on_a_replica_whose_clock_is_behind() {
     let slow = Api::start_without_workers().await;
     slow.at("2018-03-19T15:59:59Z");
     let key = slow.account().await;
@@ -132,21 +132,21 @@ async fn a_change_that_one_replica_has_put_in_force_is_in_force_at_one_whose_clo
         let states: Vec<_> = changes.iter().map(wire::ChargeTypeChange::state).collect();
         assert_eq!(states, [ChargeTypeChangeState::InForce]);
     }
-    // What a Describe says follows from its own clock alone.
-    let says = slow.get(&key, "Action=DescribeCdnService").await;
-    assert_eq!(says.text("InternetChargeType"), "PayByTraffic");
+    // A Describe depends only on the clock of its own replica.
+    let described = slow.get(&key, "Action=DescribeCdnService").await;
+    assert_eq!(described.text("InternetChargeType"), "PayByTraffic");
 }
 
 #[tokio::test]
-async fn what_cannot_be_scheduled_is_refused_with_the_field_named() {
+async fn a_change_that_is_not_valid_or_not_found_is_refused() {
     let api = Api::start().await;
     let key = api.account().await;
     api.at("2018-03-19T11:16:11Z");
-    let right = schedule(&key, Product::Cdn, ChargeType::PayByBandwidth, None);
-    let not_open = refusal(&api.schedule(right.clone()).await.expect_err("not open"));
+    let valid = schedule(&key, Product::Cdn, ChargeType::PayByBandwidth, None);
+    let not_open = refusal(&api.schedule(valid.clone()).await.expect_err("not open"));
     assert_eq!((not_open.code.as_str(), not_open.grpc), ("CdnServiceNotFound", Code::NotFound));
     api.open_cdn(&key).await;
-    let wrong: [(Wrong, &str); 8] = [
+    let invalid: [(Invalidate, &str); 8] = [
         (|request| request.account_id = 0, "InvalidAccountId"),
         (|request| request.account_id = i64::MAX, "AccountNotFound"),
         (|request| request.product = 7, "InvalidFields"),
@@ -165,9 +165,9 @@ async fn what_cannot_be_scheduled_is_refused_with_the_field_named() {
             "InvalidFields",
         ),
     ];
-    for (change, code) in wrong {
-        let mut request = right.clone();
-        change(&mut request);
+    for (invalidate, code) in invalid {
+        let mut request = valid.clone();
+        invalidate(&mut request);
         let refused = refusal(&api.schedule(request.clone()).await.expect_err(code));
         assert_eq!(refused.code, code, "{request:?}");
     }
@@ -180,7 +180,7 @@ async fn what_cannot_be_scheduled_is_refused_with_the_field_named() {
 }
 
 #[tokio::test]
-async fn of_64_who_schedule_at_once_one_does() {
+async fn one_of_64_simultaneous_requests_to_schedule_succeeds() {
     let api = Api::start().await;
     let replica = api.replica().await;
     let key = api.account().await;
@@ -203,8 +203,7 @@ async fn of_64_who_schedule_at_once_one_does() {
 }
 
 #[tokio::test]
-async fn a_due_change_becomes_an_event_exactly_once_with_three_replicas_and_one_killed_in_the_middle()
- {
+async fn each_due_change_becomes_one_event_although_one_of_three_replicas_stops_halfway() {
     let api = Api::start().await;
     api.at("2018-03-19T11:16:11Z");
     let mut keys = Vec::new();
@@ -218,13 +217,14 @@ async fn a_due_change_becomes_an_event_exactly_once_with_three_replicas_and_one_
     assert_eq!(api.database.count(IN_FORCE_EVENTS).await, 0, "nothing is due yet");
     let replicas = [api.replica().await, api.replica().await, api.replica().await];
     api.at("2018-03-19T16:00:00Z");
-    // Beside the replicas' own workers: one is dropped while it writes, others finish what it left.
+    // These run beside the workers of the replicas. The first is dropped while it writes, and the
+    // others settle what it left.
     let stores = replicas.each_ref().map(Api::store);
     let clock = api.clock.clone();
-    let killed =
+    let dropped =
         tokio::time::timeout(Duration::from_millis(5), settle_due_changes(&stores[0], &clock));
     let (_, second, third) = tokio::join!(
-        killed,
+        dropped,
         settle_due_changes(&stores[1], &clock),
         settle_due_changes(&stores[2], &clock),
     );
@@ -237,7 +237,7 @@ async fn a_due_change_becomes_an_event_exactly_once_with_three_replicas_and_one_
 }
 
 #[tokio::test]
-async fn the_worker_writes_the_event_within_seconds_of_the_instant() {
+async fn the_worker_writes_the_event_within_seconds_of_the_effective_time() {
     let api = Api::start().await;
     let key = api.account().await;
     api.at("2018-03-19T11:16:11Z");
@@ -250,5 +250,7 @@ async fn the_worker_writes_the_event_within_seconds_of_the_instant() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the worker comes by");
+    tokio::time::timeout(Duration::from_secs(20), waiting)
+        .await
+        .expect("the worker writes the event");
 }

@@ -5,13 +5,13 @@ use crate::support::process::{Ended, run};
 use crate::support::rest::{Key, Reply};
 use crate::support::scratch::Scratch;
 
-/// Runs `call` for a key, whose secret is in the environment.
+/// Runs `call` with a key. Its secret is in the environment.
 async fn call(api: &Api, key: &Key, arguments: &[&str]) -> Ended {
     let endpoint = format!("http://{}", api.addresses.rest);
     let all = ["call", "--endpoint", &endpoint].into_iter().chain(arguments.iter().copied());
     let ended = run(all, &variables(key)).await;
     let all = format!("{}{}", ended.stdout, ended.stderr);
-    assert!(!all.contains(&key.secret), "the secret is never shown: {all}");
+    assert!(!all.contains(&key.secret), "the secret is shown: {all}");
     ended
 }
 
@@ -19,7 +19,7 @@ fn variables(key: &Key) -> [(&str, &str); 2] {
     [("ALIBABA_CLOUD_ACCESS_KEY_ID", &key.id), ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", &key.secret)]
 }
 
-/// What it printed, with the request id replaced.
+/// Returns the standard output with the request id replaced.
 fn printed(ended: &Ended) -> String {
     let body = &ended.stdout;
     let (start, end) = match body.find("<RequestId>") {
@@ -61,7 +61,7 @@ async fn an_answer_is_printed_and_the_status_is_0() {
 }
 
 #[tokio::test]
-async fn what_comes_along_when_a_key_is_pasted_is_no_part_of_it() {
+async fn a_byte_order_mark_and_blanks_around_a_pasted_key_are_ignored() {
     let (api, scratch) = (Api::start().await, Scratch::new());
     let key = api.account().await;
     let paste = |text: &str| format!("\u{feff} {text}\t\r\n");
@@ -86,14 +86,14 @@ async fn a_refusal_is_printed_and_the_status_is_1() {
         let expected = "{\"RequestId\":\"REQUEST-ID\",\"HostId\":\"127.0.0.1\",\"Code\":\"InvalidInternetChargeType.ValueNotSupported\",\"Message\":\"The specified value of parameter \\\"InternetChargeType\\\" is not valid.\"}\n";
         assert_eq!(printed(&ended), expected);
     }
-    let foreign = Key { secret: "testsecret".to_owned(), ..key };
-    let ended = call(&api, &foreign, &["DescribeCdnService", "--xml"]).await;
+    let wrong_secret = Key { secret: "testsecret".to_owned(), ..key };
+    let ended = call(&api, &wrong_secret, &["DescribeCdnService", "--xml"]).await;
     assert_eq!(ended.code, Some(1));
     assert!(ended.stdout.contains("<Code>SignatureDoesNotMatch</Code>"), "{ended:?}");
 }
 
 #[tokio::test]
-async fn an_endpoint_that_does_not_answer_is_one_sentence_and_the_status_is_2() {
+async fn an_endpoint_that_does_not_answer_is_reported_in_one_sentence_with_status_2() {
     let key = Key { account_id: 1, id: "testid".to_owned(), secret: "testsecret".to_owned() };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
@@ -127,7 +127,7 @@ async fn the_secret_may_be_in_a_file() {
     ];
     let ended = run(arguments, &[]).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    // The file goes before the variable.
+    // The file has precedence over the variable.
     let ended = run(arguments, &[("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "another")]).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let missing = scratch.0.join("missing");
@@ -157,14 +157,14 @@ async fn a_url_or_a_curl_command_is_printed_for_another_program() {
         let arguments = [&["DescribeDcdnService"][..], flags].concat();
         let ended = call(&api, &key, &arguments).await;
         assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 1));
-        let reply = as_a_shell_would(&api, ended.stdout.trim()).await;
+        let reply = send_printed_curl(&api, ended.stdout.trim()).await;
         assert!(reply.succeeded().body.contains("websocketbps"), "{reply:?}");
         assert_eq!(reply.body.starts_with('<'), flags.contains(&"--xml"));
     }
 }
 
-/// Sends what a printed curl command says.
-async fn as_a_shell_would(api: &Api, line: &str) -> Reply {
+/// Sends the request of a printed curl command, as a shell would run it.
+async fn send_printed_curl(api: &Api, line: &str) -> Reply {
     let mut words = Vec::new();
     for (index, part) in line.split('\'').enumerate() {
         if index % 2 == 1 {
@@ -190,7 +190,7 @@ async fn as_a_shell_would(api: &Api, line: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn an_action_that_is_not_known_needs_a_version() {
+async fn an_unknown_action_needs_an_api_version() {
     let api = Api::start().await;
     let key = api.account().await;
     let sentence = "DescribeVodService is not an action of this service; give --api-version";
@@ -205,17 +205,17 @@ async fn an_action_that_is_not_known_needs_a_version() {
 }
 
 #[tokio::test]
-async fn arguments_that_cannot_be_used_are_said_to_be() {
+async fn invalid_arguments_are_reported() {
     let api = Api::start().await;
     let key = api.account().await;
-    for (arguments, said) in [
+    for (arguments, message) in [
         (&["DescribeCdnService", "NoValue"][..], "\"NoValue\" is not Name=Value"),
         (&["DescribeCdnService", "--print-url", "--v3"], "cannot be used with"),
         (&["DescribeCdnService", "--print-url", "--print-curl"], "cannot be used with"),
     ] {
         let ended = call(&api, &key, arguments).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
-        assert!(ended.stderr.contains(said), "{ended:?}");
+        assert!(ended.stderr.contains(message), "{ended:?}");
     }
     let ended = run(["call", "DescribeCdnService", "--access-key-id", "testid"], &[]).await;
     assert_eq!(ended.code, Some(2));

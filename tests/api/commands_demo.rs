@@ -1,5 +1,5 @@
-//! The demo accounts of `cdn-activation dev`: together they show every row of the opening table,
-//! and the documentation's own sample.
+//! The demo accounts of `cdn-activation dev`. Together they show every row of the opening table,
+//! and the sample of the documentation.
 
 use crate::commands_dev::demo_key;
 use crate::support::Api;
@@ -15,8 +15,9 @@ const OPEN_CDN: &str = "Action=OpenCdnService&InternetChargeType=PayByTraffic";
 const OPEN_DCDN: &str =
     "Action=OpenDcdnService&BillType=PayByTraffic&WebsocketBillType=websockettraffic";
 
-/// The demo keys that are refused, and how: both products, in the order of the opening table.
-#[rustfmt::skip] // a table is read down its columns
+/// The demo keys whose openings are refused, with the refusals: both products, in the order of the
+/// opening table.
+#[rustfmt::skip] // the columns are aligned
 const REFUSED: [(&str, &str, u16, &str, &str); 18] = [
     ("testid-opened",    OPEN_CDN,  400, "CdnService.HasOpened",      "Your cdn service has opened."),
     ("testid-opened",    OPEN_DCDN, 400, "DcdnService.HasOpened",     "Your DCDN service has been activated."),
@@ -38,7 +39,7 @@ const REFUSED: [(&str, &str, u16, &str, &str); 18] = [
     ("testid-disabled",  OPEN_CDN,  400, "InvalidAccessKeyId.Inactive", "Specified access key is disabled."),
 ];
 
-/// Every demo account answers as its row says.
+/// Checks that every demo account gets the answer of its row.
 async fn assert_every_row(api: &Api) {
     for (id, open, status, code, message) in REFUSED {
         api.get(&demo_key(id), open).await.refused(status, code, message);
@@ -56,7 +57,7 @@ async fn assert_every_row(api: &Api) {
     }
 }
 
-/// The documentation's sample, field for field.
+/// Checks the sample of the documentation, field by field.
 async fn assert_sample(api: &Api) {
     let opened = demo_key("testid-opened");
     let json = api.get(&opened, "Action=DescribeDcdnService").await;
@@ -67,7 +68,8 @@ async fn assert_sample(api: &Api) {
     assert_eq!(cdn.succeeded().body_without_request_id(), SAMPLE_CDN);
 }
 
-/// Another one on the same directory gives up after the time that a predecessor is given to end.
+/// Checks that a second `dev` on the same directory ended with an error. It ends after the time
+/// that it gives its predecessor to end.
 fn assert_one_at_a_time(second: &Ended, directory: &str) {
     assert_eq!((second.code, second.stdout.as_str()), (Some(1), ""), "{second:?}");
     let start = format!("cdn-activation: another server is using {directory}");
@@ -94,7 +96,8 @@ async fn the_demo_accounts_show_every_row_of_the_opening_table_and_the_sample() 
     assert_eq!(ended.code, Some(0));
     assert!(!ended.stderr.contains("earlier than what is stored"), "{ended:?}");
 
-    // Accounts are created once: what one opened on the first day stays open on an earlier one.
+    // Accounts are created once. A product that was opened stays open if the next start is at an
+    // earlier time.
     let (program, api) = Program::dev(&directory, &["--at", "2018-03-01T00:00:00Z"]).await;
     let again = api.get(&demo_key("testid"), OPEN_CDN).await;
     again.refused(400, "CdnService.HasOpened", "Your cdn service has opened.");
@@ -102,11 +105,11 @@ async fn the_demo_accounts_show_every_row_of_the_opening_table_and_the_sample() 
     assert_eq!(ended.code, Some(0));
     let earlier = |line: &&str| line.contains("earlier than what is stored");
     let warnings: Vec<_> = ended.stderr.lines().filter(earlier).collect();
-    let [warning] = warnings[..] else { panic!("one warning: {warnings:?}") };
-    let said = "--at 2018-03-01T00:00:00Z is earlier than what is stored: something was submitted at 2018-03-20T00:0";
-    assert!(warning.contains("WARN") && warning.contains(said), "{warning}");
+    let [warning] = warnings[..] else { panic!("not one warning: {warnings:?}") };
+    let message = "--at 2018-03-01T00:00:00Z is earlier than what is stored: something was submitted at 2018-03-20T00:0";
+    assert!(warning.contains("WARN") && warning.contains(message), "{warning}");
 
-    // Today the change has taken effect, and it still shows.
+    // Without `--at`, the change has taken effect, and it is still shown.
     let (program, api) = Program::dev(&directory, &[]).await;
     let now = SAMPLE_JSON.replacen("PayByTraffic", "PayByBandwidth", 1);
     let reply = api.get(&demo_key("testid-opened"), "Action=DescribeDcdnService").await;
@@ -117,7 +120,7 @@ async fn the_demo_accounts_show_every_row_of_the_opening_table_and_the_sample() 
 }
 
 #[tokio::test]
-async fn only_dev_knows_another_time_than_now() {
+async fn serve_does_not_accept_a_time_to_start_at() {
     let arguments = ["serve", "--at", "2018-03-20T00:00:00Z", "--database-url", "postgres:///none"];
     let ended = run(arguments, &[]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));

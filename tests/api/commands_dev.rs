@@ -1,5 +1,6 @@
 //! `cdn-activation dev`: one command that starts everything, keeps its state in one directory and
-//! leaves nothing running. Tests share a directory, and a process, where its making takes seconds.
+//! leaves no process behind. Steps share a directory and a process, because it takes seconds to
+//! create them.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -14,24 +15,25 @@ use crate::support::rest::{Key, query};
 use crate::support::scratch::Scratch;
 use crate::support::{Api, eventually};
 
-const FREE: i64 = 1_000_000_000_000_001;
+/// The account of the demo key `testid`.
+const ACCOUNT_OF_TESTID: i64 = 1_000_000_000_000_001;
 
-/// A key of `dev`.
+/// Returns a demo key of `dev`.
 pub fn demo_key(id: &str) -> Key {
     Key { account_id: 0, id: id.to_owned(), secret: "testsecret".to_owned() }
 }
 
-/// What stands between the first two of a text's occurrences of these.
+/// Returns the text between the first `before` and the next `after`.
 fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before:?}: {text}"));
     rest.split_once(after).unwrap_or_else(|| panic!("no {after:?}: {text}")).0
 }
 
-async fn nothing_runs(scratch: &Scratch) {
+async fn wait_until_no_process_is_left(scratch: &Scratch) {
     eventually("no process is left", async || scratch.processes().is_empty()).await;
 }
 
-/// The lines that it prints work when they are pasted.
+/// Checks that the commands that `dev` prints work when they are pasted.
 async fn paste(api: &Api, lines: &str) {
     let url = between(lines, "curl '", "'");
     let target = url.strip_prefix(&format!("http://{}", api.addresses.rest)).expect("its address");
@@ -51,7 +53,7 @@ async fn paste(api: &Api, lines: &str) {
     assert_eq!(instance.instance_id, "Eexample ID");
 }
 
-/// Creates a key with the token of the directory.
+/// Creates an access key with the service token from the data directory.
 async fn create_key(api: &Api, token: &str, account_id: i64) -> Key {
     let request = operator::CreateAccessKeyRequest { account_id, ..Default::default() };
     let path = "/activation.operator.v1.AccessKeyService/CreateAccessKey";
@@ -73,13 +75,15 @@ async fn dev_keeps_its_state_in_its_directory_and_leaves_no_process() {
     let directory = scratch.0.join("state").display().to_string();
     let already_opened = (400, "CdnService.HasOpened", "Your cdn service has opened.");
 
-    // The first start makes everything.
+    // The first start creates everything.
     let (program, api) = Program::dev(&directory, &[]).await;
-    eventually("it says how to ask", async || program.stderr().contains("DescribeDcdnService\n\n"))
-        .await;
+    eventually("the commands are printed", async || {
+        program.stderr().contains("DescribeDcdnService\n\n")
+    })
+    .await;
     paste(&api, &program.stderr()).await;
     for file in ["sealing-key", "service-token"] {
-        let metadata = scratch.0.join("state").join(file).metadata().expect("it was made");
+        let metadata = scratch.0.join("state").join(file).metadata().expect("it was created");
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{file}");
     }
     let token = std::fs::read_to_string(scratch.0.join("state/service-token")).expect("a token");
@@ -89,37 +93,37 @@ async fn dev_keeps_its_state_in_its_directory_and_leaves_no_process() {
         api.common(&demo_key("testid"), "Action=OpenCdnService"),
     ));
     api.send_get(&open).await.succeeded();
-    let made = create_key(&api, token.trim(), FREE).await;
+    let key = create_key(&api, token.trim(), ACCOUNT_OF_TESTID).await;
     let line = format!("ready {}\n", api.addresses);
-    assert_eq!(program.stdout(), line, "the line is alone");
+    assert_eq!(program.stdout(), line, "only the ready line is printed");
     let ended = program.stop().await;
     assert_eq!((ended.code, ended.stdout), (Some(0), line));
-    nothing_runs(&scratch).await;
+    wait_until_no_process_is_left(&scratch).await;
 
-    // The second finds it.
+    // The second start uses the existing data.
     let (program, api) = Program::dev(&directory, &[]).await;
     let (status, code, message) = already_opened;
     api.get(&demo_key("testid"), "Action=OpenCdnService").await.refused(status, code, message);
     let used = "Specified signature nonce was used already.";
     api.send_get(&open).await.refused(400, "SignatureNonceUsed", used);
-    api.get(&made, "Action=DescribeCdnService").await.succeeded();
-    create_key(&api, token.trim(), FREE).await;
+    api.get(&key, "Action=DescribeCdnService").await.succeeded();
+    create_key(&api, token.trim(), ACCOUNT_OF_TESTID).await;
     program.signal("INT");
     let ended = program.end().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    nothing_runs(&scratch).await;
+    wait_until_no_process_is_left(&scratch).await;
 
-    // One that is killed takes its PostgreSQL with it and loses nothing.
+    // If `dev` is killed, its PostgreSQL ends too, and no data is lost.
     let (program, api) = Program::dev(&directory, &[]).await;
-    api.get(&made, "Action=OpenDcdnService&BillType=PayByTraffic&WebsocketBillType=websocketbps")
+    api.get(&key, "Action=OpenDcdnService&BillType=PayByTraffic&WebsocketBillType=websocketbps")
         .await
         .succeeded();
     assert!(scratch.processes().len() > 1, "PostgreSQL runs");
     program.signal("KILL");
     assert_eq!(program.end().await.code, None);
-    nothing_runs(&scratch).await;
+    wait_until_no_process_is_left(&scratch).await;
 
-    // One that finds a port taken ends, and so does its PostgreSQL.
+    // If a port is in use, `dev` ends, and its PostgreSQL too.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound").to_string();
     let mut arguments: Vec<_> = dev_on(&directory).collect();
@@ -130,33 +134,33 @@ async fn dev_keeps_its_state_in_its_directory_and_leaves_no_process() {
     let sentence = format!("cdn-activation: cannot listen on {address}: ");
     let last = ended.stderr.lines().last().expect("a sentence");
     assert!(last.starts_with(&sentence), "{ended:?}");
-    nothing_runs(&scratch).await;
+    wait_until_no_process_is_left(&scratch).await;
 
-    // One that is stopped while it starts leaves nothing either.
+    // If `dev` is stopped while it starts, it does not leave a process either.
     let program = Program::start(dev_on(&directory), &[]);
-    eventually("it starts PostgreSQL", async || scratch.processes().len() > 1).await;
+    eventually("PostgreSQL runs", async || scratch.processes().len() > 1).await;
     program.stop().await;
-    nothing_runs(&scratch).await;
+    wait_until_no_process_is_left(&scratch).await;
 
     let (program, api) = Program::dev(&directory, &[]).await;
-    api.get(&made, "Action=DescribeDcdnService").await.succeeded();
+    api.get(&key, "Action=DescribeDcdnService").await.succeeded();
     assert_eq!(program.stop().await.code, Some(0));
-    nothing_runs(&scratch).await;
+    wait_until_no_process_is_left(&scratch).await;
 }
 
 #[tokio::test]
-async fn an_instant_to_start_at_is_spelled_as_everywhere() {
+async fn a_start_time_that_is_not_an_instant_is_refused() {
     for wrong in ["yesterday", "2018-03-20", "2018-03-20T00:00:00", "2018-02-30T00:00:00Z", ""] {
         let ended = run(["dev", "--at", wrong], &[]).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
-        let said =
+        let message =
             format!("{wrong:?} is not an instant; expected a value such as 2018-03-20T00:00:00Z");
-        assert!(ended.stderr.contains(&said), "{ended:?}");
+        assert!(ended.stderr.contains(&message), "{ended:?}");
     }
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_be_made_is_one_sentence() {
+async fn a_directory_that_cannot_be_created_is_reported_in_one_sentence() {
     let scratch = Scratch::new();
     let file = scratch.file("file", "");
     let below = format!("{file}/below");

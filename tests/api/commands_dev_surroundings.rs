@@ -1,5 +1,5 @@
-//! `cdn-activation dev` where it is not at home: under a strict umask, in a shell whose variables are
-//! about another PostgreSQL, as a user without a name, and when its PostgreSQL dies.
+//! `cdn-activation dev` in unusual environments: under a strict umask, in a shell with variables
+//! for another PostgreSQL, as a user without a name, and when its PostgreSQL is killed.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -12,7 +12,7 @@ use crate::support::eventually;
 use crate::support::process::{Program, command, command_through, dev_on};
 use crate::support::scratch::Scratch;
 
-/// The variables of libpq and of the server, each with a value that would break something.
+/// The variables of libpq and of the server, each with a value that would break `dev`.
 const HOSTILE: [(&str, &str); 21] = [
     ("PGHOST", "/nowhere"),
     ("PGHOSTADDR", "192.0.2.1"),
@@ -37,11 +37,11 @@ const HOSTILE: [(&str, &str); 21] = [
     ("PGTARGETSESSIONATTRS", "standby"),
 ];
 
-/// A user whose number is in no file.
+/// The id of a user that has no name on this machine.
 const NAMELESS: &str = "54321";
 
 fn is_root(scratch: &Scratch) -> bool {
-    fs::metadata(&scratch.0).expect("it is ours").uid() == 0
+    fs::metadata(&scratch.0).expect("the test owns it").uid() == 0
 }
 
 fn under_umask(umask: &str, data_dir: &str) -> Command {
@@ -49,8 +49,8 @@ fn under_umask(umask: &str, data_dir: &str) -> Command {
     command_through(["sh", "-c", &script], dev_on(data_dir))
 }
 
-/// Starts it, opens a service, and stops it.
-async fn works(mut program: Program, scratch: &Scratch) {
+/// Waits until the program is ready, opens a product, and stops the program.
+async fn assert_works(mut program: Program, scratch: &Scratch) {
     let api = program.ready().await;
     api.get(&demo_key("testid"), "Action=OpenCdnService").await.succeeded();
     let ended = program.stop().await;
@@ -59,7 +59,7 @@ async fn works(mut program: Program, scratch: &Scratch) {
 }
 
 #[tokio::test]
-async fn a_strict_umask_does_not_lock_its_postgresql_out_of_a_new_directory() {
+async fn postgresql_can_use_a_new_directory_under_a_strict_umask() {
     if left_out("it starts a PostgreSQL") {
         return;
     }
@@ -67,7 +67,7 @@ async fn a_strict_umask_does_not_lock_its_postgresql_out_of_a_new_directory() {
     for umask in ["077", "027"] {
         let directory = scratch.0.join(umask).join("deep/state");
         let directory = directory.to_str().expect("UTF-8");
-        works(Program::spawn(under_umask(umask, directory)), &scratch).await;
+        assert_works(Program::spawn(under_umask(umask, directory)), &scratch).await;
     }
 }
 
@@ -80,24 +80,24 @@ async fn a_strict_umask_of_an_ordinary_user_is_kept() {
     let directory = scratch.0.join("home/state");
     let program = if is_root(&scratch) {
         let home = scratch.0.join("home");
-        fs::create_dir(&home).expect("it is ours");
+        fs::create_dir(&home).expect("the test owns it");
         chown(&home, Some(65534), Some(65534)).expect("as root");
         as_user(&scratch, "65534", &directory)
     } else {
         under_umask("077", directory.to_str().expect("UTF-8"))
     };
-    works(Program::spawn(program), &scratch).await;
-    let mode = fs::metadata(&directory).expect("it was made").mode();
+    assert_works(Program::spawn(program), &scratch).await;
+    let mode = fs::metadata(&directory).expect("it was created").mode();
     assert_eq!(mode & 0o777, 0o700, "{mode:o}");
 }
 
-/// `dev` as the user of this number, under a umask of 077; from a copy of the program, because ours
-/// may be where nobody else can go.
+/// Returns the command for `dev` as the user with this id, under a umask of 077. The command runs a
+/// copy of the program, because the built one may be in a directory that other users cannot enter.
 fn as_user(scratch: &Scratch, uid: &str, directory: &Path) -> Command {
     let copy = scratch.0.join("cdn-activation");
     if !copy.exists() {
         fs::copy(crate::support::process::PROGRAM, &copy).expect("it was built");
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("the test owns it");
     }
     let copy = copy.to_str().expect("UTF-8").to_owned();
     let script = format!("umask 077 && cd / && shift && exec {copy} \"$@\"");
@@ -108,21 +108,21 @@ fn as_user(scratch: &Scratch, uid: &str, directory: &Path) -> Command {
 }
 
 #[tokio::test]
-async fn no_variable_of_the_shell_reaches_its_postgresql() {
+async fn variables_of_the_shell_do_not_reach_postgresql() {
     if left_out("it starts a PostgreSQL") {
         return;
     }
     let scratch = Scratch::new();
     let directory = scratch.0.join("state").display().to_string();
     let program = Program::spawn(command(dev_on(&directory), &HOSTILE));
-    works(program, &scratch).await;
+    assert_works(program, &scratch).await;
     let program = Program::spawn(command(dev_on(&directory), &HOSTILE));
     eventually("PostgreSQL runs", async || server_of(&directory).is_some()).await;
     let server = server_of(&directory).expect("it runs");
     let variables = fs::read(format!("/proc/{server}/environ")).expect("its variables");
     let variables = String::from_utf8_lossy(&variables).into_owned();
     for (name, _) in HOSTILE {
-        // The server sets one for its own children.
+        // Only these names are compared, because the server sets other variables itself.
         let reached = variables.split('\0').find(|variable| {
             variable.strip_prefix(name).is_some_and(|value| value.starts_with('='))
         });
@@ -131,14 +131,14 @@ async fn no_variable_of_the_shell_reaches_its_postgresql() {
     program.stop().await;
 }
 
-/// The number of the server's process, when it takes connections.
+/// Returns the id of the server's process if it accepts connections.
 fn server_of(directory: &str) -> Option<String> {
     let state = fs::read_to_string(format!("{directory}/postgres/postmaster.pid")).ok()?;
-    state.contains("ready").then(|| state.lines().next().expect("a number").to_owned())
+    state.contains("ready").then(|| state.lines().next().expect("a process id").to_owned())
 }
 
 #[tokio::test]
-async fn it_ends_with_a_sentence_when_its_postgresql_dies_and_starts_again_with_all_data() {
+async fn dev_ends_with_a_sentence_when_its_postgresql_is_killed_and_starts_again_with_all_data() {
     if left_out("it starts a PostgreSQL") {
         return;
     }
@@ -165,7 +165,7 @@ async fn it_ends_with_a_sentence_when_its_postgresql_dies_and_starts_again_with_
 }
 
 #[tokio::test]
-async fn a_user_without_a_name_gets_one_sentence_and_may_use_data_that_is_there() {
+async fn a_user_without_a_name_gets_one_sentence_and_can_use_existing_data() {
     if left_out("it starts a PostgreSQL") {
         return;
     }
@@ -174,7 +174,7 @@ async fn a_user_without_a_name_gets_one_sentence_and_may_use_data_that_is_there(
         return; // only root can become another user
     }
     let (home, uid) = (scratch.0.join("home"), NAMELESS.parse().expect("a number"));
-    fs::create_dir(&home).expect("it is ours");
+    fs::create_dir(&home).expect("the test owns it");
     chown(&home, Some(uid), Some(uid)).expect("as root");
     let ended = Program::spawn(as_user(&scratch, NAMELESS, &home.join("new"))).end().await;
     let sentence = "the user 54321 has no name on this machine, and PostgreSQL makes its data for \
@@ -182,11 +182,12 @@ async fn a_user_without_a_name_gets_one_sentence_and_may_use_data_that_is_there(
         name";
     assert_eq!(ended.sentence(1), sentence);
 
-    let made = home.join("made");
-    let (program, _) = Program::dev(made.to_str().expect("UTF-8"), &[]).await;
+    let existing = home.join("made");
+    let (program, _) = Program::dev(existing.to_str().expect("UTF-8"), &[]).await;
     program.stop().await;
     let owner = format!("{NAMELESS}:{NAMELESS}");
-    let given = Command::new("chown").args(["-R", &owner]).arg(&made).status().expect("chown");
-    assert!(given.success());
-    works(Program::spawn(as_user(&scratch, NAMELESS, &made)), &scratch).await;
+    let changed =
+        Command::new("chown").args(["-R", &owner]).arg(&existing).status().expect("chown");
+    assert!(changed.success());
+    assert_works(Program::spawn(as_user(&scratch, NAMELESS, &existing)), &scratch).await;
 }

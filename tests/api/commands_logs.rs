@@ -1,4 +1,5 @@
-//! What `serve` logs through a whole session, loudly: nothing that opens a door.
+//! The log lines of a whole session of `serve`, at `info` and at `trace`. They do not contain
+//! secrets, signatures or the service token.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use crate::support::raw_grpc::framed;
 use crate::support::rest::{encode, query, sign_v1};
 use crate::support::scratch::Scratch;
 
-/// The variables of a `serve` that logs as this filter says.
+/// Returns the variables of a `serve` with this log filter.
 fn variables<'a>(
     database: &'a Database,
     sealing_key: &'a str,
@@ -30,7 +31,7 @@ fn variables<'a>(
 }
 
 #[tokio::test]
-async fn no_log_line_has_a_secret_a_signature_or_the_token() {
+async fn log_lines_do_not_contain_secrets_signatures_or_the_token() {
     for log in ["info", "trace"] {
         let (database, scratch) = (Database::fresh().await, Scratch::new());
         let sealing_key = SealingKey::generate().expect("random bytes");
@@ -43,7 +44,8 @@ async fn no_log_line_has_a_secret_a_signature_or_the_token() {
         let key = api.account().await;
         hidden.insert(key.secret.clone());
 
-        // V1: good, repeated, of another string, of another secret, of an unknown key.
+        // V1: a valid request, the same one again, one with the signature of another secret, and
+        // one with an unknown key.
         let parameters = api.common(&key, "Action=OpenCdnService");
         for secret in [key.secret.as_str(), "another-secret"] {
             let signature = sign_v1("GET", &parameters, secret);
@@ -58,7 +60,7 @@ async fn no_log_line_has_a_secret_a_signature_or_the_token() {
         {
             assert_eq!(api.send_get(&query(parameters)).await.status, status);
         }
-        // V3: good, and with a body that was not signed.
+        // V3: a valid request, and one with a body that was not signed.
         let query = crate::support::rest::parameters("");
         let named = [("x-acs-action", "DescribeCdnService"), ("x-acs-version", "2018-05-10")];
         let headers = api.sign_v3(&key, "POST", &query, &named, b"");
@@ -69,7 +71,8 @@ async fn no_log_line_has_a_secret_a_signature_or_the_token() {
             headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(api.send("POST", "/?", &headers, b"").await.status, 200);
         assert_eq!(api.send("POST", "/?", &headers, b"a=b").await.status, 400);
-        // gRPC: good, refused, with another token, with a request id that is for the log.
+        // gRPC: a valid call, one with another token, and one that is refused. The request ids are
+        // written to the log.
         api.open_dcdn(&key).await;
         let grpc = api.raw_grpc().await;
         let path = "/activation.cdn.v1.CdnService/OpenCdnService";
@@ -85,12 +88,14 @@ async fn no_log_line_has_a_secret_a_signature_or_the_token() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let account_id = key.account_id.to_string();
         let lines = format!("{}{}", ended.stdout, ended.stderr);
-        for said in ["mine-42", "mine-43", "SignatureDoesNotMatch", "does not exist", &account_id] {
-            assert!(lines.contains(said), "the session was logged ({log}): {said}");
+        for expected in
+            ["mine-42", "mine-43", "SignatureDoesNotMatch", "does not exist", &account_id]
+        {
+            assert!(lines.contains(expected), "the log ({log}) does not contain {expected}");
         }
         for line in lines.lines() {
             for text in &hidden {
-                assert!(!line.contains(text.as_str()), "{log} shows {text}: {line}");
+                assert!(!line.contains(text.as_str()), "the log ({log}) contains {text}: {line}");
             }
         }
     }

@@ -1,4 +1,5 @@
-//! `cdn-activation migrate` and `serve`: how a deployment runs the program, by its environment.
+//! `cdn-activation migrate` and `serve` as a deployment runs them, with settings from the
+//! environment.
 
 use cdn_activation::auth::secret::SealingKey;
 use serde_json::Value;
@@ -26,7 +27,7 @@ impl Files {
         Self { scratch, sealing_key, token }
     }
 
-    /// The environment of `serve`.
+    /// Returns the environment of `serve`.
     fn variables<'a>(&'a self, database: &'a Database) -> Vec<(&'a str, &'a str)> {
         vec![
             ("DATABASE_URL", &database.url),
@@ -47,11 +48,11 @@ async fn migrate(database: &Database) -> Ended {
     run(["migrate"], &[("DATABASE_URL", &database.url)]).await
 }
 
-/// The JSON lines after the ready line.
+/// Returns the JSON lines after the ready line.
 fn log_lines(stdout: &str) -> Vec<Value> {
     let lines = stdout.lines().skip(1);
     lines
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
         .collect()
 }
 
@@ -76,24 +77,24 @@ async fn a_deployment_migrates_and_serves() {
     let ended = program.stop().await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
     let lines = log_lines(&ended.stdout);
-    let of = |action: &str| {
+    let line_of = |action: &str| {
         let line = lines.iter().rfind(|line| line["action"] == action);
         line.unwrap_or_else(|| panic!("no line of {action}: {lines:?}"))
     };
-    let refused = of("OpenCdnService");
-    let said = ["level", "wire", "code", "message"].map(|name| refused[name].as_str());
-    assert_eq!(said, ["INFO", "rest", "CdnService.HasOpened", "refused"].map(Some));
+    let refused = line_of("OpenCdnService");
+    let fields = ["level", "wire", "code", "message"].map(|name| refused[name].as_str());
+    assert_eq!(fields, ["INFO", "rest", "CdnService.HasOpened", "refused"].map(Some));
     assert_eq!(refused["account_id"], key.account_id);
     assert_eq!(refused["request_id"].as_str().map(str::len), Some(36));
-    let created = of("CreateAccount");
+    let created = line_of("CreateAccount");
     assert_eq!([&created["wire"], &created["code"]], ["grpc", "OK"]);
 }
 
 #[tokio::test]
-async fn serve_waits_for_the_schema_and_says_so_once() {
+async fn serve_waits_for_the_schema_and_logs_it_once() {
     let (database, files) = (Database::empty().await, Files::new());
     let mut program = files.serve(&database);
-    eventually("it says why", async || program.stderr().contains("run migrate")).await;
+    eventually("the reason is logged", async || program.stderr().contains("run migrate")).await;
     assert_eq!(program.stdout(), "", "it is not ready");
     assert_eq!(migrate(&database).await.code, Some(0));
     let api = program.ready().await;
@@ -108,47 +109,50 @@ async fn serve_waits_for_the_schema_and_says_so_once() {
 }
 
 #[tokio::test]
-async fn serve_stops_before_it_was_ready() {
+async fn serve_can_be_stopped_before_it_is_ready() {
     let (database, files) = (Database::empty().await, Files::new());
     let program = files.serve(&database);
-    eventually("it says why", async || program.stderr().contains("run migrate")).await;
+    eventually("the reason is logged", async || program.stderr().contains("run migrate")).await;
     let ended = program.stop().await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));
 }
 
 #[tokio::test]
-async fn without_a_token_file_serve_lets_nobody_in_over_grpc_and_says_so() {
+async fn without_a_token_file_serve_refuses_every_grpc_call_and_logs_a_warning() {
     let (database, files) = (Database::fresh().await, Files::new());
     let mut variables = files.variables(&database);
     variables.retain(|(name, _)| *name != "SERVICE_TOKEN_FILE");
     let mut program = Program::start(["serve"], &variables);
     let api = program.ready().await;
     let request = cdn_activation::proto::operator::v1::GetAccountRequest { account_id: 1 };
-    let status = api.accounts().await.get_account(request).await.expect_err("nobody");
-    let said = refusal(&status);
-    assert_eq!((said.grpc, said.code.as_str()), (Code::Unauthenticated, "ServiceUnauthenticated"));
+    let status = api.accounts().await.get_account(request).await.expect_err("refused");
+    let refused = refusal(&status);
+    assert_eq!(
+        (refused.grpc, refused.code.as_str()),
+        (Code::Unauthenticated, "ServiceUnauthenticated")
+    );
     let ended = program.stop().await;
     let warning = "SERVICE_TOKEN_FILE is not set: gRPC answers health checks only";
     assert!(ended.stderr.contains(warning), "{ended:?}");
 }
 
 #[tokio::test]
-async fn with_another_sealing_key_it_is_never_ready_and_says_why_once() {
+async fn with_another_sealing_key_serve_is_never_ready_and_logs_the_reason_once() {
     let (database, files, others) = (Database::fresh().await, Files::new(), Files::new());
     let mut program = files.serve(&database);
     let key = program.ready().await.account().await;
     assert_eq!(program.stop().await.code, Some(0));
     let mut program = others.serve(&database);
-    let why = "not ready: SEALING_KEY_FILE holds another key than the one that this database";
-    eventually("it says why", async || program.stderr().contains(why)).await;
+    let reason = "not ready: SEALING_KEY_FILE holds another key than the one that this database";
+    eventually("the reason is logged", async || program.stderr().contains(reason)).await;
     assert!(program.runs() && program.stdout().is_empty(), "{}", program.stdout());
     let ended = program.stop().await;
-    assert_eq!(ended.stderr.matches(why).count(), 1, "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches(reason).count(), 1, "{}", ended.stderr);
     assert!(!ended.stderr.contains(&key.secret));
 }
 
 #[tokio::test]
-async fn what_serve_cannot_start_with_is_one_sentence() {
+async fn a_setting_that_serve_cannot_start_with_is_reported_in_one_sentence() {
     let (database, files) =
         (Database { url: "postgres:///none?host=/nowhere".to_owned() }, Files::new());
     let no_key = files.scratch.file("no-key", "dGVzdA==\n");
@@ -156,7 +160,7 @@ async fn what_serve_cannot_start_with_is_one_sentence() {
     let missing = files.scratch.0.join("missing").display().to_string();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let taken = listener.local_addr().expect("bound").to_string();
-    for (name, value, said) in [
+    for (name, value, sentence) in [
         ("SEALING_KEY_FILE", None, "SEALING_KEY_FILE is not set".to_owned()),
         (
             "SEALING_KEY_FILE",
@@ -199,7 +203,7 @@ async fn what_serve_cannot_start_with_is_one_sentence() {
         let mut variables = files.variables(&database);
         variables.retain(|(other, _)| *other != name);
         variables.extend(value.map(|value| (name, value.as_str())));
-        assert_eq!(run(["serve"], &variables).await.sentence(1), said, "{name}={value:?}");
+        assert_eq!(run(["serve"], &variables).await.sentence(1), sentence, "{name}={value:?}");
     }
     drop(listener);
     let mut variables = files.variables(&database);
@@ -209,9 +213,9 @@ async fn what_serve_cannot_start_with_is_one_sentence() {
 }
 
 #[tokio::test]
-async fn a_database_url_that_is_none_is_said_without_its_password() {
+async fn an_invalid_database_url_is_reported_without_its_password() {
     let files = Files::new();
-    for (url, said) in [
+    for (url, problem) in [
         (
             "postgres://user:pass-word@host:port/name",
             "has a port that is not a number from 1 to 65535",
@@ -231,20 +235,20 @@ async fn a_database_url_that_is_none_is_said_without_its_password() {
             (migrate(&database).await, "DATABASE_URL"),
             (run(["migrate"], &[("DB_ADMIN_URL", url)]).await, "DB_ADMIN_URL"),
         ] {
-            assert_eq!(ended.sentence(1), format!("{name} {said}"), "{url}");
+            assert_eq!(ended.sentence(1), format!("{name} {problem}"), "{url}");
         }
     }
-    // One that is a URL and leads nowhere.
+    // This URL is valid, but no server listens at its address.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     drop(listener);
     let url = format!("postgres://user:pass-word@127.0.0.1:{port}/name");
     let ended = run(["migrate"], &[("DATABASE_URL", &url)]).await;
     let sentence = ended.sentence(1);
-    let said = format!(
+    let expected = format!(
         "the schema could not be brought up to date: 127.0.0.1:{port}: Connection refused (os error 111)"
     );
-    assert_eq!(sentence, said);
+    assert_eq!(sentence, expected);
 }
 
 #[tokio::test]
@@ -267,10 +271,14 @@ async fn settings_are_flags_or_variables_of_the_same_name() {
     let mut program = Program::start(flags.into_iter().chain(ANY_PORTS), &[("LOG", "trace")]);
     let api: Api = program.ready().await;
     let key = api.account().await; // with a balance of 10000
-    let poor = api.get(&key, "Action=OpenCdnService").await;
-    poor.refused(400, "InsufficientBalance", "Your account does not have enough balance.");
+    let refused = api.get(&key, "Action=OpenCdnService").await;
+    refused.refused(400, "InsufficientBalance", "Your account does not have enough balance.");
     let ended = program.stop().await;
-    assert_eq!(ended.stdout.lines().count(), 1, "the flag goes before the variable: {ended:?}");
+    assert_eq!(
+        ended.stdout.lines().count(),
+        1,
+        "the flag has precedence over the variable: {ended:?}"
+    );
     let help =
         run(["serve", "--help"], &[("DATABASE_URL", "postgres://user:pass-word@host/name")]).await;
     assert_eq!(help.code, Some(0));

@@ -1,5 +1,5 @@
-//! Faults while connecting to the database: nothing was asked of it, so the caller is told that the
-//! service is unavailable, and `/readyz` says the cause once.
+//! Failures to connect to the database. No statement was sent, so the caller gets
+//! `ServiceUnavailable`, and `/readyz` reports the cause once.
 
 use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::clock::Clock;
@@ -13,33 +13,36 @@ use crate::support::proxy::Proxy;
 use crate::support::rest::Key;
 use crate::support::{Api, SEALING_KEY, eventually};
 
-/// Whoever is asked for a database and is none.
-async fn no_database(says: &'static [u8]) -> String {
+/// Starts a server that is not a PostgreSQL server. It sends these bytes to each client and keeps
+/// the connection open. Returns its URL.
+async fn start_other_server(greeting: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move {
         let mut clients = Vec::new(); // kept open
         while let Ok((mut client, _)) = listener.accept().await {
-            client.write_all(says).await.ok();
+            client.write_all(greeting).await.ok();
             clients.push(client);
         }
     });
     format!("postgres://postgres@{address}/cdn?sslmode=disable")
 }
 
-async fn is_unavailable(url: String, cause: &str) {
+/// Checks that a service with this database refuses requests over both wires as unavailable, and
+/// that `/readyz` reports this cause.
+async fn assert_unavailable(url: String, cause: &str) {
     let sealing_key = SealingKey::parse(SEALING_KEY).expect("a key");
     let (api, _announced) =
         Api::start_unready(Database { url: url.clone() }, sealing_key, Clock::system(), |_| {})
             .await;
     eventually(cause, async || api.page("/readyz").await.body.contains("does not answer: ")).await;
-    let said = api.page("/readyz").await.body;
-    assert_eq!(said.matches(cause).count(), 1, "{url}: {said}");
-    assert!(!said.contains("pass-word"), "{said}");
+    let reported = api.page("/readyz").await.body;
+    assert_eq!(reported.matches(cause).count(), 1, "{url}: {reported}");
+    assert!(!reported.contains("pass-word"), "{reported}");
 
-    let nobody = Key { account_id: 1, id: "LTAI-nobody".to_owned(), secret: "x".to_owned() };
+    let unknown = Key { account_id: 1, id: "LTAI-nobody".to_owned(), secret: "x".to_owned() };
     let message = "The request has failed due to a temporary failure of the server.";
-    let answer = api.get(&nobody, "Action=OpenCdnService").await;
+    let answer = api.get(&unknown, "Action=OpenCdnService").await;
     answer.refused(503, "ServiceUnavailable", message);
     let request = cdn::OpenCdnServiceRequest::default();
     let answer = api.cdn_for(Some("1")).await.open_cdn_service(request).await;
@@ -50,41 +53,44 @@ async fn is_unavailable(url: String, cause: &str) {
 }
 
 #[tokio::test]
-async fn tls_that_the_server_refuses() {
-    // The answer to a request for TLS.
-    let url = no_database(b"N").await.replace("sslmode=disable", "sslmode=require");
-    is_unavailable(url, "TLS: server does not support TLS").await;
+async fn the_service_is_unavailable_if_the_server_refuses_tls() {
+    // The server answers a request for TLS with `N` if it does not support TLS.
+    let url = start_other_server(b"N").await.replace("sslmode=disable", "sslmode=require");
+    assert_unavailable(url, "TLS: server does not support TLS").await;
 }
 
 #[tokio::test]
-async fn a_server_that_ends_the_connection_at_once() {
+async fn the_service_is_unavailable_if_the_server_ends_the_connection_at_once() {
     let (proxy, url) = Proxy::before_database(&Database::fresh().await).await;
     proxy.turn_away(true);
-    is_unavailable(url, "does not answer: ").await;
+    assert_unavailable(url, "does not answer: ").await;
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_answer() {
-    is_unavailable(no_database(b"HTTP/1.1 400 Bad Request\r\n\r\n").await, "does not answer: ")
-        .await;
+async fn the_service_is_unavailable_if_the_server_speaks_another_protocol() {
+    assert_unavailable(
+        start_other_server(b"HTTP/1.1 400 Bad Request\r\n\r\n").await,
+        "does not answer: ",
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing() {
-    is_unavailable(no_database(b"").await, "no answer within 2s").await;
+async fn the_service_is_unavailable_if_the_server_does_not_answer() {
+    assert_unavailable(start_other_server(b"").await, "no answer within 2s").await;
 }
 
 #[tokio::test]
-async fn a_database_that_does_not_exist() {
+async fn the_service_is_unavailable_if_the_database_does_not_exist() {
     let (_proxy, url) = Proxy::before_database(&Database::fresh().await).await;
     let (server, _) = url.rsplit_once('/').expect("a name");
     let url = format!("{server}/nowhere?sslmode=disable");
-    is_unavailable(url, "database \"nowhere\" does not exist (SQLSTATE 3D000)").await;
+    assert_unavailable(url, "database \"nowhere\" does not exist (SQLSTATE 3D000)").await;
 }
 
 #[tokio::test]
-async fn a_role_that_does_not_exist() {
+async fn the_service_is_unavailable_if_the_role_does_not_exist() {
     let (_proxy, url) = Proxy::before_database(&Database::fresh().await).await;
     let url = url.replace("postgres@", "nobody:pass-word@");
-    is_unavailable(url, "role \"nobody\" does not exist (SQLSTATE 28000)").await;
+    assert_unavailable(url, "role \"nobody\" does not exist (SQLSTATE 28000)").await;
 }

@@ -1,5 +1,5 @@
-//! Several hosts in `DATABASE_URL`: the one that takes writes is used, and found again when it
-//! changes.
+//! Several hosts in `DATABASE_URL`: the service uses the host that takes writes, and finds it
+//! again when it changes.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,14 +14,14 @@ use crate::support::standby::Pair;
 use crate::support::{Api, SEALING_KEY, eventually};
 
 const OPEN: &str = "Action=OpenCdnService&InternetChargeType=PayByTraffic";
-/// A promotion is found within this time.
+/// The longest time until a promoted host is found.
 const FOUND_WITHIN: Duration = Duration::from_secs(1);
 
 fn sealing_key() -> SealingKey {
     SealingKey::parse(SEALING_KEY).expect("a key")
 }
 
-/// What became of one call.
+/// The outcome of one call.
 struct Call {
     began: Instant,
     account_id: i64,
@@ -29,8 +29,8 @@ struct Call {
     body: String,
 }
 
-/// Opens CDN for one account after the other, until it is told to end.
-async fn trickle(
+/// Opens CDN for one account after the other until it is cancelled.
+async fn open_one_after_the_other(
     api: Arc<Api>,
     keys: Vec<Key>,
     calls: Arc<Mutex<Vec<Call>>>,
@@ -62,7 +62,8 @@ async fn the_host_that_takes_writes_is_used_and_found_again_within_a_second_of_a
         keys.push(api.account().await);
     }
     let (calls, end) = (Arc::default(), CancellationToken::new());
-    let trickling = tokio::spawn(trickle(api.clone(), keys, Arc::clone(&calls), end.clone()));
+    let opening =
+        tokio::spawn(open_one_after_the_other(api.clone(), keys, Arc::clone(&calls), end.clone()));
     let called_since = |since: Instant| {
         let calls = calls.lock().expect("not poisoned");
         calls.iter().filter(|call| call.began >= since).count()
@@ -82,7 +83,7 @@ async fn the_host_that_takes_writes_is_used_and_found_again_within_a_second_of_a
     let late = promoted + FOUND_WITHIN;
     eventually("calls are answered again", async || called_since(late) >= 10).await;
     end.cancel();
-    trickling.await.expect("no panic");
+    opening.await.expect("no panic");
 
     let calls = std::mem::take(&mut *calls.lock().expect("not poisoned"));
     let opened = |call: &&Call| call.status == 200;
@@ -95,12 +96,16 @@ async fn the_host_that_takes_writes_is_used_and_found_again_within_a_second_of_a
     let promoted = pair.standby();
     for call in calls.iter().filter(opened) {
         let instances = "SELECT count(*) FROM instances WHERE account_id = $1";
-        assert_eq!(promoted.count_of(call.account_id, instances).await, 1, "it was acknowledged");
+        assert_eq!(
+            promoted.count_of(call.account_id, instances).await,
+            1,
+            "an acknowledged opening is kept"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_standby_is_named_and_so_is_each_host_where_none_takes_writes() {
+async fn readyz_names_a_standby_and_names_each_host_if_no_host_takes_writes() {
     if left_out("it starts PostgreSQL") {
         return;
     }
@@ -120,8 +125,8 @@ async fn a_standby_is_named_and_so_is_each_host_where_none_takes_writes() {
     for (database, sentence) in [(standby, alone), (both, of_both)] {
         let (api, _announced) =
             Api::start_unready(database, sealing_key(), Clock::system(), |_| {}).await;
-        let says = async || api.page("/readyz").await.body.starts_with(&sentence);
-        eventually(&sentence, says).await;
+        let reported = async || api.page("/readyz").await.body.starts_with(&sentence);
+        eventually(&sentence, reported).await;
         api.stop().await;
     }
 }

@@ -1,5 +1,5 @@
-//! `DescribeCdnService`: what is in force now, from the opening, the dated changes and the clock
-//! alone; what was submitted last; and what locks the service.
+//! `DescribeCdnService` shows the charge type in force, which depends on the opening, the dated
+//! changes and the clock only. It also shows the change that was submitted last, and the locks.
 
 use cdn_activation::domain::{ChargeType, Product};
 use cdn_activation::proto::billing::v1::Product as WireProduct;
@@ -11,7 +11,7 @@ use crate::support::setup::internet;
 
 const DESCRIBE: &str = "Action=DescribeCdnService";
 
-/// Opens CDN by traffic at this instant, at which the clock then stands.
+/// Sets the clock to this instant and opens CDN by traffic for a new account.
 async fn opened_at(api: &Api, instant: &str) -> Key {
     api.at(instant);
     let key = api.account().await;
@@ -19,7 +19,8 @@ async fn opened_at(api: &Api, instant: &str) -> Key {
     key
 }
 
-/// The charge type in force, and the change that is shown.
+/// Returns the charge type in force, and the charge type and effective time of the change that is
+/// shown.
 async fn charged(api: &Api, key: &Key) -> (String, Option<String>, Option<String>) {
     let over_rest = api.get(key, DESCRIBE).await.succeeded().json();
     let over_grpc = api.call(key, DESCRIBE).await.expect("open");
@@ -28,17 +29,17 @@ async fn charged(api: &Api, key: &Key) -> (String, Option<String>, Option<String
         let current = text("InternetChargeType").expect("always there");
         (current, text("ChangingChargeType"), text("ChangingAffectTime"))
     };
-    assert_eq!(of(&over_rest), of(&over_grpc), "both wires say the same");
+    assert_eq!(of(&over_rest), of(&over_grpc), "both wires answer the same");
     of(&over_rest)
 }
 
-/// What [`charged`] says where a change is shown.
+/// Returns the result of [`charged`] if a change is shown.
 fn changing(current: &str, to: &str, at: &str) -> (String, Option<String>, Option<String>) {
     (current.to_owned(), Some(to.to_owned()), Some(at.to_owned()))
 }
 
 #[tokio::test]
-async fn an_account_that_has_not_opened_is_told_so() {
+async fn an_account_that_has_not_opened_cdn_is_refused() {
     let api = Api::start_without_workers().await;
     let key = api.account().await;
     api.refuses_everywhere(&key, DESCRIBE, &CDN_NOT_OPENED).await;
@@ -47,7 +48,7 @@ async fn an_account_that_has_not_opened_is_told_so() {
 }
 
 #[tokio::test]
-async fn under_the_old_api_version_not_opened_is_a_denied_operation() {
+async fn the_old_api_version_reports_not_opened_as_a_denied_operation() {
     let api = Api::start_without_workers().await;
     let key = api.account().await;
     let message = CDN_NOT_OPENED.message;
@@ -103,7 +104,7 @@ async fn a_service_that_never_changed_has_empty_changing_fields_and_an_empty_wra
 }
 
 #[tokio::test]
-async fn everything_at_once_in_both_formats() {
+async fn a_change_and_locks_are_shown_in_both_formats() {
     let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     api.get(&key, "Action=ModifyCdnService&InternetChargeType=PayByBandwidth").await.succeeded();
@@ -149,11 +150,15 @@ async fn a_change_is_in_force_from_its_effective_time_on_and_stays_visible() {
     }
     let settled = "SELECT count(*) FROM charge_type_changes
          WHERE account_id = $1 AND in_force_event_at IS NOT NULL";
-    assert_eq!(api.database.count_of(key.account_id, settled).await, 0, "no worker had a part");
+    assert_eq!(
+        api.database.count_of(key.account_id, settled).await,
+        0,
+        "no worker settled the change"
+    );
 }
 
 #[tokio::test]
-async fn of_several_changes_each_holds_in_its_time_and_the_last_submitted_is_shown() {
+async fn each_change_is_in_force_in_its_time_and_the_last_submitted_change_is_shown() {
     use ChargeType::{PayByBandwidth, PayByBandwidth95, PayByTraffic};
     let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
@@ -223,7 +228,7 @@ async fn a_cancelled_change_is_as_if_it_had_never_been_submitted() {
 }
 
 #[tokio::test]
-async fn a_change_of_dcdn_is_none_of_cdn() {
+async fn a_change_of_dcdn_does_not_affect_cdn() {
     let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
     api.open_dcdn(&key).await;

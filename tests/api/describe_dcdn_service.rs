@@ -1,5 +1,5 @@
-//! DescribeDcdnService (docs/behaviour.md, "Describing"): as for CDN, with the fields of WebSocket
-//! charging, and the locks in full.
+//! `DescribeDcdnService` (docs/behaviour.md, "Describing"): the same as for CDN, with the fields
+//! of WebSocket charging. The order of locks is tested here.
 
 use cdn_activation::domain::{ChargeType, Product, WebsocketChargeType};
 use cdn_activation::proto::billing::v1::Product as WireProduct;
@@ -12,7 +12,7 @@ use crate::support::setup::{internet, websocket};
 
 const DESCRIBE: &str = "Action=DescribeDcdnService";
 
-/// Opens DCDN by traffic, WebSocket too, at this instant, at which the clock then stands.
+/// Sets the clock to this instant and opens DCDN for a new account, by traffic also for WebSocket.
 async fn opened_at(api: &Api, instant: &str) -> Key {
     api.at(instant);
     let key = api.account().await;
@@ -20,8 +20,8 @@ async fn opened_at(api: &Api, instant: &str) -> Key {
     key
 }
 
-/// What is said but for the two ids, the same over both wires. What REST shows as empty text is absent
-/// over gRPC.
+/// Returns the answer without its two ids. Checks that both wires answer the same. A field that is
+/// an empty text over REST is absent over gRPC.
 async fn described(api: &Api, key: &Key) -> Value {
     let mut over_rest = api.get(key, DESCRIBE).await.succeeded().json();
     let mut over_grpc = api.call(key, DESCRIBE).await.expect("open");
@@ -30,18 +30,18 @@ async fn described(api: &Api, key: &Key) -> Value {
         members.remove("RequestId").expect("always there");
         members.retain(|_, value| *value != "");
     }
-    assert_eq!(over_rest, over_grpc, "both wires say the same");
+    assert_eq!(over_rest, over_grpc, "both wires answer the same");
     over_rest.as_object_mut().expect("an object").remove("InstanceId").expect("always there");
     over_rest
 }
 
-/// The reasons that are told.
+/// Returns the reasons of the locks.
 async fn lock_reasons(api: &Api, key: &Key) -> Value {
     described(api, key).await["OperationLocks"].take()
 }
 
 #[tokio::test]
-async fn an_account_that_has_not_opened_is_told_so() {
+async fn an_account_that_has_not_opened_dcdn_is_refused() {
     let api = Api::start_without_workers().await;
     let key = api.account().await;
     api.refuses_everywhere(&key, DESCRIBE, &DCDN_NOT_OPENED).await;
@@ -80,7 +80,7 @@ async fn a_service_that_never_changed_has_empty_changing_fields_and_an_empty_wra
 }
 
 #[tokio::test]
-async fn everything_at_once_in_both_formats() {
+async fn changes_and_locks_are_shown_in_both_formats() {
     let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     let changes = [
@@ -139,7 +139,7 @@ async fn an_opening_older_than_websocket_charging_has_no_websocket_fields() {
 }
 
 #[tokio::test]
-async fn internet_and_websocket_types_change_each_at_its_own_time() {
+async fn internet_and_websocket_types_change_independently() {
     let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
     let changes = [
@@ -176,7 +176,7 @@ async fn internet_and_websocket_types_change_each_at_its_own_time() {
 }
 
 #[tokio::test]
-async fn a_cancelled_change_of_one_kind_leaves_the_other() {
+async fn a_cancelled_change_of_one_kind_of_traffic_does_not_affect_the_other() {
     let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
     let (submitted, effective) = ("2018-03-02T00:00:00Z", "2018-03-02T16:00:00Z");
@@ -203,7 +203,7 @@ async fn a_cancelled_change_of_one_kind_leaves_the_other() {
 }
 
 #[tokio::test]
-async fn locks_are_told_oldest_first_and_lifted_ones_no_more() {
+async fn locks_are_shown_oldest_first_and_lifted_locks_are_not_shown() {
     let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-01T00:00:00Z").await;
     for (now, reason) in [
@@ -221,14 +221,14 @@ async fn locks_are_told_oldest_first_and_lifted_ones_no_more() {
     let all = ["security", "financial", "arrears-2018_03"];
     assert_eq!(lock_reasons(&api, &key).await, reasons(&all));
 
-    // Locking what is locked changes nothing, its age neither.
+    // A second lock with the same reason does not change anything, including the order.
     api.lock(&key, WireProduct::Dcdn, "security").await;
     assert_eq!(lock_reasons(&api, &key).await, reasons(&all));
 
     api.unlock(&key, WireProduct::Dcdn, "security").await;
     assert_eq!(lock_reasons(&api, &key).await, reasons(&all[1..]));
 
-    // A lock that is set anew is the youngest.
+    // A lock that was lifted and is set again is the newest.
     api.at("2018-03-07T00:00:00Z");
     api.lock(&key, WireProduct::Dcdn, "security").await;
     assert_eq!(lock_reasons(&api, &key).await, reasons(&[all[1], all[2], all[0]]));

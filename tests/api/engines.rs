@@ -1,5 +1,5 @@
-//! What `ENGINE` does: on `PostgreSQL`, where a database that is said to be of Citus is refused, and on
-//! Citus, where the tables that accounts own are distributed.
+//! The setting `ENGINE`. If it is `citus` and the database does not have Citus, `migrate` fails
+//! and the service is not ready. On Citus, the tables that accounts own are distributed.
 
 use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::clock::Clock;
@@ -11,7 +11,7 @@ use crate::support::{Api, SEALING_KEY, eventually};
 
 const DISTRIBUTED: &str = "SELECT count(*) FROM pg_dist_partition WHERE partmethod = 'h'";
 
-/// What is in the tables of accounts on the coordinator, in bytes.
+/// Sums the bytes that the tables of accounts have on the coordinator.
 const LOCAL_BYTES: &str =
     "SELECT sum(pg_relation_size(logicalrelid))::bigint FROM pg_dist_partition";
 
@@ -25,8 +25,8 @@ async fn migrate_on(database: &Database, engine: Engine) -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn citus_that_is_not_there_is_said_by_migrate_and_readyz() {
-    if left_out_on_citus("it is about its absence").await {
+async fn migrate_and_readyz_report_that_citus_is_missing() {
+    if left_out_on_citus("it needs a database without Citus").await {
         return;
     }
     let sentence = "ENGINE is citus, and the database has no extension citus: create it, or let ENGINE be auto";
@@ -34,24 +34,24 @@ async fn citus_that_is_not_there_is_said_by_migrate_and_readyz() {
     assert_eq!(migrate_on(&empty, Engine::Citus).await, Err(sentence.to_owned()));
     let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
     assert_eq!(empty.count(tables).await, 0);
-    let named = |settings: &mut ServerSettings| {
+    let set_engine = |settings: &mut ServerSettings| {
         settings.database.engine = Engine::Citus;
     };
     let database = Database::fresh().await;
     let (api, _announced) =
-        Api::start_unready(database, sealing_key(), Clock::system(), named).await;
+        Api::start_unready(database, sealing_key(), Clock::system(), set_engine).await;
     let expected = format!("not ready: {sentence}\n");
     eventually(sentence, async || api.page("/readyz").await.body == expected).await;
 }
 
 #[tokio::test]
-async fn a_database_that_is_said_to_be_postgresql_is_asked_nothing_and_served() {
+async fn with_engine_postgres_the_tables_are_not_distributed() {
     let database = Database::empty().await;
     migrate_on(&database, Engine::Postgres).await.expect("migrated");
-    let named = |settings: &mut ServerSettings| {
+    let set_engine = |settings: &mut ServerSettings| {
         settings.database.engine = Engine::Postgres;
     };
-    let api = Api::start_on(database, sealing_key(), Clock::system(), named).await;
+    let api = Api::start_on(database, sealing_key(), Clock::system(), set_engine).await;
     let key = api.account().await;
     api.open_cdn(&key).await;
     if is_citus().await {
@@ -60,16 +60,16 @@ async fn a_database_that_is_said_to_be_postgresql_is_asked_nothing_and_served() 
 }
 
 #[tokio::test]
-async fn on_citus_the_tables_of_accounts_are_distributed_with_the_rows_that_are_there() {
+async fn on_citus_the_tables_of_accounts_are_distributed_with_their_existing_rows() {
     if !is_citus().await {
         return;
     }
     let database = Database::empty().await;
     migrate_on(&database, Engine::Postgres).await.expect("migrated");
-    let plain = |settings: &mut ServerSettings| {
+    let set_engine = |settings: &mut ServerSettings| {
         settings.database.engine = Engine::Postgres;
     };
-    let api = Api::start_on(database.clone(), sealing_key(), Clock::system(), plain).await;
+    let api = Api::start_on(database.clone(), sealing_key(), Clock::system(), set_engine).await;
     let key = api.account().await;
     api.open_cdn(&key).await;
     api.stop().await;

@@ -1,5 +1,5 @@
-//! Cursors, pages and filters of `EventService`: where a follower stands, what it may ask for, and
-//! what happens when it stayed away for too long.
+//! Cursors, pages and filters of `EventService`: the position of a follower, the requests that are
+//! accepted, and what happens to a follower that was away for too long.
 
 use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::clock::Clock;
@@ -17,7 +17,7 @@ use crate::support::events::{
 };
 use crate::support::grpc::{next_account_id, refusal};
 
-/// Writes events numbered 1 to `count`, to each of the accounts.
+/// Writes events with the versions 1 to `count` for each account.
 async fn write(api: &Api, accounts: &[i64], count: i64) {
     let mut connection = api.database.connect().await;
     let mut transaction = connection.begin().await.expect("begun");
@@ -30,6 +30,7 @@ async fn write(api: &Api, accounts: &[i64], count: i64) {
     transaction.commit().await.expect("committed");
 }
 
+/// Returns the refusal of a cursor. Checks that listing and watching refuse it with the same code.
 async fn refused(events: &mut Events, cursor: &str) -> Status {
     let list = ListEventsRequest { cursor: cursor.to_owned(), ..Default::default() };
     let listed = events.list_events(list).await.expect_err("refused");
@@ -39,23 +40,24 @@ async fn refused(events: &mut Events, cursor: &str) -> Status {
     listed
 }
 
+/// Returns the cursor after the first page.
 async fn cursor(events: &mut Events, account_id: i64) -> String {
     let request = ListEventsRequest { account_id, ..Default::default() };
     events.list_events(request).await.expect("listed").into_inner().next_cursor
 }
 
 #[tokio::test]
-async fn events_are_listed_in_pages_of_the_asked_size() {
+async fn events_are_listed_in_pages_of_the_requested_size() {
     let api = Api::start().await;
     let accounts: Vec<_> = (0..5).map(|_| next_account_id()).collect();
     write(&api, &accounts, 300).await;
     let mut events = api.events().await;
     let all = list_until(&mut events, 1500).await;
     assert_eq!(all.len(), 1500);
-    for (asked, most) in [(0, 50), (7, 7), (1, 1), (5000, 1000)] {
-        let request = ListEventsRequest { page_size: asked, ..Default::default() };
+    for (page_size, expected) in [(0, 50), (7, 7), (1, 1), (5000, 1000)] {
+        let request = ListEventsRequest { page_size, ..Default::default() };
         let page = events.list_events(request).await.expect("listed").into_inner();
-        assert_eq!(page.events.len(), most, "page_size {asked}");
+        assert_eq!(page.events.len(), expected, "page_size {page_size}");
     }
     let request = ListEventsRequest { page_size: -1, ..Default::default() };
     let negative = events.list_events(request).await.expect_err("refused");
@@ -63,7 +65,7 @@ async fn events_are_listed_in_pages_of_the_asked_size() {
         (negative.code(), refusal(&negative).code.as_str()),
         (Code::InvalidArgument, "InvalidFields")
     );
-    // At the end a page is empty, and its cursor still leads on.
+    // At the end a page is empty, and a watch can continue from its cursor.
     let (_, end) = list_all(&mut events, ListEventsRequest::default()).await;
     write(&api, &accounts[..1], 1).await;
     until_count(&api, "SELECT count(*) FROM event_outbox", 0).await;
@@ -86,19 +88,20 @@ async fn the_events_of_one_account_can_be_followed_alone() {
     assert_eq!(versions, (1..=200).collect::<Vec<_>>());
     assert!(all.iter().all(|event| event.account_id == one));
 
-    // A replica that starts now has nothing in memory: the same from the database.
+    // A replica that starts now has no events in memory. It reads the same events from the
+    // database.
     let replica = api.replica().await;
     let (again, _) = list_all(&mut replica.events().await, request).await;
     assert_eq!(again, all);
 
     let watch = WatchEventsRequest { account_id: one, cursor: end.clone(), from_now: false };
     let mut watching = watch_with(&mut events, watch).await.expect("watched");
-    let first = next(&mut watching).await.expect("it goes on");
+    let first = next(&mut watching).await.expect("the stream continues");
     assert_eq!((first.event, &first.cursor), (None, &end));
-    // Events of others move the cursor on, too.
+    // Events of other accounts also move the cursor.
     write(&api, &[same_lane], 3).await;
     let moved = loop {
-        let response = next(&mut watching).await.expect("it goes on");
+        let response = next(&mut watching).await.expect("the stream continues");
         assert!(response.event.is_none());
         if response.cursor != end {
             break response.cursor;
@@ -112,7 +115,7 @@ async fn the_events_of_one_account_can_be_followed_alone() {
 }
 
 #[tokio::test]
-async fn no_cursor_but_one_of_this_service_for_this_question_is_taken() {
+async fn a_cursor_of_another_service_or_another_filter_is_refused() {
     let api = Api::start().await;
     let mut events = api.events().await;
     let good = cursor(&mut events, 0).await;
@@ -127,13 +130,16 @@ async fn no_cursor_but_one_of_this_service_for_this_question_is_taken() {
     let truncated = &good[..good.len() - 4];
     for wrong in [tampered.as_str(), truncated, &foreign, &of_account, "?", &"A".repeat(5000)] {
         let status = refused(&mut events, wrong).await;
-        let said = refusal(&status);
-        assert_eq!((said.grpc, said.code.as_str()), (Code::InvalidArgument, "InvalidFields"));
-        assert!(said.message.starts_with("cursor: "), "{}", said.message);
+        let reported = refusal(&status);
+        assert_eq!(
+            (reported.grpc, reported.code.as_str()),
+            (Code::InvalidArgument, "InvalidFields")
+        );
+        assert!(reported.message.starts_with("cursor: "), "{}", reported.message);
     }
     let request =
         ListEventsRequest { account_id: 8, cursor: of_account.clone(), ..Default::default() };
-    assert!(events.list_events(request).await.is_err(), "it was for account 7");
+    assert!(events.list_events(request).await.is_err(), "the cursor is for account 7");
     let request = ListEventsRequest { account_id: -1, ..Default::default() };
     let negative = events.list_events(request).await.expect_err("refused");
     assert_eq!(refusal(&negative).code, "InvalidAccountId");
@@ -141,9 +147,10 @@ async fn no_cursor_but_one_of_this_service_for_this_question_is_taken() {
     let both = events.watch_events(watch).await.expect_err("refused");
     assert_eq!(refusal(&both).code, "InvalidFields");
     let request = ListEventsRequest { cursor: good, ..Default::default() };
-    events.list_events(request).await.expect("the good one is good");
+    events.list_events(request).await.expect("the unchanged cursor is accepted");
 }
 
+/// Deletes the events that are older than this, as the worker does.
 async fn forget(api: &Api, retention: chrono::Duration) {
     let (store, clock, shutdown) = (api.store(), Clock::system(), CancellationToken::new());
     let forgotten = forget_events(&store, &clock, new_id(), retention, &shutdown).await;
@@ -151,18 +158,19 @@ async fn forget(api: &Api, retention: chrono::Duration) {
     store.close().await;
 }
 
+/// Deletes every lease, so that another holder can take it at once.
 async fn free_the_lease(api: &Api) {
     api.database.execute("DELETE FROM leases").await;
 }
 
 fn assert_expired(status: &Status) {
-    let said = refusal(status);
-    assert_eq!((said.grpc, said.code.as_str()), (Code::OutOfRange, "CursorExpired"));
-    assert!(said.message.contains("start over with an empty cursor"), "{}", said.message);
+    let reported = refusal(status);
+    assert_eq!((reported.grpc, reported.code.as_str()), (Code::OutOfRange, "CursorExpired"));
+    assert!(reported.message.contains("start over with an empty cursor"), "{}", reported.message);
 }
 
 #[tokio::test]
-async fn a_cursor_after_which_events_were_deleted_says_so() {
+async fn a_cursor_after_which_events_were_deleted_has_expired() {
     let api = Api::start().await;
     let account_id = next_account_id();
     let mut events = api.events().await;
@@ -174,14 +182,19 @@ async fn a_cursor_after_which_events_were_deleted_says_so() {
 
     forget(&api, chrono::Duration::hours(1)).await;
     free_the_lease(&api).await;
-    assert_eq!(api.database.count("SELECT count(*) FROM event_log").await, 60, "too young");
+    assert_eq!(
+        api.database.count("SELECT count(*) FROM event_log").await,
+        60,
+        "the events are too young"
+    );
     forget(&api, chrono::Duration::zero()).await;
     assert_eq!(api.database.count("SELECT count(*) FROM event_log").await, 0);
     let ends = "SELECT count(*) FROM event_lanes
         WHERE expired_position = 30 AND last_position = 30";
     assert_eq!(api.database.count(ends).await, 2);
 
-    // A process that had read them still tells them; one that had not says that they are gone.
+    // A process that has read these events still delivers them. A process that has not read them
+    // refuses the cursors.
     let replica = api.replica().await;
     let mut events = replica.events().await;
     for (cursor, account_id) in [(&before, 0), (&before_of_one, account_id)] {
@@ -190,10 +203,11 @@ async fn a_cursor_after_which_events_were_deleted_says_so() {
         assert_expired(&events.list_events(list).await.expect_err("refused"));
         let watch = WatchEventsRequest { cursor, account_id, ..Default::default() };
         let mut watching = watch_with(&mut events, watch).await.expect("begun");
-        assert!(next(&mut watching).await.expect("where it stands").event.is_none());
+        assert!(next(&mut watching).await.expect("the first response").event.is_none());
         assert_expired(&next(&mut watching).await.expect_err("refused"));
     }
-    // Who has seen them all, and who starts over, goes on; positions do too.
+    // A follower that has seen all events continues, and so does one that starts over. Positions
+    // continue, too.
     free_the_lease(&api).await;
     write(&api, &[account_id], 1).await;
     for cursor in [end.clone(), String::new()] {
@@ -205,7 +219,7 @@ async fn a_cursor_after_which_events_were_deleted_says_so() {
 }
 
 #[tokio::test]
-async fn a_cursor_from_the_future_of_a_restored_database_says_so() {
+async fn a_cursor_past_the_end_of_a_restored_database_has_expired() {
     let api = Api::start().await;
     let account_id = next_account_id();
     write(&api, &[account_id], 5).await;

@@ -1,5 +1,5 @@
-//! Events (docs/behaviour.md, "Events"): what is told, in which order, and that nothing is lost on the
-//! way.
+//! Events (docs/behaviour.md, "Events"): which events are delivered, in which order, and that no
+//! event is lost.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn data(event: &Event) -> &Data {
 }
 
 #[tokio::test]
-async fn every_change_of_state_is_told_with_its_type_and_data() {
+async fn every_change_of_state_is_delivered_with_its_type_and_data() {
     let api = Api::start().await;
     api.at("2026-03-10T00:00:00Z");
     let key = api.account().await;
@@ -54,7 +54,7 @@ async fn every_change_of_state_is_told_with_its_type_and_data() {
 
     let all = list_until(&mut api.events().await, 9).await;
     let types: Vec<_> = all.iter().map(|event| event.r#type.as_str()).collect();
-    let told = [
+    let expected = [
         "activation.account.changed",
         "activation.access_key.changed",
         "activation.instance.opened",
@@ -65,7 +65,7 @@ async fn every_change_of_state_is_told_with_its_type_and_data() {
         "activation.operation.unlocked",
         "activation.access_key.changed",
     ];
-    assert_eq!(types, told);
+    assert_eq!(types, expected);
     for event in &all {
         assert_eq!(event.source, "//cdn-activation");
         assert_eq!(event.account_id, key.account_id);
@@ -97,7 +97,7 @@ async fn every_change_of_state_is_told_with_its_type_and_data() {
 }
 
 #[tokio::test]
-async fn events_of_an_account_are_in_order_though_clocks_go_back() {
+async fn events_of_an_account_are_in_order_although_clocks_go_back() {
     let api = Api::start().await;
     let key = api.account().await;
     api.open_cdn(&key).await;
@@ -120,7 +120,7 @@ async fn events_of_an_account_are_in_order_though_clocks_go_back() {
 }
 
 #[tokio::test]
-async fn events_are_told_in_the_order_of_their_times_not_of_their_ids() {
+async fn events_are_delivered_in_the_order_of_their_times_and_not_of_their_ids() {
     let api = Api::start().await;
     let account_id = next_account_id();
     let mut connection = api.database.connect().await;
@@ -163,7 +163,7 @@ async fn an_event_whose_transaction_commits_late_is_not_skipped() {
 const WRITERS: i64 = 8;
 const EACH: i64 = 400;
 
-/// Events in transactions that overlap: every third one stays open for a while.
+/// Writes events in transactions that overlap: every third transaction stays open for a while.
 async fn write_overlapping(api: &Api, writer: i64, account_id: i64) {
     let mut connection = api.database.connect().await;
     for number in 1..=EACH {
@@ -205,7 +205,7 @@ async fn events_of_many_writers_are_numbered_once_and_without_a_gap_by_all_repli
     for (statement, expected) in counts {
         assert_eq!(api.database.count(statement).await, expected, "{statement}");
     }
-    // Each replica tells all of them, each account's in order, whatever the size of the pages.
+    // Each replica delivers all events, those of each account in order, for every page size.
     for (api, page_size) in [(&api, 1000), (&replicas[0], 37), (&replicas[1], 250)] {
         let request = ListEventsRequest { page_size, ..Default::default() };
         let wanted = usize::try_from(total).expect("few");

@@ -1,5 +1,5 @@
-//! Many followers, slow followers, followers that come and go: nobody misses anything, and none of
-//! it costs what it must not.
+//! Many followers, slow followers, and followers that reconnect. No follower misses an event, and
+//! the cost in statements and memory stays bounded.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::support::events::{
 };
 use crate::support::grpc::next_account_id;
 
-/// Kilobytes that this process, server and clients, has in memory.
+/// Returns the memory of this process, which is server and clients, in kilobytes.
 fn resident_kilobytes() -> i64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
@@ -45,22 +45,27 @@ async fn a_follower_that_is_cut_off_again_and_again_sees_every_event() {
         let (mut events, mut cuts, mut repeated) = (api.events().await, 0, 0);
         while seen.values().sum::<i64>() < ACCOUNTS * EACH || cuts < 50 {
             let mut watching = watch(&mut events, &cursor).await;
-            next(&mut watching).await.expect("where it stands");
+            next(&mut watching).await.expect("the first response");
             for _ in 0..(cuts * 7) % 90 {
-                let response = next(&mut watching).await.expect("it goes on");
+                let response = next(&mut watching).await.expect("the stream continues");
                 cursor = response.cursor;
-                let Some(event) = response.event else { break }; // it has seen all there is
+                let Some(event) = response.event else { break }; // it has seen all events
                 let newest = seen.entry(event.account_id).or_default();
                 if version(&event) == *newest + 1 {
                     *newest += 1;
                 } else {
-                    assert!(version(&event) <= *newest, "{} skipped something", event.account_id);
+                    assert!(
+                        version(&event) <= *newest,
+                        "an event of {} was skipped",
+                        event.account_id
+                    );
                     repeated += 1;
                 }
             }
             drop(watching);
             cuts += 1;
-            // One that crashed before it had noted its cursor, and a new connection.
+            // Sometimes the follower continues from an older cursor over a new connection, as if it
+            // had crashed before it stored its last cursor.
             if cuts % 9 == 0 {
                 std::mem::swap(&mut cursor, &mut older);
                 older.clone_from(&cursor);
@@ -72,11 +77,11 @@ async fn a_follower_that_is_cut_off_again_and_again_sees_every_event() {
         (seen, repeated)
     };
     let ((), (seen, repeated)) = tokio::join!(writing, following);
-    assert!(repeated > 0, "it went back");
+    assert!(repeated > 0, "no event was repeated after an older cursor");
     assert!(seen.values().all(|newest| *newest == EACH), "{seen:?}");
 }
 
-/// Watches from now on, spread over connections as many services would be.
+/// Opens watches from now on, spread over connections as those of many services would be.
 async fn watchers(api: &Api, connections: usize, each: usize) -> Vec<Watch> {
     let mut all = Vec::new();
     for _ in 0..connections {
@@ -86,7 +91,7 @@ async fn watchers(api: &Api, connections: usize, each: usize) -> Vec<Watch> {
             async move {
                 let request = WatchEventsRequest { from_now: true, ..Default::default() };
                 let mut watching = watch_with(&mut events, request).await.expect("watched");
-                next(&mut watching).await.expect("it goes on");
+                next(&mut watching).await.expect("the stream continues");
                 watching
             }
         });
@@ -123,7 +128,7 @@ async fn a_thousand_followers_cost_no_more_statements_than_one() {
 
     let grown = resident_kilobytes() - memory;
     assert!(grown < 64 * 1024, "1,000 followers and {EVENTS} events took {grown} kB");
-    // Sessions report their statements within a second or so.
+    // Sessions report their statements to the statistics within about a second.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let made = api.database.count(STATEMENTS).await - statements;
     assert!(made < 400, "{made} statements for {EVENTS} events to 1,000 followers");
@@ -132,7 +137,7 @@ async fn a_thousand_followers_cost_no_more_statements_than_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_follower_that_does_not_read_costs_no_memory_and_loses_nothing() {
+async fn a_follower_that_does_not_read_costs_little_memory_and_loses_no_event() {
     const EVENTS: i64 = 20_000; // more than are kept in memory
     let api = Api::start().await;
     let slow = Mutex::new(watchers(&api, 2, 1).await);
@@ -142,12 +147,12 @@ async fn a_follower_that_does_not_read_costs_no_memory_and_loses_nothing() {
     until_count(&api, "SELECT count(*) FROM event_outbox", 0).await;
     let mut quick = watch(&mut api.events().await, "").await;
     for _ in 0..200 {
-        next_event(&mut quick).await; // one that reads is not held up by those that do not
+        next_event(&mut quick).await; // a follower that reads is not delayed
     }
     let grown = resident_kilobytes() - memory;
     assert!(grown < 48 * 1024, "followers that do not read took {grown} kB");
 
-    println!("two that do not read {EVENTS} events: {grown} kB");
+    println!("two followers that do not read {EVENTS} events: {grown} kB");
     for watching in slow.lock().await.iter_mut() {
         let (mut last, mut events) = (String::new(), 0);
         while events < EVENTS {
@@ -159,7 +164,8 @@ async fn a_follower_that_does_not_read_costs_no_memory_and_loses_nothing() {
                     last = cursor;
                 }
                 Ok(_) => {}
-                // On a slow machine its deadline comes first: it ends, or is reset, and is resumed.
+                // On a slow machine the deadline of the stream can come first. The stream then ends
+                // or is reset, and the follower resumes it.
                 Err(status) => {
                     let ends = [Code::DeadlineExceeded, Code::Cancelled];
                     assert!(ends.contains(&status.code()), "{status:?}");

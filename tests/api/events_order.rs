@@ -1,6 +1,6 @@
-//! Events of an account are told in the order in which their writes were answered, whichever
-//! replicas wrote them and whatever the clocks of those say; and the last event of a lock says
-//! whether it holds.
+//! Events of an account are delivered in the order in which their writes were answered, whichever
+//! replicas wrote them and whatever the clocks of the replicas show. The last event of a lock says
+//! whether the lock holds.
 
 use std::collections::BTreeMap;
 
@@ -30,12 +30,12 @@ use crate::support::rest::Key;
 
 const WAITING: &str = "SELECT count(*) FROM event_outbox";
 
-/// What one account does: this many writes, each after the answer to the one before.
+/// The number of writes of one account. Each write begins after the answer to the one before.
 const WRITES: usize = 13;
-/// So many pairs of neighbours are looked at.
+/// The least number of pairs of consecutive writes that are compared.
 const PAIRS: usize = 1000;
 
-/// Two replicas take turns: a write goes to one, the next to the other.
+/// Two replicas that take turns: a write goes to one, and the next write to the other.
 struct Turns {
     channels: [Channel; 2],
     operators: [Caller; 2],
@@ -65,7 +65,8 @@ impl Turns {
     }
 }
 
-/// Writes of every kind, one after the other; what the events of them are to say, in this order.
+/// Makes writes of every kind, one after the other. Returns the account and the expected events, in
+/// order.
 async fn write_all(turns: &mut Turns) -> (i64, Vec<String>) {
     let account_id = next_account_id();
     let account = wire::Account {
@@ -83,7 +84,7 @@ async fn write_all(turns: &mut Turns) -> (i64, Vec<String>) {
     write_instances(turns, &key).await;
     let delete = wire::DeleteAccessKeyRequest { access_key_id: id, ..Default::default() };
     AccessKeyServiceClient::new(turns.operator()).delete_access_key(delete).await.expect("deleted");
-    let told = [
+    let expected = [
         "account 1",
         "account 2",
         "key enabled",
@@ -98,11 +99,11 @@ async fn write_all(turns: &mut Turns) -> (i64, Vec<String>) {
         "Dcdn unlocked",
         "key deleted",
     ];
-    let told: [&str; WRITES] = told;
-    (account_id, told.map(str::to_owned).to_vec())
+    let expected: [&str; WRITES] = expected;
+    (account_id, expected.map(str::to_owned).to_vec())
 }
 
-/// Updates the account, and creates, disables and enables a key; its id.
+/// Updates the account, and creates, disables and enables a key. Returns the id of the key.
 async fn write_account_and_key(turns: &mut Turns, account: wire::Account) -> String {
     let account_id = account.account_id;
     let account = Some(wire::Account { balance: 1, ..account });
@@ -161,8 +162,8 @@ async fn unlock(caller: Caller, account_id: i64, product: Product) {
     OperationLockServiceClient::new(caller).unlock(request).await.expect("unlocked");
 }
 
-/// What an event says, in short.
-fn said(event: &Event) -> String {
+/// Returns a short description of an event.
+fn description(event: &Event) -> String {
     let product = |number: i32| format!("{:?}", Product::try_from(number).expect("known"));
     let of =
         |change: &Option<ChargeTypeChange>| product(change.as_ref().expect("a change").product);
@@ -180,7 +181,7 @@ fn said(event: &Event) -> String {
     }
 }
 
-/// Another replica, whose wire clock is so far behind.
+/// Starts another replica whose wire clock is this far behind.
 async fn behind(api: &Api, by: Duration) -> Api {
     let clock = Clock::system();
     clock.run_wire_ahead(-by);
@@ -188,7 +189,7 @@ async fn behind(api: &Api, by: Duration) -> Api {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_1000_pairs_of_writes_none_is_told_in_the_other_order_whatever_the_clocks_say() {
+async fn the_events_of_1000_pairs_of_writes_are_in_order_whatever_the_clocks_show() {
     let api = Api::start().await;
     let others =
         [behind(&api, Duration::milliseconds(10)).await, behind(&api, Duration::minutes(5)).await];
@@ -199,16 +200,16 @@ async fn of_1000_pairs_of_writes_none_is_told_in_the_other_order_whatever_the_cl
     });
     let expected: BTreeMap<_, _> = written.buffer_unordered(6).collect().await;
     until_count(&api, WAITING, 0).await;
-    let mut told: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let mut delivered: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for event in list_until(&mut api.events().await, accounts * WRITES).await {
-        told.entry(event.account_id).or_default().push(said(&event));
+        delivered.entry(event.account_id).or_default().push(description(&event));
     }
     for (account_id, expected) in expected {
-        assert_eq!(told[&account_id], expected);
+        assert_eq!(delivered[&account_id], expected);
     }
 }
 
-/// Events of one instance of which the one before says the same.
+/// Counts the events that have the type of the event before, of the same account.
 const NEIGHBOURS_ALIKE: &str = "
     SELECT count(*)
     FROM (
@@ -217,7 +218,7 @@ const NEIGHBOURS_ALIKE: &str = "
     ) AS events
     WHERE type = before";
 
-/// Accounts whose last event says something else than the table of locks.
+/// Counts the accounts whose last event differs from the table of locks.
 const WRONG_AT_LAST: &str = "
     SELECT count(*)
     FROM (
@@ -228,7 +229,7 @@ const WRONG_AT_LAST: &str = "
     WHERE (type = 'activation.operation.locked') <> (account_id IN (
         SELECT account_id FROM operation_locks WHERE lifted_at IS NULL))";
 
-/// Events whose order in the log is not that of their times.
+/// Counts the events whose time is not after that of the event before in the log.
 const NOT_RISING: &str = "
     SELECT count(*)
     FROM (
@@ -239,19 +240,19 @@ const NOT_RISING: &str = "
 
 const LOCKED_ACCOUNTS: i64 = 300;
 const CALLERS: usize = 12;
-/// How often each of them locks or unlocks.
+/// How often each caller locks or unlocks.
 const ROUNDS: usize = 2;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twelve_callers_lock_and_unlock_one_reason_and_the_last_event_says_whether_it_is_locked() {
+async fn after_twelve_callers_lock_and_unlock_the_last_event_says_whether_the_lock_holds() {
     let api = Api::start().await;
     let replica = behind(&api, Duration::milliseconds(10)).await;
     api.database.open_many(LOCKED_ACCOUNTS).await;
-    let (mine, others) = (api.operator().await, replica.operator().await);
+    let (of_first, of_second) = (api.operator().await, replica.operator().await);
     let accounts = stream::iter(1..=LOCKED_ACCOUNTS).map(|account_id| {
-        let (mine, others) = (mine.clone(), others.clone());
+        let (of_first, of_second) = (of_first.clone(), of_second.clone());
         let calls = (0..CALLERS).map(move |caller| {
-            let at = if caller % 4 < 2 { mine.clone() } else { others.clone() };
+            let at = if caller % 4 < 2 { of_first.clone() } else { of_second.clone() };
             async move {
                 for turn in caller..caller + ROUNDS {
                     if turn % 2 == 0 {
@@ -266,8 +267,8 @@ async fn twelve_callers_lock_and_unlock_one_reason_and_the_last_event_says_wheth
     });
     accounts.buffer_unordered(2).for_each(|_| async {}).await;
     until_count(&api, WAITING, 0).await;
-    let told = api.database.count("SELECT count(*) FROM event_log").await;
-    assert!(told > LOCKED_ACCOUNTS, "{told} events: nobody met anybody");
+    let events = api.database.count("SELECT count(*) FROM event_log").await;
+    assert!(events > LOCKED_ACCOUNTS, "{events} events: no two callers competed");
     assert_eq!(api.database.count(NEIGHBOURS_ALIKE).await, 0);
     assert_eq!(api.database.count(WRONG_AT_LAST).await, 0);
     assert_eq!(api.database.count(NOT_RISING).await, 0);

@@ -1,4 +1,4 @@
-//! `WatchEvents` as a stream: how it begins, how it ends, and what wakes it.
+//! `WatchEvents` as a stream: how it begins and ends, and how a follower learns of new events.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ async fn write_one(api: &Api, account_id: i64, version: i64) {
 }
 
 #[tokio::test]
-async fn a_watch_from_now_tells_what_happens_and_nothing_older() {
+async fn a_watch_from_now_delivers_new_events_only() {
     let api = Api::start().await;
     let account_id = next_account_id();
     write_one(&api, account_id, 1).await;
@@ -38,17 +38,20 @@ async fn a_watch_from_now_tells_what_happens_and_nothing_older() {
     assert_eq!(version(&next_event(&mut from_oldest).await.0), 1);
     let request = WatchEventsRequest { from_now: true, ..Default::default() };
     let mut from_now = watch_with(&mut events, request).await.expect("watched");
-    let first = next(&mut from_now).await.expect("it goes on");
-    assert!(first.event.is_none() && !first.cursor.is_empty(), "first it is told where it stands");
+    let first = next(&mut from_now).await.expect("the stream continues");
+    assert!(
+        first.event.is_none() && !first.cursor.is_empty(),
+        "the first response has a cursor and no event"
+    );
     write_one(&api, account_id, 2).await;
     assert_eq!(version(&next_event(&mut from_now).await.0), 2);
-    // Nothing happens: it is told where it stands all the same.
-    let quiet = next(&mut from_now).await.expect("it goes on");
+    // Without new events, the follower still gets a response with its cursor.
+    let quiet = next(&mut from_now).await.expect("the stream continues");
     assert!(quiet.event.is_none());
 }
 
 #[tokio::test]
-async fn a_watch_tells_of_a_write_at_once() {
+async fn a_watch_delivers_a_write_at_once() {
     if left_out_on_citus("a two-phase commit takes as long as it allows").await {
         return;
     }
@@ -56,7 +59,7 @@ async fn a_watch_tells_of_a_write_at_once() {
     let key = api.account().await;
     let request = WatchEventsRequest { from_now: true, ..Default::default() };
     let mut watching = watch_with(&mut api.events().await, request).await.expect("watched");
-    next(&mut watching).await.expect("it goes on");
+    next(&mut watching).await.expect("the stream continues");
     let mut keys = api.access_keys().await;
     let mut latencies = Vec::new();
     for _ in 0..10 {
@@ -65,20 +68,20 @@ async fn a_watch_tells_of_a_write_at_once() {
         let created = keys.create_access_key(create).await.expect("created").into_inner();
         let written = Instant::now();
         let access_key_id = created.access_key.expect("a key").access_key_id;
-        let told = AccessKeyChanged { access_key_id, disabled: false, deleted: false };
-        let told = Some(EventData { data: Some(Data::AccessKeyChanged(told)) });
-        while next_event(&mut watching).await.0.data != told {}
+        let expected = AccessKeyChanged { access_key_id, disabled: false, deleted: false };
+        let expected = Some(EventData { data: Some(Data::AccessKeyChanged(expected)) });
+        while next_event(&mut watching).await.0.data != expected {}
         latencies.push(written.elapsed());
     }
     latencies.sort();
-    // The timers alone take hundreds of milliseconds.
-    println!("told after {latencies:?}");
+    // If timers alone woke the follower, it would take hundreds of milliseconds.
+    println!("delivered after {latencies:?}");
     let quicker_half: Duration = latencies[..5].iter().sum();
     assert!(quicker_half < Duration::from_millis(250), "{latencies:?}");
 }
 
 #[tokio::test]
-async fn a_stream_ends_at_its_deadline_and_says_so() {
+async fn a_stream_ends_at_its_deadline_with_an_error_that_says_so() {
     let api = Api::start().await;
     let mut events = api.events().await;
     let mut request = Request::new(WatchEventsRequest::default());
@@ -91,13 +94,16 @@ async fn a_stream_ends_at_its_deadline_and_says_so() {
             Err(status) => break status,
         }
     };
-    let (said, took) = (refusal(&ended), began.elapsed());
-    assert_eq!((said.grpc, said.code.as_str()), (Code::DeadlineExceeded, "DeadlineExceeded"));
+    let (reported, took) = (refusal(&ended), began.elapsed());
+    assert_eq!(
+        (reported.grpc, reported.code.as_str()),
+        (Code::DeadlineExceeded, "DeadlineExceeded")
+    );
     assert!(took >= Duration::from_millis(700) && took < Duration::from_secs(5), "{took:?}");
     assert_eq!(metric(&api, &handled("DeadlineExceeded")).await, Some(1));
-    assert_eq!(metric(&api, &handled("OK")).await, None, "a stream counts when it ends");
+    assert_eq!(metric(&api, &handled("OK")).await, None, "a stream is counted when it ends");
 
-    // Who hangs up has cancelled.
+    // A caller that disconnects counts as cancelled.
     drop(watch(&mut events, "").await);
     let counted = async {
         while metric(&api, &handled("Canceled")).await != Some(1) {
@@ -113,17 +119,17 @@ async fn a_stream_without_a_deadline_ends_after_ten_seconds() {
     let began = Instant::now();
     let request = WatchEventsRequest::default();
     let mut watching = api.events().await.watch_events(request).await.expect("ok").into_inner();
-    let mut told = 0;
+    let mut responses = 0;
     while next(&mut watching).await.is_ok() {
-        told += 1;
+        responses += 1;
     }
     let took = began.elapsed();
     assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(14), "{took:?}");
-    assert!((3..=8).contains(&told), "told where it stands every two seconds: {told} times");
+    assert!((3..=8).contains(&responses), "one response every two seconds, not {responses}");
 }
 
 #[tokio::test]
-async fn a_health_watch_is_not_cut_at_a_deadline() {
+async fn a_health_watch_does_not_end_at_its_deadline() {
     let api = Api::start().await;
     let mut request = Request::new(HealthCheckRequest { service: String::new() });
     request.metadata_mut().insert("grpc-timeout", "300m".parse().expect("ASCII"));
@@ -131,7 +137,7 @@ async fn a_health_watch_is_not_cut_at_a_deadline() {
     let mut watching = health.watch(request).await.expect("watched").into_inner();
     watching.message().await.expect("serving");
     let more = tokio::time::timeout(Duration::from_secs(1), watching.message()).await;
-    assert!(more.is_err(), "it waits for a change: {more:?}");
+    assert!(more.is_err(), "the watch did not wait for a change: {more:?}");
 }
 
 #[tokio::test]
@@ -139,17 +145,17 @@ async fn open_watches_end_when_the_server_shuts_down() {
     let api = Api::start_with(|settings| settings.drain_timeout = Duration::from_secs(20)).await;
     let mut events = api.events().await;
     let mut watching = watch(&mut events, "").await;
-    let first = next(&mut watching).await.expect("it goes on");
+    let first = next(&mut watching).await.expect("the stream continues");
     let replica = api.replica().await;
     let began = Instant::now();
     let stopped = tokio::spawn(api.stop());
     let ended = next(&mut watching).await.expect_err("it ends");
-    let said = refusal(&ended);
-    assert_eq!((said.grpc, said.code.as_str()), (Code::Unavailable, "ServiceUnavailable"));
+    let reported = refusal(&ended);
+    assert_eq!((reported.grpc, reported.code.as_str()), (Code::Unavailable, "ServiceUnavailable"));
     stopped.await.expect("stopped");
-    assert!(began.elapsed() < Duration::from_secs(5), "the drain did not wait for it");
+    assert!(began.elapsed() < Duration::from_secs(5), "the drain does not wait for the watch");
 
-    // The follower goes on elsewhere.
+    // The follower continues on another replica.
     let account_id = next_account_id();
     write_one(&replica, account_id, 1).await;
     let mut resumed = watch(&mut replica.events().await, &first.cursor).await;
@@ -162,20 +168,20 @@ async fn followers_are_woken_by_polling_when_the_listening_connection_is_lost() 
     until_count(&api, LISTENERS, 1).await;
     let mut watching = watch(&mut api.events().await, "").await;
     let account_id = next_account_id();
-    let mut unheard = 0;
+    let mut polled = 0;
     for version_written in 1..=3 {
         api.database.execute(KILL_LISTENERS).await;
         until_count(&api, LISTENERS, 0).await;
         write_one(&api, account_id, version_written).await;
         assert_eq!(version(&next_event(&mut watching).await.0), version_written);
-        unheard += i32::from(api.database.count(LISTENERS).await == 0);
-        until_count(&api, LISTENERS, 1).await; // and it is made again
+        polled += i32::from(api.database.count(LISTENERS).await == 0);
+        until_count(&api, LISTENERS, 1).await; // it is opened again
     }
-    assert!(unheard > 0, "one at least came while nobody listened");
+    assert!(polled > 0, "at least one event came without a listening connection");
 }
 
 #[tokio::test]
-async fn nobody_but_a_calling_service_follows_events() {
+async fn only_a_calling_service_can_follow_events() {
     let api = Api::start().await;
     let mut stranger = EventServiceClient::new(api.channel().await);
     let request = WatchEventsRequest::default();

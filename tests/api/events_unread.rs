@@ -1,5 +1,6 @@
-//! Followers that do not read what they asked for: what they hold is theirs alone, their calls end
-//! at their deadlines, and the service ends without them.
+//! Followers that do not read the events that they asked for. The memory that they occupy does not
+//! affect other callers, their calls end at their deadlines, and the service can stop without
+//! them.
 
 use std::time::{Duration, Instant};
 
@@ -22,18 +23,18 @@ use crate::support::raw_grpc::{framed, token};
 use crate::support::{Api, eventually};
 
 const BACKLOG: i64 = 6000;
-/// The window of a client that was built with the library of C, which is smaller than ours.
+/// The window of a client that uses the C library of gRPC. A tonic client has a larger one.
 const USUAL_WINDOW: u32 = 65_535;
-/// How long the followers are given to come to where they do not go on.
+/// The time after which no more data reaches the followers.
 const SETTLED: Duration = Duration::from_millis(500);
 
-/// A watch whose client answers pings, has room for so many bytes, and never for more.
-struct Blind {
+/// A watch whose client answers pings and never enlarges the window of the stream.
+struct UnreadWatch {
     _sender: SendRequest<Full<Bytes>>,
     _reply: Response<Incoming>,
 }
 
-impl Blind {
+impl UnreadWatch {
     async fn follow(api: &Api, window: u32, timeout: &str) -> Self {
         let stream = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
         let (mut sender, connection) = Builder::new(TokioExecutor::new())
@@ -56,7 +57,7 @@ impl Blind {
     }
 }
 
-/// A watch of which one event is taken, as by a client that does something else then.
+/// Opens a watch and reads one event, like a client that is busy with something else afterwards.
 async fn busy_after_one(api: &Api) -> Watch {
     let endpoint = Endpoint::from_shared(format!("http://{}", api.addresses.grpc));
     let endpoint = endpoint.expect("an address").initial_stream_window_size(USUAL_WINDOW);
@@ -71,6 +72,7 @@ async fn busy_after_one(api: &Api) -> Watch {
     watching
 }
 
+/// Starts the service and gives it events that no follower has seen.
 async fn with_a_backlog() -> Api {
     let api = Api::start().await;
     write_many(&api, next_account_id(), BACKLOG).await;
@@ -78,7 +80,8 @@ async fn with_a_backlog() -> Api {
     api
 }
 
-/// The first events of the backlog, an operator's calls, and Describes on both wires.
+/// Checks that other callers are served: the first events of the backlog, calls of operators, and
+/// Describes on both wires.
 async fn assert_that_others_are_served(api: &Api) {
     let began = Instant::now();
     let served = async {
@@ -99,7 +102,7 @@ async fn assert_that_others_are_served(api: &Api) {
     println!("others were served in {:?}", began.elapsed());
 }
 
-/// The service ends, though nobody has hung up.
+/// Checks that the service stops although no client has disconnected.
 async fn assert_that_it_stops(mut api: Api) {
     let began = Instant::now();
     let stopped = tokio::time::timeout(PATIENCE, api.begin_stop()).await;
@@ -108,20 +111,20 @@ async fn assert_that_it_stops(mut api: Api) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn followers_without_a_window_slow_nobody_and_hold_no_shutdown() {
+async fn followers_without_a_window_do_not_delay_other_callers_or_the_shutdown() {
     let api = with_a_backlog().await;
-    let mut blind = Vec::new();
+    let mut followers = Vec::new();
     for window in [0, 0, 1, 1, 100] {
-        blind.push(Blind::follow(&api, window, "30S").await);
+        followers.push(UnreadWatch::follow(&api, window, "30S").await);
     }
     tokio::time::sleep(SETTLED).await;
     assert_that_others_are_served(&api).await;
     assert_that_it_stops(api).await;
-    drop(blind);
+    drop(followers);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn followers_that_are_busy_after_one_event_slow_nobody_and_hold_no_shutdown() {
+async fn followers_that_read_one_event_do_not_delay_other_callers_or_the_shutdown() {
     let api = with_a_backlog().await;
     let mut busy = Vec::new();
     for _ in 0..4 {
@@ -137,17 +140,17 @@ async fn followers_that_are_busy_after_one_event_slow_nobody_and_hold_no_shutdow
 async fn the_call_of_a_follower_that_does_not_read_ends_at_its_deadline() {
     let api = with_a_backlog().await;
     let began = Instant::now();
-    let mut blind = Vec::new();
+    let mut followers = Vec::new();
     for window in [0, 1, USUAL_WINDOW] {
-        blind.push(Blind::follow(&api, window, "1500m").await);
+        followers.push(UnreadWatch::follow(&api, window, "1500m").await);
     }
     assert_eq!(metric(&api, &handled("DeadlineExceeded")).await, None);
-    eventually("each is counted, with its connection open", async || {
+    eventually("each call is counted while its connection is open", async || {
         metric(&api, &handled("DeadlineExceeded")).await == Some(3)
     })
     .await;
     assert!(began.elapsed() >= Duration::from_millis(1500));
     assert_eq!(metric(&api, &handled("Canceled")).await, None);
-    drop(blind);
+    drop(followers);
     assert_that_it_stops(api).await;
 }

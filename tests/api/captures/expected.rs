@@ -1,5 +1,5 @@
-//! How a captured request is to be answered, whatever its client: as gRPC answers an account in the
-//! same state.
+//! The expected answer to a captured request, whichever client sent it: the answer that gRPC gives
+//! to an account in the same state.
 
 use serde_json::Value;
 
@@ -12,14 +12,14 @@ use crate::support::refusals::{
 use crate::support::rest::{Key, Parameters, Reply};
 use crate::support::wires::{Answer, json_answer, xml_answer};
 
-/// The refusal of a request that no action sees, whoever signs it.
+/// Returns the refusal if the request does not reach the action, whichever key signs it.
 pub fn refused_before_the_action(capture: &Capture) -> Option<Refusal> {
     if capture.text("version") == "2015-01-09" {
-        return Some(INVALID_VERSION); // one client signs all requests for this version
+        return Some(INVALID_VERSION); // one client uses this version for all requests
     }
     let content_type = capture.request.header("content-type").unwrap_or_default();
     if content_type.starts_with("application/json") && !capture.request.body.is_empty() {
-        return Some(invalid("Content-Type")); // a body that nobody reads
+        return Some(invalid("Content-Type")); // such a body is not read
     }
     match capture.text("scheme") {
         "none" | "bearer" => Some(missing("AccessKeyId")),
@@ -27,15 +27,15 @@ pub fn refused_before_the_action(capture: &Capture) -> Option<Refusal> {
     }
 }
 
-/// A refusal as an answer.
+/// Returns a refusal as an answer.
 pub fn answer_of(refusal: &Refusal) -> Answer {
     let says = [("Code", &refusal.code), ("Message", &refusal.message)];
     let says = says.map(|(path, text)| (path.to_owned(), text.clone().into_owned()));
     Answer { http: refusal.status, says: says.into() }
 }
 
-/// What is to be answered: what gRPC answers this account, which is in the state of the one that
-/// signed, where the request reaches the action.
+/// Returns the expected answer. If the request reaches the action, it is the answer of gRPC to the
+/// account of `twin`, which is in the same state as the account that signed.
 pub async fn expected(api: &Api, capture: &Capture, twin: &Key) -> Answer {
     match refused_before_the_action(capture) {
         Some(refusal) => answer_of(&refusal),
@@ -50,7 +50,8 @@ async fn answer_over_grpc(api: &Api, capture: &Capture, twin: &Key) -> Answer {
     given.insert("Action".to_owned(), capture.text("action").to_owned());
     let mut answer = without_instance(Answer::of_call(api.call_with(twin, &given).await));
     if capture.text("version") == "2014-11-11" {
-        // Until 2018-05-10 "not opened" was a denied operation; gRPC has the newest version.
+        // In API version 2014-11-11, "not opened" is a denied operation. gRPC answers as the newest
+        // version does.
         let code = answer.says.iter_mut().find(|(path, _)| path == "Code");
         if let Some((_, code)) = code.filter(|(_, code)| code == "CdnServiceNotFound") {
             "OperationDenied".clone_into(code);
@@ -59,8 +60,9 @@ async fn answer_over_grpc(api: &Api, capture: &Capture, twin: &Key) -> Answer {
     answer
 }
 
-/// What a reply says, in the format that the capture asks for, but for the id of the instance.
-pub fn said(capture: &Capture, reply: &Reply) -> Answer {
+/// Returns the content of a reply in the format that the capture asks for, without the id of the
+/// instance.
+pub fn actual(capture: &Capture, reply: &Reply) -> Answer {
     without_instance(match format(capture) {
         Format::Json => json_answer(reply),
         Format::Xml => xml_answer(reply),
@@ -72,10 +74,11 @@ fn without_instance(mut answer: Answer) -> Answer {
     answer
 }
 
-/// The charge types that an opening of this capture leaves behind, where it succeeds.
+/// Returns the charge types that are stored if this capture is an opening that succeeds.
 pub fn opened_types(capture: &Capture, reply: &Reply) -> Vec<String> {
-    let asked: &Value = &capture.says["business_params"];
-    let text = |name: &str, otherwise: &str| asked[name].as_str().unwrap_or(otherwise).to_owned();
+    let parameters: &Value = &capture.says["business_params"];
+    let text =
+        |name: &str, otherwise: &str| parameters[name].as_str().unwrap_or(otherwise).to_owned();
     match (reply.status, capture.text("action")) {
         (200, "OpenCdnService") => vec![text("InternetChargeType", "PayByTraffic")],
         (200, "OpenDcdnService") => {

@@ -1,5 +1,5 @@
-//! Captured requests of real clients: their signatures are computed as the clients computed them, and
-//! the requests are answered, byte for byte as they were sent and signed anew.
+//! Captured requests of real clients. Their signatures are computed again and compared. The
+//! requests are answered when they are sent again byte for byte, and when they are signed anew.
 
 mod expected;
 mod replayed;
@@ -9,7 +9,7 @@ mod vectors;
 use crate::support::captures::Capture;
 use crate::support::refusals::Format;
 
-/// The format that a capture asks for.
+/// Returns the format that a capture asks for.
 fn format(capture: &Capture) -> Format {
     match (capture.is_v1(), capture.text("format")) {
         (false, _) | (true, "JSON" | "json") => Format::Json,

@@ -1,11 +1,11 @@
-//! Every capture is sent again as it was, to a server whose clocks show the time at which it was
-//! signed.
+//! Sends every capture again as it was, to a server whose clocks show the time at which the
+//! capture was signed.
 
 use cdn_activation::domain::{Time, time};
 use chrono::Duration;
 use sqlx::PgConnection;
 
-use super::expected::{answer_of, expected, opened_types, refused_before_the_action, said};
+use super::expected::{actual, answer_of, expected, opened_types, refused_before_the_action};
 use crate::support::Api;
 use crate::support::captures::{Capture, captures};
 use crate::support::refusals::{
@@ -15,7 +15,7 @@ use crate::support::rest::{Key, Reply};
 
 const ACCOUNT: i64 = 1_000_000_000_000_001;
 
-/// A server that knows the key of the captures, with this secret.
+/// Starts a server that has the key of the captures with this secret.
 async fn server(secret: &str) -> (Api, Key) {
     let api = Api::start().await;
     api.account_with(|account| account.account_id = ACCOUNT).await;
@@ -27,9 +27,9 @@ fn signed_at(capture: &Capture) -> Time {
     time::parse_signed(&capture.timestamp()).expect("an instant")
 }
 
-/// Sends a capture so much later than it was signed.
+/// Sends a capture this much later than it was signed.
 async fn replay(api: &Api, capture: &Capture, later: Duration) -> Reply {
-    println!("{}", capture.file); // the last one is shown where the test fails
+    println!("{}", capture.file); // if the test fails, the last line names the capture
     let signed_at = signed_at(capture);
     api.clock.set_now(signed_at);
     api.clock.set_wire_now(signed_at + later);
@@ -38,7 +38,7 @@ async fn replay(api: &Api, capture: &Capture, later: Duration) -> Reply {
 }
 
 #[tokio::test]
-async fn captured_requests_of_an_account_that_has_opened_nothing() {
+async fn captures_of_an_account_that_has_opened_nothing_are_answered_as_over_grpc() {
     let (api, _) = server("testsecret").await;
     let twin = api.account().await;
     let mut database = api.database.connect().await;
@@ -55,12 +55,12 @@ async fn captured_requests_of_an_account_that_has_opened_nothing() {
         assert_eq!(charge_types, opened_types(capture, &reply), "{}", capture.file);
         opened += charge_types.len();
         let expected = expected(&api, capture, &twin).await;
-        assert_eq!(said(capture, &reply), expected, "{}", capture.file);
+        assert_eq!(actual(capture, &reply), expected, "{}", capture.file);
     }
     assert!(opened > 80, "{opened} captures opened something");
 }
 
-/// Deletes all changes; how many there were.
+/// Deletes all changes and returns their number.
 async fn forget_changes(database: &mut PgConnection) -> u64 {
     let deleted = sqlx::raw_sql("DELETE FROM charge_type_changes").execute(&mut *database).await;
     let copies = sqlx::raw_sql("UPDATE instances SET changes = '{}'").execute(database).await;
@@ -69,7 +69,7 @@ async fn forget_changes(database: &mut PgConnection) -> u64 {
 }
 
 #[tokio::test]
-async fn captured_requests_of_an_account_that_has_opened_both_products() {
+async fn captures_of_an_account_that_has_opened_both_products_are_answered_as_over_grpc() {
     let (api, key) = server("testsecret").await;
     let twin = api.account().await;
     api.at("2026-10-31T00:00:00Z");
@@ -83,24 +83,24 @@ async fn captured_requests_of_an_account_that_has_opened_both_products() {
         let reply = replay(&api, capture, Duration::zero()).await;
         let changes = forget_changes(&mut database).await;
         let expected = expected(&api, capture, &twin).await;
-        assert_eq!(said(capture, &reply), expected, "{}", capture.file);
+        assert_eq!(actual(capture, &reply), expected, "{}", capture.file);
         if refused_before_the_action(capture).is_some() {
             assert_eq!(changes, 0, "{}", capture.file);
             continue;
         }
         assert_eq!(forget_changes(&mut database).await, changes, "{}", capture.file);
         modified += changes;
-        // Whoever recorded it and sends it again gets nothing.
+        // A request that was recorded and is sent again is refused.
         let again = replay(&api, capture, Duration::seconds(1)).await;
-        assert_eq!(said(capture, &again), answer_of(&NONCE_USED));
+        assert_eq!(actual(capture, &again), answer_of(&NONCE_USED));
         let late = replay(&api, capture, Duration::seconds(902)).await;
-        assert_eq!(said(capture, &late), answer_of(&TIMESTAMP_EXPIRED));
+        assert_eq!(actual(capture, &late), answer_of(&TIMESTAMP_EXPIRED));
     }
     assert!(modified > 20, "{modified} captures submitted a change");
 }
 
 #[tokio::test]
-async fn captured_requests_are_refused_where_the_key_has_another_secret() {
+async fn captures_are_refused_if_the_key_has_another_secret() {
     let (api, _) = server("another secret").await;
     for capture in &captures() {
         let reply = replay(&api, capture, Duration::zero()).await;
@@ -112,7 +112,7 @@ async fn captured_requests_are_refused_where_the_key_has_another_secret() {
                 signature_v3_does_not_match(to_sign, capture.text("canonical_request"))
             }
         });
-        assert_eq!(said(capture, &reply), answer_of(&refusal), "{}", capture.file);
+        assert_eq!(actual(capture, &reply), answer_of(&refusal), "{}", capture.file);
     }
     assert_eq!(api.database.count("SELECT count(*) FROM instances").await, 0);
 }

@@ -1,5 +1,5 @@
-//! Every capture is signed anew, as its client would sign it today: with another key, nonce and
-//! time, in its own form, and everything else as it was, byte for byte.
+//! Signs every capture anew, as its client would sign it today: with another key, nonce and time.
+//! Everything else stays as it was, byte for byte.
 
 use std::borrow::Cow;
 
@@ -10,15 +10,16 @@ use cdn_activation::auth::signature::{v1, v3};
 use cdn_activation::domain::time;
 use md5::{Digest, Md5};
 
-use super::expected::{expected, said};
+use super::expected::{actual, expected};
 use super::vectors::{all_pairs, v3_of};
 use crate::support::Api;
 use crate::support::captures::{Capture, HttpRequest, captures};
 use crate::support::rest::{Key, encode, nonce};
 
-/// The capture as bytes, signed by this key at this instant, as `2026-11-29T08:00:00`.
+/// Returns the bytes of the capture, signed with this key at this instant, which is written as in
+/// `2026-11-29T08:00:00`.
 fn signed_anew(capture: &Capture, key: &Key, second: &str) -> Vec<u8> {
-    // The fraction, and the `Z` or none, are the client's.
+    // The fraction and the `Z` stay as the client wrote them, also if they are absent.
     let timestamp = format!("{second}{}", &capture.timestamp()[second.len()..]);
     if capture.is_v1() {
         let with = |signature: &str| {
@@ -51,7 +52,7 @@ fn signed_anew(capture: &Capture, key: &Key, second: &str) -> Vec<u8> {
     }
 }
 
-/// The request with other values of these parameters, wherever they stand.
+/// Returns the request with other values of these parameters, in the query and in the form.
 fn with_parameters(bytes: &[u8], values: &[(&str, &str)]) -> Vec<u8> {
     let (head, body) = parts(bytes);
     let (line, headers) = head.split_once("\r\n").expect("headers");
@@ -78,7 +79,7 @@ fn with_parameters(bytes: &[u8], values: &[(&str, &str)]) -> Vec<u8> {
     [&head, body.as_bytes()].concat()
 }
 
-/// The pairs of a query or form with other values of these names.
+/// Returns the pairs of a query or form with other values of these names.
 fn with_values(text: &str, values: &[(&str, &str)]) -> String {
     let pairs = text.split('&').map(|pair| {
         let name = pair.split('=').next().expect("a name");
@@ -90,7 +91,8 @@ fn with_values(text: &str, values: &[(&str, &str)]) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// The request with other values of those of these headers that it has.
+/// Returns the request with other values of these headers. A header that the request does not have
+/// is not added.
 fn with_headers(bytes: &[u8], values: &[(&str, &str)]) -> Vec<u8> {
     let (head, body) = parts(bytes);
     let lines = head.split("\r\n").map(|line| {
@@ -104,22 +106,23 @@ fn with_headers(bytes: &[u8], values: &[(&str, &str)]) -> Vec<u8> {
     [head.as_bytes(), b"\r\n\r\n", body].concat()
 }
 
+/// Returns the head and the body of a request.
 fn parts(bytes: &[u8]) -> (&str, &[u8]) {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
     (std::str::from_utf8(&bytes[..end]).expect("UTF-8"), &bytes[end + 4..])
 }
 
 #[tokio::test]
-async fn captures_that_are_signed_anew_are_answered_as_their_actions_should_be() {
+async fn captures_that_are_signed_anew_are_answered_as_over_grpc() {
     let api = Api::start().await;
     let (key, twin) = (api.account().await, api.account().await);
     let second = time::format(api.clock.wire_now());
     let second = second.strip_suffix('Z').expect("UTC");
     let mut database = api.database.connect().await;
-    let mut answered = 0;
+    let mut succeeded = 0;
     for is_open in [false, true] {
         for capture in captures().iter().filter(|capture| capture.is_v1() || capture.is_v3()) {
-            println!("{}", capture.file); // the last one is shown where the test fails
+            println!("{}", capture.file); // if the test fails, the last line names the capture
             let forget = "DELETE FROM charge_type_changes; DELETE FROM instances";
             sqlx::raw_sql(forget).execute(&mut database).await.expect("runs");
             if is_open {
@@ -131,9 +134,9 @@ async fn captures_that_are_signed_anew_are_answered_as_their_actions_should_be()
             api.at(&format!("{second}Z"));
             let reply = api.exchange(&signed_anew(capture, &key, second)).await.expect("answered");
             let expected = expected(&api, capture, &twin).await;
-            assert_eq!(said(capture, &reply), expected, "{}", capture.file);
-            answered += u32::from(reply.status == 200);
+            assert_eq!(actual(capture, &reply), expected, "{}", capture.file);
+            succeeded += u32::from(reply.status == 200);
         }
     }
-    assert!(answered > 300, "{answered} were answered with a success");
+    assert!(succeeded > 300, "{succeeded} captures succeeded");
 }

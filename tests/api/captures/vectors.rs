@@ -1,4 +1,4 @@
-//! The captures as fixed vectors of the two signature modules, and the published worked examples.
+//! Test vectors of the two signature modules: the captures, and the published examples.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ fn key_v3(secret: &str) -> v3::Key {
     v3::Key::new(&Secret::new(secret.to_owned()))
 }
 
-/// All parameters, in the order of the wire.
+/// Returns all parameters, in the order of the wire.
 pub fn all_pairs(request: &HttpRequest) -> Vec<Pair> {
     request.query.iter().cloned().chain(request.form()).collect()
 }
@@ -29,8 +29,8 @@ fn header_map(request: &HttpRequest) -> HeaderMap {
     pairs.collect()
 }
 
-/// What the server's modules make of a V3 request: canonical request, string to sign, and the
-/// authorization as it reads it.
+/// Returns what the modules of the server compute from a V3 request: the canonical request, the
+/// string to sign, and the parsed authorization.
 pub fn v3_of<'a>(
     request: &HttpRequest,
     authorization: &'a str,
@@ -49,7 +49,7 @@ pub fn v3_of<'a>(
 }
 
 #[test]
-fn the_index_and_the_files_are_of_the_same_requests() {
+fn the_index_describes_the_captured_files() {
     let captures = captures();
     assert_eq!(captures.len(), 352);
     let indexed: BTreeSet<_> = captures.iter().map(|capture| capture.file.clone()).collect();
@@ -67,21 +67,22 @@ fn the_index_and_the_files_are_of_the_same_requests() {
         for (name, value) in capture.says["business_params"].as_object().expect("an object") {
             assert_eq!(parameters.get(name).map(String::as_str), value.as_str(), "{file}");
         }
-        // Official clients of both signatures send these headers; V1 has the parameters, too.
-        for (header, said) in [("x-acs-action", "action"), ("x-acs-version", "version")] {
+        // Official clients send these headers with both signatures. A V1 request has the
+        // parameters, too.
+        for (header, field) in [("x-acs-action", "action"), ("x-acs-version", "version")] {
             let given = request.header(header);
-            assert!(given.is_none_or(|given| given == capture.text(said)), "{file}");
+            assert!(given.is_none_or(|given| given == capture.text(field)), "{file}");
             assert!(given.is_some() || !capture.is_v3(), "{file}");
         }
         if capture.is_v1() {
-            for (parameter, said) in [
+            for (parameter, field) in [
                 ("Action", "action"),
                 ("Version", "version"),
                 ("Timestamp", "timestamp"),
                 ("SignatureNonce", "nonce"),
                 ("Signature", "signature"),
             ] {
-                assert_eq!(parameters[parameter], capture.text(said), "{file}");
+                assert_eq!(parameters[parameter], capture.text(field), "{file}");
             }
         }
     }
@@ -99,11 +100,11 @@ fn v1_captures_are_signed_as_the_index_says() {
         let to_sign = v1::string_to_sign(&capture.request.method, &pairs.iter().collect());
         assert_eq!(to_sign, capture.text("string_to_sign"), "{}", capture.file);
         let signature = capture.text("signature");
-        let right = key_v1(capture.says["credential"]["access_key_secret"].as_str().expect("one"));
-        assert_eq!(right.sign(&to_sign), signature, "{}", capture.file);
-        assert!(right.verify(&to_sign, signature), "{}", capture.file);
+        let key = key_v1(capture.says["credential"]["access_key_secret"].as_str().expect("one"));
+        assert_eq!(key.sign(&to_sign), signature, "{}", capture.file);
+        assert!(key.verify(&to_sign, signature), "{}", capture.file);
         assert!(!key_v1("testsecret&").verify(&to_sign, signature), "{}", capture.file);
-        assert!(!right.verify(&to_sign[1..], signature), "{}", capture.file);
+        assert!(!key.verify(&to_sign[1..], signature), "{}", capture.file);
     }
 }
 
@@ -123,15 +124,15 @@ fn v3_captures_are_signed_as_the_index_says() {
         assert_eq!(authorization.signature, capture.text("signature"), "{file}");
         let hash = request.header("x-acs-content-sha256");
         assert_eq!(hash, Some(v3::hash(&request.body).as_str()), "{file}");
-        let right = key_v3(says["credential"]["access_key_secret"].as_str().expect("one"));
-        assert_eq!(right.sign(&to_sign), authorization.signature, "{file}");
-        assert!(right.verify(&to_sign, authorization.signature), "{file}");
+        let key = key_v3(says["credential"]["access_key_secret"].as_str().expect("one"));
+        assert_eq!(key.sign(&to_sign), authorization.signature, "{file}");
+        assert!(key.verify(&to_sign, authorization.signature), "{file}");
         assert!(!key_v3("testsecret&").verify(&to_sign, authorization.signature), "{file}");
-        assert!(!right.verify(&to_sign[1..], authorization.signature), "{file}");
+        assert!(!key.verify(&to_sign[1..], authorization.signature), "{file}");
     }
 }
 
-/// The vendor's own worked examples, written out in its manuals.
+/// The examples are from the manuals of the vendor.
 #[test]
 fn the_published_examples_verify() {
     let vectors = json("published-vectors.json");

@@ -1,5 +1,5 @@
-//! Version and Action: which pairs exist (docs/behaviour.md, "Actions"), and that nothing else can be
-//! reached through the RPC query format.
+//! Version and Action: the pairs that exist (docs/behaviour.md, "Actions"), and that nothing else
+//! can be reached through the RPC query format.
 
 use cdn_activation::proto::DESCRIPTORS;
 use prost_reflect::DescriptorPool;
@@ -28,7 +28,7 @@ async fn every_documented_action_exists_in_its_versions_and_in_no_other() {
     let api = Api::start().await;
     for (action, versions) in ACTIONS {
         for version in VERSIONS {
-            // An action that exists asks for a key next.
+            // If the action exists, the access key is the next parameter that is missing.
             let expected =
                 if versions.contains(&version) { missing("AccessKeyId") } else { ACTION_NOT_FOUND };
             for (name, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
@@ -76,7 +76,7 @@ async fn an_action_that_does_not_exist_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_signature_does_not_help_an_action_that_does_not_exist() {
+async fn an_action_that_does_not_exist_is_not_found_in_a_signed_request_either() {
     let api = Api::start().await;
     let key = api.account().await;
     api.get(&key, "Action=ModifyDcdnService").await.is(Format::Json, &ACTION_NOT_FOUND);
@@ -87,9 +87,9 @@ async fn a_signature_does_not_help_an_action_that_does_not_exist() {
     old.is(Format::Json, &ACTION_NOT_FOUND);
 }
 
-/// All of them, whatever `proto/` comes to hold: by name, by full name, and by the path of gRPC.
+/// Tries every method in `proto/`: by name, by full name, and by its path in gRPC.
 #[tokio::test]
-async fn nothing_for_operators_can_be_reached_by_name() {
+async fn methods_for_operators_cannot_be_reached_by_name() {
     let api = Api::start().await;
     let key = api.account().await;
     let pool = DescriptorPool::decode(DESCRIPTORS).expect("the descriptors of the build");
@@ -113,7 +113,7 @@ async fn nothing_for_operators_can_be_reached_by_name() {
         tried.push(method.name().to_owned());
     }
     for name in ["CreateAccount", "GetAccount", "UpdateAccount", "CreateAccessKey", "Lock"] {
-        assert!(tried.contains(&name.to_owned()), "{name} was tried: {tried:?}");
+        assert!(tried.contains(&name.to_owned()), "{name} was not tried: {tried:?}");
     }
 }
 
@@ -134,9 +134,9 @@ async fn a_version_that_does_not_exist_is_invalid() {
     }
 }
 
-/// Every SDK sends both headers with V1, too; the parameters say what is meant.
+/// Every SDK sends both headers with V1, too. The server uses the parameters.
 #[tokio::test]
-async fn the_v3_headers_of_a_v1_request_are_only_for_information() {
+async fn the_v3_headers_of_a_v1_request_are_ignored() {
     let api = Api::start().await;
     let key = api.account().await;
     let signed = api.sign(&key, "GET", api.common(&key, STATUS));

@@ -1,5 +1,5 @@
-//! The access key: that it exists, that it is enabled at this very moment, and that a permanent one
-//! comes without a security token.
+//! The access key must exist, and be enabled at the time of the request. A permanent key must not
+//! come with a security token.
 
 use cdn_activation::proto::operator::v1::{DisableAccessKeyRequest, EnableAccessKeyRequest};
 
@@ -72,7 +72,7 @@ async fn the_first_request_after_disabling_is_refused_on_every_replica() {
 }
 
 #[tokio::test]
-async fn the_request_that_disabling_overtook_changes_nothing() {
+async fn a_request_that_arrives_after_disabling_does_not_change_anything() {
     let api = Api::start().await;
     let key = api.account().await;
     api.disable(&key).await;
@@ -101,7 +101,7 @@ async fn a_security_token_with_a_permanent_key_is_refused() {
 }
 
 #[tokio::test]
-async fn an_empty_security_token_is_none() {
+async fn an_empty_security_token_counts_as_absent() {
     let api = Api::start().await;
     let key = api.account().await;
     let reply = api.get(&key, "Action=DescribeUserCdnStatus&SecurityToken=").await;
@@ -111,7 +111,7 @@ async fn an_empty_security_token_is_none() {
 }
 
 #[tokio::test]
-async fn a_key_acts_for_its_own_account_whatever_else_a_request_names() {
+async fn a_key_acts_for_its_own_account_whichever_account_the_request_names() {
     let api = Api::start().await;
     let key = api.account().await;
     let other = api.account().await;

@@ -1,5 +1,5 @@
-//! Absent common parameters: the first in the order of docs/protocol.md, "Common parameters", is named,
-//! and an empty one counts as absent.
+//! Common parameters that are absent. The error names the first one in the order of
+//! docs/protocol.md, "Common parameters". An empty parameter counts as absent.
 
 use crate::support::Api;
 use crate::support::refusals::{Format, missing};
@@ -49,7 +49,7 @@ async fn an_empty_required_parameter_counts_as_absent() {
 }
 
 #[tokio::test]
-async fn of_several_absent_parameters_the_first_in_the_documented_order_is_named() {
+async fn the_first_absent_parameter_in_the_documented_order_is_named() {
     let api = Api::start().await;
     let key = api.account().await;
     let signed = api.sign(&key, "GET", api.common(&key, "Action=DescribeUserCdnStatus"));
@@ -61,7 +61,7 @@ async fn of_several_absent_parameters_the_first_in_the_documented_order_is_named
 }
 
 #[tokio::test]
-async fn a_request_with_nothing_at_all_lacks_its_action_and_is_answered_in_xml() {
+async fn a_request_without_parameters_lacks_its_action_and_is_answered_in_xml() {
     let api = Api::start().await;
     for (method, target) in [("GET", "/"), ("GET", "/?"), ("POST", "/"), ("GET", "/?&&&")] {
         api.send(method, target, &[], b"").await.is(Format::Xml, &missing("Action"));
@@ -79,7 +79,7 @@ async fn a_v3_header_that_is_absent_or_empty_is_named_like_the_parameter_it_stan
         ("x-acs-signature-nonce", "SignatureNonce"),
         ("x-acs-date", "Timestamp"),
     ] {
-        // Signed without it, or taken away afterwards: it is absent all the same.
+        // The header is absent, whether it was removed after or before signing.
         api.refuses_v3(|draft| draft.signed(&key).without(header), &missing(name)).await;
         api.refuses_v3(|draft| draft.without(header).signed(&key).without(header), &missing(name))
             .await;
@@ -88,7 +88,7 @@ async fn a_v3_header_that_is_absent_or_empty_is_named_like_the_parameter_it_stan
 }
 
 #[tokio::test]
-async fn of_several_absent_v3_headers_the_first_in_the_same_order_is_named() {
+async fn the_first_absent_v3_header_in_the_same_order_is_named() {
     let api = Api::start().await;
     let key = api.account().await;
     let order = [
@@ -98,7 +98,8 @@ async fn of_several_absent_v3_headers_the_first_in_the_same_order_is_named() {
         ("x-acs-signature-nonce", "SignatureNonce"),
         ("x-acs-date", "Timestamp"),
     ];
-    // Without date and authorization nothing tells V3 from V1: the date stays for all but itself.
+    // Without date and authorization, a V3 request cannot be told from V1. So the date is not
+    // removed here.
     for (position, (_, first)) in order.iter().enumerate().take(order.len() - 1) {
         let mut draft = api.status_draft().signed(&key);
         for (header, _) in &order[position..order.len() - 1] {
@@ -108,7 +109,7 @@ async fn of_several_absent_v3_headers_the_first_in_the_same_order_is_named() {
     }
 }
 
-/// What the newest SDKs send without credentials, and with a bearer token.
+/// The newest SDKs send such requests without credentials, and with a bearer token.
 #[tokio::test]
 async fn a_v3_request_without_an_access_key_lacks_its_access_key_id() {
     let api = Api::start().await;

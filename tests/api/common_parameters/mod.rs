@@ -1,5 +1,6 @@
-//! The common parameters (docs/protocol.md, "Common parameters"): what every signed request carries, what
-//! is answered where one of them is wrong, and which answer comes first where several are.
+//! The common parameters (docs/protocol.md, "Common parameters"): the parameters that every signed
+//! request has, the answer if one of them is wrong, and the error that is reported first if
+//! several are wrong.
 
 mod actions;
 mod keys;
@@ -20,16 +21,16 @@ use crate::support::drafts::DraftV3;
 use crate::support::refusals::{Format, Refusal};
 use crate::support::rest::{Key, Parameters, Reply, parameters, query};
 
-/// An action that answers whatever the account has opened.
+/// An action that succeeds whatever the account has opened.
 const STATUS: &str = "Action=DescribeUserCdnStatus";
-/// What it answers for an account that has opened nothing.
+/// The answer of this action to an account that has opened nothing.
 const STATUS_JSON: &str = concat!(
     r#"{"RequestId":"REQUEST-ID","Enabled":false,"OnService":false,"#,
     r#""InDebt":false,"InDebtOverdue":false}"#
 );
 
 impl Api {
-    /// A V1 GET, changed before it is signed.
+    /// Sends a V1 GET that is changed before it is signed.
     async fn get_changed(
         &self,
         key: &Key,
@@ -41,7 +42,8 @@ impl Api {
         self.send_get(&query(&self.sign(key, "GET", parameters))).await
     }
 
-    /// A V1 GET that is changed before it is signed is refused so, in both formats.
+    /// Checks that a V1 GET that is changed before it is signed is refused like this, in both
+    /// formats.
     async fn refuses(&self, key: &Key, change: impl Fn(&mut Parameters), refusal: &Refusal) {
         let json = self.get_changed(key, STATUS, &change).await;
         json.is(Format::Json, refusal);
@@ -49,12 +51,13 @@ impl Api {
         xml.is(Format::Xml, refusal);
     }
 
-    /// A V3 POST of the status action, not signed yet.
+    /// Returns a V3 POST of the status action that is not signed yet.
     fn status_draft(&self) -> DraftV3 {
         self.draft("DescribeUserCdnStatus", "2018-05-10", "")
     }
 
-    /// A V3 POST that `prepare` changes and signs is refused so, in both formats.
+    /// Checks that a V3 POST that `prepare` changes and signs is refused like this, in both
+    /// formats.
     async fn refuses_v3(&self, prepare: impl Fn(DraftV3) -> DraftV3, refusal: &Refusal) {
         for (format, accept) in [(Format::Json, "application/json"), (Format::Xml, "text/xml")] {
             let draft = prepare(self.status_draft().with("accept", accept));
@@ -62,12 +65,12 @@ impl Api {
         }
     }
 
-    /// What a V3 client without a signature sends.
+    /// Sends a V3 request without a signature.
     async fn post_unsigned_v3(&self, action: &str, version: &str) -> Reply {
         self.send_draft(&self.draft(action, version, "")).await
     }
 
-    /// A V1 request without a signature.
+    /// Sends a V1 request without a signature.
     async fn get_unsigned(&self, given: &str) -> Reply {
         self.send_get(&query(&parameters(given))).await
     }

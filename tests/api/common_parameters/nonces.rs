@@ -1,5 +1,5 @@
-//! The nonce: a signed request works once, whichever replica it meets and whatever happens in
-//! between.
+//! The nonce: a signed request is accepted once, whichever replica receives it and whatever
+//! happens in between.
 
 use cdn_activation::domain::time;
 use futures_util::future::join_all;
@@ -9,7 +9,7 @@ use crate::support::Api;
 use crate::support::refusals::{FORBIDDEN, Format, HAS_OPENED, NONCE_USED};
 use crate::support::rest::{Key, Reply, query};
 
-/// A signed query that can be sent again and again.
+/// Returns a signed query that can be sent several times.
 fn signed_query(api: &Api, key: &Key, given: &str) -> String {
     query(&api.sign(key, "GET", api.common(key, given)))
 }
@@ -51,7 +51,7 @@ async fn a_nonce_is_used_up_for_every_request_of_its_key() {
     let draft = api.status_draft().with("x-acs-signature-nonce", "mine").signed(&key);
     api.send_draft(&draft).await.is(Format::Json, &NONCE_USED);
     assert_eq!(api.database.count("SELECT count(*) FROM instances").await, 0);
-    // Letter case counts, and so does every other difference.
+    // A text that differs in anything, including the case of a letter, is another nonce.
     for other in ["Mine", "mine.", "min", "mine-2"] {
         let reply = api.get(&key, &format!("{STATUS}&SignatureNonce={other}")).await;
         reply.says(Format::Json, STATUS_JSON);
@@ -84,7 +84,7 @@ async fn any_text_can_be_a_nonce() {
     }
 }
 
-/// How many of these succeeded; all others must have found the nonce used.
+/// Returns how many of these succeeded. Checks that all others found the nonce used.
 fn successes(replies: &[Reply]) -> usize {
     let (succeeded, refused): (Vec<_>, Vec<_>) =
         replies.iter().partition(|reply| reply.status == 200);
@@ -95,7 +95,7 @@ fn successes(replies: &[Reply]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_sixteen_simultaneous_uses_exactly_one_succeeds() {
+async fn exactly_one_of_sixteen_simultaneous_uses_succeeds() {
     let api = Api::start().await;
     let replica = api.replica().await;
     let key = api.account().await;
@@ -126,7 +126,7 @@ async fn a_nonce_that_one_replica_has_seen_is_used_up_for_all() {
 }
 
 #[tokio::test]
-async fn nonces_survive_a_restart() {
+async fn used_nonces_are_refused_after_a_restart() {
     let api = Api::start().await;
     let key = api.account().await;
     let signed = signed_query(&api, &key, STATUS);
@@ -141,7 +141,7 @@ async fn nonces_survive_a_restart() {
 }
 
 #[tokio::test]
-async fn a_refused_signature_uses_no_nonce_up() {
+async fn a_refused_signature_does_not_use_the_nonce_up() {
     let api = Api::start().await;
     let key = api.account().await;
     let stranger = Key { secret: "guessed".to_owned(), ..key.clone() };
@@ -162,9 +162,9 @@ async fn a_refused_signature_uses_no_nonce_up() {
     api.send_draft(&draft.signed(&key)).await.says(Format::Json, STATUS_JSON);
 }
 
-/// The nonce is spent once the signature holds, whatever the answer is then.
+/// The nonce is used up as soon as the signature is valid, whatever the answer is.
 #[tokio::test]
-async fn a_refusal_after_the_signature_uses_the_nonce_up() {
+async fn a_refusal_after_a_valid_signature_uses_the_nonce_up() {
     let api = Api::start().await;
     let key = api.account().await;
     api.open_cdn(&key).await;
@@ -177,8 +177,8 @@ async fn a_refusal_after_the_signature_uses_the_nonce_up() {
     api.send_get(&signed).await.is(Format::Json, &NONCE_USED);
 }
 
-/// A request that may be signed up to 15 minutes ahead is remembered for as long as it could be sent
-/// again: 30 minutes.
+/// A request can be signed up to 15 minutes ahead of the clock, and sent again until 15 minutes
+/// after its timestamp. So its nonce is remembered for 30 minutes.
 #[tokio::test]
 async fn a_nonce_is_remembered_for_as_long_as_its_timestamp_is_accepted() {
     let api = Api::start().await;
@@ -198,27 +198,28 @@ async fn a_nonce_is_remembered_for_as_long_as_its_timestamp_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn among_requests_that_come_together_those_with_used_nonces_are_refused_and_no_others() {
+async fn only_the_requests_with_used_nonces_are_refused_among_many_at_once() {
     let api = Api::start().await;
     let keys = join_all((0..12).map(|_| api.account())).await;
     let used: Vec<_> = keys.iter().map(|key| signed_query(&api, key, STATUS)).collect();
     for reply in join_all(used.iter().map(|query| api.send_get(query))).await {
         reply.succeeded();
     }
-    // The second time used ones are expected.
+    // The second round repeats the used nonces after they were refused once.
     for _ in 0..2 {
-        // Old ones, new ones, and each new one twice: of two that are the same one is the first.
+        // The used nonces, and each new nonce twice. One of the two requests with the same new
+        // nonce succeeds.
         let new: Vec<_> = keys.iter().map(|key| signed_query(&api, key, STATUS)).collect();
         let together = used.iter().chain(&new).chain(&new);
         let replies = join_all(together.map(|query| api.send_get(query))).await;
-        let (old, twice) = replies.split_at(used.len());
-        for reply in old {
+        let (refused, twice) = replies.split_at(used.len());
+        for reply in refused {
             reply.is(Format::Json, &NONCE_USED);
         }
         for (first, second) in twice[..new.len()].iter().zip(&twice[new.len()..]) {
-            let (ours, theirs) = (first.status == 200, second.status == 200);
-            assert!(ours != theirs, "{} {}", first.status, second.status);
-            (if ours { second } else { first }).is(Format::Json, &NONCE_USED);
+            let (first_succeeded, second_succeeded) = (first.status == 200, second.status == 200);
+            assert!(first_succeeded != second_succeeded, "{} {}", first.status, second.status);
+            (if first_succeeded { second } else { first }).is(Format::Json, &NONCE_USED);
         }
     }
 }

@@ -1,7 +1,8 @@
-//! What can be wrong with a request, in the order in which it is reported (docs/protocol.md, "Order of
-//! checks"): parse and limits → version and action known → common parameters present → key exists →
-//! enabled → token → timestamp format, then age → signature method → signature → nonce → permission →
-//! parameters → state. The requests themselves are built in `order_v1` and `order_v3`.
+//! The defects that a request can have, in the order in which they are reported (docs/protocol.md,
+//! "Order of checks"): parse and limits → version and action known → common parameters present →
+//! key exists → enabled → token → timestamp format, then age → signature method → signature →
+//! nonce → permission → parameters → state. The requests themselves are built in `order_v1` and
+//! `order_v3`.
 
 use std::collections::HashMap;
 
@@ -11,16 +12,16 @@ use chrono::Duration;
 use crate::support::Api;
 use crate::support::rest::Key;
 
-/// The nonce that every key has used.
+/// A nonce that every key has used.
 pub(super) const USED_NONCE: &str = "used-before";
-/// When it is.
+/// The time of the wire clock.
 const NOW: &str = "2018-03-19T12:07:30Z";
-/// A timestamp that is too old by then.
+/// A timestamp that is too old at this time.
 pub(super) const TOO_OLD: &str = "2018-03-19T11:50:00Z";
 
-/// Something wrong with a request.
+/// A defect of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum Defect {
     /// A parameter occurs twice.
     Duplicate,
     /// This common parameter is absent.
@@ -42,8 +43,8 @@ pub(super) enum Fault {
     State,
 }
 
-impl Fault {
-    /// The documented status and code.
+impl Defect {
+    /// Returns the documented status and code.
     pub(super) fn refusal(self) -> (u16, String) {
         let (status, code) = match self {
             Self::Missing(name) => return (400, format!("Missing{name}")),
@@ -66,7 +67,7 @@ impl Fault {
         (status, code.to_owned())
     }
 
-    /// The parameter that it sits in: of two faults in one place a request can have only one.
+    /// Returns the place of the defect. A request can have only one defect in each place.
     fn place(self) -> &'static str {
         match self {
             Self::Missing(name) => name,
@@ -86,9 +87,10 @@ impl Fault {
     }
 }
 
-/// Every fault alone and every two that can go together, the earlier one first.
-pub(super) fn pairs(order: &[Fault]) -> Vec<Vec<Fault>> {
-    let mut pairs: Vec<Vec<Fault>> = order.iter().map(|fault| vec![*fault]).collect();
+/// Returns every defect alone, and every two that a request can have together, the earlier one
+/// first.
+pub(super) fn pairs(order: &[Defect]) -> Vec<Vec<Defect>> {
+    let mut pairs: Vec<Vec<Defect>> = order.iter().map(|defect| vec![*defect]).collect();
     for (position, first) in order.iter().enumerate() {
         let later = order[position + 1..].iter().filter(|later| later.place() != first.place());
         pairs.extend(later.map(|later| vec![*first, *later]));
@@ -96,26 +98,27 @@ pub(super) fn pairs(order: &[Fault]) -> Vec<Vec<Fault>> {
     pairs
 }
 
-/// What a key is like: disabled, restricted to Describe, of an account that has opened.
+/// The traits of a key: whether it is disabled, whether it is restricted to Describe, and whether
+/// its account has opened CDN.
 pub(super) type Traits = (bool, bool, bool);
 
-/// What the key of a request with these faults is like.
-pub(super) fn traits(faults: &[Fault]) -> Traits {
-    let has = |fault| faults.contains(&fault);
-    (has(Fault::DisabledKey), has(Fault::Permission), has(Fault::State))
+/// Returns the traits of the key of a request with these defects.
+pub(super) fn traits(defects: &[Defect]) -> Traits {
+    let has = |defect| defects.contains(&defect);
+    (has(Defect::DisabledKey), has(Defect::Permission), has(Defect::State))
 }
 
-/// A key of every kind.
+/// A key for each combination of traits.
 pub(super) struct Keys(HashMap<Traits, Key>);
 
 impl Keys {
-    /// The key of a kind.
-    pub(super) fn of(&self, faults: &[Fault]) -> &Key {
-        &self.0[&traits(faults)]
+    /// Returns the key for a request with these defects.
+    pub(super) fn of(&self, defects: &[Defect]) -> &Key {
+        &self.0[&traits(defects)]
     }
 
-    /// Creates them. Each has used [`USED_NONCE`] up, now and with the timestamp that is too old
-    /// now, before it was disabled.
+    /// Creates the keys. Each has used [`USED_NONCE`] up, at [`NOW`] and at [`TOO_OLD`], before it
+    /// was disabled.
     pub(super) async fn create(api: &Api) -> Self {
         let mut keys = HashMap::new();
         let now = instant(NOW);

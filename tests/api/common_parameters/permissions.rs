@@ -1,4 +1,4 @@
-//! What a key may do: its policy, in RAM's terms (docs/behaviour.md, "Policies").
+//! What an access key may do: its policy, in the terms of RAM (docs/behaviour.md, "Policies").
 
 use super::{STATUS, STATUS_JSON};
 use crate::support::Api;
@@ -11,7 +11,7 @@ async fn an_action_that_the_policy_does_not_allow_is_forbidden() {
     let key = api.account_and_policy(|_| {}, describe).await;
     for given in [
         "Action=OpenCdnService",
-        "Action=OpenCdnService&InternetChargeType=PayByMoon", // before its parameters are judged
+        "Action=OpenCdnService&InternetChargeType=PayByMoon", // the policy is checked first
         "Action=OpenDcdnService",
         "Action=ModifyCdnService",
         "Action=OpenCdnService&Version=2014-11-11",
@@ -29,7 +29,7 @@ async fn an_action_that_the_policy_does_not_allow_is_forbidden() {
     api.get(&key, "Action=DescribeUserDcdnStatus").await.says(Format::Json, STATUS_JSON);
 }
 
-/// Policy, action, whether it is allowed.
+/// A policy, an action, and whether the policy allows the action.
 const POLICIES: &[(&str, &str, bool)] = &[
     (
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,
@@ -57,13 +57,13 @@ const POLICIES: &[(&str, &str, bool)] = &[
         "DescribeUserCdnStatus",
         false,
     ),
-    // Letter case does not count.
+    // Letter case is ignored.
     (
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"CDN:describeusercdnstatus","Resource":"*"}]}"#,
         "DescribeUserCdnStatus",
         true,
     ),
-    // A wildcard stands anywhere, and cdn is not dcdn.
+    // A wildcard can be anywhere in a pattern, and `cdn` does not match `dcdn`.
     (
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"cdn:*","Resource":"*"}]}"#,
         "DescribeUserCdnStatus",
@@ -94,7 +94,7 @@ const POLICIES: &[(&str, &str, bool)] = &[
         "DescribeUserCdnStatus",
         true,
     ),
-    // A denial wins, wherever it stands.
+    // A denial has precedence, wherever it is in the policy.
     (
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"cdn:*","Resource":"*"}]}"#,
         "DescribeUserCdnStatus",
@@ -138,7 +138,7 @@ async fn policies_allow_and_deny_by_pattern() {
 }
 
 #[tokio::test]
-async fn every_action_goes_by_its_product_and_its_name() {
+async fn a_policy_names_every_action_by_its_product_and_its_name() {
     let api = Api::start().await;
     let account = api.account().await.account_id;
     for (product, action) in [

@@ -1,5 +1,5 @@
-//! Which signatures are known: HMAC-SHA1 of version 1.0 and ACS3-HMAC-SHA256. Every other kind is
-//! refused by name, also when it comes with a good MAC of a known kind.
+//! The signatures that are known: HMAC-SHA1 of version 1.0, and ACS3-HMAC-SHA256. Every other kind
+//! is refused by its name, even with a valid MAC of a known kind.
 
 use super::STATUS;
 use crate::support::Api;
@@ -8,7 +8,7 @@ use crate::support::refusals::{Format, INCOMPLETE_SIGNATURE, SIGNATURE_METHOD};
 use crate::support::rest::Parameters;
 
 #[tokio::test]
-async fn v1_knows_hmac_sha1_of_version_1_and_nothing_else() {
+async fn v1_accepts_only_hmac_sha1_of_version_1() {
     let api = Api::start().await;
     let key = api.account().await;
     for (name, value) in [
@@ -33,7 +33,7 @@ async fn v1_knows_hmac_sha1_of_version_1_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn v3_knows_acs3_hmac_sha256_and_nothing_else() {
+async fn v3_accepts_only_acs3_hmac_sha256() {
     let api = Api::start().await;
     let key = api.account().await;
     for algorithm in [
@@ -55,7 +55,7 @@ async fn v3_knows_acs3_hmac_sha256_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_authorization_of_another_kind_is_refused_by_its_method() {
+async fn an_authorization_of_another_kind_is_refused_for_its_method() {
     let api = Api::start().await;
     for authorization in [
         "Bearer CAISexample+token/with==specials",
@@ -70,7 +70,7 @@ async fn an_authorization_of_another_kind_is_refused_by_its_method() {
 }
 
 #[tokio::test]
-async fn an_authorization_of_the_known_kind_that_cannot_be_read_is_incomplete() {
+async fn an_authorization_of_the_known_kind_that_cannot_be_parsed_is_incomplete() {
     let api = Api::start().await;
     let key = api.account().await;
     let good = api.status_draft().signed(&key);
@@ -104,7 +104,7 @@ async fn an_authorization_of_the_known_kind_that_cannot_be_read_is_incomplete() 
     }
 }
 
-/// Java writes the fields in another order, and blanks after the commas.
+/// The Java SDK writes the fields in another order, with blanks after the commas.
 #[tokio::test]
 async fn the_fields_of_an_authorization_may_come_in_any_order() {
     let api = Api::start().await;

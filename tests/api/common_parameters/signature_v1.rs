@@ -1,5 +1,6 @@
-//! `SignatureDoesNotMatch` of V1. Its text is part of the protocol: one colon-terminated lead-in and,
-//! nothing between, the server's string to sign, which clients compare with their own.
+//! `SignatureDoesNotMatch` of V1. Its text is part of the protocol: an introduction that ends with
+//! a colon, followed directly by the string to sign of the server, which clients compare with
+//! their own.
 
 use cdn_activation::domain::time;
 
@@ -10,7 +11,7 @@ use crate::support::rest::{Key, Parameters, query, string_to_sign_v1};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// What the server signs: everything but the signature.
+/// Returns the string that the server signs: all parameters except the signature.
 fn server_string(method: &str, parameters: &Parameters) -> String {
     let mut signed = parameters.clone();
     signed.remove("Signature");
@@ -32,9 +33,10 @@ async fn a_wrong_secret_is_answered_with_the_servers_string_to_sign() {
     }
 }
 
-/// Written out once, so that nothing computes both sides.
+/// The expected text is written out here, so that it is not computed by the same rules as the
+/// answer.
 #[tokio::test]
-async fn the_text_of_the_refusal_letter_for_letter() {
+async fn the_refusal_has_exactly_the_documented_text() {
     let api = Api::start().await;
     let key = api.account().await;
     api.clock.set_wire_now(time::parse("2024-02-29T12:00:00Z").expect("an instant"));
@@ -68,24 +70,24 @@ async fn the_text_of_the_refusal_letter_for_letter() {
         key.id,
     );
     assert_eq!((xml.status, xml.body_without_request_id()), (400, expected));
-    // What the classic Python SDK cuts out: the text after the first colon.
+    // The classic Python SDK takes the text after the first colon.
     let message = json.text("Message");
     assert_eq!(message.matches(':').count(), 1, "{message}");
 }
 
-/// What is done to a signed request.
+/// Changes a signed request.
 type Change = fn(&mut Parameters);
 
 #[tokio::test]
-async fn whatever_is_changed_after_signing_is_noticed() {
+async fn every_change_after_signing_is_detected() {
     let api = Api::start().await;
     let key = api.account().await;
     let changes: [(&str, Change); 6] = [
-        ("a value", |all| drop(all.insert("Owner".to_owned(), "2".to_owned()))),
-        ("another case", |all| drop(all.insert("Owner".to_owned(), "a".to_owned()))),
-        ("a value less", |all| drop(all.insert("Owner".to_owned(), String::new()))),
-        ("a parameter more", |all| drop(all.insert("Extra".to_owned(), String::new()))),
-        ("a parameter less", |all| drop(all.remove("Owner"))),
+        ("another value", |all| drop(all.insert("Owner".to_owned(), "2".to_owned()))),
+        ("another letter case", |all| drop(all.insert("Owner".to_owned(), "a".to_owned()))),
+        ("an empty value", |all| drop(all.insert("Owner".to_owned(), String::new()))),
+        ("an added parameter", |all| drop(all.insert("Extra".to_owned(), String::new()))),
+        ("a removed parameter", |all| drop(all.remove("Owner"))),
         ("another name", |all| {
             all.remove("Owner");
             all.insert("owner".to_owned(), "A".to_owned());
@@ -130,7 +132,7 @@ async fn a_form_is_signed_together_with_the_query() {
 }
 
 #[tokio::test]
-async fn a_signature_that_is_no_mac_at_all_does_not_match_either() {
+async fn a_signature_that_is_not_a_mac_does_not_match() {
     let api = Api::start().await;
     let key = api.account().await;
     let good = api.sign(&key, "GET", api.common(&key, STATUS));
@@ -153,5 +155,5 @@ async fn a_signature_that_is_no_mac_at_all_does_not_match_either() {
         let refusal = signature_v1_does_not_match(&server_string("GET", &changed));
         api.send_get(&query(&changed)).await.is(Format::Json, &refusal);
     }
-    api.send_get(&query(&good)).await.succeeded(); // none of them has used the nonce up
+    api.send_get(&query(&good)).await.succeeded(); // no refusal has used the nonce up
 }

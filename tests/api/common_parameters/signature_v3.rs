@@ -1,5 +1,5 @@
-//! `SignatureDoesNotMatch` of V3, with the string to sign and the canonical request of the server;
-//! and the body, whose hash the client signs and the server computes itself.
+//! `SignatureDoesNotMatch` of V3, with the string to sign and the canonical request of the server.
+//! The client signs the hash of the body, and the server computes this hash itself.
 
 use cdn_activation::domain::time;
 use sha2::{Digest, Sha256};
@@ -10,13 +10,13 @@ use crate::support::drafts::DraftV3;
 use crate::support::refusals::{Format, Refusal, signature_v3_does_not_match};
 use crate::support::rest::{Key, hex};
 
-/// The refusal of a draft whose signature covers these headers.
+/// Returns the refusal of a draft whose signature covers these headers.
 fn mismatch(draft: &DraftV3, signed: &str) -> Refusal {
     signature_v3_does_not_match(&draft.string_to_sign(signed), &draft.canonical_request(signed))
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_answered_with_what_the_server_signs() {
+async fn a_wrong_secret_is_answered_with_the_text_that_the_server_signs() {
     let api = Api::start().await;
     let key = api.account().await;
     for secret in [String::new(), "testsecret".to_owned(), format!("{}&", key.secret)] {
@@ -33,9 +33,10 @@ async fn a_wrong_secret_is_answered_with_what_the_server_signs() {
     }
 }
 
-/// Written out once, so that nothing computes both sides.
+/// The expected text is written out here, so that it is not computed by the same rules as the
+/// answer.
 #[tokio::test]
-async fn the_text_of_the_refusal_letter_for_letter() {
+async fn the_refusal_has_exactly_the_documented_text() {
     let api = Api::start().await;
     let key = api.account().await;
     let host = api.addresses.rest.to_string();
@@ -77,11 +78,11 @@ async fn the_text_of_the_refusal_letter_for_letter() {
     assert_eq!((xml.status, xml.body_without_request_id()), (400, expected));
 }
 
-/// What is done to a signed request.
+/// Changes a signed request.
 type Change = fn(DraftV3) -> DraftV3;
 
 #[tokio::test]
-async fn whatever_is_changed_after_signing_is_noticed() {
+async fn every_change_after_signing_is_detected() {
     let api = Api::start().await;
     let key = api.account().await;
     let changes: [(&str, Change); 9] = [
@@ -93,18 +94,18 @@ async fn whatever_is_changed_after_signing_is_noticed() {
             draft.query.insert("Owner".to_owned(), "2".to_owned());
             draft
         }),
-        ("a parameter more", |mut draft| {
+        ("an added parameter", |mut draft| {
             draft.query.insert("Extra".to_owned(), String::new());
             draft
         }),
-        ("a parameter less", |mut draft| {
+        ("a removed parameter", |mut draft| {
             draft.query.clear();
             draft
         }),
         ("the version", |draft| draft.with("x-acs-version", "2014-11-11")),
         ("the action", |draft| draft.with("x-acs-action", "DescribeCdnService")),
-        ("a header of the client's", |draft| draft.with("user-agent", "Another/1")),
-        ("a header less", |draft| draft.without("user-agent")),
+        ("a header of the client", |draft| draft.with("user-agent", "Another/1")),
+        ("a removed header", |draft| draft.without("user-agent")),
         ("the nonce", |draft| draft.with("x-acs-signature-nonce", "another")),
     ];
     for (what, change) in changes {
@@ -120,7 +121,7 @@ async fn whatever_is_changed_after_signing_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_the_signed_one_is_noticed() {
+async fn a_body_that_differs_from_the_signed_one_is_detected() {
     let api = Api::start().await;
     let key = api.account().await;
     let empty = api.status_draft();
@@ -145,7 +146,7 @@ async fn a_body_that_is_not_the_signed_one_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_v3_signature_that_is_no_mac_at_all_does_not_match_either() {
+async fn a_v3_signature_that_is_not_a_mac_does_not_match() {
     let api = Api::start().await;
     let key = api.account().await;
     let good = api.status_draft().signed(&key);
@@ -163,5 +164,5 @@ async fn a_v3_signature_that_is_no_mac_at_all_does_not_match_either() {
         let draft = good.clone().with("authorization", &format!("ACS3-HMAC-SHA256 {fields}"));
         api.send_draft(&draft).await.is(Format::Json, &mismatch(&draft, &names));
     }
-    api.send_draft(&good).await.succeeded(); // none of them has used the nonce up
+    api.send_draft(&good).await.succeeded(); // no refusal has used the nonce up
 }

@@ -1,11 +1,11 @@
-//! Which headers a V3 signature covers: the client chooses, above a minimum.
+//! The headers that a V3 signature covers. The client chooses them, but some must be among them.
 
 use super::STATUS_JSON;
 use crate::support::Api;
 use crate::support::drafts::DraftV3;
 use crate::support::refusals::{Format, INCOMPLETE_SIGNATURE, signature_v3_does_not_match};
 
-/// The names of a draft's headers without these.
+/// Returns the names of a draft's headers without these.
 fn all_but(draft: &DraftV3, left_out: &[&str]) -> String {
     let names = draft.names();
     let kept = names.split(';').filter(|name| !left_out.contains(name));
@@ -13,7 +13,7 @@ fn all_but(draft: &DraftV3, left_out: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn a_signature_that_leaves_out_what_it_must_cover_is_incomplete() {
+async fn a_signature_that_does_not_cover_a_required_header_is_incomplete() {
     let api = Api::start().await;
     let key = api.account().await;
     for name in [
@@ -38,7 +38,7 @@ async fn a_signature_that_leaves_out_what_it_must_cover_is_incomplete() {
 }
 
 #[tokio::test]
-async fn a_header_that_is_added_later_makes_the_signature_incomplete() {
+async fn a_header_that_is_added_after_signing_makes_the_signature_incomplete() {
     let api = Api::start().await;
     let key = api.account().await;
     for (name, value) in
@@ -62,7 +62,7 @@ async fn a_signature_without_the_hash_of_the_body_is_incomplete() {
 }
 
 #[tokio::test]
-async fn names_of_signed_headers_are_in_lower_case() {
+async fn names_of_signed_headers_must_be_in_lower_case() {
     let api = Api::start().await;
     let key = api.account().await;
     let prepare = |draft: DraftV3| {
@@ -72,9 +72,9 @@ async fn names_of_signed_headers_are_in_lower_case() {
     api.refuses_v3(prepare, &INCOMPLETE_SIGNATURE).await;
 }
 
-/// The official Java SDK leaves out `host`, public signers `content-type`.
+/// The official Java SDK does not sign `host`. Some public signers do not sign `content-type`.
 #[tokio::test]
-async fn neither_the_host_nor_the_type_of_the_body_need_be_signed() {
+async fn the_host_and_the_type_of_the_body_need_not_be_signed() {
     let api = Api::start().await;
     let key = api.account().await;
     for unsigned in [&["host"][..], &["content-type"], &["host", "content-type"]] {
@@ -85,7 +85,7 @@ async fn neither_the_host_nor_the_type_of_the_body_need_be_signed() {
     }
 }
 
-/// Python signs `accept` and `user-agent`, Node does not; neither need be.
+/// The Python SDK signs `accept` and `user-agent`. The Node SDK does not.
 #[tokio::test]
 async fn other_headers_may_be_signed_or_not() {
     let api = Api::start().await;
@@ -108,14 +108,14 @@ async fn other_headers_may_be_signed_or_not() {
         let reply = api.send_draft(&draft.signed_over(&key, &signed)).await;
         reply.says(Format::Json, STATUS_JSON);
     }
-    // What was not signed may change on the way, what was may not.
-    let way = draft().signed_over(&key, &all_but(&draft(), &["user-agent"]));
-    api.send_draft(&way.with("user-agent", "proxy/1")).await.succeeded();
+    // A header that is not signed can change on the way. A signed header cannot.
+    let not_signed = draft().signed_over(&key, &all_but(&draft(), &["user-agent"]));
+    api.send_draft(&not_signed.with("user-agent", "proxy/1")).await.succeeded();
     let signed = draft().signed(&key).with("user-agent", "proxy/1");
     assert_eq!(api.send_draft(&signed).await.text("Code"), "SignatureDoesNotMatch");
 }
 
-/// A header that is signed and not sent counts as empty: nobody can add it later.
+/// A header that is signed and not sent counts as empty, so it cannot be added later.
 #[tokio::test]
 async fn a_signed_header_that_is_absent_counts_as_empty() {
     let api = Api::start().await;
@@ -139,7 +139,7 @@ async fn values_are_signed_without_the_blanks_around_them() {
     let draft = api.status_draft().with("user-agent", "Tool/1").signed(&key);
     let sent = draft.with("user-agent", "   Tool/1 \t ");
     api.send_draft(&sent).await.says(Format::Json, STATUS_JSON);
-    // Blanks within stay.
+    // Blanks within a value are signed.
     let draft = api.status_draft().with("user-agent", "Tool  1").signed(&key);
     api.send_draft(&draft).await.says(Format::Json, STATUS_JSON);
 }
@@ -156,7 +156,7 @@ async fn names_of_headers_on_the_wire_may_be_in_any_case() {
     reply.says(Format::Json, STATUS_JSON);
 }
 
-/// The port is part of what is signed; the host that is answered with has none.
+/// The port is part of the signed host. The `HostId` of the answer does not have the port.
 #[tokio::test]
 async fn the_host_is_signed_as_it_was_sent() {
     let api = Api::start().await;
@@ -179,9 +179,10 @@ async fn the_host_is_signed_as_it_was_sent() {
     }
 }
 
-/// A second copy of a signed header is not signed: which of the two counts would be anybody's guess.
+/// A second copy of a signed header is not signed, and it would be undefined which of the two
+/// counts.
 #[tokio::test]
-async fn a_signed_header_that_is_sent_twice_is_noticed() {
+async fn a_signed_header_that_is_sent_twice_is_refused() {
     let api = Api::start().await;
     let key = api.account().await;
     for name in ["user-agent", "accept-language", "x-none"] {
@@ -198,7 +199,7 @@ async fn a_signed_header_that_is_sent_twice_is_noticed() {
 }
 
 #[tokio::test]
-async fn letters_beyond_ascii_are_signed_like_all_others() {
+async fn letters_beyond_ascii_are_signed_like_other_letters() {
     let api = Api::start().await;
     let key = api.account().await;
     let draft = api.status_draft().with("user-agent", "Tööl 打/1").signed(&key);
@@ -217,7 +218,7 @@ async fn letters_beyond_ascii_are_signed_like_all_others() {
     let lines = signed_as_empty.lines().replace("user-agent: ", "user-agent: ?");
     let bytes: Vec<u8> = format!("{head}{lines}\r\n")
         .bytes()
-        .map(|byte| if byte == b'?' { 0xff } else { byte }) // no UTF-8 at all
+        .map(|byte| if byte == b'?' { 0xff } else { byte }) // not valid UTF-8
         .collect();
     assert_eq!(api.send_raw(&bytes).await.text("Code"), "SignatureDoesNotMatch");
     api.send_draft(&signed_as_empty).await.says(Format::Json, STATUS_JSON);

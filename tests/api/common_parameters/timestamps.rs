@@ -1,4 +1,4 @@
-//! The timestamp: its one spelling, and how far it may be from the wire clock, either way.
+//! The timestamp: its spelling, and how far it may be from the wire clock in either direction.
 
 use cdn_activation::domain::time;
 use chrono::Duration;
@@ -11,13 +11,14 @@ use crate::support::rest::{Key, Parameters, Reply};
 
 const NOON: &str = "2024-02-29T12:00:00Z";
 
-/// Signs with this timestamp, V1 and V3.
+/// Sends a V1 and a V3 request with this timestamp.
 async fn both(api: &Api, key: &Key, timestamp: &str) -> [Reply; 2] {
     let given = format!("{STATUS}&Timestamp={timestamp}");
     let draft = api.status_draft().with("x-acs-date", timestamp).signed(key);
     [api.get(key, &given).await, api.send_draft(&draft).await]
 }
 
+/// Checks that a timestamp is refused like this, for V1 and V3 and in both formats.
 async fn refuses_timestamp(api: &Api, key: &Key, timestamp: &str, refusal: &Refusal) {
     let set = |parameters: &mut Parameters| {
         parameters.insert("Timestamp".to_owned(), timestamp.to_owned());
@@ -90,7 +91,7 @@ async fn a_timestamp_may_be_fifteen_minutes_from_the_clock_and_not_a_second_more
 }
 
 #[tokio::test]
-async fn the_window_ends_between_two_instants_of_the_wire_clock() {
+async fn the_window_is_exact_to_the_microsecond_of_the_wire_clock() {
     let api = Api::start().await;
     let key = api.account().await;
     let timestamp = time::parse(NOON).expect("an instant");
@@ -135,7 +136,7 @@ async fn the_window_is_a_setting() {
 }
 
 #[tokio::test]
-async fn the_business_clock_has_no_say_in_it() {
+async fn the_business_clock_does_not_affect_the_check_of_timestamps() {
     let api = Api::start().await;
     let key = api.account().await;
     api.at("2018-03-20T00:00:00Z");
