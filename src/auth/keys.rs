@@ -5,9 +5,10 @@
 //! row is read for every request, so the first request after a key was disabled, deleted or created
 //! again sees the change.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hashlink::LruCache;
 
 use super::secret::SealingKey;
 use super::signature::{v1, v3};
@@ -15,8 +16,8 @@ use crate::domain::policy::Policy;
 use crate::error::Error;
 use crate::storage::StoredAccessKey;
 
-/// Largest number of keys in each generation.
-const GENERATION: usize = 500;
+/// Largest number of kept keys.
+const MOST_KEYS: usize = 1_000;
 
 /// An access key ready to check signatures and permissions. The secret itself is not kept.
 #[derive(Debug)]
@@ -69,17 +70,8 @@ impl ReadyKey {
 }
 
 /// The keys that were used recently. Clones share them.
-#[derive(Clone, Default)]
-pub struct ReadyKeys(Arc<Mutex<Generations>>);
-
-/// If the newer generation is full, it becomes the older one, and the previous older one is
-/// dropped. This forgets the keys that were not used for one generation, without any bookkeeping
-/// per use.
-#[derive(Default)]
-struct Generations {
-    newer: HashMap<String, Arc<ReadyKey>>,
-    older: HashMap<String, Arc<ReadyKey>>,
-}
+#[derive(Clone)]
+pub struct ReadyKeys(Arc<Mutex<LruCache<String, Arc<ReadyKey>>>>);
 
 impl ReadyKeys {
     /// Returns the ready key of a row. The kept key is returned if the row has not changed since.
@@ -88,43 +80,24 @@ impl ReadyKeys {
         row: &StoredAccessKey,
         sealing_key: &SealingKey,
     ) -> Result<Arc<ReadyKey>, Error> {
-        let kept = self.with(|generations| generations.get(&row.access_key_id));
+        let kept = self.lock().get(&row.access_key_id).cloned();
         if let Some(key) = kept.filter(|key| key.is_made_of(row)) {
             return Ok(key);
         }
         let key = Arc::new(ReadyKey::new(row, sealing_key)?);
-        let (id, kept) = (row.access_key_id.clone(), Arc::clone(&key));
-        let forgotten = self.with(|generations| generations.insert(id, kept));
-        drop(forgotten); // up to 500 keys, dropped after the lock is released
+        self.lock().insert(row.access_key_id.clone(), Arc::clone(&key));
         Ok(key)
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Generations) -> T) -> T {
+    fn lock(&self) -> MutexGuard<'_, LruCache<String, Arc<ReadyKey>>> {
         // A poisoned lock can be used: every entry is compared with its row before it is used.
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Generations {
-    fn get(&mut self, access_key_id: &str) -> Option<Arc<ReadyKey>> {
-        if let Some(key) = self.newer.get(access_key_id) {
-            return Some(Arc::clone(key));
-        }
-        let (id, key) = self.older.remove_entry(access_key_id)?;
-        // This drops the older generation at most once per 500 inserted keys.
-        drop(self.insert(id, Arc::clone(&key)));
-        Some(key)
-    }
-
-    /// Inserts a key, and returns the generation that is forgotten for it.
-    fn insert(&mut self, id: String, key: Arc<ReadyKey>) -> HashMap<String, Arc<ReadyKey>> {
-        let mut forgotten = HashMap::new();
-        if self.newer.len() >= GENERATION && !self.newer.contains_key(&id) {
-            let full = std::mem::take(&mut self.newer);
-            forgotten = std::mem::replace(&mut self.older, full);
-        }
-        self.newer.insert(id, key);
-        forgotten
+impl Default for ReadyKeys {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(LruCache::new(MOST_KEYS))))
     }
 }
 
@@ -196,17 +169,15 @@ mod tests {
 
     #[test]
     fn the_number_of_kept_keys_is_bounded_and_used_keys_stay() {
-        let sealing_key = sealing_key();
-        let key =
-            Arc::new(ReadyKey::new(&row(&sealing_key, "id", "secret"), &sealing_key).unwrap());
-        let mut generations = Generations::default();
-        for number in 0..3 * GENERATION {
-            generations.insert(number.to_string(), Arc::clone(&key));
-            assert!(generations.get("0").is_some(), "{number}");
-            assert!(generations.newer.len() <= GENERATION && generations.older.len() <= GENERATION);
+        let (keys, sealing_key) = (ReadyKeys::default(), sealing_key());
+        let used = row(&sealing_key, "used", "secret");
+        let kept = keys.of(&used, &sealing_key).unwrap();
+        for number in 0..MOST_KEYS + 10 {
+            keys.of(&row(&sealing_key, &number.to_string(), "secret"), &sealing_key).unwrap();
+            assert!(Arc::ptr_eq(&kept, &keys.of(&used, &sealing_key).unwrap()), "{number}");
+            assert!(keys.lock().len() <= MOST_KEYS);
         }
-        let last = (3 * GENERATION - 1).to_string();
-        assert!(generations.get("1").is_none() && generations.get(&last).is_some());
+        assert!(!keys.lock().contains_key("0") && keys.lock().contains_key("100"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-use super::{Parameters, TYPICAL_LENGTH, encoded_text};
+use super::{Parameters, encode, query};
 use crate::auth::secret::Secret;
 
 /// The value of `SignatureMethod`.
@@ -18,29 +18,12 @@ pub const VERSION: &str = "1.0";
 /// The parameter that carries the signature and is not signed itself.
 pub const SIGNATURE: &str = "Signature";
 
-/// Size of the buffer for a decoded signature, which has 20 bytes. A signature that is a little
-/// longer fits and is compared as a whole; one that does not fit is refused.
-const DECODED_BYTES: usize = 33;
-
 /// Returns the string to sign: the method, the path, and the canonical query of all parameters
 /// except the signature, encoded a second time.
 #[must_use]
 pub fn string_to_sign(method: &str, parameters: &Parameters) -> String {
-    let mut signed = Vec::with_capacity(TYPICAL_LENGTH);
-    signed.extend_from_slice(method.as_bytes());
-    signed.extend_from_slice(b"&%2F&");
-    let mut separator: &[u8] = b"";
-    for (name, value) in parameters.all() {
-        if name.is(SIGNATURE) {
-            continue;
-        }
-        signed.extend_from_slice(separator);
-        separator = b"%26"; // `&`, encoded, as is `=` below
-        name.encode_twice(&mut signed);
-        signed.extend_from_slice(b"%3D");
-        value.encode_twice(&mut signed);
-    }
-    encoded_text(signed)
+    let signed = parameters.sorted().filter(|parameter| parameter.name != SIGNATURE);
+    format!("{method}&%2F&{}", encode(&query(signed)))
 }
 
 /// A secret as the state of the HMAC after its key, which is computed once.
@@ -64,9 +47,8 @@ impl Key {
     /// Returns whether a signature is that of the string. The comparison takes constant time.
     #[must_use]
     pub fn verify(&self, string_to_sign: &str, signature: &str) -> bool {
-        let mut decoded = [0; DECODED_BYTES];
-        let Ok(length) = STANDARD.decode_slice(signature, &mut decoded) else { return false };
-        self.mac(string_to_sign).verify_slice(&decoded[..length]).is_ok()
+        let Ok(signature) = STANDARD.decode(signature) else { return false };
+        self.mac(string_to_sign).verify_slice(&signature).is_ok()
     }
 
     fn mac(&self, text: &str) -> Hmac<Sha1> {

@@ -69,7 +69,8 @@ pub fn canonical_request(
     payload_hash: &str,
 ) -> String {
     let mut request = String::with_capacity(2 * TYPICAL_LENGTH);
-    for part in [method, "\n/\n", &query(parameters.of_query()), "\n"] {
+    let in_query = parameters.sorted().filter(|parameter| !parameter.in_form);
+    for part in [method, "\n/\n", &query(in_query), "\n"] {
         request.push_str(part);
     }
     for name in signed_headers.split(';') {
@@ -103,7 +104,7 @@ pub fn string_to_sign(canonical_request: &str) -> String {
 /// Returns the SHA-256 in lower-case hex.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// A secret as the state of the HMAC after its key, which is computed once.
@@ -121,13 +122,17 @@ impl Key {
     /// Returns the signature in lower-case hex.
     #[must_use]
     pub fn sign(&self, string_to_sign: &str) -> String {
-        hex(&self.mac(string_to_sign).finalize().into_bytes())
+        hex::encode(self.mac(string_to_sign).finalize().into_bytes())
     }
 
-    /// Returns whether a signature is that of the string. The comparison takes constant time.
+    /// Returns whether a signature is that of the string, in lower-case hex. The comparison takes
+    /// constant time.
     #[must_use]
     pub fn verify(&self, string_to_sign: &str, signature: &str) -> bool {
-        let Some(signature) = unhex::<32>(signature) else { return false };
+        if signature.contains(|character: char| character.is_ascii_uppercase()) {
+            return false;
+        }
+        let Ok(signature) = hex::decode(signature) else { return false };
         self.mac(string_to_sign).verify_slice(&signature).is_ok()
     }
 
@@ -140,28 +145,6 @@ impl fmt::Debug for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Key(…)")
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
-}
-
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digit = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let mut bytes = [0; N];
-    if text.len() != 2 * N {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -189,10 +172,15 @@ mod tests {
     }
 
     #[test]
-    fn hex_is_lower_case() {
-        assert_eq!(unhex(&hex(&[0, 9, 10, 255])), Some([0, 9, 10, 255]));
-        for wrong in ["", "AB", "a", "é", "abc", "abcd", "g0"] {
-            assert_eq!(unhex::<1>(wrong), None, "{wrong}");
+    fn a_signature_is_lower_case_hex_and_is_compared_as_a_whole() {
+        let key = Key::new(&Secret::new("testsecret".to_owned()));
+        let signature = key.sign("text");
+        assert!(key.verify("text", &signature) && !key.verify("texts", &signature));
+        assert_eq!(signature.len(), 64);
+        let upper_case = signature.to_ascii_uppercase();
+        let longer = format!("{signature}00");
+        for wrong in ["", "é", "g0", &signature[..62], &signature[..63], &longer, &upper_case] {
+            assert!(!key.verify("text", wrong), "{wrong}");
         }
     }
 }
