@@ -20,7 +20,7 @@ pub use decode::decode;
 pub use dispatch::Dispatch;
 use dispatch::Rpc;
 use encode::Body;
-use parameters::{Format, Raw, Received};
+use parameters::{Format, RawRequest, Received};
 
 use crate::auth::{Authenticator, CommonParameters};
 use crate::clock::Clock;
@@ -77,7 +77,7 @@ impl Shim {
     {
         let request_id = request_id(request.headers());
         let (admitted, format, host_id) = {
-            let mut raw = Raw::read(request).await;
+            let mut raw = RawRequest::read(request).await;
             let received = raw.received();
             let admitted = self.admit(&received, &request_id).await;
             let admitted = admitted.map_err(|error| self.refuse(&received, &error, &request_id));

@@ -38,7 +38,7 @@ pub enum Format {
 
 /// A request with its body, not parsed.
 #[derive(Debug)]
-pub struct Raw {
+pub struct RawRequest {
     head: Parts,
     body: Bytes,
     problem: Option<Error>,
@@ -61,7 +61,7 @@ pub struct Received<'a> {
     pub unreadable: Option<Error>,
 }
 
-impl Raw {
+impl RawRequest {
     /// Reads a request and its body.
     pub async fn read<B>(request: http::Request<B>) -> Self
     where
