@@ -1,6 +1,6 @@
-//! A database that fails: a connection lost while an opening or a change is written, before the
-//! statement was run or after it was committed; a server that ends or cancels it; and no database
-//! at all. The caller gets the true answer, and what was asked for happens once.
+//! A database that fails: a connection is lost while an opening or a change is written, before the
+//! statement runs or after it is committed; the server ends or cancels the statement; no database
+//! is reachable. The caller gets the true answer, and the write happens at most once.
 
 use cdn_activation::proto::operator::v1::CreateAccessKeyRequest;
 
@@ -24,7 +24,7 @@ const READS_A_KEY: &str = "FROM access_keys";
 const READS_FACTS: &str = "LEFT JOIN instances";
 
 #[tokio::test]
-async fn an_opening_whose_connection_is_lost_succeeds_and_happened_once() {
+async fn an_opening_whose_connection_is_lost_succeeds_and_happens_once() {
     let (api, proxy, database) = Proxy::before_a_service().await;
     for cuts in [
         &[(WRITES_AN_OPENING, Cut::BeforeTheReply)][..],
@@ -48,11 +48,11 @@ async fn an_opening_whose_connection_is_lost_succeeds_and_happened_once() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_lost_while_the_caller_is_checked_opens_nothing_twice() {
+async fn a_connection_lost_during_authentication_opens_nothing_twice() {
     let (api, proxy, database) = Proxy::before_a_service().await;
     for cut in [Cut::BeforeTheStatement, Cut::BeforeTheReply] {
         let key = api.account().await;
-        // Whether the nonce is used up is unknown: the caller has to send another.
+        // Whether the nonce was used is unknown, so the caller has to send another one.
         proxy.cut(USES_A_NONCE, cut);
         let Refusal { http, code, message, .. } = UNAVAILABLE;
         api.get(&key, OPEN).await.refused(http, code, message);
@@ -67,7 +67,7 @@ async fn a_connection_that_is_lost_while_the_caller_is_checked_opens_nothing_twi
 }
 
 #[tokio::test]
-async fn a_change_whose_connection_is_lost_succeeds_and_was_submitted_once() {
+async fn a_change_whose_connection_is_lost_succeeds_and_is_submitted_once() {
     let (api, proxy, database) = Proxy::before_a_service().await;
     for cut in [Cut::BeforeTheReply, Cut::BeforeTheStatement] {
         for wire in [Wire::V1Get, Wire::Grpc] {
@@ -87,7 +87,7 @@ async fn a_change_whose_connection_is_lost_succeeds_and_was_submitted_once() {
 }
 
 #[tokio::test]
-async fn a_change_that_settles_the_one_before_survives_a_lost_connection_too() {
+async fn a_change_that_settles_the_previous_one_survives_a_lost_connection() {
     let (api, proxy, database) = Proxy::before_a_service().await;
     for cut in [Cut::BeforeTheReply, Cut::BeforeTheStatement] {
         for wire in [Wire::V1Get, Wire::Grpc] {
@@ -114,8 +114,7 @@ async fn a_change_that_settles_the_one_before_survives_a_lost_connection_too() {
 }
 
 #[tokio::test]
-async fn a_new_key_whose_connection_is_lost_is_answered_with_its_secret_where_the_request_has_an_id()
- {
+async fn a_new_key_whose_connection_is_lost_is_returned_with_its_secret_if_the_request_has_an_id() {
     let (api, proxy, database) = Proxy::before_a_service().await;
     let key = api.account().await;
     let request = CreateAccessKeyRequest {
@@ -134,26 +133,26 @@ async fn a_new_key_whose_connection_is_lost_is_answered_with_its_secret_where_th
 }
 
 #[tokio::test]
-async fn an_opening_whose_connection_is_lost_every_time_is_unavailable_and_leaves_nothing() {
+async fn an_opening_that_loses_every_connection_is_unavailable_and_writes_nothing() {
     let (api, proxy, database) = Proxy::before_a_service().await;
     let key = api.account().await;
     for _ in 0..3 * 16 {
         proxy.cut(WRITES_AN_OPENING, Cut::BeforeTheStatement);
     }
     api.refuses_everywhere(&key, OPEN, &UNAVAILABLE).await;
-    assert!(proxy.has_cut(), "each of three requests tried sixteen times");
+    assert!(proxy.has_cut(), "each of the three requests was tried sixteen times");
     assert_eq!(database.openings(key.account_id).await, (0, 0, 0));
     api.get(&key, OPEN).await.succeeded();
 }
 
-/// Ends the connection of whatever waits for a lock; the statement is rolled back.
+/// Ends each session that waits for a lock. Its statement is rolled back.
 const END_THE_BLOCKED: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
      WHERE datname = current_database() AND wait_event_type = 'Lock'";
 const CANCEL_THE_BLOCKED: &str = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
      WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_opening_whose_statement_the_server_ends_or_cancels_is_tried_again() {
+async fn an_opening_whose_statement_the_server_ends_or_cancels_is_retried() {
     let api = Api::start().await;
     for (end, wire) in [(END_THE_BLOCKED, Wire::V1Get), (CANCEL_THE_BLOCKED, Wire::Grpc)] {
         let key = api.account().await;
@@ -170,7 +169,7 @@ async fn an_opening_whose_statement_the_server_ends_or_cancels_is_tried_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_an_unknown_outcome_the_opening_of_another_is_not_taken_for_ones_own() {
+async fn after_an_unknown_outcome_the_opening_of_another_request_is_not_reported_as_success() {
     let api = Api::start().await;
     let key = api.account().await;
     let mut held = api.database.hold(key.account_id, LOCK_THE_ACCOUNT).await;

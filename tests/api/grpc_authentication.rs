@@ -1,4 +1,4 @@
-//! Who may call over gRPC: a service with the token, for the account that it names.
+//! Authentication over gRPC: a calling service sends the token, and names the account it acts for.
 
 use cdn_activation::proto::operator::v1 as operator;
 use prost::Message;
@@ -9,7 +9,7 @@ use crate::support::TOKEN;
 use crate::support::grpc::{GrpcRefusal, refusal};
 use crate::support::raw_grpc::{RawGrpc, RawReply, framed};
 
-/// A method of every kind of service, and one that there is not.
+/// A method of each kind of service, and a method that does not exist.
 const PATHS: [&str; 6] = [
     "/activation.cdn.v1.CdnService/DescribeCdnService",
     "/activation.dcdn.v1.DcdnService/OpenDcdnService",
@@ -32,12 +32,12 @@ const ACCOUNT_PATHS: [&str; 9] = [
     "/activation.dcdn.v1.DcdnService/DescribeDcdnUserBillType",
 ];
 
-/// Calls with this metadata and nothing else, with an empty message.
+/// Calls a method with an empty message and with no other metadata than this.
 async fn call(grpc: &RawGrpc, path: &str, metadata: &[(&str, &str)]) -> RawReply {
     grpc.send(path, metadata, framed(&[])).await
 }
 
-/// The refusal of a caller that has not proved who it is.
+/// Returns the refusal of a caller that is not authenticated.
 fn unauthenticated(reply: &RawReply) -> GrpcRefusal {
     GrpcRefusal {
         grpc: Code::Unauthenticated,
@@ -51,7 +51,7 @@ fn unauthenticated(reply: &RawReply) -> GrpcRefusal {
 }
 
 #[tokio::test]
-async fn a_service_without_the_token_is_let_into_nothing_but_health() {
+async fn without_the_token_a_service_can_call_only_health() {
     let api = Api::start().await;
     let grpc = api.raw_grpc().await;
     let wrong = [
@@ -82,20 +82,20 @@ async fn a_service_without_the_token_is_let_into_nothing_but_health() {
 }
 
 #[tokio::test]
-async fn a_service_that_there_is_not_is_unimplemented_whoever_asks() {
+async fn a_service_that_does_not_exist_is_unimplemented_also_without_a_token() {
     let api = Api::start().await;
     let grpc = api.raw_grpc().await;
     for path in ["/grpc.lb.v1.LoadBalancer/BalanceLoad", "/activation.cdn.v2.CdnService/Open", "/"]
     {
         let reply = call(&grpc, path, &[]).await;
-        let said = refusal(&reply.status());
+        let refused = refusal(&reply.status());
         let expected = (Code::Unimplemented, "InvalidAction.NotFound");
-        assert_eq!((said.grpc, said.code.as_str()), expected, "{path}");
+        assert_eq!((refused.grpc, refused.code.as_str()), expected, "{path}");
     }
 }
 
 #[tokio::test]
-async fn of_two_tokens_none_is_taken() {
+async fn a_call_with_two_tokens_is_unauthenticated() {
     let api = Api::start().await;
     let grpc = api.raw_grpc().await;
     let right = format!("Bearer {TOKEN}");
@@ -120,7 +120,7 @@ async fn the_scheme_may_be_written_in_any_case() {
 }
 
 #[tokio::test]
-async fn where_no_token_is_configured_nobody_is_let_into_anything_but_health() {
+async fn if_no_token_is_configured_a_service_can_call_only_health() {
     let api = Api::start_with(|settings| settings.service_token = None).await;
     let grpc = api.raw_grpc().await;
     for path in PATHS {
@@ -174,7 +174,7 @@ async fn the_account_is_a_positive_64_bit_number_in_x_account_id() {
 }
 
 #[tokio::test]
-async fn a_call_for_no_account_is_unauthenticated() {
+async fn a_call_without_an_account_is_unauthenticated() {
     let api = Api::start().await;
     let grpc = api.raw_grpc().await;
     for path in ACCOUNT_PATHS {
@@ -192,7 +192,7 @@ async fn a_call_for_no_account_is_unauthenticated() {
 }
 
 #[tokio::test]
-async fn operators_name_their_accounts_in_messages_and_the_metadata_is_not_read() {
+async fn operators_name_accounts_in_messages_and_the_account_in_metadata_is_ignored() {
     let api = Api::start().await;
     let key = api.account().await;
     let grpc = api.raw_grpc().await;

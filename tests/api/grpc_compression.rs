@@ -1,4 +1,4 @@
-//! Messages that are compressed, by the caller or for the caller; and what is no gRPC at all.
+//! Compressed requests and responses, and requests that are not gRPC.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn compressed(message: &[u8]) -> Vec<u8> {
     encoder.finish().expect("compressed")
 }
 
-/// A message with this flag before it.
+/// Returns a framed message with this compression flag.
 fn flagged(flag: u8, message: &[u8]) -> Bytes {
     let mut bytes = framed(message).to_vec();
     bytes[0] = flag;
@@ -49,50 +49,53 @@ async fn send(grpc: &RawGrpc, path: &str, encoding: &str, body: Bytes) -> RawRep
 }
 
 #[tokio::test]
-async fn compressed_messages_are_read_and_answered_by_such_where_the_caller_asks() {
+async fn compressed_requests_are_read_and_responses_are_compressed_on_request() {
     let api = Api::start().await;
     let key = api.account().await;
     let grpc = api.raw_grpc().await;
     let (name, token) = token();
     let id = key.account_id.to_string();
-    let asks = [
+    let metadata = [
         (name, token.as_str()),
         ("x-account-id", &id),
         ("grpc-encoding", "gzip"),
         ("grpc-accept-encoding", "br, gzip"),
     ];
-    let reply = grpc.send(STATUS, &asks, flagged(1, &compressed(&[]))).await;
+    let reply = grpc.send(STATUS, &metadata, flagged(1, &compressed(&[]))).await;
     assert_eq!((reply.status().code(), reply.body[0]), (Code::Ok, 1));
     assert_eq!(reply.headers["grpc-encoding"], "gzip");
     let mut message = Vec::new();
     GzDecoder::new(&reply.body[5..]).read_to_end(&mut message).expect("gzip");
-    let said = DescribeUserDcdnStatusResponse::decode(message.as_slice()).expect("a message");
-    assert!(!said.enabled && !said.request_id.is_empty());
+    let response = DescribeUserDcdnStatusResponse::decode(message.as_slice()).expect("a message");
+    assert!(!response.enabled && !response.request_id.is_empty());
 
-    let plain = grpc.send(STATUS, &asks[..3], flagged(1, &compressed(&[]))).await;
+    let plain = grpc.send(STATUS, &metadata[..3], flagged(1, &compressed(&[]))).await;
     assert!(!plain.message::<DescribeUserDcdnStatusResponse>().enabled);
     assert_eq!(plain.headers.get("grpc-encoding"), None);
-    // Health needs no token, and may be asked so, too.
+    // Health needs no token, and reads compressed requests, too.
     let question = HealthCheckRequest::default().encode_to_vec();
-    let healthy = grpc.send(CHECK, &asks[2..3], flagged(1, &compressed(&question))).await;
+    let healthy = grpc.send(CHECK, &metadata[2..3], flagged(1, &compressed(&question))).await;
     assert_eq!(healthy.message::<HealthCheckResponse>().status(), ServingStatus::Serving);
 }
 
 #[tokio::test]
-async fn another_encoding_is_named_and_a_known_one_offered() {
+async fn an_unknown_encoding_is_named_and_the_known_ones_are_offered() {
     let api = Api::start().await;
     let grpc = api.raw_grpc().await;
     for path in [STATUS, GET_ACCOUNT, CHECK] {
         let reply = send(&grpc, path, "zstd", flagged(1, b"what")).await;
-        let said = refusal(&reply.status());
-        assert_eq!((said.grpc, said.code.as_str()), (Code::Unimplemented, "UnsupportedEncoding"));
-        assert!(said.message.contains("`zstd`"), "{}", said.message);
+        let refused = refusal(&reply.status());
+        assert_eq!(
+            (refused.grpc, refused.code.as_str()),
+            (Code::Unimplemented, "UnsupportedEncoding")
+        );
+        assert!(refused.message.contains("`zstd`"), "{}", refused.message);
         assert_eq!(reply.headers["grpc-accept-encoding"], "gzip,identity");
     }
 }
 
 #[tokio::test]
-async fn flags_and_bytes_that_are_wrong_are_the_callers_mistake() {
+async fn wrong_flags_and_bytes_are_invalid_arguments() {
     let api = Api::start().await;
     let grpc = api.raw_grpc().await;
     for (encoding, body) in [
@@ -103,33 +106,37 @@ async fn flags_and_bytes_that_are_wrong_are_the_callers_mistake() {
         ("gzip", flagged(1, &compressed(&[0xff]))),
     ] {
         for path in [STATUS, GET_ACCOUNT, CHECK] {
-            let said = refusal(&send(&grpc, path, encoding, body.clone()).await.status());
+            let refused = refusal(&send(&grpc, path, encoding, body.clone()).await.status());
             let expected = (Code::InvalidArgument, "MalformedMessage", 400);
-            assert_eq!((said.grpc, said.code.as_str(), said.http), expected, "{path} {body:?}");
+            assert_eq!(
+                (refused.grpc, refused.code.as_str(), refused.http),
+                expected,
+                "{path} {body:?}"
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn what_becomes_of_a_compressed_message_is_bounded_as_a_plain_one_is() {
+async fn a_decompressed_message_has_the_same_size_limit_as_an_uncompressed_one() {
     let api = Api::start().await;
     let grpc = api.raw_grpc().await;
     let bomb = compressed(&vec![0; 10 * 1024 * 1024]);
     assert!(bomb.len() < 16 * 1024);
     for path in [STATUS, GET_ACCOUNT] {
-        let said = refusal(&send(&grpc, path, "gzip", flagged(1, &bomb)).await.status());
+        let refused = refusal(&send(&grpc, path, "gzip", flagged(1, &bomb)).await.status());
         let expected = (Code::InvalidArgument, "RequestTooLarge", 413);
-        assert_eq!((said.grpc, said.code.as_str(), said.http), expected, "{path}");
+        assert_eq!((refused.grpc, refused.code.as_str(), refused.http), expected, "{path}");
     }
     let small = compressed(&vec![0; 60 * 1024]);
-    let said = refusal(&send(&grpc, CHECK, "gzip", flagged(1, &small)).await.status());
-    assert_eq!(said.code, "RequestTooLarge");
+    let refused = refusal(&send(&grpc, CHECK, "gzip", flagged(1, &small)).await.status());
+    assert_eq!(refused.code, "RequestTooLarge");
     let reflected = send(&grpc, REFLECT, "gzip", flagged(1, &bomb)).await;
     assert!(reflected.body.is_empty(), "{reflected:?}");
 }
 
 #[tokio::test]
-async fn what_is_no_call_is_refused_as_http() {
+async fn a_request_that_is_not_a_call_is_refused_by_its_http_status() {
     let api = Api::start().await;
     let grpc = api.raw_grpc().await;
     for (method, content_type, status) in [
@@ -139,18 +146,18 @@ async fn what_is_no_call_is_refused_as_http() {
         ("POST", "application/grpc-web+proto", 415),
         ("POST", "", 415),
     ] {
-        let (said, reply) = grpc.send_as(method, content_type, STATUS, &[], framed(&[])).await;
-        assert_eq!(said, status, "{method} {content_type}");
+        let (found, reply) = grpc.send_as(method, content_type, STATUS, &[], framed(&[])).await;
+        assert_eq!(found, status, "{method} {content_type}");
         assert_eq!(reply.headers.contains_key("allow"), status == 405);
     }
     for content_type in ["application/grpc+proto", "application/grpc;charset=utf-8"] {
-        let (said, reply) = grpc.send_as("POST", content_type, CHECK, &[], framed(&[])).await;
-        assert_eq!((said, reply.status().code()), (200, Code::Ok), "{content_type}");
+        let (found, reply) = grpc.send_as("POST", content_type, CHECK, &[], framed(&[])).await;
+        assert_eq!((found, reply.status().code()), (200, Code::Ok), "{content_type}");
     }
 }
 
 #[tokio::test]
-async fn what_is_not_http_2_is_told_so_in_words() {
+async fn a_peer_that_does_not_speak_http_2_gets_one_sentence() {
     let api = Api::start().await;
     let large = vec![b'x'; 300_000];
     let cases: [&[&[u8]]; 5] = [
@@ -167,7 +174,7 @@ async fn what_is_not_http_2_is_told_so_in_words() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("the end, and no reset");
+        stream.read_to_string(&mut answer).await.expect("closed without a reset");
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer:?}");
         assert!(answer.ends_with("This port speaks gRPC, by HTTP/2 directly.\n"), "{answer:?}");
     }
@@ -176,17 +183,17 @@ async fn what_is_not_http_2_is_told_so_in_words() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_2_and_stays_is_ended() {
+async fn a_peer_that_does_not_speak_http_2_and_stays_is_disconnected() {
     let api = Api::start().await;
     let mut stream = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
     stream.write_all(b"GET / HTTP/1.1\r\n").await.expect("sent");
     let open = r#"connections_open{listener="grpc"}"#;
-    eventually("it is ended", async || api.metric(open).await == Some(0.0)).await;
+    eventually("the connection is closed", async || api.metric(open).await == Some(0.0)).await;
     drop(stream);
 }
 
 #[tokio::test]
-async fn nothing_is_sent_before_the_preface_which_may_come_in_pieces() {
+async fn nothing_is_sent_before_the_preface_is_complete() {
     let api = Api::start().await;
     let mut stream = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
     stream.set_nodelay(true).expect("connected");
@@ -198,36 +205,37 @@ async fn nothing_is_sent_before_the_preface_which_may_come_in_pieces() {
     }
     stream.write_all(b"\0\0\0\x04\0\0\0\0\0").await.expect("sent");
     stream.read_exact(&mut frame).await.expect("a frame");
-    assert_eq!(frame[3], 4, "it is the settings");
+    assert_eq!(frame[3], 4, "the frame is SETTINGS");
 }
 
 #[tokio::test]
-async fn streams_are_compressed_where_the_caller_asks() {
+async fn streams_are_compressed_on_request() {
     let api = Api::start().await;
     let key = api.account().await;
     api.open_cdn(&key).await;
     let grpc = api.raw_grpc().await;
     let (name, token) = token();
-    let asks = [(name, token.as_str()), ("grpc-accept-encoding", "gzip"), ("grpc-timeout", "2S")];
-    let reply = grpc.send(WATCH_EVENTS, &asks, framed(&[])).await;
+    let metadata =
+        [(name, token.as_str()), ("grpc-accept-encoding", "gzip"), ("grpc-timeout", "2S")];
+    let reply = grpc.send(WATCH_EVENTS, &metadata, framed(&[])).await;
     assert_eq!(reply.headers["grpc-encoding"], "gzip");
     assert_eq!(reply.status().code(), Code::DeadlineExceeded);
     let (mut rest, mut events) = (&reply.body[..], 0);
     while let Some((head, after)) = rest.split_first_chunk::<5>() {
         let [flag, length @ ..] = *head;
-        assert_eq!(flag, 1, "it is compressed");
+        assert_eq!(flag, 1, "the message is compressed");
         let length = usize::try_from(u32::from_be_bytes(length)).expect("short");
         let mut message = Vec::new();
         GzDecoder::new(&after[..length]).read_to_end(&mut message).expect("gzip");
-        let told = WatchEventsResponse::decode(message.as_slice()).expect("a message");
-        events += u32::from(told.event.is_some());
+        let response = WatchEventsResponse::decode(message.as_slice()).expect("a message");
+        events += u32::from(response.event.is_some());
         rest = &after[length..];
     }
     assert!(events > 0, "{reply:?}");
 }
 
 #[tokio::test]
-async fn a_flood_of_what_unpacks_to_much_takes_no_memory_and_is_no_error_of_ours() {
+async fn a_flood_of_compression_bombs_takes_no_memory_and_logs_no_error() {
     let bomb = flagged(1, &compressed(&vec![0; 32 * 1024 * 1024]));
     assert!(bomb.len() < 64 * 1024, "{}", bomb.len());
     let database = Database::fresh().await;

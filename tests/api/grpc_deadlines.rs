@@ -1,5 +1,5 @@
-//! Calls that take too long and calls that nobody waits for: each ends in order, and neither takes
-//! a connection to the database with it. A lock of the test's own makes statements wait.
+//! Calls that take too long, and calls that their caller cancels: each ends cleanly, and no
+//! connection to the database is lost. A lock of the test makes statements wait.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use crate::support::rest::Key;
 use crate::support::{Api, eventually};
 
 const OPEN: &str = "/activation.cdn.v1.CdnService/OpenCdnService";
-/// How many connections to the database the service has at the most.
+/// Largest number of connections to the database that the service opens.
 const CONNECTIONS: usize = 8;
 
 /// Statements that the test makes wait.
 enum Waiting {
-    /// All of them.
+    /// All statements that read an account.
     Reads,
-    /// Those that write an event: facts are still read.
+    /// Statements that write an event. Facts can still be read.
     Writes,
 }
 
-/// A transaction that makes statements wait for as long as it lives.
+/// Opens a transaction that makes statements wait until it ends.
 async fn hold(api: &Api, waiting: Waiting) -> PgConnection {
     let mut connection = api.database.connect().await;
     let statement = match waiting {
@@ -36,28 +36,28 @@ async fn hold(api: &Api, waiting: Waiting) -> PgConnection {
     connection
 }
 
-/// Lets the statements run.
+/// Ends the transaction, so that the statements run.
 async fn release(connection: PgConnection) {
     connection.close().await.expect("closed");
 }
 
 /// Whether a statement of the service waits for a lock.
-async fn something_waits(api: &Api) -> bool {
+async fn a_statement_waits(api: &Api) -> bool {
     let waiting = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'cdn-activation' AND wait_event_type = 'Lock'";
     api.database.count(waiting).await > 0
 }
 
-/// The service answers more calls at once than it has connections, and no connection is left in a
-/// transaction.
-async fn assert_the_pool_is_whole(api: &Api, key: &Key) {
+/// Checks that the service answers more calls at once than it has connections, and that no
+/// connection is left in a transaction.
+async fn assert_no_connection_is_lost(api: &Api, key: &Key) {
     let calls = (0..2 * CONNECTIONS).map(|_| api.get(key, "Action=DescribeUserCdnStatus"));
     for reply in futures_util::future::join_all(calls).await {
         reply.succeeded();
     }
     let left = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    // The numbering of events is in one for an instant now and then; one that was left stays.
+    // The numbering of events has short transactions. A transaction that was left open would stay.
     crate::support::eventually("no transaction is left", async || {
         api.database.count(left).await == 0
     })
@@ -76,7 +76,7 @@ fn assert_late(reply: &RawReply) {
 }
 
 #[tokio::test]
-async fn a_call_past_its_deadline_says_so_and_leaves_the_pool_whole() {
+async fn a_late_call_ends_with_deadline_exceeded_and_loses_no_connection() {
     let api = Api::start().await;
     let key = api.account().await;
     let account_id = key.account_id.to_string();
@@ -88,11 +88,11 @@ async fn a_call_past_its_deadline_says_so_and_leaves_the_pool_whole() {
     }
     release(lock).await;
     assert_eq!(api.database.count("SELECT count(*) FROM instances").await, 0);
-    assert_the_pool_is_whole(&api, &key).await;
+    assert_no_connection_is_lost(&api, &key).await;
 }
 
 #[tokio::test]
-async fn many_calls_past_their_deadlines_at_once_all_say_so() {
+async fn many_late_calls_at_once_all_end_with_deadline_exceeded() {
     let api = Api::start().await;
     let key = api.account().await;
     let account_id = key.account_id.to_string();
@@ -109,11 +109,11 @@ async fn many_calls_past_their_deadlines_at_once_all_say_so() {
     let replies = futures_util::future::join_all(calls).await;
     replies.iter().for_each(assert_late);
     release(lock).await;
-    assert_the_pool_is_whole(&api, &key).await;
+    assert_no_connection_is_lost(&api, &key).await;
 }
 
 #[tokio::test]
-async fn what_a_late_call_was_writing_is_written_all_the_same() {
+async fn a_statement_of_a_late_call_is_still_written() {
     if left_out_on_citus("it holds or refuses rows by a trigger of a distributed table").await {
         return;
     }
@@ -123,9 +123,9 @@ async fn what_a_late_call_was_writing_is_written_all_the_same() {
     let held = api.database.hold_inserts_into("instances").await;
     let metadata = [("x-account-id", account_id.as_str()), ("grpc-timeout", "500m")];
     assert_late(&api.raw_grpc().await.call(OPEN, &metadata, &[]).await);
-    assert!(something_waits(&api).await, "the deadline was met while the statement ran");
+    assert!(a_statement_waits(&api).await, "the deadline passed while the statement ran");
     held.commit().await;
-    eventually("it is written", async || {
+    eventually("the opening is written", async || {
         api.database.count("SELECT count(*) FROM instances").await == 1
     })
     .await;
@@ -135,17 +135,18 @@ async fn what_a_late_call_was_writing_is_written_all_the_same() {
         "CdnService.HasOpened",
         "Your cdn service has opened.",
     );
-    assert_the_pool_is_whole(&api, &key).await;
+    assert_no_connection_is_lost(&api, &key).await;
 }
 
 #[tokio::test]
-async fn a_hundred_calls_that_are_given_up_leave_the_pool_whole() {
+async fn a_hundred_cancelled_calls_lose_no_connection() {
     if left_out_on_citus("a lock of a table is not one of its shards").await {
         return;
     }
     let api = Api::start().await;
     for waiting in [Waiting::Reads, Waiting::Writes] {
-        // One for each: a call that is given up may have opened, and then no other would write.
+        // Each round has its own account: a cancelled call may have opened it, and then no other call
+        // would write.
         let key = api.account().await;
         let lock = hold(&api, waiting).await;
         let client = api.cdn(&key).await;
@@ -156,20 +157,20 @@ async fn a_hundred_calls_that_are_given_up_leave_the_pool_whole() {
                 tokio::spawn(async move { client.open_cdn_service(request).await })
             })
             .collect();
-        eventually("a call waits", async || something_waits(&api).await).await;
+        eventually("a call waits", async || a_statement_waits(&api).await).await;
         for call in calls {
             call.abort(); // the stream is reset
             assert!(call.await.is_err_and(|error| error.is_cancelled()));
         }
-        // The connection that carried the calls is as good as before.
+        // The connection that carried the calls still works.
         let mut same = client.clone();
         let mut request = tonic::Request::new(cdn::DescribeUserCdnStatusRequest::default());
         request.set_timeout(Duration::from_secs(20));
         release(lock).await;
         same.describe_user_cdn_status(request).await.expect("answered");
-        assert_the_pool_is_whole(&api, &key).await;
+        assert_no_connection_is_lost(&api, &key).await;
     }
-    eventually("one of them has opened, or none", async || {
+    eventually("each instance has its order, and each order its instance", async || {
         let counts = "SELECT count(*) FROM instances i FULL JOIN orders o USING (order_id)
             WHERE i.order_id IS NULL OR o.order_id IS NULL";
         api.database.count(counts).await == 0

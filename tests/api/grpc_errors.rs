@@ -1,5 +1,5 @@
-//! What every error over gRPC carries, whoever made it: the documented code, the domain, the HTTP
-//! status and the request id. And the request id itself.
+//! Every error over gRPC, also one that tonic produces, has the documented code, the domain, the
+//! HTTP status and the request id. The tests of request ids are here, too.
 
 use bytes::Bytes;
 use cdn_activation::proto::{cdn, operator};
@@ -16,7 +16,7 @@ const GET_ACCOUNT: &str = "/activation.operator.v1.AccountService/GetAccount";
 const LOCK: &str = "/activation.operator.v1.OperationLockService/Lock";
 const LARGEST_MESSAGE: usize = 64 * 1024;
 
-/// The reply is exactly this refusal, and its metadata has the request id of its details.
+/// Checks that a reply is exactly this refusal, and that its metadata and details have one request id.
 fn assert_refused(reply: &RawReply, grpc: Code, code: &str, http: u16, message: &str) {
     let expected = GrpcRefusal {
         grpc,
@@ -29,11 +29,11 @@ fn assert_refused(reply: &RawReply, grpc: Code, code: &str, http: u16, message: 
 }
 
 fn assert_malformed(reply: &RawReply) {
-    assert_says_why(reply, "MalformedMessage", 400);
+    assert_refused_by_tonic(reply, "MalformedMessage", 400);
 }
 
-/// The text is tonic's own, which knows what is wrong with a message.
-fn assert_says_why(reply: &RawReply, code: &str, http: u16) {
+/// Checks a refusal with a text of tonic, which knows what is wrong with the message.
+fn assert_refused_by_tonic(reply: &RawReply, code: &str, http: u16) {
     let message = refusal(&reply.status()).message;
     let starts = [
         "failed to decode Protobuf message: ",
@@ -47,9 +47,9 @@ fn assert_says_why(reply: &RawReply, code: &str, http: u16) {
     assert_refused(reply, Code::InvalidArgument, code, http, &message);
 }
 
-/// A message that no method knows a field of, of this length.
+/// Returns a message of this length, with a field that no method knows.
 fn message_of(length: usize) -> Vec<u8> {
-    let head = [0xfa, 0x01]; // field 31, of a length
+    let head = [0xfa, 0x01]; // field 31, with a length
     let padding = length - head.len() - 3; // the length itself takes three bytes
     let length = [(padding & 0x7f) | 0x80, (padding >> 7 & 0x7f) | 0x80, padding >> 14];
     let length = length.map(|group| u8::try_from(group).expect("seven bits"));
@@ -57,7 +57,7 @@ fn message_of(length: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_method_that_there_is_not_is_unimplemented() {
+async fn a_method_that_does_not_exist_is_unimplemented() {
     let api = Api::start().await;
     let grpc = api.raw_grpc().await;
     for path in [
@@ -76,7 +76,7 @@ async fn a_method_that_there_is_not_is_unimplemented() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_message_are_the_callers_mistake() {
+async fn bytes_that_are_not_a_message_are_an_invalid_argument() {
     let api = Api::start().await;
     let grpc = api.raw_grpc().await;
     for (path, bytes) in [
@@ -85,15 +85,15 @@ async fn bytes_that_are_no_message_are_the_callers_mistake() {
         (OPEN, &[0x09, 0, 0, 0, 0, 0, 0, 0, 0]), // eight bytes where an enum belongs
         (OPEN, &[0x00, 0x01]),                   // a field without a number
         (GET_ACCOUNT, b"{\"account_id\":1}"),    // JSON
-        (LOCK, &[0x1a, 0x02, 0xc3, 0x28]),       // a text that is no UTF-8
-        (LOCK, &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0x01]), // a number too long
+        (LOCK, &[0x1a, 0x02, 0xc3, 0x28]),       // a text that is not UTF-8
+        (LOCK, &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0x01]), // a number that is too long
     ] {
         assert_malformed(&grpc.call(path, &[("x-account-id", "1")], bytes).await);
     }
 }
 
 #[tokio::test]
-async fn a_call_without_a_whole_message_is_the_callers_mistake() {
+async fn a_call_without_a_complete_message_is_an_invalid_argument() {
     let api = Api::start().await;
     let grpc = api.raw_grpc().await;
     let (name, token) = token();
@@ -118,15 +118,15 @@ async fn a_message_may_have_64_kibibytes_and_no_more() {
     for body in [
         framed(&message_of(LARGEST_MESSAGE + 1)),
         framed(&message_of(2 * 1024 * 1024)),
-        Bytes::from_static(&[0, 0xff, 0xff, 0xff, 0xff]), // four gibibytes are announced
+        Bytes::from_static(&[0, 0xff, 0xff, 0xff, 0xff]), // it announces four gibibytes
     ] {
         let reply = grpc.send(DESCRIBE, &[(name, &token), named[0]], body).await;
-        assert_says_why(&reply, "RequestTooLarge", 413);
+        assert_refused_by_tonic(&reply, "RequestTooLarge", 413);
     }
 }
 
 #[tokio::test]
-async fn a_fault_says_nothing_of_its_cause_on_either_wire() {
+async fn a_fault_does_not_show_its_cause_on_either_wire() {
     let api = Api::start().await;
     let key = api.account().await;
     api.database
@@ -146,12 +146,12 @@ async fn a_fault_says_nothing_of_its_cause_on_either_wire() {
 }
 
 #[tokio::test]
-async fn a_request_id_that_is_a_uuid_is_taken_in_upper_case() {
+async fn a_request_id_that_is_a_uuid_is_used_in_upper_case() {
     let api = Api::start().await;
     let key = api.account().await;
     let account_id = key.account_id.to_string();
     let grpc = api.raw_grpc().await;
-    for (given, taken) in [
+    for (given, used) in [
         ("6b29fc40-ca47-1067-b31d-00dd010662da", "6B29FC40-CA47-1067-B31D-00DD010662DA"),
         ("6B29FC40-CA47-1067-B31D-00DD010662DB", "6B29FC40-CA47-1067-B31D-00DD010662DB"),
         ("00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000000"),
@@ -159,37 +159,37 @@ async fn a_request_id_that_is_a_uuid_is_taken_in_upper_case() {
         let metadata = [("x-account-id", account_id.as_str()), ("x-request-id", given)];
         let reply = grpc.call(DESCRIBE, &metadata, &[]).await;
         let message = reply.message::<cdn::v1::DescribeUserCdnStatusResponse>();
-        assert_eq!((reply.request_id(), message.request_id.as_str()), (taken, taken));
-        // A refusal by the action, by the service, of the message, and at the door.
+        assert_eq!((reply.request_id(), message.request_id.as_str()), (used, used));
+        // Refusals of the action, of the method and of the message, and below of the token.
         for (path, metadata, message) in [
             ("/activation.cdn.v1.CdnService/DescribeCdnService", &metadata[..], &[][..]),
             ("/activation.cdn.v1.CdnService/NoMethod", &metadata[1..], &[]),
             (GET_ACCOUNT, &metadata[1..], &[0xff]),
         ] {
             let reply = grpc.call(path, metadata, message).await;
-            let said = refusal(&reply.status()).request_id;
-            assert_eq!((reply.request_id(), said.as_str()), (taken, taken), "{path}");
+            let id = refusal(&reply.status()).request_id;
+            assert_eq!((reply.request_id(), id.as_str()), (used, used), "{path}");
         }
         let reply = grpc.send(DESCRIBE, &[("x-request-id", given)], framed(&[])).await;
-        let said = refusal(&reply.status()).request_id;
-        assert_eq!((reply.request_id(), said.as_str()), (taken, taken));
+        let id = refusal(&reply.status()).request_id;
+        assert_eq!((reply.request_id(), id.as_str()), (used, used));
     }
 }
 
 #[tokio::test]
-async fn a_request_id_that_is_no_uuid_is_replaced() {
+async fn a_request_id_that_is_not_a_uuid_is_replaced() {
     let api = Api::start().await;
     let grpc = api.raw_grpc().await;
     let request = operator::v1::GetAccountRequest { account_id: 1 }.encode_to_vec();
     let mut seen = std::collections::HashSet::new();
     for given in ["", "42", "not-a-uuid", "6B29FC40-CA47-1067-B31D-00DD010662DAX", "ü", " "] {
         let reply = grpc.call(GET_ACCOUNT, &[("x-request-id", given)], &request).await;
-        let said = refusal(&reply.status()).request_id;
-        assert_eq!((said.len(), said.to_uppercase()), (36, said.clone()), "{given:?}");
-        assert!(uuid::Uuid::try_parse(&said).is_ok(), "{said}");
-        assert_eq!(reply.request_id(), said);
-        assert!(seen.insert(said), "each request has its own");
+        let id = refusal(&reply.status()).request_id;
+        assert_eq!((id.len(), id.to_uppercase()), (36, id.clone()), "{given:?}");
+        assert!(uuid::Uuid::try_parse(&id).is_ok(), "{id}");
+        assert_eq!(reply.request_id(), id);
+        assert!(seen.insert(id), "each request has its own id");
     }
     let reply = grpc.call(GET_ACCOUNT, &[], &request).await;
-    assert!(seen.insert(reply.request_id().to_owned()), "and so has one that gave none");
+    assert!(seen.insert(reply.request_id().to_owned()), "a request without an id gets its own");
 }

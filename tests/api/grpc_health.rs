@@ -1,4 +1,4 @@
-//! The health service, as Kubernetes, Envoy and grpc clients ask it. It needs no token.
+//! The health service, as Kubernetes, Envoy and gRPC clients call it. It needs no token.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::support::Api;
 use crate::support::grpc::refusal;
 
-/// Every name that the health service knows and that follows readiness.
+/// The names in the health service whose status follows readiness.
 const NAMES: [&str; 6] = [
     "",
     "activation.cdn.v1.CdnService",
@@ -20,7 +20,7 @@ const NAMES: [&str; 6] = [
     "activation.operator.v1.OperationLockService",
 ];
 
-fn asking(service: &str) -> HealthCheckRequest {
+fn request(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }
 }
 
@@ -29,53 +29,56 @@ async fn every_service_reports_that_it_serves() {
     let api = Api::start().await;
     let mut health = HealthClient::new(api.channel().await);
     for name in NAMES.into_iter().chain(["liveness"]) {
-        let status = health.check(asking(name)).await.expect("known").into_inner().status();
+        let status = health.check(request(name)).await.expect("known").into_inner().status();
         assert_eq!(status, ServingStatus::Serving, "{name:?}");
     }
 }
 
 #[tokio::test]
-async fn a_service_that_there_is_not_is_not_found() {
+async fn a_service_that_does_not_exist_is_not_found() {
     let api = Api::start().await;
     let mut health = HealthClient::new(api.channel().await);
     for name in ["activation.cdn.v1.NoService", "cdn", "Liveness"] {
-        let checked = health.check(asking(name)).await.expect_err("unknown");
-        let said = refusal(&checked);
-        assert_eq!((said.grpc, said.http), (Code::NotFound, 404), "{checked:?}");
-        assert_eq!((&*said.code, &*said.message), ("ServiceNotFound", "There is no such service."));
-        // The protocol wants a watch of it to be told, and to go on.
-        let mut watched = health.watch(asking(name)).await.expect("watched").into_inner();
-        let first = watched.message().await.expect("told").expect("a message");
+        let checked = health.check(request(name)).await.expect_err("unknown");
+        let refused = refusal(&checked);
+        assert_eq!((refused.grpc, refused.http), (Code::NotFound, 404), "{checked:?}");
+        assert_eq!(
+            (&*refused.code, &*refused.message),
+            ("ServiceNotFound", "There is no such service.")
+        );
+        // The protocol requires that a watch of it gets a status and stays open.
+        let mut watched = health.watch(request(name)).await.expect("watched").into_inner();
+        let first = watched.message().await.expect("answered").expect("a message");
         assert_eq!(first.status(), ServingStatus::ServiceUnknown);
         let next = tokio::time::timeout(Duration::from_millis(300), watched.message()).await;
-        assert!(next.is_err(), "{name}: it goes on");
+        assert!(next.is_err(), "{name}: the watch stays open");
     }
 }
 
 #[tokio::test]
-async fn whoever_watches_hears_of_the_drain_before_the_listener_closes() {
+async fn a_watch_reports_the_drain_before_the_listener_closes() {
     let mut api =
         Api::start_with(|settings| settings.drain_delay = Duration::from_millis(500)).await;
     let mut health = HealthClient::new(api.channel().await);
     let mut watches = Vec::new();
     for name in NAMES {
-        let mut watch = health.watch(asking(name)).await.expect("known").into_inner();
-        let first = watch.message().await.expect("a message").expect("not the end");
+        let mut watch = health.watch(request(name)).await.expect("known").into_inner();
+        let first = watch.message().await.expect("a message").expect("the watch stays open");
         assert_eq!(first.status(), ServingStatus::Serving, "{name:?}");
         watches.push(watch);
     }
-    let mut liveness = health.watch(asking("liveness")).await.expect("known").into_inner();
+    let mut liveness = health.watch(request("liveness")).await.expect("known").into_inner();
     liveness.message().await.expect("a message");
     let ended = api.begin_stop();
     for watch in &mut watches {
-        let next = watch.message().await.expect("a message").expect("not the end");
+        let next = watch.message().await.expect("a message").expect("the watch stays open");
         assert_eq!(next.status(), ServingStatus::NotServing);
     }
-    // It is still alive, and answers on connections old and new.
-    let checked = health.check(asking("liveness")).await.expect("answered").into_inner();
+    // The service is still alive, and answers on old and new connections.
+    let checked = health.check(request("liveness")).await.expect("answered").into_inner();
     assert_eq!(checked.status(), ServingStatus::Serving);
     let mut new = HealthClient::new(api.channel().await);
-    let checked = new.check(asking("")).await.expect("answered").into_inner();
+    let checked = new.check(request("")).await.expect("answered").into_inner();
     assert_eq!(checked.status(), ServingStatus::NotServing);
     drop((watches, liveness));
     ended.await.expect("the service ends in good order");

@@ -1,5 +1,5 @@
-//! What the layers around the handlers do whatever a handler does: these handlers are the tests'
-//! own, behind the layers and the listener's authentication of the product.
+//! The layers around the handlers, if a handler panics or returns an undocumented status. The
+//! handlers are the test's own; the layers and the authentication are those of the service.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -39,7 +39,7 @@ const MODIFY: &str = "/activation.cdn.v1.CdnService/ModifyCdnService";
 const STATUS: &str = "/activation.cdn.v1.CdnService/DescribeUserCdnStatus";
 const BILL_TYPE: &str = "/activation.cdn.v1.CdnService/DescribeCdnUserBillType";
 
-/// Handlers that do what the product's never do.
+/// Handlers that do what the service's own handlers never do.
 struct Misbehaving;
 
 #[tonic::async_trait]
@@ -70,7 +70,7 @@ impl CdnService for Misbehaving {
         &self,
         request: Request<cdn::DescribeUserCdnStatusRequest>,
     ) -> Result<Response<cdn::DescribeUserCdnStatusResponse>, Status> {
-        let context = request.extensions().get::<Context>().expect("the listener makes one");
+        let context = request.extensions().get::<Context>().expect("the listener adds it");
         let request_id = context.request_id.to_string();
         Ok(Response::new(cdn::DescribeUserCdnStatusResponse { request_id, ..Default::default() }))
     }
@@ -79,11 +79,11 @@ impl CdnService for Misbehaving {
         &self,
         _: Request<cdn::DescribeCdnUserBillTypeRequest>,
     ) -> Result<Response<cdn::DescribeCdnUserBillTypeResponse>, Status> {
-        Err(Status::data_loss("a text that is not of the error table"))
+        Err(Status::data_loss("a text that is not in the error table"))
     }
 }
 
-/// Serves services in the product's layers.
+/// Serves services behind the layers of the service, with or without its authentication.
 async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     let metrics = Metrics::new([OPEN.to_owned()].into());
     let guard = Guard::new(metrics, HashSet::new(), 0);
@@ -101,7 +101,7 @@ async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     address
 }
 
-/// The refusal that a fault is.
+/// Returns the refusal of a fault.
 fn fault(reply: &RawReply) -> GrpcRefusal {
     GrpcRefusal {
         grpc: Code::Internal,
@@ -113,7 +113,7 @@ fn fault(reply: &RawReply) -> GrpcRefusal {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_internal_error_and_the_connection_goes_on() {
+async fn a_panic_is_an_internal_error_and_the_connection_stays_open() {
     let address = serve(Services::default().with(CdnServiceServer::new(Misbehaving)), true).await;
     let grpc = RawGrpc::connect(address).await;
     for path in [OPEN, DESCRIBE, MODIFY, OPEN] {
@@ -122,7 +122,7 @@ async fn a_panic_is_an_internal_error_and_the_connection_goes_on() {
         let printed = format!("{reply:?}");
         assert!(!printed.contains("panic") && !printed.contains("number"), "{printed}");
     }
-    // On the same connection, at the same time as one that panics.
+    // A call on the same connection, at the same time as one that panics.
     let (answered, panicked) =
         tokio::join!(grpc.call(STATUS, &[], &[]), grpc.call(DESCRIBE, &[], &[]));
     let message = answered.message::<cdn::DescribeUserCdnStatusResponse>();
@@ -131,7 +131,7 @@ async fn a_panic_is_an_internal_error_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn a_panic_has_the_request_id_of_its_request() {
+async fn the_error_of_a_panic_has_the_request_id_of_its_request() {
     let address = serve(Services::default().with(CdnServiceServer::new(Misbehaving)), true).await;
     let grpc = RawGrpc::connect(address).await;
     let id = "6B29FC40-CA47-1067-B31D-00DD010662DA";
@@ -140,14 +140,14 @@ async fn a_panic_has_the_request_id_of_its_request() {
 }
 
 #[tokio::test]
-async fn a_status_that_is_not_of_the_error_table_is_a_fault() {
+async fn a_status_that_is_not_in_the_error_table_is_a_fault() {
     let address = serve(Services::default().with(CdnServiceServer::new(Misbehaving)), true).await;
     let reply = RawGrpc::connect(address).await.call(BILL_TYPE, &[], &[]).await;
     assert_eq!(refusal(&reply.status()), fault(&reply));
 }
 
 #[tokio::test]
-async fn a_handler_that_is_reached_past_the_authentication_refuses() {
+async fn a_handler_that_is_called_without_authentication_refuses() {
     let api = Api::start().await;
     let key = api.account().await;
     let store = api.store();
@@ -169,9 +169,9 @@ async fn a_handler_that_is_reached_past_the_authentication_refuses() {
     let account_id = key.account_id.to_string();
     for path in every_method() {
         let status = grpc.call(&path, &[("x-account-id", &account_id)], &[]).await.status();
-        let said = refusal(&status);
+        let refused = refusal(&status);
         assert_eq!(
-            (said.grpc, said.code.as_str()),
+            (refused.grpc, refused.code.as_str()),
             (Code::Unauthenticated, "ServiceUnauthenticated"),
             "{path}"
         );
@@ -179,7 +179,7 @@ async fn a_handler_that_is_reached_past_the_authentication_refuses() {
     assert_eq!(api.database.count("SELECT count(*) FROM instances").await, 0);
 }
 
-/// The path of every method of `proto/`.
+/// Returns the path of every method in `proto/`.
 fn every_method() -> Vec<String> {
     let descriptors = cdn_activation::proto::DESCRIPTORS;
     let pool = prost_reflect::DescriptorPool::decode(descriptors).expect("descriptors");

@@ -1,4 +1,5 @@
-//! Reflection, with which grpcurl calls every method and reads every error without a file.
+//! Reflection, with which grpcurl calls every method and reads every error without a file of
+//! descriptors.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +27,7 @@ const SERVICES: [&str; 11] = [
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
-/// Adds the token.
+/// Adds the token to each call.
 #[derive(Clone)]
 struct Token;
 
@@ -38,8 +39,8 @@ impl Interceptor for Token {
     }
 }
 
-/// Asks reflection in one of its versions a question and returns the answer. The versions have the
-/// same messages.
+/// Sends a request to one version of reflection and returns the answer. Both versions have the same
+/// messages.
 macro_rules! ask {
     ($api:expr, $version:ident, $question:ident($argument:expr)) => {{
         let channel = InterceptedService::new($api.channel().await, Token);
@@ -57,7 +58,7 @@ macro_rules! ask {
     }};
 }
 
-/// The file that defines a symbol.
+/// Returns the file that defines a symbol.
 async fn file_of(api: &Api, symbol: &str) -> FileDescriptorProto {
     let answer = ask!(api, v1, FileContainingSymbol(symbol));
     let v1::server_reflection_response::MessageResponse::FileDescriptorResponse(files) = answer
@@ -77,7 +78,7 @@ async fn both_versions_list_every_service() {
     };
     let listed = list.service.len();
     let names: BTreeSet<_> = list.service.into_iter().map(|service| service.name).collect();
-    assert_eq!(names.len(), listed, "none is listed twice");
+    assert_eq!(names.len(), listed, "no service is listed twice");
     let v1alpha::server_reflection_response::MessageResponse::ListServicesResponse(list) =
         ask!(api, v1alpha, ListServices(""))
     else {
@@ -88,7 +89,7 @@ async fn both_versions_list_every_service() {
         let known = names.iter().filter(|name| SERVICES.contains(&name.as_str()));
         (known.count(), names.iter().filter(|name| name.starts_with("activation.")).count())
     };
-    // Each version of reflection need only list itself.
+    // A version of reflection may leave the other version out of its list.
     assert!(of(&names).0 >= 10 && of(&names).1 == 8, "{names:?}");
     assert!(of(&names_alpha).0 >= 10 && of(&names_alpha).1 == 8, "{names_alpha:?}");
     let all: BTreeSet<_> = names.union(&names_alpha).map(String::as_str).collect();
@@ -96,7 +97,7 @@ async fn both_versions_list_every_service() {
 }
 
 #[tokio::test]
-async fn every_service_can_be_called_by_what_reflection_says() {
+async fn reflection_describes_every_service_completely() {
     let api = Api::start().await;
     for service in SERVICES.into_iter().filter(|name| name.starts_with("activation.")) {
         let mut files = vec![file_of(&api, service).await];
@@ -124,7 +125,7 @@ async fn every_service_can_be_called_by_what_reflection_says() {
 }
 
 #[tokio::test]
-async fn the_details_of_errors_can_be_read_by_what_reflection_says() {
+async fn reflection_describes_the_details_of_errors() {
     let api = Api::start().await;
     for (symbol, message) in [
         ("google.rpc.ErrorInfo", "ErrorInfo"),
@@ -139,7 +140,7 @@ async fn the_details_of_errors_can_be_read_by_what_reflection_says() {
 }
 
 #[tokio::test]
-async fn the_comments_of_the_api_come_along() {
+async fn reflection_includes_the_comments_of_the_api() {
     let api = Api::start().await;
     let file = file_of(&api, "activation.cdn.v1.CdnService").await;
     let comments = file.source_code_info.expect("comments").location;

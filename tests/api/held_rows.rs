@@ -1,5 +1,4 @@
-//! A row that another transaction holds is the concern of those who want that row, and of nobody
-//! else.
+//! A row that another transaction has locked delays only the requests that need that row.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +11,11 @@ use crate::support::rest::Key;
 use crate::support::stored::{Held, LOCK_THE_ACCOUNT};
 use crate::support::wires::Wire;
 
-/// How many callers wait.
+/// Number of callers that wait.
 const WAITING: usize = 64;
 
-/// Callers that want to open for these accounts, in turn, whose rows are held.
-async fn callers(api: &Api, keys: &[Key]) -> JoinSet<Result<(), tonic::Status>> {
+/// Starts openings for these accounts in turn. Their rows must be locked.
+async fn start_openings(api: &Api, keys: &[Key]) -> JoinSet<Result<(), tonic::Status>> {
     let mut calls = JoinSet::new();
     for key in keys.iter().cycle().take(WAITING) {
         let mut client = api.cdn(key).await;
@@ -38,8 +37,8 @@ async fn hold(api: &Api, keys: &[Key]) -> Held {
     held
 }
 
-/// What others do meanwhile, on both wires; the longest that one of it took.
-async fn others(api: &Api, keys: &[Key]) -> Duration {
+/// Sends requests of other accounts over both wires. Returns the longest time that one of them took.
+async fn longest_call(api: &Api, keys: &[Key]) -> Duration {
     let mut longest = Duration::ZERO;
     for key in keys {
         for (wire, action) in [
@@ -52,33 +51,33 @@ async fn others(api: &Api, keys: &[Key]) -> Duration {
             (Wire::Grpc, "Action=DescribeDcdnService"),
             (Wire::Grpc, "Action=ModifyCdnService&InternetChargeType=PayByBandwidth"),
         ] {
-            let asked = Instant::now();
+            let started = Instant::now();
             assert_eq!(api.ask(wire, key, action).await.code(), "OK", "{action}");
-            longest = longest.max(asked.elapsed());
+            longest = longest.max(started.elapsed());
         }
-        let asked = Instant::now();
+        let started = Instant::now();
         api.update_account(key, |account| account.balance += 1).await;
-        longest = longest.max(asked.elapsed());
+        longest = longest.max(started.elapsed());
     }
     longest
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn held_rows_of_some_accounts_hold_up_nobody_else() {
+async fn locked_rows_of_some_accounts_do_not_delay_other_accounts() {
     let api = Api::start().await;
     for held_accounts in [1, WAITING] {
         let held_keys = join_all((0..held_accounts).map(|_| api.account())).await;
         let other_keys = join_all((0..4).map(|_| api.account())).await;
         let held = hold(&api, &held_keys).await;
-        let mut calls = callers(&api, &held_keys).await;
-        let longest = others(&api, &other_keys).await;
+        let mut calls = start_openings(&api, &held_keys).await;
+        let longest = longest_call(&api, &other_keys).await;
         assert!(longest < Duration::from_secs(3), "{held_accounts} held: {longest:?}");
         held.commit().await;
         let mut opened = 0;
         while let Some(outcome) = calls.join_next().await {
             opened += usize::from(outcome.expect("no panic").is_ok());
         }
-        // All that asked for a held row were patient, and each account was opened once.
+        // Every opening waited for its row, and each account was opened once.
         assert_eq!(opened, held_accounts);
         for key in &held_keys {
             assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
@@ -87,15 +86,15 @@ async fn held_rows_of_some_accounts_hold_up_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_whose_rows_are_held_stops_in_time() {
+async fn a_service_that_waits_for_locked_rows_stops_in_time() {
     let mut api = Api::start().await;
     let keys = join_all((0..8).map(|_| api.account())).await;
     let held = hold(&api, &keys).await;
-    let calls = callers(&api, &keys).await;
-    let asked = Instant::now();
+    let calls = start_openings(&api, &keys).await;
+    let started = Instant::now();
     api.begin_stop().await.expect("the service ends in good order");
-    // The drain of a test is 1 s; the process may take one more.
-    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    // The drain of a test is 1 s; the service may take one second more.
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     drop(calls);
     held.roll_back().await;
 }
@@ -107,12 +106,13 @@ async fn nothing_is_written_for_a_request_that_is_past_its_deadline() {
     let held = hold(&api, std::slice::from_ref(&key)).await;
     let mut request = tonic::Request::new(OpenCdnServiceRequest::default());
     request.set_timeout(Duration::from_millis(500));
-    let status = api.cdn(&key).await.open_cdn_service(request).await.expect_err("it waits");
+    let status =
+        api.cdn(&key).await.open_cdn_service(request).await.expect_err("the opening waits");
     assert!(
         [tonic::Code::DeadlineExceeded, tonic::Code::Cancelled].contains(&status.code()),
         "{status:?}"
     );
-    tokio::time::sleep(Duration::from_millis(500)).await; // a turn that had begun ends
+    tokio::time::sleep(Duration::from_millis(500)).await; // an attempt that has begun ends
     held.commit().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(api.database.openings(key.account_id).await, (0, 0, 0));

@@ -1,5 +1,5 @@
-//! The row of an instance has a copy of its changes and locks. Every write changes both the tables and
-//! the copy, in one statement, also where many write at once.
+//! The row of an instance has a copy of its changes and locks. Every write changes both the tables
+//! and the copy in one statement, also if many requests write at once.
 
 use cdn_activation::proto::billing::v1::{ChargeType, Product};
 use cdn_activation::proto::operator::v1::{ChargeTypeChange, LockRequest};
@@ -10,7 +10,7 @@ use crate::support::Api;
 use crate::support::operators::schedule;
 use crate::support::rest::{Key, text_if_any};
 
-/// An account that has opened DCDN.
+/// Returns a key of an account that has opened DCDN.
 async fn opened(api: &Api) -> Key {
     api.at("2018-03-19T11:16:11Z");
     let key = api.account().await;
@@ -18,8 +18,8 @@ async fn opened(api: &Api) -> Key {
     key
 }
 
-/// What is said of DCDN: how many locks, and the charge type that comes next or came last. It is said of
-/// a copy that equals the tables.
+/// Describes DCDN: returns the number of locks, and the charge type of the pending or the last
+/// change. Checks that the copy equals the tables.
 async fn described(api: &Api, key: &Key) -> (usize, Option<String>) {
     api.database.assert_copies_are_true().await;
     let body = api.get(key, "Action=DescribeDcdnService").await.succeeded().json();
@@ -72,7 +72,7 @@ async fn every_write_changes_the_copy_with_the_tables() {
 }
 
 #[tokio::test]
-async fn of_many_locks_at_once_each_is_in_the_copy() {
+async fn each_of_many_simultaneous_locks_is_in_the_copy() {
     let api = Api::start_without_workers().await;
     let key = opened(&api).await;
     let mut tasks = JoinSet::new();
@@ -88,7 +88,7 @@ async fn of_many_locks_at_once_each_is_in_the_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn locks_changes_and_settlements_at_once_leave_a_true_copy() {
+async fn simultaneous_locks_changes_and_settlements_keep_the_copy_equal_to_the_tables() {
     let api = Api::start_without_workers().await;
     let replica = api.replica().await;
     let key = opened(&api).await;
@@ -119,7 +119,7 @@ async fn locks_changes_and_settlements_at_once_leave_a_true_copy() {
 }
 
 #[tokio::test]
-async fn a_lock_that_waits_for_another_write_keeps_what_that_has_written() {
+async fn a_lock_that_waits_for_another_write_keeps_the_result_of_that_write() {
     let api = Api::start_without_workers().await;
     let key = opened(&api).await;
     let written = "UPDATE instances SET locks = '{\"another\": {\"lock_id\":
@@ -140,5 +140,5 @@ async fn a_lock_that_waits_for_another_write_keeps_what_that_has_written() {
     }
     let body = api.get(&key, "Action=DescribeDcdnService").await.succeeded().json();
     let locks = body["OperationLocks"]["LockReason"].as_array().expect("a list");
-    assert_eq!(locks.len(), 2, "{body}: the other's, and the one after it");
+    assert_eq!(locks.len(), 2, "{body}: the lock of the other write, and the one after it");
 }

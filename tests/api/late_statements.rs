@@ -1,5 +1,6 @@
-//! A statement whose connection is lost while it waits for a row goes on waiting in the database,
-//! and is run when the row is let go. What the caller was answered in between stays true.
+//! A statement whose connection is lost while it waits for a locked row keeps waiting in the
+//! database, and runs when the lock is released. The answer that the caller got in the meantime
+//! stays true.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ const TAKE_THE_REAL_NAME: &str = "UPDATE accounts
      SET real_name_verified = false, version = version + 1
      WHERE account_id = $1";
 
-/// A service that reaches its database through a proxy, and another that does not.
+/// Starts a service that reaches its database through a proxy, and another one that does not.
 async fn two_services() -> (Api, Proxy, Api) {
     let database = Database::fresh().await;
     let (proxy, seen_through) = Proxy::before(&database);
@@ -37,7 +38,7 @@ async fn two_services() -> (Api, Proxy, Api) {
         let key = sealing_key.clone();
         Api::start_on(database, key, Clock::system(), |settings| {
             settings.workers = false;
-            // Long enough for what comes between; a statement that is sent late may wait as long.
+            // Long enough for the steps of a test. A statement that is sent late may wait as long.
             settings.database.lock_timeout = Duration::from_secs(4);
         })
         .await
@@ -56,7 +57,7 @@ async fn changes(other: &Api, key: &Key) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_is_refused_for_a_lock_is_not_made_by_an_earlier_try_that_waited() {
+async fn a_change_that_is_refused_for_a_lock_is_not_made_by_an_earlier_attempt_that_waited() {
     let (api, mut proxy, other) = two_services().await;
     for wire in [Wire::V1Get, Wire::Grpc] {
         let key = other.account().await;
@@ -69,14 +70,14 @@ async fn a_change_that_is_refused_for_a_lock_is_not_made_by_an_earlier_try_that_
         };
         let (answer, ()) = tokio::join!(api.ask(wire, &key, MODIFY), meanwhile);
         assert_eq!(answer.code(), SUSPENDED.code, "{wire:?}");
-        other.database.wait_until_blocked(1).await; // the first try still waits
+        other.database.wait_until_blocked(1).await; // the first attempt still waits
         held.commit().await;
         assert_eq!(changes(&other, &key).await, 0, "{wire:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_whose_earlier_try_waits_for_the_instance_is_made_once() {
+async fn a_change_whose_earlier_attempt_waits_for_the_instance_is_made_once() {
     let (api, mut proxy, other) = two_services().await;
     let key = other.account().await;
     other.open_cdn(&key).await;
@@ -84,7 +85,7 @@ async fn a_change_whose_earlier_try_waits_for_the_instance_is_made_once() {
     let meanwhile = async {
         other.database.wait_until_blocked(1).await;
         cut_all(&mut proxy);
-        other.database.wait_until_blocked(2).await; // the second try, too
+        other.database.wait_until_blocked(2).await; // the second attempt waits, too
         held.commit().await;
     };
     let (answer, ()) = tokio::join!(api.ask(Wire::Grpc, &key, MODIFY), meanwhile);
@@ -93,8 +94,7 @@ async fn a_change_whose_earlier_try_waits_for_the_instance_is_made_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_was_refused_to_be_cancelled_is_not_cancelled_by_an_earlier_try_that_waited()
-{
+async fn a_change_whose_cancellation_is_refused_is_not_cancelled_by_an_earlier_attempt() {
     let (api, mut proxy, other) = two_services().await;
     for service in [&api, &other] {
         service.at("2018-03-19T15:59:59Z");
@@ -111,11 +111,11 @@ async fn a_change_that_was_refused_to_be_cancelled_is_not_cancelled_by_an_earlie
     let (first, ()) = tokio::join!(api.cancel(&change), cut);
     assert_eq!(refusal(&first.expect_err("cut off")).code, UNAVAILABLE.code);
     api.at("2018-03-19T16:00:00Z");
-    let let_go = async {
-        other.database.wait_until_blocked(2).await; // the first try still waits, too
+    let release = async {
+        other.database.wait_until_blocked(2).await; // the first attempt still waits, too
         held.commit().await;
     };
-    let (second, ()) = tokio::join!(api.cancel(&change), let_go);
+    let (second, ()) = tokio::join!(api.cancel(&change), release);
     other.database.wait_until_idle().await;
     let cancelled = other.database.count_of(key.account_id, CANCELLED).await;
     let code = second.map_or_else(|status| refusal(&status).code, |_| "OK".to_owned());
@@ -124,7 +124,7 @@ async fn a_change_that_was_refused_to_be_cancelled_is_not_cancelled_by_an_earlie
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_opening_that_is_refused_is_not_made_by_an_earlier_try_that_waited() {
+async fn an_opening_that_is_refused_is_not_made_by_an_earlier_attempt_that_waited() {
     let (api, mut proxy, other) = two_services().await;
     for wire in [Wire::V1Get, Wire::Grpc] {
         let key = other.account().await;
@@ -132,7 +132,7 @@ async fn an_opening_that_is_refused_is_not_made_by_an_earlier_try_that_waited() 
         let meanwhile = async {
             other.database.wait_until_blocked(1).await;
             cut_all(&mut proxy);
-            other.database.wait_until_blocked(2).await; // the second try, too
+            other.database.wait_until_blocked(2).await; // the second attempt waits, too
             held.commit().await;
         };
         let (answer, ()) = tokio::join!(api.ask(wire, &key, OPEN), meanwhile);

@@ -1,5 +1,5 @@
-//! What callers without credentials can make the log say is bounded, however many they are and
-//! whatever they send.
+//! Callers without credentials can cause a limited number of log lines, however many calls they make
+//! and whatever they send.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,16 +14,16 @@ use crate::support::serve_process::Deployment;
 const HEADERS: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
-/// Fewer than a connection may have open.
+/// Number of streams at once, fewer than a connection may have open.
 const AT_ONCE: u32 = 100;
 
-/// A frame of HTTP/2.
+/// Returns a frame of HTTP/2.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The length of a header's value (RFC 7541, section 5.1), with a prefix of 7 bits.
+/// Encodes the length of a header's value with a prefix of 7 bits (RFC 7541, section 5.1).
 fn hpack_length(length: usize) -> Vec<u8> {
     let Some(mut rest) = length.checked_sub(127) else {
         return vec![u8::try_from(length).expect("short")];
@@ -37,7 +37,7 @@ fn hpack_length(length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Reads frames until so many streams have ended.
+/// Reads frames until this number of streams has ended.
 fn read_ends(connection: &mut TcpStream, streams: u32) {
     let mut ended = 0;
     while ended < streams {
@@ -50,20 +50,20 @@ fn read_ends(connection: &mut TcpStream, streams: u32) {
     }
 }
 
-/// Makes calls of a path that is told once and from then on by its index in the table of headers. The
-/// bytes that were sent.
+/// Makes calls of one path, which is sent once and from then on as its index in the header table.
+/// Returns the number of bytes that were sent.
 fn flood(address: SocketAddr, path: &str, calls: u32) -> usize {
     let mut connection = TcpStream::connect(address).expect("it listens");
     connection.set_read_timeout(Some(Duration::from_mins(1))).expect("a time");
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     bytes.extend(frame(4, 0, 0, &[])); // SETTINGS
-    let (post, http, path_to_be_kept, kept) = (0x83, 0x86, 0x44, [0xbf, 0xbe]);
+    let (post, http, path_to_be_indexed, indexes) = (0x83, 0x86, 0x44, [0xbf, 0xbe]);
     let path = [&hpack_length(path.len()), path.as_bytes()].concat();
-    let content_type = b"\x5f\x10application/grpc"; // to be kept, too
-    let first = [&[post, http, path_to_be_kept][..], &path, content_type].concat();
+    let content_type = b"\x5f\x10application/grpc"; // added to the table, too
+    let first = [&[post, http, path_to_be_indexed][..], &path, content_type].concat();
     let mut sent = 0;
     for call in 0..calls {
-        let headers = if call == 0 { &first[..] } else { &[post, http, kept[0], kept[1]] };
+        let headers = if call == 0 { &first[..] } else { &[post, http, indexes[0], indexes[1]] };
         bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, 2 * call + 1, headers));
         if (call + 1) % AT_ONCE == 0 {
             connection.write_all(&bytes).expect("it reads");
@@ -88,7 +88,10 @@ async fn a_flood_of_refused_calls_leaves_a_bounded_number_of_short_lines_and_is_
     let sent = flooding.await.expect("every call is answered");
     assert!(sent < 350_000, "{sent}");
     let suppressed = api.metric("log_lines_suppressed_total").await.expect("counted");
-    assert!(!api.page("/metrics").await.body.contains("pathpath"), "no label is a caller's text");
+    assert!(
+        !api.page("/metrics").await.body.contains("pathpath"),
+        "no label has a text of a caller"
+    );
     let ended = program.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 
@@ -101,9 +104,9 @@ async fn a_flood_of_refused_calls_leaves_a_bounded_number_of_short_lines_and_is_
         [&refused_line["action"], &refused_line["code"]],
         ["_OTHER", "InvalidAction.NotFound"]
     );
-    let said: Vec<_> = lines.iter().filter(|line| line["lines"].is_u64()).collect();
-    assert!(said.len() <= seconds + 2, "one a second: {said:?}");
-    let missing: u64 = said.iter().filter_map(|line| line["lines"].as_u64()).sum();
+    let reports: Vec<_> = lines.iter().filter(|line| line["lines"].is_u64()).collect();
+    assert!(reports.len() <= seconds + 2, "one line a second: {reports:?}");
+    let missing: u64 = reports.iter().filter_map(|line| line["lines"].as_u64()).sum();
     let missing = u32::try_from(missing).expect("few");
     assert_eq!(missing + u32::try_from(refused).expect("few"), CALLS);
     assert!((suppressed - f64::from(missing)).abs() < 1.0, "{suppressed} {missing}");
@@ -111,5 +114,5 @@ async fn a_flood_of_refused_calls_leaves_a_bounded_number_of_short_lines_and_is_
 }
 
 fn json(line: &str) -> Value {
-    serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))
+    serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))
 }

@@ -1,4 +1,4 @@
-//! The log says of every operator's call who called, which account it was about, and which key.
+//! The log line of every operator's call has the caller, the account and the access key.
 
 use cdn_activation::proto::billing::v1::{ChargeType, Product};
 use cdn_activation::proto::operator::v1 as wire;
@@ -11,7 +11,7 @@ use crate::support::rest::Key;
 use crate::support::serve_process::Deployment;
 use crate::support::{Api, events};
 
-/// Calls every method about an account, but those that make the account and its key.
+/// Calls every method about an account, except those that create the account and its key.
 async fn call_every_method(api: &Api, key: &Key) {
     let (account_id, product) = (key.account_id, Product::Cdn.into());
     let mut accounts = api.accounts().await;
@@ -57,8 +57,8 @@ async fn call_every_method(api: &Api, key: &Key) {
     keys.delete_access_key(delete).await.expect("deleted");
 }
 
-/// What the lines of a method say of caller, account and key.
-fn said(lines: &[Value], method: &str) -> Vec<[Value; 3]> {
+/// Returns caller, account and key from the log lines of a method.
+fn logged(lines: &[Value], method: &str) -> Vec<[Value; 3]> {
     let of_method = lines.iter().filter(|line| line["action"] == method);
     of_method
         .map(|line| ["caller", "account_id", "access_key_id"].map(|name| line[name].clone()))
@@ -74,17 +74,17 @@ async fn the_log_line_of_an_operators_call_has_caller_account_and_key() {
     let key = api.account().await;
     api.open_cdn(&key).await;
     call_every_method(&api, &key).await;
-    // Refused ones, too: of a key that is not there any more, of one that is, and of none at all.
+    // Refused calls, too: for a key that was deleted, for one that exists, and for an unknown id.
     let mut keys = api.access_keys().await;
     let delete = |access_key_id: &str, etag: &str| wire::DeleteAccessKeyRequest {
         access_key_id: access_key_id.to_owned(),
         etag: etag.to_owned(),
         ..Default::default()
     };
-    keys.delete_access_key(delete(&key.id, "")).await.expect_err("there is none");
+    keys.delete_access_key(delete(&key.id, "")).await.expect_err("it was deleted");
     let other = api.key_of(key.account_id, "").await;
-    keys.delete_access_key(delete(&other.id, "\"9\"")).await.expect_err("it has changed");
-    keys.delete_access_key(delete(&"k€".repeat(9999), "")).await.expect_err("there is none");
+    keys.delete_access_key(delete(&other.id, "\"9\"")).await.expect_err("the etag differs");
+    keys.delete_access_key(delete(&"k€".repeat(9999), "")).await.expect_err("there is no such key");
     let ended = program.stop().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let lines: Vec<Value> = ended
@@ -111,20 +111,20 @@ async fn the_log_line_of_an_operators_call_has_caller_account_and_key() {
         "WatchEvents",
         "ListAccessKeys",
     ] {
-        let lines = said(&lines, method);
+        let lines = logged(&lines, method);
         assert!(!lines.is_empty(), "{method}");
         for line in lines {
             assert_eq!(line, [json!("service"), account_id.clone(), none.clone()], "{method}");
         }
     }
-    assert_eq!(said(&lines, "ListAccounts"), [[json!("service"), none.clone(), none.clone()]]);
+    assert_eq!(logged(&lines, "ListAccounts"), [[json!("service"), none.clone(), none.clone()]]);
     let about = |key: &Key| [json!("service"), account_id.clone(), json!(key.id)];
-    assert_eq!(said(&lines, "CreateAccessKey"), [about(&key), about(&other)]);
-    assert_eq!(said(&lines, "DisableAccessKey"), [about(&key)]);
-    assert_eq!(said(&lines, "EnableAccessKey"), [about(&key)]);
+    assert_eq!(logged(&lines, "CreateAccessKey"), [about(&key), about(&other)]);
+    assert_eq!(logged(&lines, "DisableAccessKey"), [about(&key)]);
+    assert_eq!(logged(&lines, "EnableAccessKey"), [about(&key)]);
     let unknown = |id: &str| [json!("service"), none.clone(), json!(id)];
     assert_eq!(
-        said(&lines, "DeleteAccessKey"),
+        logged(&lines, "DeleteAccessKey"),
         [about(&key), unknown(&key.id), about(&other), unknown(&"k€".repeat(16))]
     );
     let open = lines.iter().find(|line| line["action"] == "OpenCdnService").expect("logged");

@@ -1,4 +1,4 @@
-//! An output of `serve` that is full or that nobody reads costs log lines, and nothing else.
+//! If an output of `serve` is full or is not read, log lines are lost, and nothing else fails.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
@@ -14,14 +14,15 @@ use crate::support::scratch::Scratch;
 use crate::support::serve_process::Deployment;
 use crate::support::{Api, eventually};
 
-/// Addresses that no other process has: a program whose output is lost cannot say which ports it got.
+/// Returns addresses that no other process uses: a program whose output is lost cannot report its
+/// ports.
 fn own_addresses() -> Addresses<std::net::SocketAddr> {
     let process = std::process::id().to_be_bytes();
     let address = |port: u16| ([127, 64 + process[1] % 64, process[2], process[3]], port).into();
     Addresses { grpc: address(7001), rest: address(7002), ops: address(7003) }
 }
 
-/// An output that takes nothing.
+/// Opens an output that accepts no bytes.
 fn full_disk() -> File {
     OpenOptions::new().write(true).open("/dev/full").expect("Linux")
 }
@@ -37,7 +38,7 @@ async fn serve_on_a_full_disk_answers_every_call_and_ends() {
     command.stdout(full_disk()).stderr(full_disk());
     let mut program = Program::spawn(command);
     let ops = addresses.ops;
-    eventually("it listens", async || {
+    eventually("the service listens", async || {
         assert!(program.runs());
         tokio::net::TcpStream::connect(ops).await.is_ok()
     })
@@ -45,13 +46,13 @@ async fn serve_on_a_full_disk_answers_every_call_and_ends() {
     let api = Api::at_addresses(addresses);
     eventually("ready", async || api.page("/readyz").await.status == 200).await;
 
-    // The secret of a new key is told once: the log must not come in between.
+    // The secret of a new key is returned only once: the log must not prevent the reply.
     let key = api.account().await;
     api.get(&key, "Action=OpenCdnService").await.succeeded();
     let opened = "Your cdn service has opened.";
     let reply = api.get(&key, "Action=OpenCdnService").await;
     assert_eq!((reply.status, reply.text("Message").as_str()), (400, opened));
-    eventually("what was lost is counted", async || {
+    eventually("the lost lines are counted", async || {
         api.metric("log_lines_dropped_total").await.is_some_and(|lines| lines >= 4.0)
     })
     .await;
@@ -71,11 +72,11 @@ async fn call_on_a_full_disk_fails_with_a_sentence() {
     assert!(ended.sentence(1).starts_with("cannot write to standard output: "), "{ended:?}");
 }
 
-/// A `serve` of whose standard output only the ready line is read, and the rest of that.
+/// Starts `serve`, and reads only the ready line of its standard output. Returns the rest unread.
 async fn serve_unread(deployment: &Deployment) -> (Program, Api, impl BufRead + Send + 'static) {
-    let (output, its_output) = std::io::pipe().expect("a pipe");
+    let (output, child_output) = std::io::pipe().expect("a pipe");
     let mut command = deployment.serve(&[("DRAIN_TIMEOUT", "5s")]);
-    command.stdout(its_output).stderr(Stdio::null());
+    command.stdout(child_output).stderr(Stdio::null());
     let program = Program::spawn(command);
     let reading = tokio::task::spawn_blocking(move || {
         let (mut output, mut line) = (BufReader::new(output), String::new());
@@ -86,7 +87,7 @@ async fn serve_unread(deployment: &Deployment) -> (Program, Api, impl BufRead + 
     (program, Api::of_ready_line(line.trim_end()), output)
 }
 
-/// Calls that are refused, of which the log has some.
+/// Makes calls that are refused, of which some are logged.
 async fn refused_calls(api: &Api) {
     let target = "/?Action=NoSuchAction&Format=JSON&Version=2018-05-10";
     let request = api.request("GET", target, &[], b"");
@@ -98,7 +99,7 @@ async fn refused_calls(api: &Api) {
     }
 }
 
-/// Calls of operators, of which the log has all: more lines than wait for it.
+/// Makes operators' calls, which are all logged: more lines than can be queued.
 async fn operators_calls(api: &Api) {
     let account_id = api.account().await.account_id;
     let accounts = api.accounts().await;
@@ -114,7 +115,7 @@ async fn operators_calls(api: &Api) {
 }
 
 #[tokio::test]
-async fn serve_whose_output_nobody_reads_answers_every_call_and_ends() {
+async fn serve_with_an_output_that_is_not_read_answers_every_call_and_ends() {
     let database = Database::fresh().await;
     let deployment = Deployment::new(&database);
     let (program, api, unread) = serve_unread(&deployment).await;
@@ -131,23 +132,24 @@ async fn serve_whose_output_nobody_reads_answers_every_call_and_ends() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_read_again_says_how_many_lines_it_lost() {
+async fn a_log_that_is_read_again_reports_how_many_lines_it_lost() {
     let database = Database::fresh().await;
     let deployment = Deployment::new(&database);
     let (program, api, output) = serve_unread(&deployment).await;
     operators_calls(&api).await;
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (send, receive) = tokio::sync::oneshot::channel();
     let reading = std::thread::spawn(move || {
         let mut lines = output.lines().map(|line| line.expect("UTF-8"));
-        let said = lines.find(|line| line.contains("log lines were dropped"));
-        tell.send(said.expect("it says so")).expect("the test waits");
+        let report = lines.find(|line| line.contains("log lines were dropped"));
+        send.send(report.expect("the log reports it")).expect("the test waits");
         lines.count()
     });
-    let said = told.await.expect("the reader does not panic");
+    let report = receive.await.expect("the reader does not panic");
     let ended = program.stop().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     reading.join().expect("it reads to the end");
-    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
-    assert_eq!(said["level"], "WARN");
-    assert!(said["lines"].as_u64() > Some(0) && said["total"].as_u64() >= said["lines"].as_u64());
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["level"], "WARN");
+    let (lines, total) = (report["lines"].as_u64(), report["total"].as_u64());
+    assert!(lines > Some(0) && total >= lines);
 }

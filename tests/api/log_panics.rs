@@ -1,5 +1,5 @@
-//! A panic is a log line: it waits for no output. The panics are in a process of their own, which is
-//! this test binary once more, with a test that is ignored otherwise.
+//! A panic is written as a log line, and does not wait for the output. The panics happen in a
+//! separate process: this test binary, started with a test that is otherwise ignored.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -8,13 +8,13 @@ use cdn_activation::logging::{self, Form, Output};
 
 use crate::support::eventually;
 
-/// Starts this binary with one of the tests below.
+/// Starts this binary with one of the ignored tests below.
 fn start(test: &str) -> Child {
-    let mut command = Command::new(std::env::current_exe().expect("it runs"));
+    let mut command = Command::new(std::env::current_exe().expect("this binary"));
     command.args(["--exact", &format!("log_panics::{test}"), "--ignored"]);
-    command.env_remove("RUST_BACKTRACE"); // a trace has lines of its own
+    command.env_remove("RUST_BACKTRACE"); // a backtrace would add lines
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    command.spawn().expect("it was built")
+    command.spawn().expect("started")
 }
 
 fn panic_in_a_thread() {
@@ -22,28 +22,28 @@ fn panic_in_a_thread() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_log_line_with_its_text_and_its_place() {
-    let ended = start("panics").wait_with_output().expect("it is ours");
-    let said = String::from_utf8(ended.stderr).expect("UTF-8");
-    assert!(ended.status.success(), "{said}");
-    let lines: Vec<_> = said.lines().filter(|line| line.contains("panic")).collect();
-    let [line] = lines[..] else { panic!("not one line: {said}") };
+async fn a_panic_is_a_log_line_with_its_text_and_its_location() {
+    let ended = start("panics").wait_with_output().expect("ended");
+    let stderr = String::from_utf8(ended.stderr).expect("UTF-8");
+    assert!(ended.status.success(), "{stderr}");
+    let lines: Vec<_> = stderr.lines().filter(|line| line.contains("panic")).collect();
+    let [line] = lines[..] else { panic!("not one line: {stderr}") };
     for part in ["ERROR", "panicked", "a text of this panic", "log_panics.rs:"] {
         assert!(line.contains(part), "no {part}: {line}");
     }
 }
 
 #[tokio::test]
-async fn a_panic_does_not_wait_for_an_output_that_nobody_reads() {
+async fn a_panic_does_not_wait_for_an_output_that_is_not_read() {
     let mut child = start("panics_unread");
     let unread = child.stderr.take();
-    eventually("it has ended", async || child.try_wait().expect("it is ours").is_some()).await;
-    assert!(child.wait().expect("it is ours").success());
+    eventually("the process ends", async || child.try_wait().expect("a child").is_some()).await;
+    assert!(child.wait().expect("ended").success());
     drop(unread);
 }
 
 #[test]
-#[ignore = "another test runs it in a process of its own"]
+#[ignore = "another test runs it in a separate process"]
 fn panics() {
     let logging = logging::start("info", Form::Text).expect("it starts");
     panic_in_a_thread();
@@ -51,7 +51,7 @@ fn panics() {
 }
 
 #[test]
-#[ignore = "another test runs it in a process of its own"]
+#[ignore = "another test runs it in a separate process"]
 fn panics_unread() {
     let logging = logging::start("info", Form::Text).expect("it starts");
     for _ in 0..16 {

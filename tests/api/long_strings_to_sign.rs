@@ -1,12 +1,12 @@
-//! A refused signature shows what the server signs, up to 8 KiB of it: an answer is not many times as
-//! large as its request.
+//! The refusal of a signature shows at most 8 KiB of what the server signs, so that an answer is not
+//! many times as large as its request.
 
 use crate::support::Api;
 use crate::support::rest::{Key, query};
 
 const SHOWN: usize = 8192;
 
-/// The text after a lead-in, which the request makes longer than is shown.
+/// Checks that the text after a lead-in is cut at the limit, and returns the part that is shown.
 fn assert_cut<'a>(message: &'a str, lead_in: &str) -> &'a str {
     let (_, text) = message.split_once(lead_in).unwrap_or_else(|| panic!("no {lead_in}"));
     let (shown, mark) = text.split_once("... (cut: the first ").expect("a mark");

@@ -1,5 +1,5 @@
-//! The service as its users meet it: a real server on a fresh database of a real PostgreSQL, spoken
-//! to over sockets. The names of the tests are sentences of the documentation.
+//! Tests of the whole service: a real server with a new database of a real PostgreSQL, which tests
+//! call over sockets. The names of the tests state the behaviour of the service.
 
 mod altered_tables;
 mod batches;

@@ -1,5 +1,5 @@
-//! `ModifyCdnService`: its rules over both wires and their order, what counts as nothing to do, and
-//! when a change takes effect. The current charge type decides that, not the next one.
+//! `ModifyCdnService`: its rules over both wires and their order, when there is nothing to do, and
+//! when a change takes effect, which depends on the charge type in force and not on the new one.
 
 use cdn_activation::domain::{ChargeType, Product};
 use cdn_activation::proto::billing::v1::{self as billing, Product as WireProduct};
@@ -23,21 +23,21 @@ const MISSING: Refusal =
 const INVALID: Refusal =
     invalid_parameter("The specified value of parameter \"InternetChargeType\" is not valid.");
 
-/// What operators change of an account.
+/// A change of an account by operators.
 type Change = fn(&mut Account);
 
-/// Cancels what is pending, as operators do.
+/// Cancels the pending change, as operators do.
 const CANCEL: &str = "UPDATE charge_type_changes SET cancelled_at = submitted_at
      WHERE account_id = $1 AND in_force_event_at IS NULL";
 
-/// An account that has CDN open by traffic.
+/// Returns a key of an account that has opened CDN by traffic.
 async fn opened(api: &Api) -> Key {
     let key = api.account().await;
     api.open_cdn(&key).await;
     key
 }
 
-/// How many changes and events of changes an account has.
+/// Returns how many changes, and events of scheduled changes, an account has.
 async fn changes(api: &Api, key: &Key) -> (i64, usize) {
     let count = "SELECT count(*) FROM charge_type_changes WHERE account_id = $1";
     let rows = api.database.count_of(key.account_id, count).await;
@@ -47,7 +47,7 @@ async fn changes(api: &Api, key: &Key) -> (i64, usize) {
 }
 
 #[tokio::test]
-async fn a_change_is_submitted_and_told_to_followers() {
+async fn a_change_is_stored_and_writes_an_event() {
     let api = Api::start_without_workers().await;
     api.at("2019-11-27T02:00:00Z");
     for wire in Wire::ALL {
@@ -83,7 +83,7 @@ async fn a_change_is_submitted_and_told_to_followers() {
 }
 
 #[tokio::test]
-async fn the_replies_in_full() {
+async fn the_replies_have_only_a_request_id() {
     let api = Api::start_without_workers().await;
     let (json, xml) = (opened(&api).await, opened(&api).await);
     let json = api.get(&json, TO_BANDWIDTH).await;
@@ -97,7 +97,7 @@ async fn the_replies_in_full() {
 }
 
 #[tokio::test]
-async fn the_charge_type_is_required_and_one_of_the_public_two() {
+async fn the_charge_type_is_required_and_must_be_public() {
     let api = Api::start_without_workers().await;
     for key in [opened(&api).await, api.account().await] {
         for given in ["", "&InternetChargeType=", "&BillType=PayByTraffic"] {
@@ -188,7 +188,7 @@ async fn of_several_rules_the_first_in_the_documented_order_is_reported() {
 }
 
 #[tokio::test]
-async fn what_opening_asks_for_beyond_the_table_of_changes_does_not_matter() {
+async fn rules_that_are_only_for_openings_do_not_refuse_a_change() {
     let api = Api::start_without_workers().await;
     let key = opened(&api).await;
     let wrong_for_opening = |account: &mut Account| {
@@ -204,7 +204,7 @@ async fn what_opening_asks_for_beyond_the_table_of_changes_does_not_matter() {
 }
 
 #[tokio::test]
-async fn asking_for_what_is_pending_or_in_force_changes_nothing_and_succeeds_locked_or_not() {
+async fn a_change_to_the_type_that_is_pending_or_in_force_succeeds_without_effect_even_if_locked() {
     let api = Api::start_without_workers().await;
     let nothing: Change = |_| {};
     let poor: Change = |account| {
@@ -221,7 +221,7 @@ async fn asking_for_what_is_pending_or_in_force_changes_nothing_and_succeeds_loc
                     api.lock(key, WireProduct::Cdn, reason).await;
                 }
                 api.update_account(key, wrong).await;
-                // As terraform's provider does on each refresh.
+                // Terraform's provider sends such a request on each refresh.
                 for wire in [Wire::V1Get, Wire::Grpc, Wire::V3] {
                     assert_eq!(api.ask(wire, key, given).await.code(), "OK", "{locks:?}");
                 }
@@ -263,14 +263,14 @@ async fn the_current_charge_type_decides_when_a_change_takes_effect() {
             api.at(submitted);
             assert_eq!(api.ask(wire, &key, given).await.code(), "OK");
             let described = api.get(&key, "Action=DescribeCdnService").await;
-            let told = described.text("ChangingAffectTime");
-            assert_eq!(told, effective, "{current:?}, submitted {submitted}");
+            let shown = described.text("ChangingAffectTime");
+            assert_eq!(shown, effective, "{current:?}, submitted {submitted}");
         }
     }
 }
 
 #[tokio::test]
-async fn cdn_changes_under_both_of_its_api_versions() {
+async fn a_change_can_be_submitted_under_both_api_versions_of_cdn() {
     let api = Api::start_without_workers().await;
     let key = opened(&api).await;
     let old = |given: &str| format!("{given}&Version=2014-11-11");

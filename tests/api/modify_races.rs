@@ -1,5 +1,5 @@
-//! Changes of the charge type that meet each other, their own effective time, or a change of the
-//! account: at most one is pending, and each that took effect is told of exactly once.
+//! Changes of the charge type that run at the same time as others, at their effective time, or while
+//! the account changes: at most one is pending, and each that takes effect has exactly one event.
 
 use cdn_activation::domain::Time;
 use cdn_activation::proto::billing::v1::{self as billing, Product as WireProduct};
@@ -20,7 +20,7 @@ const TO_BANDWIDTH: &str = "Action=ModifyCdnService&InternetChargeType=PayByBand
 const SCHEDULED: &str = "activation.charge_type_change.scheduled";
 const IN_FORCE: &str = "activation.charge_type_change.in_force";
 
-/// An account that opened CDN by traffic at this instant, at which the clock then stands.
+/// Sets the clock to an instant. Returns a key of an account that opened CDN by traffic then.
 async fn opened_at(api: &Api, instant: &str) -> Key {
     api.at(instant);
     let key = api.account().await;
@@ -28,13 +28,13 @@ async fn opened_at(api: &Api, instant: &str) -> Key {
     key
 }
 
-/// The names of the events of an account in order, without the opening.
-async fn told(api: &Api, key: &Key) -> Vec<String> {
+/// Returns the types of the events of an account in order, without the opening.
+async fn event_types(api: &Api, key: &Key) -> Vec<String> {
     let events = api.database.events(key.account_id).await;
     events.into_iter().skip(1).map(|event| event.type_name).collect()
 }
 
-/// How many changes are unsettled, and how many there are.
+/// Returns how many changes are unsettled, and how many there are.
 async fn changes(api: &Api, key: &Key) -> (i64, i64) {
     let unsettled = "SELECT count(*) FROM charge_type_changes
          WHERE account_id = $1 AND cancelled_at IS NULL AND in_force_event_at IS NULL";
@@ -43,16 +43,16 @@ async fn changes(api: &Api, key: &Key) -> (i64, i64) {
     (api.database.count_of(id, unsettled).await, api.database.count_of(id, all).await)
 }
 
-/// Asks over gRPC so often at once, over these replicas, alternating between the types; the codes
-/// of each type.
+/// Sends this number of requests over gRPC at once, alternating between the replicas and the types.
+/// Returns the type and the code of each.
 async fn at_once(
     replicas: &[&Api],
     key: &Key,
-    how_often: usize,
+    number: usize,
     types: &[billing::ChargeType],
 ) -> Vec<(billing::ChargeType, String)> {
     let mut calls = JoinSet::new();
-    for index in 0..how_often {
+    for index in 0..number {
         let charge_type = types[index % types.len()];
         let mut client = replicas[index / types.len() % replicas.len()].cdn(key).await;
         let request = ModifyCdnServiceRequest { internet_charge_type: charge_type.into() };
@@ -74,17 +74,17 @@ async fn of_many_simultaneous_changes_one_is_pending() {
     let answers = at_once(&[&api, &other], &key, 64, &[PayByBandwidth, PayByTraffic]).await;
     assert_eq!(answers.len(), 64);
     for (charge_type, code) in answers {
-        // By bandwidth is the change, or what is pending; by traffic is in force until then.
+        // By bandwidth is the change, or is already pending. By traffic is in force until then.
         let may_be_refused = charge_type == PayByTraffic && code == CHANGE_PENDING.code;
         assert!(code == "OK" || may_be_refused, "{charge_type:?}: {code}");
     }
     assert_eq!(changes(&api, &key).await, (1, 1));
-    assert_eq!(told(&api, &key).await, [SCHEDULED]);
+    assert_eq!(event_types(&api, &key).await, [SCHEDULED]);
     api.refuses_everywhere(&key, TO_TRAFFIC, &CHANGE_PENDING).await;
 }
 
 #[tokio::test]
-async fn after_its_effective_time_a_change_makes_room_for_the_next() {
+async fn after_the_effective_time_of_a_change_the_next_can_be_submitted() {
     let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     api.get(&key, TO_BANDWIDTH).await.succeeded();
@@ -93,10 +93,10 @@ async fn after_its_effective_time_a_change_makes_room_for_the_next() {
 
     api.at("2018-03-19T16:00:00Z");
     api.get(&key, TO_BANDWIDTH).await.succeeded(); // in force, and nothing is pending
-    assert_eq!(told(&api, &key).await, [SCHEDULED]);
+    assert_eq!(event_types(&api, &key).await, [SCHEDULED]);
     api.get(&key, TO_TRAFFIC).await.succeeded();
     assert_eq!(changes(&api, &key).await, (1, 2));
-    assert_eq!(told(&api, &key).await, [SCHEDULED, IN_FORCE, SCHEDULED]);
+    assert_eq!(event_types(&api, &key).await, [SCHEDULED, IN_FORCE, SCHEDULED]);
 
     let events = api.database.events(key.account_id).await;
     let (Data::ChargeTypeChangeScheduled(scheduled), Data::ChargeTypeChangeInForce(in_force)) =
@@ -104,25 +104,25 @@ async fn after_its_effective_time_a_change_makes_room_for_the_next() {
     else {
         panic!("{events:?}")
     };
-    assert_eq!(in_force.change, scheduled.change, "it is told of as it was submitted");
+    assert_eq!(in_force.change, scheduled.change, "the event has the change as it was submitted");
     let change = in_force.change.expect("given");
     assert_eq!(change.product(), WireProduct::Cdn);
     let bandwidth = billing::ChargeType::PayByBandwidth.into();
     assert_eq!(change.charge_type, Some(Changed::InternetChargeType(bandwidth)));
 
-    // And so on: a third one, much later.
+    // A third change, much later.
     api.at("2018-05-01T00:00:00Z");
     api.call(&key, TO_BANDWIDTH).await.expect("submitted");
     assert_eq!(changes(&api, &key).await, (1, 3));
     let all = [SCHEDULED, IN_FORCE, SCHEDULED, IN_FORCE, SCHEDULED];
-    assert_eq!(told(&api, &key).await, all);
+    assert_eq!(event_types(&api, &key).await, all);
     let described = api.get(&key, "Action=DescribeCdnService").await;
     assert_eq!(described.text("InternetChargeType"), "PayByTraffic");
     assert_eq!(described.text("ChangingAffectTime"), "2018-05-01T16:00:00Z");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_simultaneous_changes_after_the_effective_time_one_tells_of_the_first() {
+async fn of_many_simultaneous_changes_after_the_effective_time_one_writes_the_event_of_the_first() {
     use billing::ChargeType::PayByTraffic;
     let api = Api::start_without_workers().await;
     let other = api.replica().await;
@@ -132,17 +132,17 @@ async fn of_many_simultaneous_changes_after_the_effective_time_one_tells_of_the_
     let answers = at_once(&[&api, &other], &key, 32, &[PayByTraffic]).await;
     assert!(answers.iter().all(|(_, code)| code == "OK"), "{answers:?}");
     assert_eq!(changes(&api, &key).await, (1, 2));
-    assert_eq!(told(&api, &key).await, [SCHEDULED, IN_FORCE, SCHEDULED]);
+    assert_eq!(event_types(&api, &key).await, [SCHEDULED, IN_FORCE, SCHEDULED]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_sorts_after_the_event_of_the_one_before_whoever_wrote_that() {
+async fn a_change_sorts_after_the_event_of_the_previous_one_also_if_another_transaction_wrote_it() {
     let api = Api::start_without_workers().await;
     let key = opened_at(&api, "2018-03-19T11:16:11Z").await;
     api.get(&key, TO_BANDWIDTH).await.succeeded();
     api.at("2018-03-19T16:00:00Z");
-    // Another settles the first change while this one wants to, and the database's clock was an hour
-    // ahead then.
+    // Another transaction settles the first change while this request waits to do that, and the
+    // database's clock was an hour ahead then.
     let settle = "WITH touched AS (
              UPDATE instances
              SET event_time = now() + interval '1 hour', changes = (
@@ -206,7 +206,7 @@ async fn an_account_that_changes_between_reading_and_writing_is_decided_again() 
 }
 
 #[tokio::test]
-async fn a_change_that_loses_again_and_again_is_unavailable_and_leaves_nothing() {
+async fn a_change_that_loses_every_race_is_unavailable_and_writes_nothing() {
     if left_out_on_citus("it holds or refuses rows by a trigger of a distributed table").await {
         return;
     }
@@ -224,5 +224,5 @@ async fn a_change_that_loses_again_and_again_is_unavailable_and_leaves_nothing()
         assert_eq!((answer.http, answer.code()), (503, "ServiceUnavailable"));
     }
     assert_eq!(changes(&api, &key).await, (0, 0));
-    assert!(told(&api, &key).await.is_empty());
+    assert!(event_types(&api, &key).await.is_empty());
 }

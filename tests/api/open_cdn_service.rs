@@ -1,5 +1,5 @@
-//! OpenCdnService (docs/behaviour.md, "Opening"): the values it takes, each rule of the opening table over
-//! both wires, their order, and what an opening leaves behind.
+//! `OpenCdnService` (docs/behaviour.md, "Opening"): the values that it accepts, each rule of the
+//! opening table over both wires, their order, and what an opening writes.
 
 use cdn_activation::domain::opening::Limits;
 use cdn_activation::domain::{Time, time};
@@ -16,9 +16,10 @@ use crate::support::wires::Refusal;
 
 const OPEN: &str = "Action=OpenCdnService";
 
-/// Rules 2 to 9 of the opening table but for 4: what refuses, with what, and how it is mended.
+/// A rule: a change of an account that it refuses, the refusal, and a change that it then accepts.
 type Rule = (fn(&mut Account), Refusal, fn(&mut Account));
 
+/// Rules 2 to 9 of the opening table, except 4.
 const RULES: [Rule; 7] = [
     (|account| account.bid_user = true, BID_USER, |account| account.bid_user = false),
     (|account| account.set_site(Site::Intl), INTL, |account| account.intl_allowed = true),
@@ -81,19 +82,19 @@ async fn of_several_rules_the_first_in_the_documented_order_is_reported() {
         )
         .await;
     }
-    for (position, (_, refusal, mend)) in RULES.iter().enumerate() {
+    for (position, (_, refusal, fix)) in RULES.iter().enumerate() {
         api.refuses_everywhere(&key, OPEN, refusal).await;
-        // That it has opened stands behind bid user and site, and before all others.
+        // The rule that it has opened comes after bid user and site, and before all others.
         api.refuses_everywhere(&opened, OPEN, if position < 2 { refusal } else { &CDN_HAS_OPENED })
             .await;
-        api.update_account(&key, mend).await;
-        api.update_account(&opened, mend).await;
+        api.update_account(&key, fix).await;
+        api.update_account(&opened, fix).await;
     }
     api.get(&key, OPEN).await.succeeded();
 }
 
 #[tokio::test]
-async fn an_account_of_the_international_site_that_is_allowed_opens() {
+async fn an_allowed_account_of_the_international_site_can_open() {
     let api = Api::start().await;
     let allowed = |account: &mut Account| {
         account.set_site(Site::Intl);
@@ -105,7 +106,7 @@ async fn an_account_of_the_international_site_that_is_allowed_opens() {
 }
 
 #[tokio::test]
-async fn the_minimum_balance_itself_suffices() {
+async fn a_balance_equal_to_the_minimum_suffices() {
     let minimum = |settings: &mut cdn_activation::server::ServerSettings| {
         settings.limits = Limits { minimum_balance: 500 };
     };
@@ -179,7 +180,7 @@ async fn parameters_of_other_actions_are_ignored() {
 }
 
 #[tokio::test]
-async fn cdn_opens_under_both_of_its_api_versions() {
+async fn cdn_can_be_opened_under_both_of_its_api_versions() {
     let api = Api::start().await;
     let old = format!("{OPEN}&Version=2014-11-11");
     let key = api.account().await;
@@ -190,11 +191,11 @@ async fn cdn_opens_under_both_of_its_api_versions() {
     assert_eq!(reply.succeeded().body_without_request_id(), r#"{"RequestId":"REQUEST-ID"}"#);
 }
 
-/// A row of `instances` beside the row of `orders` that it names.
+/// A row of `instances` joined with the row of `orders` that it names.
 type Opened = (String, String, Option<String>, Time, Uuid, Option<String>, Option<Time>);
 
 #[tokio::test]
-async fn instance_order_and_event_say_the_same() {
+async fn instance_order_and_event_agree() {
     let api = Api::start().await;
     let (now, wire_now) = ("2018-03-19T11:16:11Z", "2026-01-02T03:04:05Z");
     let key = api.account().await;
@@ -244,7 +245,7 @@ async fn instance_order_and_event_say_the_same() {
 }
 
 #[tokio::test]
-async fn the_event_of_an_opening_sorts_after_those_of_the_account_even_when_the_clock_is_behind() {
+async fn the_event_of_an_opening_sorts_after_those_of_the_account_even_if_the_clock_is_behind() {
     let api = Api::start().await;
     let key = api.account().await;
     api.clock.set_wire_now(time::parse("2020-01-01T00:00:00Z").expect("an instant"));

@@ -1,5 +1,5 @@
-//! `OpenDcdnService`: both parameters are required and judged one after the other, the rules of the
-//! opening table in DCDN's words, and what an opening leaves behind.
+//! `OpenDcdnService`: both parameters are required and are checked one after the other; the rules of
+//! the opening table, with DCDN's refusals; and what an opening writes.
 
 use cdn_activation::domain::{Time, time};
 use cdn_activation::proto::billing::v1::{ChargeType, Product, WebsocketChargeType};
@@ -25,9 +25,10 @@ const NO_BILL_TYPE: Refusal = missing("MissingBillType", "BillType is mandatory 
 const NO_WEBSOCKET_BILL_TYPE: Refusal =
     missing("MissingWebsocketBillType", "WebsocketBillType is mandatory for this action.");
 
-/// Rules 2 to 9 of the opening table but for 4: what refuses, with what, and how it is mended.
+/// A rule: a change of an account that it refuses, the refusal, and a change that it then accepts.
 type Rule = (fn(&mut Account), Refusal, fn(&mut Account));
 
+/// Rules 2 to 9 of the opening table, except 4.
 const RULES: [Rule; 7] = [
     (|account| account.bid_user = true, BID_USER, |account| account.bid_user = false),
     (|account| account.set_site(Site::Intl), INTL, |account| account.intl_allowed = true),
@@ -77,23 +78,23 @@ async fn of_several_rules_the_first_in_the_documented_order_is_reported() {
         let wrong = "Action=OpenDcdnService&BillType=x&WebsocketBillType=websockettraffic";
         api.refuses_everywhere(key, wrong, &BILL_TYPE).await;
     }
-    for (position, (_, refusal, mend)) in RULES.iter().enumerate() {
+    for (position, (_, refusal, fix)) in RULES.iter().enumerate() {
         api.refuses_everywhere(&key, OPEN, refusal).await;
-        // That it has opened stands behind bid user and site, and before all others.
+        // The rule that it has opened comes after bid user and site, and before all others.
         api.refuses_everywhere(
             &opened,
             OPEN,
             if position < 2 { refusal } else { &DCDN_HAS_OPENED },
         )
         .await;
-        api.update_account(&key, mend).await;
-        api.update_account(&opened, mend).await;
+        api.update_account(&key, fix).await;
+        api.update_account(&opened, fix).await;
     }
     api.call(&key, OPEN).await.expect("opened");
 }
 
 #[tokio::test]
-async fn what_is_missing_is_reported_before_what_is_wrong() {
+async fn a_missing_parameter_is_reported_before_a_wrong_one() {
     let api = Api::start().await;
     let key = api.account().await;
     for (given, refusal) in [
@@ -168,7 +169,7 @@ async fn cdn_and_dcdn_are_opened_independently() {
     api.get(&key, "Action=OpenCdnService").await.succeeded();
     assert_eq!(api.database.openings(key.account_id).await, (2, 2, 2));
 
-    // A lock on one does not keep the other from being opened.
+    // A lock on one product does not prevent the opening of the other.
     let locked = api.account().await;
     api.open_cdn(&locked).await;
     api.lock(&locked, Product::Cdn, "security").await;
@@ -191,11 +192,11 @@ async fn the_actions_of_a_product_exist_in_its_own_api_versions_only() {
     }
 }
 
-/// A row of `instances` beside the row of `orders` that it names.
+/// A row of `instances` joined with the row of `orders` that it names.
 type Opened = (String, Option<String>, Time, Uuid, Option<String>, Option<String>, Option<Time>);
 
 #[tokio::test]
-async fn instance_order_and_event_say_the_same() {
+async fn instance_order_and_event_agree() {
     let api = Api::start().await;
     let (now, wire_now) = ("2018-03-19T11:16:11Z", "2026-01-02T03:04:05Z");
     let key = api.account().await;

@@ -1,6 +1,6 @@
-//! Openings that meet others: exactly one of several succeeds, an account that changes between
-//! reading and writing is decided again, and a client that hangs up leaves nothing half done. The
-//! interleavings are made with rows that a transaction of the test holds.
+//! Simultaneous openings: exactly one of several succeeds, an opening is decided again if the
+//! account changes between reading and writing, and a client that disconnects leaves no partial
+//! opening. Transactions of the tests lock rows to control the order.
 
 use std::time::{Duration, Instant};
 
@@ -24,14 +24,14 @@ use crate::support::wires::{Answer, Refusal, Wire};
 const OPEN: &str = "Action=OpenCdnService";
 const OPEN_DCDN: &str =
     "Action=OpenDcdnService&BillType=PayByTraffic&WebsocketBillType=websocketbps";
-/// A change of an account that decides nothing; others see it when it is committed.
+/// A change of an account that affects no decision. Others see it when it is committed.
 const TOUCH: &str =
     "UPDATE accounts SET balance = balance + 1, version = version + 1 WHERE account_id = $1";
 
-/// Asks all of this at once; how many succeeded, and the codes of the others.
-async fn all_at_once(asked: &[(&Api, Wire, &str)], key: &Key) -> (usize, Vec<String>) {
-    let asking = asked.iter().map(|(api, wire, given)| api.ask(*wire, key, given));
-    let answers: Vec<Answer> = join_all(asking).await;
+/// Sends all requests at once. Returns how many succeeded, and the distinct codes of the others.
+async fn all_at_once(requests: &[(&Api, Wire, &str)], key: &Key) -> (usize, Vec<String>) {
+    let calls = requests.iter().map(|(api, wire, given)| api.ask(*wire, key, given));
+    let answers: Vec<Answer> = join_all(calls).await;
     let succeeded = answers.iter().filter(|answer| answer.http == 200).count();
     let mut codes: Vec<_> = answers.iter().map(|answer| answer.code().to_owned()).collect();
     codes.retain(|code| code != "OK");
@@ -56,8 +56,8 @@ async fn of_two_simultaneous_openings_exactly_one_succeeds() {
             [(OPEN, "CdnService.HasOpened"), (OPEN_DCDN, "DcdnService.HasOpened")]
         {
             let key = api.account().await;
-            let asked = [(here.0, here.1, given), (there.0, there.1, given)];
-            let outcome = all_at_once(&asked, &key).await;
+            let requests = [(here.0, here.1, given), (there.0, there.1, given)];
+            let outcome = all_at_once(&requests, &key).await;
             assert_eq!(outcome, (1, vec![has_opened.to_owned()]), "{:?} {:?}", here.1, there.1);
             assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
         }
@@ -71,7 +71,7 @@ async fn of_sixteen_simultaneous_openings_of_each_product_exactly_one_succeeds()
     for _ in 0..4 {
         let key = api.account().await;
         let wires = [Wire::V1Get, Wire::V3Xml, Wire::Grpc, Wire::Grpc].iter().cycle().take(8);
-        let asked = |wire: &Wire| {
+        let requests = |wire: &Wire| {
             [
                 (&api, *wire, OPEN),
                 (&other, *wire, OPEN),
@@ -79,7 +79,7 @@ async fn of_sixteen_simultaneous_openings_of_each_product_exactly_one_succeeds()
                 (&other, *wire, OPEN_DCDN),
             ]
         };
-        let both: Vec<_> = wires.flat_map(asked).collect();
+        let both: Vec<_> = wires.flat_map(requests).collect();
         let has_opened = ["CdnService.HasOpened".to_owned(), "DcdnService.HasOpened".to_owned()];
         assert_eq!(all_at_once(&both, &key).await, (2, has_opened.to_vec()));
         assert_eq!(api.database.openings(key.account_id).await, (2, 2, 2));
@@ -90,7 +90,7 @@ async fn of_sixteen_simultaneous_openings_of_each_product_exactly_one_succeeds()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openings_that_are_written_at_the_same_moment_are_one_success_and_no_fault() {
+async fn of_openings_that_are_written_at_the_same_moment_one_succeeds_and_none_is_a_fault() {
     let api = Api::start().await;
     let other = api.replica().await;
     let mut quick_rounds = 0;
@@ -99,24 +99,25 @@ async fn openings_that_are_written_at_the_same_moment_are_one_success_and_no_fau
         let held = api.database.hold(key.account_id, LOCK_THE_ACCOUNT).await;
         let mut calls = JoinSet::new();
         let clients = [api.cdn(&key).await, other.cdn(&key).await];
-        let asked = Instant::now();
+        let started = Instant::now();
         for mut client in clients.iter().cycle().take(16).cloned() {
             calls.spawn(async move {
                 let reply = client.open_cdn_service(OpenCdnServiceRequest::default()).await;
                 reply.map_err(|status| refusal(&status).code)
             });
         }
-        api.database.wait_until_blocked(1).await; // the others wait their turn
+        api.database.wait_until_blocked(1).await; // the others are queued
         held.commit().await;
         let (opened, refused): (Vec<_>, Vec<_>) =
             calls.join_all().await.into_iter().partition(Result::is_ok);
         assert_eq!(opened.len(), 1);
         assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
-        let was_quick = asked.elapsed() < Duration::from_secs(2); // so long does a write wait its turn
+        // A write is queued for two seconds at most.
+        let was_quick = started.elapsed() < Duration::from_secs(2);
         quick_rounds += usize::from(was_quick);
         for outcome in refused {
             let code = outcome.expect_err("refused");
-            let gave_up = !was_quick && code == UNAVAILABLE.code; // rightly, if held up for so long
+            let gave_up = !was_quick && code == UNAVAILABLE.code; // correct after such a delay
             assert!(gave_up || code == CDN_HAS_OPENED.code, "{code}");
         }
     }
@@ -165,8 +166,7 @@ async fn an_account_that_changes_between_reading_and_writing_is_decided_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_the_account_that_decides_nothing_or_does_not_happen_does_not_stop_an_opening()
-{
+async fn an_irrelevant_or_rolled_back_change_of_the_account_does_not_stop_an_opening() {
     let api = Api::start().await;
     let bid_user =
         "UPDATE accounts SET bid_user = true, version = version + 1 WHERE account_id = $1";
@@ -184,7 +184,7 @@ async fn a_change_of_the_account_that_decides_nothing_or_does_not_happen_does_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_opening_that_waits_for_another_sees_how_that_one_ends() {
+async fn an_opening_that_waits_for_another_sees_whether_that_one_is_committed() {
     let api = Api::start().await;
     for (commits, code) in [(true, CDN_HAS_OPENED.code), (false, "OK")] {
         let key = api.account().await;
@@ -201,13 +201,13 @@ async fn an_opening_that_waits_for_another_sees_how_that_one_ends() {
 }
 
 #[tokio::test]
-async fn an_opening_that_loses_again_and_again_is_unavailable_and_leaves_nothing() {
+async fn an_opening_that_loses_every_race_is_unavailable_and_writes_nothing() {
     if left_out_on_citus("it holds or refuses rows by a trigger of a distributed table").await {
         return;
     }
     let api = Api::start().await;
     let key = api.account().await;
-    // As if somebody else had always just been faster: nothing is inserted.
+    // Nothing is inserted, as if another request was always faster.
     api.database
         .execute(
             "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
@@ -222,9 +222,9 @@ async fn an_opening_that_loses_again_and_again_is_unavailable_and_leaves_nothing
     api.get(&key, OPEN).await.succeeded();
 }
 
-/// Sends a signed opening and hangs up while it waits for a lock. The service cannot tell: a client that
-/// has closed its side may still read.
-async fn open_and_hang_up(api: &Api, key: &Key) {
+/// Sends a signed opening and disconnects while it waits for a lock. The service cannot detect that:
+/// a client that has closed its side may still read.
+async fn open_and_disconnect(api: &Api, key: &Key) {
     let signed = api.sign(key, "GET", api.common(key, OPEN));
     let mut stream = TcpStream::connect(api.addresses.rest).await.expect("the service listens");
     let head = format!("GET /?{} HTTP/1.1\r\nHost: {}\r\n\r\n", query(&signed), api.addresses.rest);
@@ -232,39 +232,39 @@ async fn open_and_hang_up(api: &Api, key: &Key) {
     api.database.wait_until_blocked(1).await;
 }
 
-/// Calls an opening and gives the call up while it waits for a lock.
-async fn open_and_give_up(api: &Api, key: &Key) {
+/// Calls an opening and cancels the call while it waits for a lock.
+async fn open_and_cancel(api: &Api, key: &Key) {
     let mut client = api.cdn(key).await;
     let request = OpenCdnServiceRequest::default();
     tokio::select! {
         reply = client.open_cdn_service(request) => panic!("not while it waits: {reply:?}"),
         () = api.database.wait_until_blocked(1) => {}
     }
-    // The service has read of the cancellation before it reads of the next call.
+    // The service reads the cancellation before it reads the next call.
     let request = DescribeUserCdnStatusRequest::default();
-    client.describe_user_cdn_status(request).await.expect("the connection goes on");
+    client.describe_user_cdn_status(request).await.expect("the connection stays open");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_opening_whose_client_hangs_up_happens_once_or_not_at_all() {
+async fn an_opening_whose_client_disconnects_happens_once_or_not_at_all() {
     let api = Api::start().await;
     for hold in [LOCK_THE_ACCOUNT, TOUCH] {
         for over_grpc in [false, true] {
-            // What gRPC has cancelled, and has to decide anew, is not tried again.
+            // If a cancelled call over gRPC has to be decided again, it is not retried.
             let opens = i64::from(!(over_grpc && hold == TOUCH));
             let key = api.account().await;
             let held = api.database.hold(key.account_id, hold).await;
             if over_grpc {
-                open_and_give_up(&api, &key).await;
+                open_and_cancel(&api, &key).await;
             } else {
-                open_and_hang_up(&api, &key).await;
+                open_and_disconnect(&api, &key).await;
             }
             held.commit().await;
             api.database.wait_until_idle().await;
-            let (opened, ordered, told) = api.database.openings(key.account_id).await;
-            assert!(opened <= opens && (ordered, told) == (opened, opened));
+            let (opened, ordered, events) = api.database.openings(key.account_id).await;
+            assert!(opened <= opens && (ordered, events) == (opened, opened));
             let again = api.ask(Wire::V1Get, &key, OPEN).await;
-            // The first one may still have been on its way when the database was idle for a moment.
+            // The first opening may still have been running when the database was idle for a moment.
             let is_first = again.code() == "OK" && opened == 0;
             assert!(is_first || again.code() == CDN_HAS_OPENED.code, "{again:?}");
             assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
@@ -273,7 +273,7 @@ async fn an_opening_whose_client_hangs_up_happens_once_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_hang_up_do_not_use_up_the_connections() {
+async fn clients_that_disconnect_do_not_use_up_the_connections() {
     let api = Api::start().await;
     let keys = join_all((0..8).map(|_| api.account())).await;
     let mut held = api.database.hold(keys[0].account_id, TOUCH).await;
@@ -286,14 +286,14 @@ async fn clients_that_hang_up_do_not_use_up_the_connections() {
         let request = OpenCdnServiceRequest::default();
         calls.spawn(async move { client.open_cdn_service(request).await });
     }
-    api.database.wait_until_blocked(1).await; // the others wait their turn
+    api.database.wait_until_blocked(1).await; // the others are queued
     calls.shutdown().await;
     held.roll_back().await;
     api.database.wait_until_idle().await;
-    // A call that was given up while it waited for its turn opened nothing, and may now.
-    let asking = keys.iter().map(|key| api.ask(Wire::Grpc, key, "Action=DescribeCdnService"));
-    let asking = tokio::time::timeout(Duration::from_secs(5), join_all(asking));
-    let answers = asking.await.expect("there are connections");
+    // A call that was cancelled in the queue opened nothing, and its account can open now.
+    let calls = keys.iter().map(|key| api.ask(Wire::Grpc, key, "Action=DescribeCdnService"));
+    let calls = tokio::time::timeout(Duration::from_secs(5), join_all(calls));
+    let answers = calls.await.expect("there are connections");
     for (key, answer) in keys.iter().zip(answers) {
         assert!(["OK", "CdnServiceNotFound"].contains(&answer.code()), "{answer:?}");
         let opened = api.ask(Wire::Grpc, key, OPEN).await;

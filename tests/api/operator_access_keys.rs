@@ -13,7 +13,7 @@ use crate::support::{Api, TOKEN};
 const NO_KEY: (&str, u16, &str) = ("AccessKeyNotFound", 404, "There is no such access key.");
 const DISABLED: (u16, &str, &str) =
     (400, "InvalidAccessKeyId.Inactive", "Specified access key is disabled.");
-const OPEN_V3: (&str, &str) = ("DescribeUserCdnStatus", "2018-05-10");
+const STATUS_V3: (&str, &str) = ("DescribeUserCdnStatus", "2018-05-10");
 
 async fn create(
     api: &Api,
@@ -42,7 +42,7 @@ async fn enable(api: &Api, id: &str) -> Result<AccessKey, Status> {
     Ok(reply.into_inner().access_key.expect("a key"))
 }
 
-/// Every row of every table, as text.
+/// Returns every row of every table as text.
 async fn everything_stored(api: &Api) -> String {
     let mut connection = api.database.connect().await;
     let tables: Vec<String> = sqlx::query_scalar(
@@ -67,7 +67,7 @@ async fn everything_stored(api: &Api) -> String {
 }
 
 #[tokio::test]
-async fn a_new_key_signs_at_once_with_either_signature() {
+async fn a_new_key_works_at_once_with_either_signature() {
     let api = Api::start().await;
     let account_id = api.account().await.account_id;
     let created = create(&api, account_id, "").await.expect("created");
@@ -79,7 +79,7 @@ async fn a_new_key_signs_at_once_with_either_signature() {
     assert_eq!((key.access_key_id.len(), &key.access_key_id[..4]), (24, "LTAI"));
     assert_eq!(created.access_key_secret.len(), 30);
     let key = Key { account_id, id: key.access_key_id, secret: created.access_key_secret };
-    let (action, version) = OPEN_V3;
+    let (action, version) = STATUS_V3;
     api.post_v3(&key, action, version, "").await.succeeded();
     api.get(&key, "Action=OpenCdnService").await.succeeded();
     let foreign = Key { secret: api.account().await.secret, ..key };
@@ -90,22 +90,22 @@ async fn a_new_key_signs_at_once_with_either_signature() {
 }
 
 #[tokio::test]
-async fn a_secret_is_shown_once_and_stored_sealed() {
+async fn a_secret_is_shown_once_and_stored_encrypted() {
     let api = Api::start().await;
     let key = api.account().await;
     api.get(&key, "Action=OpenCdnService").await.succeeded();
     let disabled = disable(&api, &key.id).await.expect("disabled");
     let shown = format!("{disabled:?}{:?}", enable(&api, &key.id).await.expect("enabled"));
     let stored = everything_stored(&api).await;
-    assert!(stored.contains(&key.id), "the scan sees the row of the key");
-    assert!(stored.contains(&hex(key.id.as_bytes())), "and the bytes of its events");
+    assert!(stored.contains(&key.id), "the scan has the row of the key");
+    assert!(stored.contains(&hex(key.id.as_bytes())), "the scan has the bytes of the key's events");
     for plain in [key.secret.clone(), hex(key.secret.as_bytes()), TOKEN.to_owned()] {
         assert!(!shown.contains(&plain) && !stored.contains(&plain), "{plain}");
     }
 }
 
 #[tokio::test]
-async fn a_key_does_what_its_policy_says() {
+async fn a_key_may_call_what_its_policy_allows() {
     let api = Api::start().await;
     let account_id = api.account().await.account_id;
     let policy = r#"{"Version":"1","Statement":{"Effect":"Allow","Action":["cdn:Describe*"],"Resource":["*"]}}"#;
@@ -114,7 +114,7 @@ async fn a_key_does_what_its_policy_says() {
     assert_eq!(key.policy, policy);
     let key = Key { account_id, id: key.access_key_id, secret: created.access_key_secret };
     api.get(&key, "Action=DescribeUserCdnStatus").await.succeeded();
-    let (action, version) = OPEN_V3;
+    let (action, version) = STATUS_V3;
     api.post_v3(&key, action, version, "").await.succeeded();
     let denied = "User not authorized to operate on the specified resource, or this API doesn't support RAM.";
     api.get(&key, "Action=OpenCdnService").await.refused(403, "Forbidden.RAM", denied);
@@ -122,7 +122,7 @@ async fn a_key_does_what_its_policy_says() {
 }
 
 #[tokio::test]
-async fn a_policy_that_the_evaluator_would_not_understand_is_refused() {
+async fn a_policy_that_cannot_be_evaluated_is_refused() {
     let api = Api::start().await;
     let account_id = api.account().await.account_id;
     let keys = api.database.count("SELECT count(*) FROM access_keys").await;
@@ -168,10 +168,10 @@ async fn a_policy_that_the_evaluator_would_not_understand_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_belongs_to_an_account_that_there_is() {
+async fn a_key_can_only_be_created_for_an_account_that_exists() {
     let api = Api::start().await;
     for account_id in [0, -1, i64::MIN] {
-        let status = create(&api, account_id, "").await.expect_err("no id");
+        let status = create(&api, account_id, "").await.expect_err("not an id");
         let message = "The account id is not a positive 64-bit number.";
         assert_refusal(&status, Code::InvalidArgument, "InvalidAccountId", 400, message);
     }
@@ -182,11 +182,11 @@ async fn a_key_belongs_to_an_account_that_there_is() {
 }
 
 #[tokio::test]
-async fn the_first_request_after_the_disabling_is_refused_and_enabling_ends_that() {
+async fn the_first_request_after_disabling_is_refused_and_the_first_after_enabling_succeeds() {
     let api = Api::start().await;
     let other_replica = api.replica().await;
     let key = api.account().await;
-    let (action, version) = OPEN_V3;
+    let (action, version) = STATUS_V3;
     for replica in [&api, &other_replica] {
         replica.get(&key, "Action=DescribeUserCdnStatus").await.succeeded();
     }
@@ -208,7 +208,7 @@ async fn the_first_request_after_the_disabling_is_refused_and_enabling_ends_that
 }
 
 #[tokio::test]
-async fn a_disabled_key_stays_disabled_and_an_enabled_one_enabled() {
+async fn disabling_a_disabled_key_and_enabling_an_enabled_one_changes_nothing() {
     let api = Api::start().await;
     let key = api.account().await;
     let events = api.database.events_of(key.account_id).await.len();
@@ -222,19 +222,19 @@ async fn a_disabled_key_stays_disabled_and_an_enabled_one_enabled() {
 }
 
 #[tokio::test]
-async fn of_simultaneous_disablings_one_changes_the_key() {
+async fn of_simultaneous_calls_that_disable_a_key_one_changes_it() {
     let api = Api::start().await;
     let key = api.account().await;
     let events = api.database.events_of(key.account_id).await.len();
-    let disablings = (0..32).map(|_| disable(&api, &key.id));
-    for disabled in futures_util::future::join_all(disablings).await {
+    let calls = (0..32).map(|_| disable(&api, &key.id));
+    for disabled in futures_util::future::join_all(calls).await {
         assert!(disabled.expect("disabled").disabled);
     }
     assert_eq!(api.database.events_of(key.account_id).await.len(), events + 1);
 }
 
 #[tokio::test]
-async fn an_id_of_no_key_is_not_found() {
+async fn an_id_that_is_not_a_key_is_not_found() {
     let api = Api::start().await;
     let key = api.account().await;
     let (code, http, message) = NO_KEY;
@@ -252,7 +252,7 @@ async fn an_id_of_no_key_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_stored_policy_that_would_be_refused_now_denies() {
+async fn a_stored_policy_that_is_not_valid_any_more_denies_everything() {
     let api = Api::start().await;
     let key = api.account().await;
     let lax = r#"UPDATE access_keys SET policy = '{"Statement":[{"Effect":"Deny","Effect":"Allow","Action":"*"}]}', version = version + 1

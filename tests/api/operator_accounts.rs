@@ -1,4 +1,4 @@
-//! `AccountService`: what the internal services keep of their customers.
+//! `AccountService`: the accounts that internal services create, read and update.
 
 use cdn_activation::proto::operator::v1 as operator;
 use operator::{Account, Site};
@@ -34,10 +34,10 @@ async fn update(api: &Api, account: Account, paths: Option<&[&str]>) -> Result<A
     Ok(reply.into_inner().account.expect("an account"))
 }
 
-/// A field that can change, and how it changes to what it is in a [`full`] account.
+/// A field that can change, and a function that sets it to its value in a [`full`] account.
 type Field = (&'static str, fn(&mut Account));
 
-/// An account in which no field has its default value.
+/// Returns an account in which no field has its default value.
 fn full(account_id: i64) -> Account {
     Account {
         account_id,
@@ -53,13 +53,13 @@ fn full(account_id: i64) -> Account {
     }
 }
 
-/// The account without what the service says of it.
+/// Returns the account without the fields that the service sets.
 fn given(account: &Account) -> Account {
     Account { etag: String::new(), create_time: None, update_time: None, ..account.clone() }
 }
 
 #[tokio::test]
-async fn an_account_is_kept_as_it_was_created() {
+async fn an_account_is_stored_as_it_was_created() {
     let api = Api::start().await;
     for account in [
         full(next_account_id()),
@@ -81,18 +81,18 @@ async fn an_account_is_kept_as_it_was_created() {
 }
 
 #[tokio::test]
-async fn an_account_belongs_to_the_domestic_site_where_none_is_given() {
+async fn an_account_belongs_to_the_domestic_site_if_none_is_given() {
     let api = Api::start().await;
     let account_id = next_account_id();
     let created = create(&api, Account { account_id, ..Account::default() }).await;
     assert_eq!(created.expect("created").site(), Site::Domestic);
     let wrong = Account { account_id: next_account_id(), site: 3, ..Account::default() };
-    let status = create(&api, wrong).await.expect_err("no site");
+    let status = create(&api, wrong).await.expect_err("not a site");
     assert_field_is_wrong(&status, "account.site", "is not a site");
 }
 
 #[tokio::test]
-async fn an_account_is_created_once() {
+async fn an_account_can_be_created_only_once() {
     let api = Api::start().await;
     let account = full(next_account_id());
     let created = create(&api, account.clone()).await.expect("created");
@@ -105,15 +105,15 @@ async fn an_account_is_created_once() {
 }
 
 #[tokio::test]
-async fn ids_are_positive_and_accounts_are_known() {
+async fn an_invalid_id_and_an_unknown_account_are_refused() {
     let api = Api::start().await;
     let message = "The account id is not a positive 64-bit number.";
     for account_id in [0, -1, i64::MIN] {
         let account = Account { account_id, ..Account::default() };
         for status in [
-            create(&api, account.clone()).await.expect_err("no id"),
-            get(&api, account_id).await.expect_err("no id"),
-            update(&api, account, None).await.expect_err("no id"),
+            create(&api, account.clone()).await.expect_err("not an id"),
+            get(&api, account_id).await.expect_err("not an id"),
+            update(&api, account, None).await.expect_err("not an id"),
         ] {
             assert_refusal(&status, Code::InvalidArgument, "InvalidAccountId", 400, message);
         }
@@ -128,7 +128,7 @@ async fn ids_are_positive_and_accounts_are_known() {
 }
 
 #[tokio::test]
-async fn an_account_must_be_given() {
+async fn a_request_without_an_account_is_refused() {
     let api = Api::start().await;
     let mut accounts = api.accounts().await;
     let created = accounts.create_account(operator::CreateAccountRequest::default()).await;
@@ -174,7 +174,7 @@ async fn an_update_without_a_mask_changes_everything() {
 }
 
 #[tokio::test]
-async fn a_mask_names_fields_that_can_change() {
+async fn a_mask_may_name_only_fields_that_can_change() {
     let api = Api::start().await;
     let account_id = next_account_id();
     let created = create(&api, full(account_id)).await.expect("created");
@@ -183,18 +183,22 @@ async fn a_mask_names_fields_that_can_change() {
         let status =
             update(&api, Account { account_id, ..Account::default() }, Some(&["balance", path]))
                 .await
-                .expect_err("no field");
+                .expect_err("not a field");
         assert_field_is_wrong(
             &status,
             "update_mask",
             &format!("{path:?} is not a field that can change"),
         );
     }
-    assert_eq!(get(&api, account_id).await.expect("found"), created, "not half of it either");
+    assert_eq!(
+        get(&api, account_id).await.expect("found"),
+        created,
+        "no part of the update is made"
+    );
 }
 
 #[tokio::test]
-async fn an_update_with_an_etag_is_refused_where_the_account_has_changed() {
+async fn an_update_with_another_etag_than_the_current_one_is_refused() {
     let api = Api::start().await;
     let account_id = next_account_id();
     let created = create(&api, full(account_id)).await.expect("created");
@@ -208,12 +212,12 @@ async fn an_update_with_an_etag_is_refused_where_the_account_has_changed() {
     }
     assert_eq!(get(&api, account_id).await.expect("found"), by_first);
     let without = Account { balance: 3, etag: String::new(), ..created };
-    let updated = update(&api, without, Some(&["balance"])).await.expect("nobody asked");
+    let updated = update(&api, without, Some(&["balance"])).await.expect("no etag is compared");
     assert_eq!((updated.balance, updated.etag.as_str()), (3, "\"3\""));
 }
 
 #[tokio::test]
-async fn of_simultaneous_updates_without_an_etag_all_are_made() {
+async fn all_simultaneous_updates_without_an_etag_are_made() {
     let api = Api::start().await;
     let account_id = next_account_id();
     let empty = Account { account_id, ..Account::default() };
@@ -239,7 +243,7 @@ async fn of_simultaneous_updates_without_an_etag_all_are_made() {
 }
 
 #[tokio::test]
-async fn of_simultaneous_updates_with_one_etag_one_is_made() {
+async fn of_simultaneous_updates_with_the_same_etag_one_is_made() {
     let api = Api::start().await;
     let account_id = next_account_id();
     let created = create(&api, full(account_id)).await.expect("created");
@@ -252,7 +256,7 @@ async fn of_simultaneous_updates_with_one_etag_one_is_made() {
 }
 
 #[tokio::test]
-async fn an_account_that_changes_between_two_requests_decides_the_second() {
+async fn the_second_of_two_requests_sees_a_change_of_the_account_between_them() {
     let api = Api::start().await;
     let key = api.account_with(|account| account.real_name_verified = false).await;
     let refused = api.get(&key, "Action=OpenCdnService").await;

@@ -1,5 +1,5 @@
-//! What operators are told of their mistakes: all of them, with the fields, and never so much that the
-//! answer does not fit its metadata.
+//! Errors of operators' requests: an error names all wrong fields, and is never too large for the
+//! metadata of its answer.
 
 use cdn_activation::proto::operator::v1 as wire;
 use prost_types::FieldMask;
@@ -11,11 +11,11 @@ use crate::support::grpc::refusal;
 use crate::support::process::{dev_on, run};
 use crate::support::scratch::Scratch;
 
-/// What clients of gRPC take of metadata without being told otherwise is 8 KiB.
+/// Largest error, in bytes. By default, gRPC clients accept 8 KiB of metadata.
 const LARGEST: usize = 4 * 1024;
 
-/// The fields that an error names, and its code.
-fn told(status: &Status) -> (String, Vec<String>) {
+/// Returns the code of an error, and the fields that it names. Checks that the error is small.
+fn code_and_fields(status: &Status) -> (String, Vec<String>) {
     let violations = status.get_details_bad_request().expect("BadRequest").field_violations;
     let sent = status.message().len() + status.details().len() * 4 / 3;
     assert!(sent < LARGEST, "{sent} bytes: {status:?}");
@@ -30,7 +30,7 @@ fn expected(code: &str, fields: &[&str]) -> (String, Vec<String>) {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_is_told_at_once() {
+async fn all_wrong_fields_are_reported_at_once() {
     let api = Api::start_without_workers().await;
     let change = wire::ScheduleChargeTypeChangeRequest {
         account_id: -1,
@@ -42,7 +42,7 @@ async fn all_that_is_wrong_is_told_at_once() {
     let refused = api.changes().await.schedule_charge_type_change(change).await;
     let fields = ["account_id", "product", "charge_type", "effective_time", "request_id"];
     let all = expected("InvalidAccountId", &fields);
-    assert_eq!(told(&refused.expect_err("wrong")), all);
+    assert_eq!(code_and_fields(&refused.expect_err("wrong")), all);
 
     let lock = wire::LockRequest {
         account_id: 1,
@@ -51,24 +51,30 @@ async fn all_that_is_wrong_is_told_at_once() {
         ..Default::default()
     };
     let refused = api.operation_locks().await.lock(lock).await.expect_err("wrong");
-    assert_eq!(told(&refused), expected("InvalidFields", &["product", "reason", "locked_by"]));
+    assert_eq!(
+        code_and_fields(&refused),
+        expected("InvalidFields", &["product", "reason", "locked_by"])
+    );
 
     let account = wire::Account { site: 9, ..Default::default() };
     let create = wire::CreateAccountRequest { account: Some(account), request_id: "x".to_owned() };
     let refused = api.accounts().await.create_account(create).await.expect_err("wrong");
     let fields = ["account.account_id", "account.site", "request_id"];
-    assert_eq!(told(&refused), expected("InvalidAccountId", &fields));
+    assert_eq!(code_and_fields(&refused), expected("InvalidAccountId", &fields));
 }
 
 #[tokio::test]
-async fn an_account_id_that_is_none_is_told_with_its_field() {
+async fn an_invalid_account_id_is_reported_with_its_field() {
     let api = Api::start_without_workers().await;
     let request = wire::GetAccountRequest { account_id: -7 };
     let refused = api.accounts().await.get_account(request).await.expect_err("wrong");
-    assert_eq!(told(&refused), expected("InvalidAccountId", &["account_id"]));
+    assert_eq!(code_and_fields(&refused), expected("InvalidAccountId", &["account_id"]));
     let list = wire::ListAccessKeysRequest { page_size: -1, ..Default::default() };
     let refused = api.access_keys().await.list_access_keys(list).await.expect_err("wrong");
-    assert_eq!(told(&refused), expected("InvalidAccountId", &["account_id", "page_size"]));
+    assert_eq!(
+        code_and_fields(&refused),
+        expected("InvalidAccountId", &["account_id", "page_size"])
+    );
 }
 
 #[tokio::test]
@@ -77,15 +83,15 @@ async fn the_id_of_a_key_is_required() {
     let mut keys = api.access_keys().await;
     let id_is_missing = expected("InvalidFields", &["access_key_id"]);
     let disabled = keys.disable_access_key(wire::DisableAccessKeyRequest::default()).await;
-    assert_eq!(told(&disabled.expect_err("no id")), id_is_missing);
+    assert_eq!(code_and_fields(&disabled.expect_err("no id")), id_is_missing);
     let enabled = keys.enable_access_key(wire::EnableAccessKeyRequest::default()).await;
-    assert_eq!(told(&enabled.expect_err("no id")), id_is_missing);
+    assert_eq!(code_and_fields(&enabled.expect_err("no id")), id_is_missing);
     let deleted = keys.delete_access_key(wire::DeleteAccessKeyRequest::default()).await;
-    assert_eq!(told(&deleted.expect_err("no id")), id_is_missing);
+    assert_eq!(code_and_fields(&deleted.expect_err("no id")), id_is_missing);
 }
 
 #[tokio::test]
-async fn however_much_is_sent_the_error_fits_its_metadata() {
+async fn the_error_of_a_large_request_fits_in_its_metadata() {
     let api = Api::start_without_workers().await;
     let key = api.account().await;
     let long = "ä".repeat(4000);
@@ -98,7 +104,7 @@ async fn however_much_is_sent_the_error_fits_its_metadata() {
             ..Default::default()
         };
         let refused = api.accounts().await.update_account(update).await.expect_err("wrong");
-        let (code, fields) = told(&refused);
+        let (code, fields) = code_and_fields(&refused);
         assert!(code == "InvalidFields" && fields.len() <= 8, "{fields:?}");
         assert!(fields.iter().all(|field| field == "update_mask"));
     }
@@ -115,7 +121,7 @@ async fn however_much_is_sent_the_error_fits_its_metadata() {
             ..Default::default()
         };
         let refused = api.access_keys().await.create_access_key(create).await.expect_err("wrong");
-        assert_eq!(told(&refused), expected("InvalidFields", &["policy"]));
+        assert_eq!(code_and_fields(&refused), expected("InvalidFields", &["policy"]));
     }
 }
 
@@ -132,7 +138,7 @@ async fn the_name_of_a_parameter_is_shown_up_to_256_bytes() {
 }
 
 #[tokio::test]
-async fn a_clock_at_the_end_of_time_is_refused_where_it_is_set() {
+async fn dev_refuses_a_clock_that_is_not_before_the_year_9999() {
     let scratch = Scratch::new();
     let data_dir = scratch.0.join("data");
     let data_dir = data_dir.to_str().expect("UTF-8");

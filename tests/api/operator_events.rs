@@ -1,5 +1,5 @@
-//! What followers will hear: each change of state leaves one event, whatever the clocks of the
-//! replicas say.
+//! Each change of state writes one event, and the events are in order whatever the clocks of the
+//! replicas show.
 
 use cdn_activation::domain::time;
 use cdn_activation::proto::billing::v1::{ChargeType, Product, WebsocketChargeType};
@@ -55,7 +55,7 @@ fn account_changed(version: i64) -> Data {
     Data::AccountChanged(events::AccountChanged { version })
 }
 
-/// The instance ids and order ids of an account as they are stored, CDN first.
+/// Returns the stored instance ids and order ids of an account, CDN first.
 async fn opened(api: &Api, key: &Key) -> Vec<(String, String)> {
     let mut connection = api.database.connect().await;
     let rows = sqlx::query_as(
@@ -74,7 +74,7 @@ fn assert_in_order(events: &[StoredEvent]) {
 }
 
 #[tokio::test]
-async fn each_change_of_state_leaves_one_event_that_says_what_changed() {
+async fn each_change_of_state_writes_one_event_with_what_has_changed() {
     let api = Api::start().await;
     api.at("2018-03-19T11:16:11Z");
     let key = api.account().await;
@@ -139,9 +139,9 @@ async fn each_change_of_state_leaves_one_event_that_says_what_changed() {
         ),
     ];
     let stored = api.database.events_of(key.account_id).await;
-    let said: Vec<_> =
+    let found: Vec<_> =
         stored.iter().map(|event| (event.type_name.as_str(), event.data.clone())).collect();
-    assert_eq!(said, expected);
+    assert_eq!(found, expected);
     assert!(stored.iter().all(|event| i64::from(event.lane) == key.account_id % 16));
     assert_in_order(&stored);
 }
@@ -162,7 +162,7 @@ async fn the_events_of_sixteen_accounts_are_in_sixteen_lanes() {
 }
 
 #[tokio::test]
-async fn events_of_an_account_and_its_instance_stay_in_order_when_the_clock_is_set_back() {
+async fn events_of_an_account_and_its_instance_stay_in_order_if_the_clock_is_set_back() {
     let api = Api::start().await;
     let set = |instant: &str| api.clock.set_wire_now(time::parse(instant).expect("an instant"));
     set("2018-03-19T12:00:00Z");
@@ -189,7 +189,7 @@ async fn events_of_an_account_and_its_instance_stay_in_order_when_the_clock_is_s
 }
 
 #[tokio::test]
-async fn events_of_a_key_stay_in_order_when_the_clock_is_set_back() {
+async fn events_of_a_key_stay_in_order_if_the_clock_is_set_back() {
     let api = Api::start().await;
     let set = |instant: &str| api.clock.set_wire_now(time::parse(instant).expect("an instant"));
     set("2018-03-19T12:00:00Z");

@@ -30,7 +30,7 @@ async fn accounts_are_listed_page_by_page_each_once() {
 }
 
 #[tokio::test]
-async fn a_token_is_opaque_and_good_for_the_same_arguments_only() {
+async fn a_page_token_is_opaque_and_valid_only_for_the_same_arguments() {
     let api = Api::start().await;
     let key = api.account().await;
     for _ in 0..3 {
@@ -59,7 +59,7 @@ async fn a_token_is_opaque_and_good_for_the_same_arguments_only() {
         let fields = tonic_types::StatusExt::get_details_bad_request(&refused).expect("BadRequest");
         assert!(fields.field_violations[0].field.starts_with("page_"));
     }
-    // A replica reads it, and another page size is no other list.
+    // Another replica accepts the token, and the page size may change.
     let replica = api.replica().await;
     let next = wire::ListAccessKeysRequest { page_size: 50, page_token: token, ..request };
     let rest =
@@ -68,7 +68,7 @@ async fn a_token_is_opaque_and_good_for_the_same_arguments_only() {
 }
 
 #[tokio::test]
-async fn instances_are_listed_as_they_are_now() {
+async fn instances_are_listed_in_their_current_state() {
     let api = Api::start().await;
     let (both, one) = (api.account().await, api.account().await);
     api.at("2018-03-19T11:16:11Z");
@@ -114,7 +114,7 @@ async fn instances_are_listed_as_they_are_now() {
 }
 
 #[tokio::test]
-async fn changes_are_listed_as_history_and_locks_with_those_that_were_lifted() {
+async fn changes_are_listed_with_cancelled_ones_and_locks_on_request_with_lifted_ones() {
     let api = Api::start().await;
     let key = api.account().await;
     api.open_cdn(&key).await;

@@ -10,13 +10,13 @@ use crate::support::grpc::{assert_field_is_wrong, assert_refusal, next_account_i
 use crate::support::rest::Key;
 use crate::support::stored::COPY_HISTORIES;
 
-/// Both products, and what an account that has not opened them is told.
+/// Both products, with code and message of the refusal of an account that has not opened them.
 const NOT_OPENED: [(Product, &str, &str); 2] = [
     (Product::Cdn, "CdnServiceNotFound", "Your account does not open CDN service yet."),
     (Product::Dcdn, "DcdnServiceNotFound", "Your account does not open DCDN service yet."),
 ];
 
-/// What makes a reason one.
+/// The rule for a reason.
 const RULE: &str = "is a lower-case token of letters, digits, \"_\" and \"-\", at most 64, beginning with a letter";
 
 fn request(
@@ -56,7 +56,7 @@ async fn unlock(
     Ok(api.operation_locks().await.unlock(request).await?.into_inner().lifted)
 }
 
-/// A new account that has opened both products.
+/// Returns a key of a new account that has opened both products.
 async fn opened(api: &Api) -> Key {
     let key = api.account().await;
     api.open_cdn(&key).await;
@@ -64,7 +64,7 @@ async fn opened(api: &Api) -> Key {
     key
 }
 
-/// The reasons that `DescribeDcdnService` shows.
+/// Returns the reasons that `DescribeDcdnService` shows.
 async fn shown(api: &Api, key: &Key) -> Vec<String> {
     let reply = api.get(key, "Action=DescribeDcdnService").await;
     let body = reply.succeeded().json();
@@ -74,12 +74,12 @@ async fn shown(api: &Api, key: &Key) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_lock_tells_who_set_it_first_and_when() {
+async fn a_lock_shows_who_set_it_first_and_when() {
     let api = Api::start().await;
     let key = opened(&api).await;
     api.at("2018-03-19T12:00:00Z");
-    let asked = request(key.account_id, Product::Dcdn, "financial", "billing");
-    let first = lock(&api, asked).await.expect("locked");
+    let sent = request(key.account_id, Product::Dcdn, "financial", "billing");
+    let first = lock(&api, sent).await.expect("locked");
     let noon = prost_types::Timestamp { seconds: 1_521_460_800, nanos: 0 };
     let expected = OperationLock {
         account_id: key.account_id,
@@ -92,13 +92,13 @@ async fn a_lock_tells_who_set_it_first_and_when() {
     assert_eq!(first, expected);
     api.at("2018-03-19T13:00:00Z");
     let again = lock(&api, request(key.account_id, Product::Dcdn, "financial", "another")).await;
-    assert_eq!(again.expect("locked"), first, "it stays as it is");
+    assert_eq!(again.expect("locked"), first, "the lock stays as it is");
     assert_eq!(shown(&api, &key).await, ["financial"]);
     assert_eq!(api.database.count("SELECT count(*) FROM operation_locks").await, 1);
 }
 
 #[tokio::test]
-async fn several_reasons_hold_at_once_and_each_is_lifted_for_itself() {
+async fn several_locks_hold_at_once_and_each_is_lifted_separately() {
     let api = Api::start().await;
     let key = opened(&api).await;
     for (minute, reason) in ["security", "financial", "a", "z0_-"].into_iter().enumerate() {
@@ -121,11 +121,11 @@ async fn a_lock_is_lifted_once_and_can_be_set_again() {
     let api = Api::start().await;
     let key = opened(&api).await;
     let account_id = key.account_id;
-    assert!(!unlock(&api, account_id, Product::Dcdn, "security").await.expect("none holds"));
+    assert!(!unlock(&api, account_id, Product::Dcdn, "security").await.expect("no lock holds"));
     api.at("2018-03-19T12:00:00Z");
     lock(&api, request(account_id, Product::Dcdn, "security", "first")).await.expect("locked");
     assert!(unlock(&api, account_id, Product::Dcdn, "security").await.expect("lifted"));
-    assert!(!unlock(&api, account_id, Product::Dcdn, "security").await.expect("none holds"));
+    assert!(!unlock(&api, account_id, Product::Dcdn, "security").await.expect("no lock holds"));
     assert!(shown(&api, &key).await.is_empty());
     api.at("2018-03-19T13:00:00Z");
     let again = lock(&api, request(account_id, Product::Dcdn, "security", "second")).await;
@@ -138,22 +138,22 @@ async fn a_lock_is_lifted_once_and_can_be_set_again() {
 }
 
 #[tokio::test]
-async fn who_locks_is_the_operator_where_nobody_is_named() {
+async fn locked_by_is_operator_by_default() {
     let api = Api::start().await;
     let account_id = opened(&api).await.account_id;
     let longest = "ö".repeat(64);
-    for (reason, by, said) in [
-        ("nobody", "", "operator"),
-        ("somebody", "Zoë (billing) 财务", "Zoë (billing) 财务"),
+    for (reason, by, stored) in [
+        ("unnamed", "", "operator"),
+        ("named", "Zoë (billing) 财务", "Zoë (billing) 财务"),
         ("longest", &longest, &longest),
     ] {
         let set = lock(&api, request(account_id, Product::Cdn, reason, by)).await.expect("locked");
-        assert_eq!(set.locked_by, said);
+        assert_eq!(set.locked_by, stored);
     }
 }
 
 #[tokio::test]
-async fn a_field_that_is_wrong_is_named() {
+async fn a_wrong_field_is_named() {
     let api = Api::start().await;
     let account_id = opened(&api).await.account_id;
     let long = "a".repeat(65);
@@ -169,8 +169,8 @@ async fn a_field_that_is_wrong_is_named() {
     lock(&api, request(account_id, Product::Cdn, &longest, "")).await.expect("locked");
     let long = "ö".repeat(65);
     for by in ["a\0", "a\nb", "\t", "\u{7f}", "\u{85}", &long] {
-        let asked = request(account_id, Product::Cdn, "security", by);
-        let status = lock(&api, asked).await.expect_err(by);
+        let sent = request(account_id, Product::Cdn, "security", by);
+        let status = lock(&api, sent).await.expect_err(by);
         let rule = "is at most 64 characters without control characters";
         assert_field_is_wrong(&status, "locked_by", rule);
     }
@@ -187,7 +187,7 @@ async fn a_field_that_is_wrong_is_named() {
 }
 
 #[tokio::test]
-async fn only_an_instance_of_a_known_account_is_locked() {
+async fn only_an_instance_of_a_known_account_can_be_locked() {
     let api = Api::start().await;
     let account_id = api.account().await.account_id;
     for (product, code, message) in NOT_OPENED {
@@ -230,22 +230,22 @@ async fn only_an_instance_of_a_known_account_is_locked() {
     let only_cdn = api.account().await;
     api.open_cdn(&only_cdn).await;
     let (_, code, message) = NOT_OPENED[1];
-    let asked = request(only_cdn.account_id, Product::Dcdn, "security", "");
-    let status = lock(&api, asked).await.expect_err("DCDN is not opened");
+    let sent = request(only_cdn.account_id, Product::Dcdn, "security", "");
+    let status = lock(&api, sent).await.expect_err("DCDN is not opened");
     assert_refusal(&status, Code::NotFound, code, 403, message);
     assert!(shown(&api, &opened).await.is_empty());
 }
 
 #[tokio::test]
-async fn of_simultaneous_locks_one_is_set_and_all_are_told_of_it() {
+async fn of_simultaneous_locks_one_is_set_and_every_caller_gets_it() {
     let api = Api::start().await;
     let replica = api.replica().await;
     let account_id = opened(&api).await.account_id;
     let before = api.database.events_of(account_id).await.len();
     let names: Vec<_> = (0..32).map(|number| format!("operator-{number}")).collect();
     let locks = names.iter().enumerate().map(|(number, by)| {
-        let asked = request(account_id, Product::Cdn, "security", by);
-        lock(if number % 2 == 0 { &api } else { &replica }, asked)
+        let sent = request(account_id, Product::Cdn, "security", by);
+        lock(if number % 2 == 0 { &api } else { &replica }, sent)
     });
     let set = futures_util::future::join_all(locks).await;
     let set: Vec<_> = set.into_iter().map(|set| set.expect("locked")).collect();
@@ -255,12 +255,12 @@ async fn of_simultaneous_locks_one_is_set_and_all_are_told_of_it() {
     let lifts = (0..32).map(|_| unlock(&api, account_id, Product::Cdn, "security"));
     let lifted = futures_util::future::join_all(lifts).await;
     let lifted = lifted.into_iter().filter(|lifted| *lifted.as_ref().expect("answered"));
-    assert_eq!(lifted.count(), 1, "one has lifted it");
+    assert_eq!(lifted.count(), 1, "one call has lifted the lock");
     assert_eq!(api.database.events_of(account_id).await.len(), before + 2);
 }
 
-/// Lifts the lock and sets it anew, past the service, when the database's clock is an hour ahead.
-const SET_ANEW: [&str; 3] = [
+/// Lifts the lock and sets it again without the service, while the database's clock is an hour ahead.
+const SET_AGAIN: [&str; 3] = [
     "UPDATE instances SET event_time = now() + interval '1 hour'
      WHERE account_id = $1 AND product = 'cdn'",
     "UPDATE operation_locks SET lifted_at = locked_at WHERE account_id = $1",
@@ -276,20 +276,20 @@ const IN_ORDER: &str = "SELECT count(*) FROM all_events JOIN instances USING (ac
          AND all_events.event_time > (SELECT max(opening_time) + interval '1 hour' FROM instances)";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unlocking_that_waits_decides_on_the_lock_that_was_set_meanwhile() {
+async fn an_unlock_that_waits_lifts_the_lock_that_was_set_in_the_meantime() {
     let api = Api::start_without_workers().await;
     let account_id = opened(&api).await.account_id;
-    let asked = request(account_id, Product::Cdn, "security", "first");
-    lock(&api, asked).await.expect("locked");
-    let mut held = api.database.hold(account_id, SET_ANEW[0]).await;
-    let set_anew = async {
+    let sent = request(account_id, Product::Cdn, "security", "first");
+    lock(&api, sent).await.expect("locked");
+    let mut held = api.database.hold(account_id, SET_AGAIN[0]).await;
+    let set_again = async {
         api.database.wait_until_blocked(1).await;
-        held.execute(account_id, SET_ANEW[1]).await;
-        held.execute(account_id, SET_ANEW[2]).await;
+        held.execute(account_id, SET_AGAIN[1]).await;
+        held.execute(account_id, SET_AGAIN[2]).await;
         held.execute(account_id, COPY_HISTORIES).await;
         held.commit().await;
     };
-    let (lifted, ()) = tokio::join!(unlock(&api, account_id, Product::Cdn, "security"), set_anew);
+    let (lifted, ()) = tokio::join!(unlock(&api, account_id, Product::Cdn, "security"), set_again);
     assert!(lifted.expect("answered"));
     assert_eq!(api.database.count_of(account_id, IN_ORDER).await, 1, "its event is the newest");
     let held = "SELECT count(*) FROM operation_locks WHERE lifted_at IS NULL";

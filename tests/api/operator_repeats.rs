@@ -42,13 +42,16 @@ async fn a_key_is_created_once_and_its_secret_shown_again_for_24_hours() {
 
     let now = api.clock.wire_now();
     api.clock.set_wire_now(now + chrono::Duration::hours(24) - chrono::Duration::seconds(1));
-    assert_eq!(create(request.clone()).await.expect("held").access_key, first.access_key);
+    assert_eq!(
+        create(request.clone()).await.expect("the first answer again").access_key,
+        first.access_key
+    );
     api.clock.set_wire_now(now + chrono::Duration::hours(24) + chrono::Duration::seconds(1));
     assert_ne!(create(request).await.expect("a new key").access_key, first.access_key);
 }
 
 #[tokio::test]
-async fn sent_again_a_write_finds_what_it_found_the_first_time() {
+async fn a_repeated_write_returns_its_first_result() {
     let api = Api::start().await;
     let key = api.account().await;
     api.open_cdn(&key).await;
@@ -68,14 +71,14 @@ async fn sent_again_a_write_finds_what_it_found_the_first_time() {
     let mut client = api.operation_locks().await;
     let first = client.lock(lock.clone()).await.expect("locked").into_inner();
     assert!(client.unlock(unlock.clone()).await.expect("lifted").into_inner().lifted);
-    // Neither locks nor lifts again, whatever holds now.
+    // The repeated requests neither lock nor lift again, whatever holds now.
     let again =
         client.lock(lock).await.expect("answered").into_inner().operation_lock.expect("a lock");
     assert_eq!(again.locked_by, "first");
     assert!(again.lift_time.is_some() && first.operation_lock.expect("a lock").lift_time.is_none());
     assert!(client.unlock(unlock.clone()).await.expect("answered").into_inner().lifted);
     assert_eq!(api.database.count("SELECT count(*) FROM operation_locks").await, 1);
-    // A request that found nothing to do does nothing the second time, either.
+    // A request that had nothing to do does nothing when it is repeated, either.
     let idle = wire::UnlockRequest { request_id: request_id(), ..unlock };
     assert!(!client.unlock(idle.clone()).await.expect("nothing held").into_inner().lifted);
     api.lock(&key, Product::Cdn, "security").await;
@@ -85,7 +88,7 @@ async fn sent_again_a_write_finds_what_it_found_the_first_time() {
 }
 
 #[tokio::test]
-async fn accounts_changes_and_keys_are_repeatable_too() {
+async fn writes_to_accounts_changes_and_keys_are_repeatable() {
     let api = Api::start().await;
     let key = api.account().await;
     api.open_cdn(&key).await;
@@ -105,7 +108,7 @@ async fn accounts_changes_and_keys_are_repeatable_too() {
     };
     let first =
         api.accounts().await.update_account(update.clone()).await.expect("updated").into_inner();
-    // The etag has moved on, but this is the same request.
+    // The etag has changed since then, but this is the same request.
     let again = api.accounts().await.update_account(update).await.expect("again").into_inner();
     assert_eq!(first, again);
 
@@ -134,7 +137,7 @@ async fn accounts_changes_and_keys_are_repeatable_too() {
 }
 
 #[tokio::test]
-async fn of_32_twins_at_once_one_writes_and_all_get_its_answer() {
+async fn of_32_repeats_at_once_one_writes_and_all_get_its_answer() {
     let api = Api::start().await;
     let replica = api.replica().await;
     let key = api.account().await;
@@ -158,7 +161,7 @@ async fn of_32_twins_at_once_one_writes_and_all_get_its_answer() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_no_uuid_is_refused() {
+async fn a_request_id_that_is_not_a_uuid_is_refused() {
     let api = Api::start().await;
     let account = wire::Account { account_id: next_account_id(), ..Default::default() };
     let create =

@@ -1,5 +1,5 @@
-//! Operator writes that are sent again while the first try is still under way, with the same request
-//! id: both get the same answer, whatever the write is (API contract: AIP-155).
+//! Operator writes that are sent again with the same request id while the first attempt is still
+//! running: both get the same answer, for every kind of write (API contract: AIP-155).
 
 use std::fmt::Debug;
 
@@ -17,10 +17,10 @@ use crate::support::operators::{request_id, schedule};
 use crate::support::rest::Key;
 use crate::support::stored::LOCK_THE_ACCOUNT;
 
-/// How often each method is asked twice at once.
+/// How often each method is called twice at once.
 const PAIRS: usize = 60;
 
-/// The answer that both of two calls got.
+/// Makes two calls at once. Returns their answer, which must be the same.
 async fn same<T: PartialEq + Debug>(
     one: impl Future<Output = Result<Response<T>, Status>>,
     other: impl Future<Output = Result<Response<T>, Status>>,
@@ -40,7 +40,7 @@ macro_rules! twice {
     }};
 }
 
-/// Creates and updates an account; its number.
+/// Creates and updates an account. Returns its id.
 async fn account_twice(apis: [&Api; 2]) -> i64 {
     let account = wire::Account {
         account_id: next_account_id(),
@@ -62,7 +62,7 @@ async fn account_twice(apis: [&Api; 2]) -> i64 {
     updated.account_id
 }
 
-/// Creates, disables, enables and deletes a key, each of the version that the last answer told.
+/// Creates, disables, enables and deletes a key, each with the etag of the previous answer.
 async fn key_twice(apis: [&Api; 2], account_id: i64) {
     let create =
         wire::CreateAccessKeyRequest { account_id, request_id: request_id(), ..Default::default() };
@@ -111,7 +111,7 @@ async fn instance_twice(apis: [&Api; 2], account_id: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_60_pairs_of_each_method_both_get_the_same_answer() {
+async fn both_calls_of_60_pairs_of_each_method_get_the_same_answer() {
     let api = Api::start().await;
     let replica = api.replica().await;
     let apis = [&api, &replica];
@@ -123,11 +123,15 @@ async fn of_60_pairs_of_each_method_both_get_the_same_answer() {
     each.buffer_unordered(4).for_each(|()| async {}).await;
     let written = "SELECT count(*) FROM all_events WHERE type <> 'activation.instance.opened'";
     let pairs = i64::try_from(PAIRS).expect("few");
-    assert_eq!(api.database.count(written).await, 10 * pairs, "each of ten was written once");
+    assert_eq!(
+        api.database.count(written).await,
+        10 * pairs,
+        "each of the ten writes happened once"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_that_waits_with_its_first_try_for_a_row_gets_its_answer() {
+async fn a_repeat_that_waits_for_a_row_like_its_first_attempt_gets_the_same_answer() {
     let api = Api::start().await;
     let replica = api.replica().await;
     let apis = [&api, &replica];
@@ -149,7 +153,7 @@ async fn a_repeat_that_waits_with_its_first_try_for_a_row_gets_its_answer() {
     };
     let release = async {
         api.database.wait_until_blocked(1).await;
-        tokio::time::sleep(Duration::from_secs(1)).await; // each of the four has had a turn
+        tokio::time::sleep(Duration::from_secs(1)).await; // each of the four calls has tried once
         held.roll_back().await;
     };
     let (_, updated, ()) = tokio::join!(

@@ -1,4 +1,4 @@
-//! The ops pages: what probes and scrapers read, and that no business is in it.
+//! The ops pages, which probes and scrapers read. They contain no business data.
 
 use crate::support::Api;
 use crate::support::pages::page_of;
@@ -6,7 +6,7 @@ use crate::support::rest::Reply;
 
 const OPEN: &str = r#"grpc_service="activation.cdn.v1.CdnService",grpc_method="OpenCdnService""#;
 
-/// How often a method was answered with a code.
+/// Returns how often a method was answered with a code.
 async fn handled(api: &Api, method: &str, code: &str) -> f64 {
     let name = format!(r#"grpc_server_handled_total{{{method},grpc_code="{code}"}}"#);
     api.metric(&name).await.unwrap_or_default()
@@ -25,7 +25,7 @@ async fn a_service_that_serves_is_alive_and_ready() {
 }
 
 #[tokio::test]
-async fn there_is_no_other_page() {
+async fn another_page_is_not_found() {
     let api = Api::start().await;
     for path in
         ["/", "/metrics/", "/livez/x", "/debug/pprof", "/?Action=OpenCdnService", "/METRICS"]
@@ -34,7 +34,7 @@ async fn there_is_no_other_page() {
         let text = "no such page: /livez, /readyz, /metrics\n";
         assert_eq!((page.status, page.body.as_str()), (404, text), "{path}");
     }
-    // Nor are the pages on the other listener.
+    // The pages are not on the other listener, either.
     let rest = page_of(api.addresses.rest, "/metrics").await;
     assert_eq!(rest.status, 404);
     assert!(!rest.body.contains("grpc_server"));
@@ -43,7 +43,7 @@ async fn there_is_no_other_page() {
 #[tokio::test]
 async fn metrics_are_openmetrics_text() {
     let api = Api::start().await;
-    api.account().await; // calls, without which there is nothing to count
+    api.account().await; // makes calls, so that there is something to count
     let page = api.page("/metrics").await;
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!((page.status, page.headers["content-type"].as_str()), (200, content_type));
@@ -71,17 +71,17 @@ async fn calls_are_counted_by_method_and_code_over_either_wire() {
     }
     let started = format!("grpc_server_started_total{{{OPEN}}}");
     let timed = format!("grpc_server_handling_seconds_count{{{OPEN}}}");
-    let said = [
+    let counted = [
         api.metric(&started).await,
         api.metric(&timed).await,
         Some(handled(&api, OPEN, "OK").await),
         Some(handled(&api, OPEN, "AlreadyExists").await),
     ];
-    assert_eq!(said, [Some(3.0), Some(3.0), Some(1.0), Some(2.0)]);
+    assert_eq!(counted, [Some(3.0), Some(3.0), Some(1.0), Some(2.0)]);
 }
 
 #[tokio::test]
-async fn methods_that_there_are_not_are_counted_as_one() {
+async fn unknown_methods_are_counted_under_one_name() {
     let api = Api::start().await;
     let grpc = api.raw_grpc().await;
     for path in ["Nothing", "a.B", "\"}", "x/y"] {
@@ -95,7 +95,7 @@ async fn methods_that_there_are_not_are_counted_as_one() {
 }
 
 #[tokio::test]
-async fn no_page_tells_of_an_account_or_a_key() {
+async fn no_page_contains_an_account_or_a_key() {
     let api = Api::start().await;
     let key = api.account().await;
     api.open_dcdn(&key).await;
@@ -116,7 +116,7 @@ async fn connections_to_the_database_are_counted() {
     let api = Api::start().await;
     let key = api.account().await;
     api.open_cdn(&key).await;
-    crate::support::eventually("the gauge follows", async || {
+    crate::support::eventually("the gauges show connections", async || {
         api.metric("db_client_connections").await.is_some_and(|open| open >= 1.0)
             && api.metric("db_client_connections_idle").await.is_some_and(|idle| idle >= 1.0)
     })

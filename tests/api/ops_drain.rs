@@ -1,4 +1,5 @@
-//! How a service stops: it says so first, finishes what runs, and waits for nobody who does nothing.
+//! How a service stops: it first becomes unready, then finishes the calls that run, and does not wait
+//! for idle connections.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::support::database::left_out_on_citus;
 use crate::support::rest::{Reply, query};
 use crate::support::{Api, eventually};
 
-/// A transaction that makes every writing statement wait for as long as it lives.
+/// Opens a transaction that makes every writing statement wait until it ends.
 async fn hold_writes(api: &Api) -> PgConnection {
     let mut connection = api.database.connect().await;
     let statement = "BEGIN; LOCK TABLE event_outbox IN EXCLUSIVE MODE";
@@ -30,8 +31,8 @@ async fn statements_wait(api: &Api) {
 }
 
 #[tokio::test]
-async fn while_it_drains_it_says_so_and_answers() {
-    let delay = Duration::from_secs(3); // the database is asked once a second
+async fn a_service_that_drains_is_unready_and_answers() {
+    let delay = Duration::from_secs(3); // readiness asks the database once a second
     let mut api = Api::start_with(|settings| settings.drain_delay = delay).await;
     let key = api.account().await;
     let ended = api.begin_stop();
@@ -44,7 +45,7 @@ async fn while_it_drains_it_says_so_and_answers() {
     api.open_dcdn(&key).await;
     let most_of_it = tokio::time::Instant::now() + delay / 2;
     while tokio::time::Instant::now() < most_of_it {
-        assert_eq!(api.page("/readyz").await.status, 503, "never again");
+        assert_eq!(api.page("/readyz").await.status, 503, "it stays unready");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(!ended.is_finished());
@@ -56,7 +57,7 @@ async fn while_it_drains_it_says_so_and_answers() {
 }
 
 #[tokio::test]
-async fn what_runs_when_it_stops_is_finished_on_both_wires() {
+async fn calls_that_run_when_the_service_stops_are_finished_on_both_wires() {
     let longest = Duration::from_secs(20);
     let mut api = Api::start_with(|settings| settings.drain_timeout = longest).await;
     let (over_rest, over_grpc) = (api.account().await, api.account().await);
@@ -88,7 +89,7 @@ async fn what_runs_when_it_stops_is_finished_on_both_wires() {
 }
 
 #[tokio::test]
-async fn what_a_client_that_hung_up_was_writing_is_finished_before_the_end() {
+async fn a_write_whose_client_has_disconnected_is_finished_before_the_service_ends() {
     if left_out_on_citus("a lock of a table is not one of its shards").await {
         return;
     }
@@ -102,19 +103,19 @@ async fn what_a_client_that_hung_up_was_writing_is_finished_before_the_end() {
     call.abort();
     let ended = api.begin_stop();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(!ended.is_finished(), "the write is waited for");
+    assert!(!ended.is_finished(), "the service waits for the write");
     held.commit().await;
     ended.await.expect("the service ends in good order");
     assert_eq!(api.database.count("SELECT count(*) FROM instances").await, 1);
 }
 
 #[tokio::test]
-async fn connections_on_which_nothing_happens_are_not_waited_for() {
+async fn the_service_does_not_wait_for_idle_connections() {
     let longest = Duration::from_secs(20);
     let mut api = Api::start_with(|settings| settings.drain_timeout = longest).await;
     let key = api.account().await;
     let mut idle = Vec::new();
-    // Each has had a request answered and is kept.
+    // Each connection has had an answer and stays open.
     for (address, path) in [(api.addresses.rest, "/"), (api.addresses.ops, "/livez")] {
         let mut stream = TcpStream::connect(address).await.expect("the service listens");
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
@@ -139,7 +140,7 @@ async fn connections_on_which_nothing_happens_are_not_waited_for() {
 }
 
 #[tokio::test]
-async fn connections_that_hold_on_are_cut_off_at_the_end_of_the_drain() {
+async fn connections_that_stay_open_are_cut_off_at_the_end_of_the_drain() {
     let longest = Duration::from_secs(1);
     let mut api = Api::start_with(|settings| settings.drain_timeout = longest).await;
     let mut silent = Vec::new();
@@ -151,7 +152,7 @@ async fn connections_that_hold_on_are_cut_off_at_the_end_of_the_drain() {
     }
     let mut health = HealthClient::new(api.channel().await);
     let watch = health.watch(HealthCheckRequest::default()).await.expect("known");
-    // All of them have been accepted: a request that came later was answered.
+    // All of them have been accepted, because a later request is answered.
     assert_eq!(api.page("/livez").await.status, 200);
     let begun = tokio::time::Instant::now();
     api.begin_stop().await.expect("the service ends in good order");

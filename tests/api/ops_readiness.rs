@@ -1,5 +1,5 @@
-//! Readiness follows the database: a service starts whether the database is there or not, says so,
-//! and goes on when it comes.
+//! Readiness follows the database: a service starts even if the database is not available, reports
+//! that it is unready, and becomes ready when the database is available.
 
 use std::path::PathBuf;
 
@@ -23,18 +23,18 @@ fn sealing_key() -> SealingKey {
     SealingKey::parse(&SealingKey::generate().expect("random bytes")).expect("a key")
 }
 
-/// What the health service says of the whole and of one service.
+/// Returns the health of the whole program and of one service.
 async fn health(api: &Api) -> [ServingStatus; 2] {
     let mut client = HealthClient::new(api.channel().await);
-    let mut said = [ServingStatus::Unknown; 2];
+    let mut statuses = [ServingStatus::Unknown; 2];
     for (index, name) in ["", "activation.cdn.v1.CdnService"].into_iter().enumerate() {
         let request = HealthCheckRequest { service: name.to_owned() };
-        said[index] = client.check(request).await.expect("known").into_inner().status();
+        statuses[index] = client.check(request).await.expect("known").into_inner().status();
     }
-    said
+    statuses
 }
 
-/// It is alive and says over both probes that it wants no traffic.
+/// Checks that the service is alive, and is unready for both probes.
 async fn assert_unready(api: &Api) {
     let page = api.page("/readyz").await;
     assert_eq!(page.status, 503);
@@ -55,11 +55,11 @@ async fn a_service_on_a_database_without_schema_waits_for_the_migration() {
     let (api, announced) =
         Api::start_unready(database, sealing_key(), Clock::system(), |_| {}).await;
     assert_unready(&api).await;
-    // It is asked all the same, and answers.
+    // A call is answered all the same.
     let request = cdn::DescribeCdnServiceRequest::default();
     let answer = api.cdn_for(Some("1")).await.describe_cdn_service(request).await;
-    let said = refusal(&answer.expect_err("no schema"));
-    assert!(said.http >= 500, "{said:?}");
+    let refused = refusal(&answer.expect_err("no schema"));
+    assert!(refused.http >= 500, "{refused:?}");
     assert_unready(&api).await;
     storage::migrate(&url.parse().expect("a URL")).await.expect("migrated");
     announced.await.expect("ready is announced now");
@@ -70,7 +70,7 @@ async fn a_service_on_a_database_without_schema_waits_for_the_migration() {
 }
 
 #[tokio::test]
-async fn a_service_that_never_became_ready_stops_all_the_same() {
+async fn a_service_that_never_became_ready_can_be_stopped() {
     let database = Database::empty().await;
     let (api, announced) =
         Api::start_unready(database, sealing_key(), Clock::system(), |_| {}).await;
@@ -80,7 +80,7 @@ async fn a_service_that_never_became_ready_stops_all_the_same() {
 }
 
 #[tokio::test]
-async fn two_replicas_may_migrate_at_once() {
+async fn several_replicas_can_migrate_at_once() {
     let database = Database::empty().await;
     let url = database.url.parse().expect("a URL");
     let migrations = (0..4).map(|_| storage::migrate(&url));
@@ -93,7 +93,7 @@ async fn two_replicas_may_migrate_at_once() {
     api.open_dcdn(&key).await;
 }
 
-/// Starts the PostgreSQL of a directory.
+/// Starts a PostgreSQL with this data directory.
 async fn postgres(data_dir: PathBuf) -> PrivatePostgres {
     let pg_bin = pg_bin().map(Into::into);
     let options = Options { data_dir, durability: Durability::Durable, pg_bin };
@@ -120,8 +120,8 @@ async fn readiness_follows_a_database_that_goes_away_and_comes_back() {
     gone.refused(503, "ServiceUnavailable", message);
     let request = cdn::OpenCdnServiceRequest::default();
     let gone = api.cdn(&key).await.open_cdn_service(request).await.expect_err("no database");
-    let said = refusal(&gone);
-    assert_eq!((said.grpc, said.http), (tonic::Code::Unavailable, 503), "{gone:?}");
+    let refused = refusal(&gone);
+    assert_eq!((refused.grpc, refused.http), (tonic::Code::Unavailable, 503), "{gone:?}");
     eventually("unready", async || api.page("/readyz").await.status == 503).await;
     assert_unready(&api).await;
 
@@ -135,7 +135,7 @@ async fn readiness_follows_a_database_that_goes_away_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_one_sentence_that_names_it() {
+async fn the_error_of_a_taken_port_is_one_sentence_that_names_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let taken = listener.local_addr().expect("bound").to_string();
     let database = Database { url: "postgres:///nobody?host=/nowhere".to_owned() };

@@ -1,5 +1,5 @@
-//! A database that cannot serve the program: the service stays unready, and says in one sentence
-//! what to change.
+//! A database that the program cannot use: the service stays unready, and one sentence says what to
+//! change.
 
 use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::clock::Clock;
@@ -20,19 +20,19 @@ fn sealing_key() -> SealingKey {
     SealingKey::parse(&SealingKey::generate().expect("random bytes")).expect("a key")
 }
 
-/// Starts a service that never becomes ready; it says this on `/readyz`.
+/// Starts a service that does not become ready. Waits until `/readyz` has this sentence.
 async fn stays_unready(database: Database, sealing_key: SealingKey, sentence: &str) -> Api {
     let (api, _announced) =
         Api::start_unready(database, sealing_key, Clock::system(), |_| {}).await;
-    says(&api, &format!("not ready: {sentence}\n")).await;
+    readyz_becomes(&api, &format!("not ready: {sentence}\n")).await;
     api
 }
 
-async fn says(api: &Api, expected: &str) {
+async fn readyz_becomes(api: &Api, expected: &str) {
     eventually(expected, async || api.page("/readyz").await.body == expected).await;
 }
 
-/// A role that may do what the documented file grants, and no more.
+/// Creates a role with only the documented grants. Returns its name, and the database as it sees it.
 async fn role_on(database: &Database) -> (String, Database) {
     let role = format!("cdn_activation_{}", cdn_activation::ids::new_id().simple());
     let grants = GRANTS_FILE.replace("TO cdn_activation", &format!("TO {role}"));
@@ -44,7 +44,7 @@ async fn role_on(database: &Database) -> (String, Database) {
 }
 
 #[tokio::test]
-async fn the_documented_grants_are_all_that_the_service_needs() {
+async fn the_service_needs_only_the_documented_grants() {
     let database = Database::fresh().await;
     let (_, seen_by_role) = role_on(&database).await;
     let api = Api::start_on(seen_by_role, sealing_key(), Clock::system(), |_| {}).await;
@@ -68,7 +68,7 @@ async fn the_documented_grants_are_all_that_the_service_needs() {
 }
 
 #[test]
-fn the_documented_grants_are_those_that_are_checked() {
+fn the_documented_grants_are_the_grants_that_are_checked() {
     let lines =
         GRANTS_FILE.lines().filter(|line| line.starts_with("GRANT ") && !line.contains("SCHEMA"));
     let expected: Vec<_> = GRANTS
@@ -81,7 +81,7 @@ fn the_documented_grants_are_those_that_are_checked() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_truncate_is_told_which_grant_it_lacks() {
+async fn a_role_without_some_grants_is_unready_with_their_names() {
     let database = Database::fresh().await;
     let (role, seen_by_role) = role_on(&database).await;
     let mut connection = database.connect().await;
@@ -98,17 +98,17 @@ async fn a_role_that_may_not_truncate_is_told_which_grant_it_lacks() {
         "GRANT TRUNCATE ON used_nonces_1, used_nonces_3 TO {role}; GRANT INSERT ON orders TO {role}"
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(grant)).execute(&mut connection).await.expect("granted");
-    says(&api, "ready\n").await;
+    readyz_becomes(&api, "ready\n").await;
 }
 
 #[tokio::test]
-async fn another_sealing_key_is_found_out_before_anybody_is_answered() {
+async fn another_sealing_key_is_detected_before_a_request_is_answered() {
     let first = Api::start().await;
     let sentence =
         "SEALING_KEY_FILE holds another key than the one that this database was first used with";
     stays_unready(first.database.clone(), sealing_key(), sentence).await;
     let replica = first.replica().await; // with the same key
-    says(&replica, "ready\n").await;
+    readyz_becomes(&replica, "ready\n").await;
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn a_database_in_another_encoding_is_refused() {
 }
 
 #[tokio::test]
-async fn a_read_only_database_is_told_from_one_that_does_not_answer() {
+async fn a_read_only_database_is_reported_as_read_only() {
     let database = Database::fresh().await;
     let set =
         "DO 'BEGIN EXECUTE format(''ALTER DATABASE %I SET default_transaction_read_only = on'',
@@ -138,7 +138,7 @@ async fn a_read_only_database_is_told_from_one_that_does_not_answer() {
 }
 
 #[tokio::test]
-async fn a_pooler_that_loses_or_refuses_the_settings_of_sessions_is_recognised() {
+async fn a_pooler_that_loses_or_refuses_the_settings_of_sessions_is_detected() {
     let sentence = "the settings of a session do not reach PostgreSQL: a connection pooler stands in \
                     between; DATABASE_URL must lead to PostgreSQL itself";
     for options in [pooler::Options::Lost, pooler::Options::Refused] {
@@ -148,7 +148,7 @@ async fn a_pooler_that_loses_or_refuses_the_settings_of_sessions_is_recognised()
 }
 
 #[tokio::test]
-async fn an_older_program_leaves_a_newer_schema_alone_and_serves_on_it() {
+async fn an_older_program_does_not_change_a_newer_schema_and_works_with_it() {
     let database = Database::fresh().await;
     let newer =
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
@@ -174,7 +174,7 @@ async fn a_schema_of_other_migrations_is_refused() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_one_line_of_the_log() {
+async fn an_unreachable_database_is_one_line_in_the_log() {
     let nowhere = Database { url: "postgres://postgres:hush@127.0.0.1:9/nowhere".to_owned() };
     let deployment = Deployment::new(&nowhere);
     let mut program = Program::spawn(deployment.serve(&[]));
@@ -191,7 +191,7 @@ async fn a_database_that_is_not_there_is_one_line_of_the_log() {
 }
 
 #[tokio::test]
-async fn a_migration_that_finds_a_table_held_gives_way_and_tries_again() {
+async fn a_migration_that_finds_a_locked_table_gives_way_and_retries() {
     let database = Database::fresh().await;
     let url = database.url.parse().expect("a URL");
     let mut holder = database.connect().await;
@@ -201,7 +201,7 @@ async fn a_migration_that_finds_a_table_held_gives_way_and_tries_again() {
     // Three times the longest that one attempt waits.
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     assert!(!migrating.is_finished());
-    sqlx::raw_sql("COMMIT").execute(&mut holder).await.expect("let go");
-    let migrated = migrating.await.expect("ran").expect("it tries again");
+    sqlx::raw_sql("COMMIT").execute(&mut holder).await.expect("released");
+    let migrated = migrating.await.expect("ran").expect("it retries");
     assert_eq!(migrated, Migrated::UpToDate);
 }

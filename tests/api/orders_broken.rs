@@ -1,5 +1,5 @@
-//! Orders at a commerce system that does not answer, or too late, or breaks off; and a database
-//! that breaks off while an opening is written.
+//! Orders at a commerce system that does not answer, answers too late or loses its connection; and a
+//! connection to the database that is lost while an opening is written.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::support::{Api, eventually};
 const TIMEOUT: Duration = Duration::from_millis(400);
 const SOON: Duration = Duration::from_millis(500);
 const NOT_SOON: Duration = Duration::from_mins(5);
-/// What a busy machine may add to a deadline.
+/// Time that a busy machine may add to a deadline.
 const SLACK: Duration = Duration::from_secs(2);
 
 async fn start(orders: cdn_activation::orders::CommerceSettings) -> Api {
@@ -28,12 +28,14 @@ async fn open(api: &Api, key: &Key) -> Result<(), String> {
     opened.map(drop).map_err(|status| refusal(&status).code)
 }
 
-fn rule_nine() -> Result<(), String> {
+/// The refusal by rule 9 of the opening table: the order failed.
+fn order_failed() -> Result<(), String> {
     Err("LX_CREATE_ORDER_FAILED".to_owned())
 }
 
 #[tokio::test]
-async fn no_answer_or_a_late_one_is_rule_nine_within_the_deadline_and_leaves_no_order() {
+async fn without_an_answer_in_time_the_opening_is_refused_within_the_deadline_and_leaves_no_order()
+{
     for mode in [Mode::HoldBeforeOrdering, Mode::HoldAfterOrdering] {
         let system = CommerceSystem::start().await;
         let api = start(system.settings(TIMEOUT, SOON)).await;
@@ -41,42 +43,42 @@ async fn no_answer_or_a_late_one_is_rule_nine_within_the_deadline_and_leaves_no_
         system.behave(mode);
         system.refuse_to_cancel(true);
         let started = Instant::now();
-        assert_eq!(open(&api, &key).await, rule_nine(), "{mode:?}");
+        assert_eq!(open(&api, &key).await, order_failed(), "{mode:?}");
         let elapsed = started.elapsed();
         assert!(elapsed >= TIMEOUT && elapsed < TIMEOUT + SLACK, "{mode:?}: {elapsed:?}");
-        // What was held is delivered now, long after it was given up.
+        // The held call continues now, long after the service stopped waiting for it.
         system.behave(Mode::Accept);
-        system.until("it is ordered", |books| books.ordered.len() == 1).await;
+        system.until("the order is placed", |books| books.ordered.len() == 1).await;
         assert_eq!(system.live().len(), 1);
         system.refuse_to_cancel(false);
         assert!(system.agrees_with(&api.database).await.is_empty(), "{mode:?}");
-        // The same account opens when all is well.
+        // The same account can open when the commerce system answers.
         assert_eq!(open(&api, &key).await, Ok(()));
         assert_eq!(system.agrees_with(&api.database).await.len(), 1);
     }
 }
 
 #[tokio::test]
-async fn an_order_that_arrives_after_its_cancellation_is_not_made() {
+async fn an_order_that_arrives_after_its_cancellation_is_not_placed() {
     let system = CommerceSystem::start().await;
     let api = start(system.settings(TIMEOUT, NOT_SOON)).await;
     let key = api.account().await;
     system.behave(Mode::HoldBeforeOrdering);
-    assert_eq!(open(&api, &key).await, rule_nine());
-    system.until("it is cancelled", |books| books.cancelled.len() == 1).await;
+    assert_eq!(open(&api, &key).await, order_failed());
+    system.until("the order is cancelled", |books| books.cancelled.len() == 1).await;
     system.behave(Mode::Accept);
     assert!(system.agrees_with(&api.database).await.is_empty());
 }
 
 #[tokio::test]
-async fn a_call_that_breaks_off_is_repeated_with_the_same_id_and_orders_once() {
+async fn a_call_whose_connection_is_lost_is_repeated_with_the_same_id_and_orders_once() {
     let system = CommerceSystem::start().await;
     let proxy = Proxy::before(system.address).await;
     let api = start(settings(proxy.address, Duration::from_secs(3), NOT_SOON)).await;
     let key = api.account().await;
     system.behave(Mode::HoldAfterOrdering);
     let break_off = async {
-        system.until("it is ordered", |books| books.ordered.len() == 1).await;
+        system.until("the order is placed", |books| books.ordered.len() == 1).await;
         proxy.cut();
         system.behave(Mode::Accept);
     };
@@ -89,7 +91,7 @@ async fn a_call_that_breaks_off_is_repeated_with_the_same_id_and_orders_once() {
 }
 
 #[tokio::test]
-async fn a_system_that_is_not_ready_is_asked_again_with_the_same_id() {
+async fn a_call_to_a_system_that_is_not_ready_is_repeated_with_the_same_id() {
     let system = CommerceSystem::start().await;
     let api = start(system.settings(Duration::from_secs(3), NOT_SOON)).await;
     for code in [Code::Unavailable, Code::DeadlineExceeded] {
@@ -97,7 +99,7 @@ async fn a_system_that_is_not_ready_is_asked_again_with_the_same_id() {
         let before = system.look(|books| books.calls.len());
         system.behave(Mode::OrderAndFail(code));
         let recover = async {
-            system.until("it was asked", |books| books.calls.len() > before).await;
+            system.until("it was called", |books| books.calls.len() > before).await;
             system.behave(Mode::Accept);
         };
         let (opened, ()) = tokio::join!(open(&api, &key), recover);
@@ -120,11 +122,11 @@ async fn while_the_commerce_system_is_down_openings_are_refused_at_once_until_it
     let api = start(settings(proxy.address, timeout, NOT_SOON)).await;
     let key = api.account().await;
     proxy.turn_away(true);
-    // Two calls of four tries at the most, and the clearing away after them, open the circuit.
+    // At most two calls of four attempts each, and the cancellations after them, open the circuit.
     let intents = "SELECT count(*) FROM order_intents";
     eventually("openings are refused without an intent", async || {
         let before = api.database.count(intents).await;
-        assert_eq!(open(&api, &key).await, rule_nine());
+        assert_eq!(open(&api, &key).await, order_failed());
         api.database.count(intents).await == before
     })
     .await;
@@ -132,46 +134,46 @@ async fn while_the_commerce_system_is_down_openings_are_refused_at_once_until_it
     assert!(connections <= 16, "{connections}");
     let started = Instant::now();
     for _ in 0..20 {
-        assert_eq!(open(&api, &key).await, rule_nine());
+        assert_eq!(open(&api, &key).await, order_failed());
     }
     let elapsed = started.elapsed();
     assert!(elapsed < timeout, "20 refusals took {elapsed:?}");
-    assert!(proxy.connections() <= connections + 4, "at most a probe in that time");
+    assert!(proxy.connections() <= connections + 4, "at most one probe in that time");
     assert!(api.database.count(intents).await <= written + 1);
     assert!(system.look(|books| books.calls.is_empty()));
 
     proxy.turn_away(false);
-    eventually("it opens again", async || open(&api, &key).await.is_ok()).await;
+    eventually("an opening succeeds again", async || open(&api, &key).await.is_ok()).await;
     assert_eq!(system.live().len(), 1);
 }
 
 #[tokio::test]
-async fn where_nobody_listens_an_opening_is_rule_nine_and_nothing_else_suffers() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|bound| bound.local_addr());
-    let api = start(settings(nobody.expect("a free port"), TIMEOUT, NOT_SOON)).await;
+async fn if_the_commerce_system_is_unreachable_openings_are_refused_and_other_actions_work() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").and_then(|bound| bound.local_addr());
+    let api = start(settings(unused.expect("a free port"), TIMEOUT, NOT_SOON)).await;
     let key = api.account().await;
-    assert_eq!(open(&api, &key).await, rule_nine());
+    assert_eq!(open(&api, &key).await, order_failed());
     let described = api.get(&key, "Action=DescribeCdnService").await;
     assert_eq!(described.text("Code"), "CdnServiceNotFound");
     assert_eq!(api.database.count("SELECT count(*) FROM instances").await, 0);
 }
 
 #[tokio::test]
-async fn what_could_not_be_cancelled_is_cancelled_when_the_commerce_system_is_back() {
+async fn an_order_that_could_not_be_cancelled_is_cancelled_when_the_commerce_system_is_back() {
     let system = CommerceSystem::start().await;
     let proxy = Proxy::before(system.address).await;
     let api = start(settings(proxy.address, TIMEOUT, SOON)).await;
     let key = api.account().await;
     system.behave(Mode::HoldAfterOrdering);
     let go_down = async {
-        system.until("it is ordered", |books| books.ordered.len() == 1).await;
+        system.until("the order is placed", |books| books.ordered.len() == 1).await;
         proxy.turn_away(true);
         proxy.cut();
     };
     let (opened, ()) = tokio::join!(open(&api, &key), go_down);
-    assert_eq!(opened, rule_nine());
+    assert_eq!(opened, order_failed());
     let taken = "SELECT count(*) FROM order_intents WHERE attempts > 0 AND cancelled_at IS NULL";
-    eventually("the reconciler tried", async || api.database.count(taken).await == 1).await;
+    eventually("the reconciler tries", async || api.database.count(taken).await == 1).await;
     assert_eq!(system.live().len(), 1);
     system.behave(Mode::Accept);
     proxy.turn_away(false);
@@ -182,16 +184,16 @@ async fn what_could_not_be_cancelled_is_cancelled_when_the_commerce_system_is_ba
 async fn a_late_writer_does_not_open_with_an_order_that_the_reconciler_has_cancelled() {
     let system = CommerceSystem::start().await;
     let api = start(system.settings(Duration::from_secs(5), NOT_SOON)).await;
-    // Another replica has little patience, or a clock that is ahead.
+    // Another replica reconciles sooner, as it would if its clock was ahead.
     let (database, key, clock) = (api.database.clone(), api.sealing_key.clone(), api.clock.clone());
     let orders = system.settings(TIMEOUT, SOON);
     let _hasty = Api::start_on(database, key, clock, |all| all.orders = Some(orders)).await;
     let key = api.account().await;
     system.behave(Mode::HoldAfterOrdering);
     let reconcile = async {
-        system.until("it is ordered", |books| books.ordered.len() == 1).await;
+        system.until("the order is placed", |books| books.ordered.len() == 1).await;
         api.database.execute("UPDATE order_intents SET due_at = created_at").await;
-        system.until("it is cancelled", |books| books.cancelled.len() == 1).await;
+        system.until("the order is cancelled", |books| books.cancelled.len() == 1).await;
         system.behave(Mode::Accept);
     };
     let (opened, ()) = tokio::join!(open(&api, &key), reconcile);
@@ -200,7 +202,8 @@ async fn a_late_writer_does_not_open_with_an_order_that_the_reconciler_has_cance
     assert_eq!(open(&api, &key).await, Ok(()));
 }
 
-/// An opening whose COMMIT is done and whose reply is lost with its connection.
+/// Runs an opening whose COMMIT succeeds and whose reply is lost with its connection. Checks that it
+/// is a success.
 async fn open_and_lose_the_reply(orders: Option<CommerceSystem>) {
     let system = CommerceSystem::start().await;
     let control = Api::start().await;
@@ -215,14 +218,14 @@ async fn open_and_lose_the_reply(orders: Option<CommerceSystem>) {
     .await;
     drop(system);
     let key = control.account().await;
-    // The opening is held up; from then on nothing that the database says comes through.
+    // The opening is held. From then on, no reply of the database reaches the service.
     let held = control.database.hold_inserts_into("instances").await;
     let lose = async {
         control.database.waits_for_a_lock("INSERT INTO instances").await;
         proxy.hold_replies(true);
         held.commit().await;
         let opened = async || control.database.count("SELECT count(*) FROM instances").await == 1;
-        eventually("it is written", opened).await;
+        eventually("the opening is written", opened).await;
         proxy.cut();
         proxy.hold_replies(false);
     };
@@ -236,7 +239,7 @@ async fn open_and_lose_the_reply(orders: Option<CommerceSystem>) {
 }
 
 #[tokio::test]
-async fn an_opening_whose_outcome_was_unknown_is_a_success_when_the_stored_order_is_its_own() {
+async fn an_opening_with_an_unknown_outcome_succeeds_if_the_stored_order_is_its_own() {
     if left_out_on_citus("it holds or refuses rows by a trigger of a distributed table").await {
         return;
     }
@@ -244,7 +247,7 @@ async fn an_opening_whose_outcome_was_unknown_is_a_success_when_the_stored_order
 }
 
 #[tokio::test]
-async fn so_it_is_where_a_commerce_system_took_the_order() {
+async fn an_opening_with_an_unknown_outcome_succeeds_if_a_commerce_system_took_its_order() {
     if left_out_on_citus("it holds or refuses rows by a trigger of a distributed table").await {
         return;
     }

@@ -1,4 +1,5 @@
-//! Orders at a commerce system (`ORDER_ENDPOINT`) that answers: taken, refused, and raced for.
+//! Orders at a commerce system (`ORDER_ENDPOINT`) that answers: accepted and refused orders, and
+//! orders of simultaneous openings.
 
 use std::time::Duration;
 
@@ -12,11 +13,11 @@ use crate::support::grpc::refusal;
 use crate::support::rest::Key;
 use crate::support::{Api, eventually};
 
-/// What sets an account apart from one that may open.
+/// A change of an account after which it may not open.
 type Difference = fn(&mut operator::Account);
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// No test here waits for the reconciler.
+/// Longer than a test takes: no test here waits for the reconciler.
 const NOT_SOON: Duration = Duration::from_mins(5);
 
 async fn start(system: &CommerceSystem) -> Api {
@@ -24,25 +25,26 @@ async fn start(system: &CommerceSystem) -> Api {
     Api::start_with(|all| all.orders = Some(settings)).await
 }
 
-async fn another(api: &Api, system: &CommerceSystem) -> Api {
+/// Starts another replica on the same database.
+async fn start_replica(api: &Api, system: &CommerceSystem) -> Api {
     let settings = system.settings(TIMEOUT, NOT_SOON);
     let (database, key, clock) = (api.database.clone(), api.sealing_key.clone(), api.clock.clone());
     Api::start_on(database, key, clock, |all| all.orders = Some(settings)).await
 }
 
-/// Opens CDN; the documented code of the refusal, where it is one.
+/// Opens CDN. Returns the documented code if it is refused.
 async fn open(api: &Api, key: &Key) -> Result<(), String> {
     let opened = api.cdn(key).await.open_cdn_service(OpenCdnServiceRequest::default()).await;
     opened.map(drop).map_err(|status| refusal(&status).code)
 }
 
 #[tokio::test]
-async fn an_order_has_the_same_id_in_the_instance_in_our_row_and_at_the_commerce_system() {
+async fn an_order_has_the_same_id_in_the_instance_in_the_database_and_at_the_commerce_system() {
     let system = CommerceSystem::start().await;
     let api = start(&system).await;
     let key = api.account().await;
-    let asked = "Action=OpenCdnService&InternetChargeType=PayByBandwidth";
-    api.get(&key, asked).await.succeeded();
+    let request = "Action=OpenCdnService&InternetChargeType=PayByBandwidth";
+    api.get(&key, request).await.succeeded();
     api.open_dcdn(&key).await;
     let ids = system.agrees_with(&api.database).await;
     assert_eq!(ids.len(), 2);
@@ -65,7 +67,7 @@ async fn an_order_has_the_same_id_in_the_instance_in_our_row_and_at_the_commerce
 }
 
 #[tokio::test]
-async fn a_refused_order_is_rule_nine_over_both_wires_and_nothing_is_opened() {
+async fn a_refused_order_refuses_the_opening_over_both_wires() {
     let system = CommerceSystem::start().await;
     let api = start(&system).await;
     let refusals = [
@@ -100,7 +102,7 @@ async fn a_refused_order_is_rule_nine_over_both_wires_and_nothing_is_opened() {
 }
 
 #[tokio::test]
-async fn an_answer_that_says_neither_is_rule_nine_and_the_order_is_cancelled() {
+async fn an_unclear_answer_refuses_the_opening_and_the_order_is_cancelled() {
     let system = CommerceSystem::start().await;
     let api = start(&system).await;
     for code in [Code::Internal, Code::Unknown, Code::ResourceExhausted, Code::Aborted] {
@@ -114,7 +116,7 @@ async fn an_answer_that_says_neither_is_rule_nine_and_the_order_is_cancelled() {
 }
 
 #[tokio::test]
-async fn the_rules_are_decided_before_anything_is_ordered() {
+async fn the_rules_are_checked_before_an_order_is_placed() {
     let system = CommerceSystem::start().await;
     let api = start(&system).await;
     let differences: [(Difference, &str); 7] = [
@@ -147,7 +149,8 @@ async fn the_rules_are_decided_before_anything_is_ordered() {
     assert_eq!(system.look(|books| books.calls.len()), 1);
 }
 
-/// Two openings whose orders are both placed before either is written.
+/// Runs two openings whose orders are both placed before either opening is written. Returns the
+/// codes of their refusals in order.
 async fn race(system: &CommerceSystem, one: &Api, other: &Api, key: &Key) -> Vec<Option<String>> {
     system.behave(Mode::HoldAfterOrdering);
     let before = system.look(|books| books.ordered.len());
@@ -165,7 +168,7 @@ async fn race(system: &CommerceSystem, one: &Api, other: &Api, key: &Key) -> Vec
 async fn of_two_simultaneous_openings_one_succeeds_and_the_order_of_the_other_is_cancelled() {
     let system = CommerceSystem::start().await;
     let api = start(&system).await;
-    let replica = another(&api, &system).await;
+    let replica = start_replica(&api, &system).await;
     let expected = vec![None, Some("CdnService.HasOpened".to_owned())];
     for round in 0..8 {
         let key = api.account().await;
@@ -177,7 +180,7 @@ async fn of_two_simultaneous_openings_one_succeeds_and_the_order_of_the_other_is
 }
 
 #[tokio::test]
-async fn an_account_that_changes_while_it_is_ordered_is_judged_again_and_the_order_cancelled() {
+async fn if_the_account_changes_while_the_order_is_placed_the_opening_is_decided_again() {
     let system = CommerceSystem::start().await;
     let api = start(&system).await;
     let key = api.account().await;
@@ -202,14 +205,14 @@ async fn an_account_that_changes_while_it_is_ordered_is_judged_again_and_the_ord
 }
 
 #[tokio::test]
-async fn an_account_that_was_opened_in_the_meantime_has_opened_also_where_its_order_is_refused() {
+async fn an_account_opened_in_the_meantime_has_opened_even_if_its_order_is_refused() {
     let system = CommerceSystem::start().await;
     let api = start(&system).await;
     let embedded = api.replica().await;
     let key = api.account().await;
     system.behave(Mode::HoldBeforeOrdering);
     let meanwhile = async {
-        system.until("the order is asked for", |books| books.calls.len() == 1).await;
+        system.until("the order is requested", |books| books.calls.len() == 1).await;
         embedded.open_cdn(&key).await;
         system.behave(Mode::Refuse(Code::FailedPrecondition));
     };
@@ -219,7 +222,7 @@ async fn an_account_that_was_opened_in_the_meantime_has_opened_also_where_its_or
 }
 
 #[tokio::test]
-async fn who_hangs_up_does_not_stop_an_opening_half_way_and_a_stop_waits_for_it() {
+async fn an_opening_whose_caller_disconnects_is_completed_and_a_stop_waits_for_it() {
     let system = CommerceSystem::start().await;
     let api = start(&system).await;
     let key = api.account().await;
@@ -234,7 +237,7 @@ async fn who_hangs_up_does_not_stop_an_opening_half_way_and_a_stop_waits_for_it(
     }
     let database = api.database.clone();
     let stopping = tokio::spawn(api.stop());
-    tokio::time::sleep(Duration::from_millis(100)).await; // the stop is under way, or comes later
+    tokio::time::sleep(Duration::from_millis(100)).await; // the stop has begun, or begins later
     assert!(!stopping.is_finished());
     system.behave(Mode::Accept);
     stopping.await.expect("stopped");
@@ -244,7 +247,7 @@ async fn who_hangs_up_does_not_stop_an_opening_half_way_and_a_stop_waits_for_it(
 }
 
 #[tokio::test]
-async fn a_caller_whose_deadline_is_short_is_answered_in_time_and_the_opening_goes_on() {
+async fn a_caller_with_a_short_deadline_is_answered_in_time_and_the_opening_is_completed() {
     let system = CommerceSystem::start().await;
     let api = start(&system).await;
     let key = api.account().await;
@@ -255,7 +258,7 @@ async fn a_caller_whose_deadline_is_short_is_answered_in_time_and_the_opening_go
     assert!(matches!(late.code(), Code::DeadlineExceeded | Code::Cancelled), "{late:?}");
     system.behave(Mode::Accept);
     let opened = async || api.database.count("SELECT count(*) FROM instances").await == 1;
-    eventually("it is opened", opened).await;
+    eventually("the account is opened", opened).await;
     assert_eq!(system.agrees_with(&api.database).await.len(), 1);
     assert_eq!(open(&api, &key).await, Err("CdnService.HasOpened".to_owned()));
 }

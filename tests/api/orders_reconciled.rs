@@ -1,4 +1,4 @@
-//! What reconcilers of orders do together and over time, and how a commerce system is reached.
+//! Reconcilers of several replicas, the removal of old intents, and a commerce system over TLS.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::support::{Api, eventually};
 const TIMEOUT: Duration = Duration::from_secs(2);
 const NOT_SOON: Duration = Duration::from_mins(5);
 
-/// Another replica on the same database.
+/// Starts another replica on the same database.
 async fn replica(api: &Api, system: &CommerceSystem, reconcile_after: Duration) -> Api {
     let orders = system.settings(TIMEOUT, reconcile_after);
     let (database, key, clock) = (api.database.clone(), api.sealing_key.clone(), api.clock.clone());
@@ -24,14 +24,14 @@ async fn replica(api: &Api, system: &CommerceSystem, reconcile_after: Duration) 
 }
 
 #[tokio::test]
-async fn replicas_share_what_is_left_over_and_each_order_is_cancelled_once() {
+async fn replicas_share_the_remaining_orders_and_each_is_cancelled_once() {
     let system = CommerceSystem::start().await;
     let orders = system.settings(TIMEOUT, NOT_SOON);
     let api = Api::start_with(|all| all.orders = Some(orders)).await;
     system.behave(Mode::OrderAndFail(Code::Internal));
     system.refuse_to_cancel(true);
     // On a slow machine, cancellations that are refused open the circuit: nothing is ordered then.
-    eventually("six orders are left over", async || {
+    eventually("six orders remain", async || {
         let key = api.account().await;
         let request = OpenCdnServiceRequest::default();
         let refused = api.cdn(&key).await.open_cdn_service(request).await.expect_err("rule 9");
@@ -39,10 +39,10 @@ async fn replicas_share_what_is_left_over_and_each_order_is_cancelled_once() {
         system.live().len() == 6
     })
     .await;
-    // Two that look as often as they can; the third is the one that left the orders.
+    // Two more replicas that reconcile as often as possible.
     let second = replica(&api, &system, Duration::from_millis(400)).await;
     let third = replica(&api, &system, Duration::from_millis(400)).await;
-    // The requests' own tries to cancel end with their deadline; from then on it is the reconcilers'.
+    // The requests' own attempts to cancel end with their deadline. Then only reconcilers cancel.
     tokio::time::sleep(2 * TIMEOUT).await;
     system.refuse_to_cancel(false);
     api.database.execute("UPDATE order_intents SET due_at = created_at").await;
@@ -57,7 +57,7 @@ async fn replicas_share_what_is_left_over_and_each_order_is_cancelled_once() {
 }
 
 #[tokio::test]
-async fn intents_that_were_settled_long_ago_are_forgotten_and_unsettled_ones_never() {
+async fn old_intents_are_deleted_if_they_are_settled_and_kept_if_not() {
     let system = CommerceSystem::start().await;
     let api = Api::start().await;
     api.database
@@ -78,14 +78,14 @@ async fn intents_that_were_settled_long_ago_are_forgotten_and_unsettled_ones_nev
         .await;
     let _reconciling = replica(&api, &system, Duration::from_millis(400)).await;
     let count = "SELECT count(*) FROM order_intents";
-    eventually("two are forgotten", async || api.database.count(count).await == 4).await;
+    eventually("two intents are deleted", async || api.database.count(count).await == 4).await;
     let old = "SELECT count(*) FROM order_intents WHERE created_at < '2021-01-01'
         AND opened_at IS NULL AND cancelled_at IS NULL";
     assert_eq!(api.database.count(old).await, 2);
 }
 
 #[tokio::test]
-async fn a_commerce_system_is_spoken_to_over_tls_when_its_certificate_is_trusted() {
+async fn a_commerce_system_is_called_over_tls_if_its_certificate_is_trusted() {
     let scratch = Scratch::new();
     let system = CommerceSystem::start_with_tls(&scratch).await;
     let certificate = scratch.0.join("certificate.pem");
@@ -104,7 +104,7 @@ async fn a_commerce_system_is_spoken_to_over_tls_when_its_certificate_is_trusted
 }
 
 #[test]
-fn what_is_asked_of_a_commerce_system_is_not_shown_as_served() {
+fn the_descriptors_for_reflection_do_not_contain_the_order_service() {
     let pool = DescriptorPool::decode(DESCRIPTORS).expect("descriptors");
     assert!(pool.get_service_by_name("activation.cdn.v1.CdnService").is_some());
     assert!(pool.get_service_by_name("activation.order.v1.OrderService").is_none());

@@ -1,5 +1,5 @@
-//! How much operators' lists read: a page of a list reads its page, however much there is beside it; and
-//! how long the look for events takes while old versions of rows are kept.
+//! How much operators' lists read: a page of a list reads only its own rows, however many others
+//! there are. And how long the search for events takes while old versions of rows are kept.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ const FILL: &str = "
         now(), CASE WHEN number % 10000 > 0 THEN now() END, now()
     FROM generate_series(1, 20000) AS number";
 
-/// The arguments of a statement, for a page of ten rows.
+/// Returns the arguments of a statement for a page of ten rows.
 fn arguments(list: &str) -> &'static str {
     match list {
         "accounts" => "0, 10",
@@ -57,8 +57,8 @@ fn arguments(list: &str) -> &'static str {
     }
 }
 
-/// Runs a statement as the service does, by a generic plan; how many rows it gave, and how many pages of
-/// tables and indexes it read.
+/// Runs a statement as the service does, with a generic plan. Returns how many rows it returned, and
+/// how many pages of tables and indexes it read.
 async fn run(connection: &mut PgConnection, sql: &str, arguments: &str) -> (f64, f64) {
     let prepare = format!("DEALLOCATE ALL; PREPARE list AS {sql}");
     sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.expect("prepared");
@@ -66,7 +66,7 @@ async fn run(connection: &mut PgConnection, sql: &str, arguments: &str) -> (f64,
     let row = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(connection).await.expect("runs");
     let plan: serde_json::Value = row.get(0);
     let plan = &plan[0]["Plan"];
-    // PostgreSQL 18 gives rows with decimal places.
+    // PostgreSQL 18 reports rows with decimal places.
     let number = |name: &str| plan[name].as_f64().expect("a number");
     (number("Actual Rows"), number("Shared Hit Blocks") + number("Shared Read Blocks"))
 }
@@ -79,7 +79,7 @@ async fn as_the_service(database: &Database) -> PgConnection {
 }
 
 #[tokio::test]
-async fn a_page_of_a_list_reads_no_more_than_the_page() {
+async fn a_page_of_a_list_reads_only_its_own_rows() {
     if left_out_on_citus("it reads plans of PostgreSQL").await {
         return;
     }
@@ -107,7 +107,7 @@ async fn a_page_of_a_list_reads_no_more_than_the_page() {
 }
 
 #[tokio::test]
-async fn the_look_for_events_stays_short_while_old_versions_of_rows_are_kept() {
+async fn the_search_for_events_stays_fast_while_old_versions_of_rows_are_kept() {
     if left_out_on_citus("it reads plans of PostgreSQL").await {
         return;
     }
@@ -123,7 +123,7 @@ async fn the_look_for_events_stays_short_while_old_versions_of_rows_are_kept() {
     database.execute(moved).await;
     let mut connection = as_the_service(&database).await;
     let lanes: Vec<i16> = (0..16).collect();
-    let mut look = async |after: &str| {
+    let mut search = async |after: &str| {
         let sql = waiting_lanes().replace("$2", &format!("timestamptz {after}"));
         let started = Instant::now();
         let found: Vec<i16> = sqlx::query_scalar(AssertSqlSafe(sql))
@@ -134,7 +134,8 @@ async fn the_look_for_events_stays_short_while_old_versions_of_rows_are_kept() {
         assert_eq!(found, Vec::<i16>::new());
         started.elapsed()
     };
-    let (whole, recent) = (look("'-infinity'").await, look("'now' - interval '10 seconds'").await);
+    let (whole, recent) =
+        (search("'-infinity'").await, search("'now' - interval '10 seconds'").await);
     assert!(
         recent < Duration::from_millis(50) && recent < whole / 5,
         "{recent:?}, of all {whole:?}"
@@ -143,14 +144,14 @@ async fn the_look_for_events_stays_short_while_old_versions_of_rows_are_kept() {
 }
 
 #[tokio::test]
-async fn an_event_of_a_write_that_took_long_to_commit_is_numbered_all_the_same() {
+async fn the_event_of_a_write_with_a_slow_commit_is_numbered() {
     let api = Api::start().await;
     let late = "
         INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
         VALUES (7, gen_random_uuid(), 7, now() - interval '1 minute', 'test', '')";
-    tokio::time::sleep(Duration::from_secs(1)).await; // it has looked at all once
+    tokio::time::sleep(Duration::from_secs(1)).await; // the service has searched all events once
     api.database.execute(late).await;
-    crate::support::eventually("numbered", async || {
+    crate::support::eventually("the event is numbered", async || {
         api.database.count("SELECT count(*) FROM event_outbox").await == 0
     })
     .await;

@@ -1,6 +1,6 @@
-//! A database that answers what a test says: every SQLSTATE that has a meaning of its own, in a read,
-//! a write, a nonce and a group. Nobody is told of a fault of the service, nobody of a success that
-//! is none, and once the database is well again everything goes on.
+//! A database that answers with errors which a test selects: every SQLSTATE that the service
+//! distinguishes, for a read, a write, a nonce and a group. No caller gets a fault of the service or
+//! a false success, and when the errors end, everything works again.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ const WRITES_A_CHANGE: &str = "INSERT INTO charge_type_changes";
 const USES_A_NONCE: &str = "INSERT INTO used_nonces_";
 const WRITES_A_GROUP: &str = "FOR SHARE SKIP LOCKED";
 
-/// Each row of the table in `docs/database.md`, and whether the server ends the connection then.
+/// Each row of the table in `docs/database.md`, and whether the server then ends the connection.
 const ANSWERS: [Cut; 23] = [
     Cut::AnswersAndEnds("08000"),
     Cut::AnswersAndEnds("08006"),
@@ -48,11 +48,11 @@ const ANSWERS: [Cut; 23] = [
     Cut::Garbage,
 ];
 
-/// A statement that is answered so often is not repeated any more.
+/// Number of error answers after which the service does not repeat a statement any more.
 const ALWAYS: usize = 100;
 
 /// Whether an attempt after this answer may succeed.
-fn passes(answer: Cut) -> bool {
+fn can_pass(answer: Cut) -> bool {
     !matches!(
         answer,
         Cut::Answers("53000" | "53100" | "53200" | "53400" | "57014" | "58030" | "58P01")
@@ -63,39 +63,40 @@ fn is_temporary(code: &str) -> bool {
     ["ServiceUnavailable", "Unavailable", "Aborted", "DeadlineExceeded"].contains(&code)
 }
 
-async fn asked(api: &Api, wire: Wire, key: &Key, given: &str, answer: Cut) -> String {
+/// Sends a request. Returns its code, which must be OK or a temporary failure.
+async fn code_of(api: &Api, wire: Wire, key: &Key, given: &str, answer: Cut) -> String {
     let code = api.ask(wire, key, given).await.code().to_owned();
     assert!(code == "OK" || is_temporary(&code), "{answer:?} over {wire:?}: {code}");
     code
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_survives_every_answer_that_passes_and_is_unavailable_after_the_others() {
+async fn a_read_succeeds_after_every_temporary_answer_and_is_unavailable_after_the_others() {
     let (api, proxy, _database) = Proxy::before_a_service().await;
     let key = api.account().await;
     api.open_cdn(&key).await;
     for answer in ANSWERS {
         for wire in [Wire::V1Get, Wire::Grpc] {
             proxy.cut(READS_AN_INSTANCE, answer);
-            let code = asked(&api, wire, &key, DESCRIBE, answer).await;
+            let code = code_of(&api, wire, &key, DESCRIBE, answer).await;
             assert!(proxy.has_cut(), "{answer:?}");
-            assert_eq!(code == "OK", passes(answer), "{answer:?} over {wire:?}: {code}");
+            assert_eq!(code == "OK", can_pass(answer), "{answer:?} over {wire:?}: {code}");
         }
     }
     api.get(&key, DESCRIBE).await.succeeded();
 }
 
-/// Of those after which the server does not end the connection itself.
+/// Answers after which the server itself ends the connection are not counted.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_used_again_only_where_the_server_is_well() {
+async fn a_connection_is_used_again_only_if_the_server_works() {
     let (api, proxy, _database) = Proxy::before_a_service().await;
     let key = api.account().await;
     api.open_cdn(&key).await;
     for answer in ANSWERS {
         proxy.cut(READS_AN_INSTANCE, answer);
-        asked(&api, Wire::Grpc, &key, DESCRIBE, answer).await;
+        code_of(&api, Wire::Grpc, &key, DESCRIBE, answer).await;
         for _ in 0..8 {
-            asked(&api, Wire::Grpc, &key, DESCRIBE, answer).await; // on either core
+            code_of(&api, Wire::Grpc, &key, DESCRIBE, answer).await; // on either core
         }
     }
     let kept =
@@ -111,7 +112,7 @@ async fn a_write_happens_once_or_not_at_all_after_every_answer() {
             let key = api.account().await;
             api.open_cdn(&key).await;
             proxy.cut(WRITES_A_CHANGE, answer);
-            let code = asked(&api, wire, &key, MODIFY, answer).await;
+            let code = code_of(&api, wire, &key, MODIFY, answer).await;
             assert!(proxy.has_cut(), "{answer:?}");
             let changes = "SELECT count(*) FROM charge_type_changes WHERE account_id = $1";
             let changes = database.count_of(key.account_id, changes).await;
@@ -127,7 +128,7 @@ async fn a_nonce_is_used_once_or_not_at_all_after_every_answer() {
     api.open_cdn(&key).await;
     for answer in ANSWERS {
         proxy.cut(USES_A_NONCE, answer);
-        let code = asked(&api, Wire::V1Get, &key, DESCRIBE, answer).await;
+        let code = code_of(&api, Wire::V1Get, &key, DESCRIBE, answer).await;
         assert!(proxy.has_cut(), "{answer:?}");
         if matches!(answer, Cut::Answers("53100" | "58030")) {
             assert_eq!(code, "ServiceUnavailable", "{answer:?}");
@@ -146,7 +147,7 @@ async fn a_group_opens_each_of_its_members_once_or_not_at_all_after_every_answer
         proxy.cut(WRITES_A_GROUP, answer);
         for _ in 0..20 {
             let keys = join_all((0..24).map(|_| api.account())).await;
-            let codes = keys.iter().map(|key| asked(&api, Wire::Grpc, key, OPEN, answer));
+            let codes = keys.iter().map(|key| code_of(&api, Wire::Grpc, key, OPEN, answer));
             let codes = join_all(codes).await;
             for (key, code) in keys.iter().zip(codes) {
                 let opened = i64::from(code == "OK");
@@ -154,15 +155,15 @@ async fn a_group_opens_each_of_its_members_once_or_not_at_all_after_every_answer
                 assert_eq!(stored, (opened, opened, opened), "{answer:?}: {code}");
             }
             if proxy.has_cut() {
-                break; // two of them were a group
+                break; // two openings were a group
             }
         }
-        assert!(proxy.has_cut(), "no two were a group: {answer:?}");
+        assert!(proxy.has_cut(), "no two openings were a group: {answer:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_always_answers_so_is_unavailable_and_not_asked_for_ever() {
+async fn a_statement_that_always_fails_is_unavailable_and_not_repeated_forever() {
     let (api, proxy, database) = Proxy::before_a_service().await;
     for answer in ["08006", "25006", "40001", "53100", "57P01", "58030"].map(Cut::Answers) {
         for (statement, given) in
@@ -171,7 +172,7 @@ async fn a_database_that_always_answers_so_is_unavailable_and_not_asked_for_ever
             let key = api.account().await;
             api.open_cdn(&key).await;
             (0..ALWAYS).for_each(|_| proxy.cut(statement, answer));
-            let code = asked(&api, Wire::V1Get, &key, given, answer).await;
+            let code = code_of(&api, Wire::V1Get, &key, given, answer).await;
             assert_ne!(code, "OK", "{answer:?} to {statement}");
             assert!(proxy.left() > 0, "{answer:?} to {statement}");
             proxy.forget();
@@ -180,5 +181,5 @@ async fn a_database_that_always_answers_so_is_unavailable_and_not_asked_for_ever
         }
     }
     let mut connection = database.connect().await;
-    connection.ping().await.expect("the database was well all the time");
+    connection.ping().await.expect("the database worked all the time");
 }

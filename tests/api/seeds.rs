@@ -1,6 +1,6 @@
-//! The pages in `tests/seeds`: what they print is what the running service says. Their error tables, the names
-//! of parameters and reply fields, the values they list and their samples are read from the pages
-//! themselves. Where a page changes, these tests say what else must.
+//! The service answers as the pages in `tests/seeds` print. Their error tables, the names of
+//! parameters and reply fields, the values they list and their samples are read from the pages
+//! themselves. If a page changes, these tests show what else must change.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::support::rest::{Key, Reply, query};
 use crate::support::seed::{FieldRow, Page};
 use crate::support::setup::internet;
 
-/// The instant at which the sample of DescribeDcdnService can have been printed.
+/// An instant at which the sample of DescribeDcdnService is correct.
 const PRINTED_AT: &str = "2018-03-20T00:00:00Z";
 
 fn open_cdn_service() -> Page {
@@ -30,8 +30,8 @@ fn pages() -> [Page; 2] {
     [open_cdn_service(), describe_dcdn_service()]
 }
 
-/// What sets an account apart that is refused with a code of OpenCdnService, and the charge type
-/// that it asks for. `None`: it has opened already.
+/// Returns the change of an account that OpenCdnService refuses with this code, and the charge type
+/// of the request. `None`: the account has opened already.
 fn refused_with(code: &str) -> (Option<fn(&mut operator::Account)>, &'static str) {
     let by_traffic = |differs: fn(&mut operator::Account)| (Some(differs), "PayByTraffic");
     match code {
@@ -48,37 +48,37 @@ fn refused_with(code: &str) -> (Option<fn(&mut operator::Account)>, &'static str
             by_traffic(|account| account.profile_complete = false)
         }
         "LX_CREATE_ORDER_FAILED" => by_traffic(|account| account.orders_refused = true),
-        new => panic!("the page has a new row, {new}: say which account is refused so"),
+        new => panic!("the page has a new row, {new}: add the account that is refused"),
     }
 }
 
 #[tokio::test]
-async fn every_row_of_an_error_table_is_what_both_wires_answer() {
+async fn both_wires_refuse_as_every_row_of_the_error_table() {
     let api = Api::start().await;
     let rows = open_cdn_service().errors();
-    assert_eq!(rows.len(), 9, "the page has its rows: {rows:?}");
+    assert_eq!(rows.len(), 9, "the page has nine rows: {rows:?}");
     for row in rows {
         let (differs, charge_type) = refused_with(&row.code);
         let key = api.account_with(differs.unwrap_or(|_| {})).await;
         if differs.is_none() {
             api.open_cdn(&key).await;
         }
-        let asked = format!("Action=OpenCdnService&InternetChargeType={charge_type}");
-        api.get(&key, &asked).await.refused(row.http, &row.code, &row.message);
+        let request = format!("Action=OpenCdnService&InternetChargeType={charge_type}");
+        api.get(&key, &request).await.refused(row.http, &row.code, &row.message);
 
-        let xml = api.get(&key, &format!("{asked}&Format=XML")).await;
-        let says = xml_leaves(&xml.body);
+        let xml = api.get(&key, &format!("{request}&Format=XML")).await;
+        let leaves = xml_leaves(&xml.body);
         assert_eq!(xml.status, row.http);
-        assert!(says.contains(&("Code".to_owned(), row.code.clone())), "{says:?}");
-        assert!(says.contains(&("Message".to_owned(), row.message.clone())), "{says:?}");
+        assert!(leaves.contains(&("Code".to_owned(), row.code.clone())), "{leaves:?}");
+        assert!(leaves.contains(&("Message".to_owned(), row.message.clone())), "{leaves:?}");
 
-        let grpc = api.call(&key, &asked).await.expect_err("refused");
+        let grpc = api.call(&key, &request).await.expect_err("refused");
         assert_eq!((grpc.http, grpc.code, grpc.message), (row.http, row.code, row.message));
     }
 }
 
 #[test]
-fn a_page_is_about_an_rpc_of_its_product_and_version() {
+fn a_page_documents_a_method_of_its_product_and_version() {
     for page in pages() {
         let service = method(page.action()).parent_service().clone();
         let option = |name: &str| {
@@ -95,7 +95,7 @@ fn a_page_is_about_an_rpc_of_its_product_and_version() {
     }
 }
 
-/// The names that callers meet in a message and below it.
+/// Returns the names of the fields of a message and of the messages below it.
 fn names(message: &MessageDescriptor) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for field in message.fields() {
@@ -142,7 +142,7 @@ fn the_listed_values_of_a_reply_field_are_the_spellings_of_its_enum() {
         let field = output.fields().find(|field| field.json_name() == row.name);
         let kind = field.map(|field| field.kind());
         let Some(kind) = kind.as_ref().and_then(|kind| kind.as_enum()) else {
-            assert!(row.values.is_empty(), "{} is no enum", row.name);
+            assert!(row.values.is_empty(), "{} is not an enum", row.name);
             continue;
         };
         with_values += 1;
@@ -154,7 +154,7 @@ fn the_listed_values_of_a_reply_field_are_the_spellings_of_its_enum() {
 }
 
 #[tokio::test]
-async fn the_listed_values_of_a_parameter_are_those_that_open() {
+async fn only_the_listed_values_of_a_parameter_open() {
     let api = Api::start().await;
     let parameters = open_cdn_service().parameters();
     let row = parameters.iter().find(|row| row.name == "InternetChargeType").expect("documented");
@@ -164,11 +164,11 @@ async fn the_listed_values_of_a_parameter_are_those_that_open() {
     assert_eq!(row.values, ["PayByTraffic", "PayByBandwidth"]);
     for value in known {
         let key = api.account().await;
-        let asked = format!("Action=OpenCdnService&InternetChargeType={value}");
-        let opened = api.get(&key, &asked).await.status == 200;
+        let request = format!("Action=OpenCdnService&InternetChargeType={value}");
+        let opened = api.get(&key, &request).await.status == 200;
         assert_eq!(opened, row.values.contains(&value), "{value}");
     }
-    assert_eq!(row.required, Some(true), "and yet by traffic when left out:");
+    assert_eq!(row.required, Some(true), "the page requires it, but it may be left out");
     let key = api.account().await;
     api.get(&key, "Action=OpenCdnService").await.succeeded();
     assert_eq!(
@@ -187,8 +187,9 @@ async fn send_sample(api: &Api, key: &Key, page: &Page, format: &str) -> Reply {
     api.send_get(&format!("&{}&{}", page.sample_request(), query(&common))).await
 }
 
-/// Both samples of a page equal the replies to its sample request, for accounts made by `account`.
-async fn samples_come_out(api: &Api, page: &Page, account: impl AsyncFn() -> Key) {
+/// Checks that both samples of a page equal the replies to its sample request. `account` creates an
+/// account.
+async fn assert_samples(api: &Api, page: &Page, account: impl AsyncFn() -> Key) {
     let reply = send_sample(api, &account().await, page, "JSON").await;
     let mut sample = page.sample_json();
     sample["RequestId"] = reply.succeeded().headers["x-acs-request-id"].clone().into();
@@ -204,21 +205,21 @@ async fn samples_come_out(api: &Api, page: &Page, account: impl AsyncFn() -> Key
     assert_eq!(root(&reply.body), root(page.sample_xml()));
 
     let mut sample = page.sample_json();
-    let mut said = api.call(&account().await, &page.sample_request()).await.expect("a reply");
-    for body in [&mut sample, &mut said] {
+    let mut over_grpc = api.call(&account().await, &page.sample_request()).await.expect("a reply");
+    for body in [&mut sample, &mut over_grpc] {
         assert!(body.as_object_mut().expect("an object").remove("RequestId").is_some());
     }
-    assert_eq!(json_leaves(&said), json_leaves(&sample));
+    assert_eq!(json_leaves(&over_grpc), json_leaves(&sample));
 }
 
 #[tokio::test]
-async fn the_samples_of_open_cdn_service_come_out() {
+async fn the_service_returns_the_samples_of_open_cdn_service() {
     let api = Api::start().await;
-    samples_come_out(&api, &open_cdn_service(), async || api.account().await).await;
+    assert_samples(&api, &open_cdn_service(), async || api.account().await).await;
 }
 
 #[tokio::test]
-async fn the_samples_of_describe_dcdn_service_come_out() {
+async fn the_service_returns_the_samples_of_describe_dcdn_service() {
     let api = Api::start().await;
     let page = describe_dcdn_service();
     let sample = page.sample_json();
@@ -236,5 +237,5 @@ async fn the_samples_of_describe_dcdn_service_come_out() {
     api.lock(&key, dcdn, "financial").await;
 
     api.at(PRINTED_AT);
-    samples_come_out(&api, &page, async || key.clone()).await;
+    assert_samples(&api, &page, async || key.clone()).await;
 }

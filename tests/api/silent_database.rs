@@ -1,5 +1,5 @@
-//! The path to the database goes silent: connections that are there carry nothing any more, in
-//! either direction, and nobody ends them. New ones work.
+//! The path to the database goes silent: existing connections carry no bytes in either direction,
+//! and are not ended. New connections work.
 
 use std::time::{Duration, Instant};
 
@@ -14,15 +14,15 @@ use crate::support::rest::Key;
 use crate::support::wires::Wire;
 use crate::support::{Api, eventually};
 
-/// After so long calls succeed again: the limit of a statement is 7 s.
+/// Time after which calls succeed again: the limit of a statement is 7 s.
 const RECOVERED: Duration = Duration::from_secs(10);
-/// How much more a busy machine may take.
+/// Additional time that a busy machine may take.
 const SLACK: Duration = Duration::from_secs(4);
 
 const DESCRIBE: &str = "Action=DescribeUserCdnStatus";
 const OPEN: &str = "Action=OpenCdnService";
 
-/// A service with so many connections behind a proxy, and the database itself.
+/// Starts a service with this number of connections through a proxy. Returns the database, too.
 async fn behind_a_proxy(connections: u32) -> (Api, Proxy, Database) {
     let database = Database::fresh().await;
     let (proxy, url) = Proxy::before_database(&database).await;
@@ -36,20 +36,20 @@ async fn behind_a_proxy(connections: u32) -> (Api, Proxy, Database) {
     (api, proxy, database)
 }
 
-/// Has every core connect several times.
+/// Makes every core connect several times.
 async fn connect(api: &Api, keys: &[Key]) {
     let calls = |wire| keys.iter().map(move |key| api.ask(wire, key, DESCRIBE));
     join_all(calls(Wire::V1Get)).await;
     join_all(calls(Wire::Grpc)).await;
 }
 
-/// Asks until it is answered; after how long that was.
+/// Sends a request until it succeeds. Returns how long that took.
 async fn first_success(api: &Api, wire: Wire, key: &Key, given: &str) -> Duration {
-    let asked = Instant::now();
+    let started = Instant::now();
     while api.ask(wire, key, given).await.code() != "OK" {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    asked.elapsed()
+    started.elapsed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,12 +78,12 @@ async fn calls_succeed_again_soon_after_the_path_to_the_database_went_silent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_that_are_given_up_on_a_silent_connection_take_none_away() {
-    // One for each core and for the background: each that is lost is missed.
+async fn cancelled_calls_on_silent_connections_lose_no_connection() {
+    // One for each core and for the background, so that a lost one is noticed.
     let (api, proxy, _) = behind_a_proxy(3).await;
     let keys = join_all((0..8).map(|_| api.account())).await;
     connect(&api, &keys).await;
-    tokio::time::sleep(Duration::from_millis(1200)).await; // they are asked whether they live, by now
+    tokio::time::sleep(Duration::from_millis(1200)).await; // they are pinged before their next use
     proxy.freeze();
     let accounts = api.accounts().await;
     for _ in 0..4 {
@@ -112,21 +112,21 @@ async fn a_service_whose_database_is_silent_stops_in_time() {
         tokio::time::timeout(Duration::from_millis(300), join_all(calls)).await.ok();
     };
     calls.await;
-    let asked = Instant::now();
+    let started = Instant::now();
     api.begin_stop().await.expect("the service ends in good order");
-    // The drain of a test is 1 s; the process may take one more.
-    assert!(asked.elapsed() < Duration::from_secs(2) + SLACK / 2, "{:?}", asked.elapsed());
+    // The drain of a test is 1 s; the service may take one second more.
+    assert!(started.elapsed() < Duration::from_secs(2) + SLACK / 2, "{:?}", started.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_whose_database_is_a_black_hole_stops_in_time() {
+async fn a_service_whose_database_never_answers_stops_in_time() {
     let (mut api, proxy, _) = behind_a_proxy(16).await;
     let keys = join_all((0..4).map(|_| api.account())).await;
     connect(&api, &keys).await;
     proxy.hold_replies(true); // of new connections, too
     let calls = keys.iter().map(|key| api.ask(Wire::Grpc, key, OPEN));
     tokio::time::timeout(Duration::from_millis(300), join_all(calls)).await.ok();
-    let asked = Instant::now();
+    let started = Instant::now();
     api.begin_stop().await.expect("the service ends in good order");
-    assert!(asked.elapsed() < Duration::from_secs(2) + SLACK / 2, "{:?}", asked.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(2) + SLACK / 2, "{:?}", started.elapsed());
 }

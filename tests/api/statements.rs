@@ -1,4 +1,4 @@
-//! How the database goes about the statements: what they read, how often, and what they wait for.
+//! How the database executes the statements: what they read, how often, and what they wait for.
 
 use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::clock::Clock;
@@ -8,7 +8,7 @@ use sqlx::Connection;
 use crate::support::database::{Database, left_out_on_citus};
 use crate::support::{Api, eventually};
 
-/// What was written to tables and has reached the statistics: events moved out of the outbox.
+/// Number of events that were moved out of the outbox, as the statistics show it.
 const NUMBERED: &str =
     "SELECT coalesce(n_tup_del, 0) FROM pg_stat_user_tables WHERE relname = 'event_outbox'";
 
@@ -22,7 +22,8 @@ const READ_AS_A_WHOLE: &str =
 const KEYS_LOOKED_UP: &str =
     "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'access_keys_pkey'";
 
-/// Notes for each written row whether its commit waits for the disk, in a database where commits do.
+/// Records for each written row whether its commit waits for the disk, in a database where commits
+/// wait.
 const NOTE_WAITS: &str = "
     DO 'BEGIN EXECUTE format(''ALTER DATABASE %I SET synchronous_commit = on'', current_database()); END';
     CREATE TABLE waits (what text NOT NULL, waits boolean NOT NULL);
@@ -37,10 +38,10 @@ const NOTE_WAITS: &str = "
     CREATE TRIGGER note AFTER INSERT ON used_nonces_2 FOR EACH ROW EXECUTE FUNCTION note();
     CREATE TRIGGER note AFTER INSERT ON used_nonces_3 FOR EACH ROW EXECUTE FUNCTION note()";
 
-// Planned on empty tables, as in a new deployment, reading a whole table looks cheapest; it is not
-// when the table has filled.
+// For a plan that is made on empty tables, as in a new deployment, reading a whole table looks
+// cheapest. It is not when the table has many rows.
 #[tokio::test]
-async fn no_table_is_ever_read_as_a_whole() {
+async fn no_statement_reads_a_whole_table() {
     if left_out_on_citus("the statistics of a table are those of its shards").await {
         return;
     }
@@ -76,15 +77,15 @@ async fn a_key_is_looked_up_once_for_a_request() {
         api.get(&key, "Action=DescribeUserCdnStatus").await.succeeded();
     }
     let database = api.database.clone();
-    // A session reports what it has not yet when it ends; before PostgreSQL 15 an idle one does not.
+    // A session reports the rest when it ends. Before PostgreSQL 15, an idle session does not report.
     api.stop().await;
-    // One is the look for another key of this id when it was made.
+    // One look-up was for another key with this id, when the key was created.
     eventually("reported", async || database.count(KEYS_LOOKED_UP).await >= 8).await;
     assert_eq!(database.count(KEYS_LOOKED_UP).await, 8);
 }
 
 #[tokio::test]
-async fn a_nonce_does_not_wait_for_the_disk_and_what_it_admits_does() {
+async fn a_nonce_does_not_wait_for_the_disk_and_an_opening_does() {
     if left_out_on_citus("it holds or refuses rows by a trigger of a distributed table").await {
         return;
     }
@@ -95,7 +96,7 @@ async fn a_nonce_does_not_wait_for_the_disk_and_what_it_admits_does() {
     let api = Api::start_on(database, sealing_key, Clock::system(), |_| {}).await;
     let keys = [api.account().await, api.account().await];
     api.get(&keys[0], "Action=OpenCdnService").await.succeeded();
-    // Two that meet are one statement, which is another than that of one alone.
+    // Two simultaneous openings are one statement, which differs from that of a single opening.
     let (one, other) = tokio::join!(
         api.get(
             &keys[0],

@@ -1,5 +1,5 @@
-//! `DescribeUserCdnStatus` and `DescribeUserDcdnStatus`: whether the product is opened, can be used, and
-//! whether payment is overdue. They answer for accounts that opened nothing, too.
+//! `DescribeUserCdnStatus` and `DescribeUserDcdnStatus`: whether the product is opened and can be
+//! used, and whether payment is overdue. They also answer for accounts that have opened nothing.
 
 use cdn_activation::proto::billing::v1::Product;
 use cdn_activation::proto::cdn::v1::DescribeUserCdnStatusRequest;
@@ -15,7 +15,7 @@ use crate::support::wires::Wire;
 const ACTIONS: [(&str, Product); 2] =
     [("DescribeUserCdnStatus", Product::Cdn), ("DescribeUserDcdnStatus", Product::Dcdn)];
 
-/// What is said, in this order: enabled, on service, in debt, in debt and overdue.
+/// The fields of a reply in this order: enabled, on service, in debt, in debt and overdue.
 type Status = [bool; 4];
 
 const NOT_OPENED: Status = [false, false, false, false];
@@ -25,7 +25,7 @@ const OVERDUE: Status = [true, false, true, true];
 const SUSPENDED: Status = [true, false, false, false];
 const SUSPENDED_IN_DEBT: Status = [true, false, true, false];
 
-/// The status of a product, the same over both wires.
+/// Returns the status of a product. Checks that it is the same over both wires.
 async fn status(api: &Api, key: &Key, action: &str) -> Status {
     let given = format!("Action={action}");
     let body = api.get(key, &given).await.succeeded().json();
@@ -34,7 +34,7 @@ async fn status(api: &Api, key: &Key, action: &str) -> Status {
     let body: Value = api.call(key, &given).await.expect("answers");
     let over_grpc = ["Enabled", "OnService", "InDebt", "InDebtOverdue"]
         .map(|name| body[name].as_bool().unwrap_or_else(|| panic!("{name}: {body}")));
-    assert_eq!(over_rest, over_grpc, "both wires say the same");
+    assert_eq!(over_rest, over_grpc, "both wires answer the same");
     over_rest
 }
 
@@ -46,7 +46,7 @@ async fn open(api: &Api, key: &Key, product: Product) {
 }
 
 #[tokio::test]
-async fn an_account_that_opened_nothing_is_answered() {
+async fn an_account_that_has_opened_nothing_has_a_status() {
     let api = Api::start_without_workers().await;
     let key = api.account().await;
     for (action, _) in ACTIONS {
@@ -57,14 +57,14 @@ async fn an_account_that_opened_nothing_is_answered() {
         );
         assert_eq!(status(&api, &key, action).await, NOT_OPENED);
     }
-    // One product says nothing of the other.
+    // The status of one product does not depend on the other.
     api.open_dcdn(&key).await;
     assert_eq!(status(&api, &key, "DescribeUserCdnStatus").await, NOT_OPENED);
     assert_eq!(status(&api, &key, "DescribeUserDcdnStatus").await, IN_ORDER);
 }
 
 #[tokio::test]
-async fn both_formats_in_full() {
+async fn the_replies_have_the_same_fields_in_every_format() {
     let api = Api::start_without_workers().await;
     let key = api.account().await;
     for (action, product) in ACTIONS {
@@ -113,7 +113,7 @@ async fn payment_is_overdue_when_the_financial_lock_has_held_longer_than_a_day()
             api.at(now);
             assert_eq!(status(&api, &key, action).await, expected, "{action} at {now}");
         }
-        // Paid: the lock is lifted, and the next debt has its own grace.
+        // After payment, the lock is lifted, and the next debt has its own grace period.
         api.unlock(&key, product, "financial").await;
         assert_eq!(status(&api, &key, action).await, IN_ORDER);
         api.lock(&key, product, "financial").await;
@@ -122,7 +122,7 @@ async fn payment_is_overdue_when_the_financial_lock_has_held_longer_than_a_day()
 }
 
 #[tokio::test]
-async fn the_grace_is_a_setting() {
+async fn the_grace_period_is_a_setting() {
     let an_hour = |settings: &mut cdn_activation::server::ServerSettings| {
         settings.overdue_grace = chrono::Duration::hours(1);
     };
@@ -172,16 +172,16 @@ async fn the_actions_exist_in_the_newest_api_version_only() {
 #[tokio::test]
 async fn an_account_that_does_not_exist_is_not_found_over_grpc() {
     let api = Api::start_without_workers().await;
-    let nobody = Key { account_id: 9, id: String::new(), secret: String::new() };
-    let (mut cdn, mut dcdn) = (api.cdn(&nobody).await, api.dcdn(&nobody).await);
+    let unknown = Key { account_id: 9, id: String::new(), secret: String::new() };
+    let (mut cdn, mut dcdn) = (api.cdn(&unknown).await, api.dcdn(&unknown).await);
     let cdn = cdn.describe_user_cdn_status(DescribeUserCdnStatusRequest {});
     let cdn = refusal(&cdn.await.expect_err("refused"));
     let dcdn = dcdn.describe_user_dcdn_status(DescribeUserDcdnStatusRequest {});
     let dcdn = refusal(&dcdn.await.expect_err("refused"));
     for refused in [cdn, dcdn] {
-        let said = (refused.grpc, refused.code.as_str(), refused.message.as_str(), refused.http);
+        let found = (refused.grpc, refused.code.as_str(), refused.message.as_str(), refused.http);
         let expected = (Code::NotFound, "AccountNotFound", "There is no such account.", 404);
-        assert_eq!(said, expected);
+        assert_eq!(found, expected);
     }
     let period = "StartTime=2018-03-01T00:00:00Z&EndTime=2018-03-02T00:00:00Z";
     for given in [
@@ -192,7 +192,7 @@ async fn an_account_that_does_not_exist_is_not_found_over_grpc() {
         format!("Action=DescribeCdnUserBillType&{period}"),
         format!("Action=DescribeDcdnUserBillType&{period}"),
     ] {
-        let answer = api.ask(Wire::Grpc, &nobody, &given).await;
+        let answer = api.ask(Wire::Grpc, &unknown, &given).await;
         assert_eq!((answer.http, answer.code()), (404, "AccountNotFound"), "{given}");
     }
 }

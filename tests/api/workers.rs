@@ -1,5 +1,5 @@
-//! What a clock causes: used nonces are forgotten once no signed request can bring them back. The
-//! database's clock decides, so these databases have one whose hand the test sets.
+//! The worker that deletes used nonces when no signed request can contain them any more. It uses the
+//! database's clock, so these databases have a clock that the test sets.
 
 use cdn_activation::clock::Clock;
 use cdn_activation::domain::time;
@@ -23,7 +23,7 @@ struct Ring {
 impl Ring {
     async fn new() -> Self {
         let database = Database::fresh().await;
-        // What stands before pg_catalog in the search path is found first.
+        // A function in a schema before pg_catalog in the search path replaces the built-in one.
         database
             .execute(
                 "CREATE SCHEMA hand;
@@ -42,7 +42,7 @@ impl Ring {
         ring
     }
 
-    /// A used nonce in every slot.
+    /// Writes a used nonce to every slot.
     async fn fill(&self) {
         self.database
             .execute(
@@ -54,17 +54,21 @@ impl Ring {
             .await;
     }
 
-    /// Lets the database's clock show an instant this many seconds after the start of the slot.
+    /// Sets the database's clock to an instant this many seconds after the start of the slot.
     async fn set_clock(&self, seconds: i64) {
         let instant = time::parse(SLOT).expect("an instant") + Duration::seconds(seconds);
         let mut connection = self.database.connect().await;
         let statement = sqlx::query("UPDATE hand.clock SET shows = $1").bind(instant);
         statement.execute(&mut connection).await.expect("set");
         connection.close().await.expect("closed");
-        assert_eq!(self.store.database_time().await.expect("read"), instant, "the hand is read");
+        assert_eq!(
+            self.store.database_time().await.expect("read"),
+            instant,
+            "the database uses this clock"
+        );
     }
 
-    /// How many nonces each slot holds.
+    /// Returns how many nonces each slot holds.
     async fn held(&self) -> [i64; 4] {
         [
             self.database.count("SELECT count(*) FROM used_nonces_0").await,
@@ -127,7 +131,7 @@ async fn one_replica_at_a_time_empties_a_slot() {
     ring.fill().await;
     forget_nonces(&ring.store, &clock, second).await.expect("another has the lease");
     assert_eq!(ring.held().await, [1; 4]);
-    forget_nonces(&ring.store, &clock, first).await.expect("it keeps its lease");
+    forget_nonces(&ring.store, &clock, first).await.expect("it has the lease");
     assert_eq!(ring.held().await, [1, 1, 0, 1]);
     ring.fill().await;
     clock.set_wire_now(noon + Duration::seconds(SLOT_SECONDS / 3));
@@ -137,17 +141,17 @@ async fn one_replica_at_a_time_empties_a_slot() {
 }
 
 #[tokio::test]
-async fn of_replicas_that_ask_for_a_lease_at_once_one_has_it() {
+async fn of_replicas_that_request_a_lease_at_once_one_gets_it() {
     let ring = Ring::new().await;
     let now = time::parse("2018-03-19T12:00:00Z").expect("an instant");
     let until = now + Duration::minutes(5);
     let take = |name, holder, now, until| ring.store.take_lease(name, holder, now, until);
-    let asked = (0..16).map(|_| take("a", new_id(), now, until));
-    let taken = futures_util::future::join_all(asked).await;
-    let taken = taken.into_iter().filter(|taken| *taken.as_ref().expect("asked"));
+    let calls = (0..16).map(|_| take("a", new_id(), now, until));
+    let taken = futures_util::future::join_all(calls).await;
+    let taken = taken.into_iter().filter(|taken| *taken.as_ref().expect("answered"));
     assert_eq!(taken.count(), 1);
-    assert!(take("b", HOLDER, now, until).await.expect("asked"), "another lease is free");
+    assert!(take("b", HOLDER, now, until).await.expect("answered"), "another lease is free");
 }
 
-/// The replica that is first.
+/// The id of the first replica.
 const HOLDER: uuid::Uuid = uuid::Uuid::from_u128(1);

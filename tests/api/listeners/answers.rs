@@ -1,4 +1,4 @@
-//! Every answer is counted by listener and code, also of what no action has seen.
+//! Every answer is counted by listener and code, also if the request did not reach an action.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::answers;
 use crate::support::raw_grpc::framed;
 use crate::support::{Api, eventually};
 
-/// What was counted must be this, and nothing else.
+/// Checks that exactly these answers of a listener were counted.
 async fn assert_counted(api: &Api, listener: &str, expected: &[(&str, f64)]) {
     for (code, count) in expected {
         let what = format!("{listener} answered {code} {count} times");
@@ -97,7 +97,7 @@ async fn answers_of_the_ops_pages_and_open_connections_are_counted() {
 }
 
 #[tokio::test]
-async fn thousands_of_refused_calls_leave_their_connection_whole() {
+async fn a_connection_works_after_thousands_of_refused_calls() {
     let api = Api::start_without_workers().await;
     let grpc = api.raw_grpc().await;
     let metadata = [("authorization", "Bearer not-the-token")];

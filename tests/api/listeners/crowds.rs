@@ -1,4 +1,5 @@
-//! More connections than there are places or descriptors: those that do nothing make room.
+//! More connections than the limit or the file descriptors allow: connections without a running
+//! request are closed for new ones.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -18,10 +19,10 @@ use crate::support::stored::{Held, LOCK_THE_ACCOUNT};
 use crate::support::{Api, TOKEN};
 
 const STATUS: &str = "Action=DescribeUserCdnStatus";
-/// Longer than anything here takes beside hundreds of other tests.
+/// Longer than any call here takes while hundreds of other tests run.
 const SOON: Duration = Duration::from_secs(5);
 
-/// This many connections that say nothing.
+/// Opens this number of connections that send nothing.
 async fn silent(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     let mut connections = Vec::new();
     for _ in 0..count {
@@ -51,7 +52,7 @@ fn serve(descriptors: u32, database: &Database, key: &str, token: &str) -> Progr
 }
 
 #[tokio::test]
-async fn silent_connections_beyond_the_descriptors_keep_nobody_out() {
+async fn more_silent_connections_than_descriptors_do_not_keep_others_out() {
     let (database, (_scratch, key, token)) = (Database::fresh().await, files());
     let mut program = serve(1024, &database, &key, &token);
     let api = program.ready().await;
@@ -79,72 +80,73 @@ async fn silent_connections_beyond_the_descriptors_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn too_few_descriptors_are_one_sentence() {
+async fn with_too_few_descriptors_the_program_exits_with_one_sentence() {
     let (database, (_scratch, key, token)) = (Database::fresh().await, files());
     let ended = serve(128, &database, &key, &token).end().await;
     let sentence = ended.sentence(1);
     assert!(sentence.starts_with("128 file descriptors are too few, and at least"), "{sentence}");
 }
 
-/// A connection with a request of which the last byte is missing, when the service reads its body.
-async fn arriving(address: SocketAddr) -> TcpStream {
-    let mut arriving = TcpStream::connect(address).await.expect("it listens");
+/// Opens a connection with a request whose last byte is missing. Returns when the service reads its
+/// body.
+async fn incomplete(address: SocketAddr) -> TcpStream {
+    let mut incomplete = TcpStream::connect(address).await.expect("it listens");
     let head = "POST /?Format=JSON HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
-    arriving.write_all(head.as_bytes()).await.expect("sent");
-    let mut goes_on = [0; 25];
-    arriving.read_exact(&mut goes_on).await.expect("the body is asked for");
-    assert_eq!(&goes_on, b"HTTP/1.1 100 Continue\r\n\r\n");
-    arriving.write_all(b"a").await.expect("sent");
-    arriving
+    incomplete.write_all(head.as_bytes()).await.expect("sent");
+    let mut interim = [0; 25];
+    incomplete.read_exact(&mut interim).await.expect("the service reads the body");
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    incomplete.write_all(b"a").await.expect("sent");
+    incomplete
 }
 
-/// A connection with an opening that waits until the account is let go.
-async fn working(api: &Api, key: &Key) -> (Connection, Held) {
+/// Opens a connection with an opening that waits until the lock of the account is released.
+async fn busy(api: &Api, key: &Key) -> (Connection, Held) {
     let held = api.database.hold(key.account_id, LOCK_THE_ACCOUNT).await;
     let signed = api.sign(key, "GET", api.common(key, "Action=OpenCdnService"));
-    let mut working = api.connect().await;
-    working.send(&api.request("GET", &format!("/?{}", query(&signed)), &[], b"")).await;
+    let mut busy = api.connect().await;
+    busy.send(&api.request("GET", &format!("/?{}", query(&signed)), &[], b"")).await;
     api.database.wait_until_blocked(1).await;
-    (working, held)
+    (busy, held)
 }
 
-/// Lets it go, and expects its answer.
-async fn finish((mut working, held): (Connection, Held)) {
+/// Releases the lock, and checks that the opening succeeds.
+async fn finish((mut busy, held): (Connection, Held)) {
     held.commit().await;
-    working.reply().await.expect("it was left alone").succeeded();
+    busy.reply().await.expect("the connection is open").succeeded();
 }
 
 #[tokio::test]
-async fn an_idle_connection_makes_room_and_one_that_works_does_not() {
+async fn an_idle_connection_is_closed_for_a_new_one_and_a_busy_one_is_not() {
     let api = Api::start_with(|settings| settings.bounds.rest_connections = 2).await;
     let (key, other) = (api.account().await, api.account().await);
-    let working = working(&api, &key).await;
+    let busy = busy(&api, &key).await;
     let mut idle = api.connect().await;
     idle.send(&api.request("GET", "/elsewhere", &[], b"")).await;
     assert_eq!(idle.reply().await.expect("an answer").status, 404);
     api.get(&other, STATUS).await.succeeded();
     assert!(idle.has_ended().await);
     ended(&api, "rest", "crowded_out", 1.0).await;
-    finish(working).await;
+    finish(busy).await;
 }
 
 #[tokio::test]
-async fn where_every_connection_works_a_new_one_is_closed_at_once() {
+async fn if_every_connection_is_busy_a_new_one_is_closed_at_once() {
     let api = Api::start_with(|settings| settings.bounds.rest_connections = 1).await;
     let key = api.account().await;
-    let working = working(&api, &key).await;
+    let busy = busy(&api, &key).await;
     let mut new = TcpStream::connect(api.addresses.rest).await.expect("it listens");
     assert!(new.read(&mut [0]).await.map_or(true, |read| read == 0));
     ended(&api, "rest", "refused", 1.0).await;
-    finish(working).await;
+    finish(busy).await;
 }
 
 #[tokio::test]
-async fn a_request_that_has_not_come_whole_makes_room() {
+async fn a_connection_with_an_incomplete_request_is_closed_for_a_new_one() {
     let api = Api::start_with(|settings| settings.bounds.rest_connections = 1).await;
     let key = api.account().await;
-    let mut arriving = arriving(api.addresses.rest).await;
+    let mut incomplete = incomplete(api.addresses.rest).await;
     api.get(&key, STATUS).await.succeeded();
-    assert!(arriving.read(&mut [0]).await.map_or(true, |read| read == 0));
+    assert!(incomplete.read(&mut [0]).await.map_or(true, |read| read == 0));
     ended(&api, "rest", "crowded_out", 1.0).await;
 }

@@ -1,4 +1,4 @@
-//! How much of a request is held before it is refused.
+//! How much of a request is kept in memory before it is refused.
 
 use bytes::Bytes;
 use tonic::Code;
@@ -7,15 +7,15 @@ use crate::support::Api;
 use crate::support::grpc::refusal;
 use crate::support::raw_grpc::{framed, token};
 
-/// Bytes of a head that are held.
+/// Largest number of bytes of a head that are kept.
 const LARGEST_HEAD: usize = 48 * 1024;
 
 #[tokio::test]
-async fn a_head_is_refused_when_48_kib_of_it_have_come() {
+async fn a_head_is_refused_after_48_kib() {
     let api = Api::start().await;
     for start in ["GET /?Padding=", "GET / HTTP/1.1\r\nX-Padding: "] {
         let mut connection = api.connect().await;
-        // It never ends: an answer shows that no more of it is waited for.
+        // The head does not end: an answer shows that the service does not wait for its end.
         let head = format!("{start}{}", "x".repeat(LARGEST_HEAD));
         connection.send(head.as_bytes()).await;
         let reply = connection.reply().await.expect("an answer");
@@ -36,16 +36,19 @@ async fn health_and_reflection_read_short_messages_only() {
     for body in [
         framed(&[0; 1025]),
         framed(&vec![0; 4 * 1024 * 1024]),
-        Bytes::from_static(&[0, 0xff, 0xff, 0xff, 0xff]), // four gibibytes are announced
+        Bytes::from_static(&[0, 0xff, 0xff, 0xff, 0xff]), // it announces four gibibytes
     ] {
         for path in [check, watch] {
             let mut status = grpc.send(path, &[], body.clone()).await;
             let id = status.headers.remove("x-request-id").expect("a request id");
-            let mut said = status.status();
+            let mut refused = status.status();
             let id = id.to_str().expect("visible").parse().expect("visible");
-            said.metadata_mut().insert("x-request-id", id);
-            let said = refusal(&said);
-            assert_eq!((said.grpc, said.code.as_str()), (Code::InvalidArgument, "RequestTooLarge"));
+            refused.metadata_mut().insert("x-request-id", id);
+            let refused = refusal(&refused);
+            assert_eq!(
+                (refused.grpc, refused.code.as_str()),
+                (Code::InvalidArgument, "RequestTooLarge")
+            );
         }
     }
     let (name, token) = token();

@@ -1,4 +1,4 @@
-//! How long a connection may be silent, not be read from, do nothing, and be at all.
+//! How long a connection may be silent, unread, idle, and open.
 
 use std::time::Duration;
 
@@ -41,16 +41,16 @@ async fn a_connection_on_which_nothing_is_called_is_ended() {
     let mut idle = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
     idle.write_all(&[PREFACE, SETTINGS].concat()).await.expect("sent");
     ended(&api, "grpc", "idle", 1.0).await;
-    // One that only watches is not idle.
+    // A connection with only a watch is not idle.
     let mut health = HealthClient::new(api.channel().await);
     let mut watch =
         health.watch(HealthCheckRequest::default()).await.expect("watched").into_inner();
     watch.message().await.expect("a message");
     let next = tokio::time::timeout(SHORT * 4, watch.message()).await;
-    assert!(next.is_err(), "it goes on: {next:?}");
+    assert!(next.is_err(), "the watch stays open: {next:?}");
 }
 
-/// A connection that sends and never reads.
+/// Opens a connection that sends and never reads.
 async fn blind(address: std::net::SocketAddr, bytes: Vec<u8>) {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("set");
@@ -73,7 +73,7 @@ async fn a_connection_whose_peer_does_not_read_is_ended() {
 }
 
 #[tokio::test]
-async fn an_old_connection_is_asked_to_end_and_cut_off_where_it_does_not() {
+async fn an_old_connection_is_asked_to_end_and_is_cut_off_if_it_does_not() {
     let api = start(|bounds| {
         bounds.age = SHORT;
         bounds.cut_off = Duration::from_secs(1);
@@ -111,7 +111,7 @@ async fn an_old_connection_of_the_signed_format_ends_with_its_next_answer() {
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_longer_than_its_answers_tell() {
+async fn a_connection_is_kept_longer_than_its_answers_announce() {
     let api = start(|bounds| bounds.keep_alive = Duration::from_secs(3)).await;
     for address in [api.addresses.rest, api.addresses.ops] {
         let mut kept = TcpStream::connect(address).await.expect("it listens");
@@ -124,7 +124,7 @@ async fn a_connection_is_kept_longer_than_its_answers_tell() {
         let get = "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n";
         for _ in 0..2 {
             assert!(answer(get).await.contains("\r\nKeep-Alive: timeout=1\r\n"));
-            // Longer than told.
+            // Longer than announced.
             tokio::time::sleep(Duration::from_millis(1300)).await;
         }
         let last = answer("GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;

@@ -1,4 +1,5 @@
-//! A client that gives no window for an answer: it is reset at its deadline, and nothing else is.
+//! A client that gives no flow-control window for an answer: the answer is reset at its deadline, and
+//! nothing else is.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ const WATCH: &str = "/activation.operator.v1.EventService/WatchEvents";
 const LIST: &str = "/activation.operator.v1.EventService/ListEvents";
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 
-/// A connection that gives each stream a window of so many bytes, and more only for what is read.
+/// Opens a connection that gives each stream a window of this size, and more only for what it reads.
 async fn connect(api: &Api, window: u32) -> SendRequest<Full<Bytes>> {
     let stream = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
     let (sender, connection) = Builder::new(TokioExecutor::new())
@@ -68,8 +69,8 @@ async fn a_stream_without_a_window_is_reset_at_its_deadline_and_the_others_go_on
         let before = api.metric("streams_stalled_total").await.unwrap_or_default();
         stalled(&api, before + 1.0).await;
         let read = watch.into_body().collect().await;
-        assert!(read.is_err(), "it was reset: {read:?}");
-        // The connection is as good as before.
+        assert!(read.is_err(), "the stream was reset: {read:?}");
+        // The connection still works.
         let check = call(&mut sender, CHECK).await;
         if window > 0 {
             assert!(check.into_body().collect().await.is_ok());
@@ -86,12 +87,12 @@ async fn an_answer_without_a_window_is_reset_at_its_deadline() {
     let list = call(&mut sender, LIST).await;
     stalled(&api, 1.0).await;
     let read = list.into_body().collect().await;
-    assert!(read.is_err(), "it was reset: {read:?}");
+    assert!(read.is_err(), "the stream was reset: {read:?}");
 }
 
-/// A deadline that is met costs nothing: no answer that was taken is reset later.
+/// An answer that was received before its deadline is not reset later.
 #[tokio::test]
-async fn an_answer_that_is_taken_is_not_reset() {
+async fn an_answer_that_is_received_is_not_reset() {
     let api = with_events().await;
     let mut sender = connect(&api, 65_535).await;
     let list = call(&mut sender, LIST).await;

@@ -1,4 +1,4 @@
-//! What is no request, or breaks off: each gets a whole answer, and in time.
+//! Invalid and incomplete requests: each gets a complete answer in time.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -8,7 +8,7 @@ use crate::support::leaves::{json_leaves, xml_leaves};
 use crate::support::rest::Reply;
 use crate::support::stored::LOCK_THE_ACCOUNT;
 
-/// Sends these bytes, and nothing more ever; all that is answered.
+/// Sends these bytes and then closes its side. Returns the complete answer.
 async fn answers(address: std::net::SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     stream.write_all(bytes).await.expect("sent");
@@ -18,7 +18,7 @@ async fn answers(address: std::net::SocketAddr, bytes: &[u8]) -> String {
     answer
 }
 
-fn assert_is_whole(reply: &Reply, request: &str) {
+fn assert_is_complete(reply: &Reply, request: &str) {
     let length: usize = reply.headers["content-length"].parse().expect("a number");
     assert_eq!(reply.body.len(), length, "{request:?}");
     let leaves = match reply.headers["content-type"].as_str() {
@@ -33,7 +33,7 @@ fn assert_is_whole(reply: &Reply, request: &str) {
 }
 
 #[tokio::test]
-async fn whatever_is_sent_is_answered_by_a_whole_body() {
+async fn every_invalid_request_gets_a_complete_answer() {
     let api = Api::start().await;
     let long = "x".repeat(100 * 1024);
     let (long_uri, long_header) = (
@@ -42,7 +42,7 @@ async fn whatever_is_sent_is_answered_by_a_whole_body() {
     );
     let form = "POST /?Format=JSON HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-www-form-urlencoded\r\n";
     let chunked = format!("{form}Transfer-Encoding: chunked\r\n\r\n");
-    #[rustfmt::skip] // a table is read down its columns
+    #[rustfmt::skip] // a table is easier to read with one row per line
     let requests: [(&str, u16, &str); 27] = [
         ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", 400, "MissingAction"),
         ("GET / HTTP/1.1\r\n\r\n", 400, "MissingAction"),
@@ -76,7 +76,7 @@ async fn whatever_is_sent_is_answered_by_a_whole_body() {
         let answer = answers(api.addresses.rest, request.as_bytes()).await;
         let shown = &request[..request.len().min(80)];
         let reply = Reply::parse(answer.as_bytes());
-        assert_is_whole(&reply, shown);
+        assert_is_complete(&reply, shown);
         assert_eq!(reply.status, status, "{shown:?}: {}", reply.body);
         assert!(reply.body.contains(code), "{shown:?}: {}", reply.body);
         assert_eq!(reply.headers.contains_key("allow"), status == 405, "{shown:?}");
@@ -84,7 +84,7 @@ async fn whatever_is_sent_is_answered_by_a_whole_body() {
 }
 
 #[tokio::test]
-async fn what_no_request_line_begins_ends_without_an_answer() {
+async fn a_connection_without_a_complete_head_ends_without_an_answer() {
     let api = Api::start().await;
     for bytes in ["", "\r\n", "GET / HTTP/1.1\r\nHost: h\r\n"] {
         assert_eq!(answers(api.addresses.rest, bytes.as_bytes()).await, "", "{bytes:?}");
@@ -98,7 +98,7 @@ async fn a_client_that_has_closed_its_side_is_answered() {
     let signed = api.sign(&key, "GET", api.common(&key, "Action=OpenCdnService"));
     let request =
         api.request("GET", &format!("/?{}", crate::support::rest::query(&signed)), &[], b"");
-    // A held row: the answer takes longer than the end of what the client sends.
+    // The row is locked, so that the client closes its side before the answer.
     let held = api.database.hold(key.account_id, LOCK_THE_ACCOUNT).await;
     let (answer, ()) = tokio::join!(answers(api.addresses.rest, &request), async {
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
@@ -112,7 +112,7 @@ async fn a_client_that_has_closed_its_side_is_answered() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_nobody_knows_does_not_hide_that_there_is_no_action() {
+async fn an_unreadable_parameter_does_not_hide_that_the_action_does_not_exist() {
     let api = Api::start().await;
     let key = api.account().await;
     for (given, status, code) in [

@@ -1,4 +1,4 @@
-//! A signed request whose bytes are changed on the way is refused, or means what it meant. It never
+//! A signed request whose bytes are changed on the way is refused, or keeps its meaning. It never
 //! breaks the server, never hangs, and never gets an answer that a client cannot read.
 
 use std::collections::HashMap;
@@ -9,15 +9,15 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::{FORM, HISTORY, HISTORY_JSON, HISTORY_XML, asker};
+use super::{FORM, HISTORY, HISTORY_JSON, HISTORY_XML, cdn_account};
 use crate::support::Api;
 use crate::support::drafts::DraftV3;
 use crate::support::rest::{Key, Reply, parameters, query};
 
-/// How many changed requests are tried in a run.
+/// Number of changed requests that a run sends.
 const REQUESTS: usize = 120;
 
-/// The signed requests that are changed, each with a nonce of its own.
+/// Returns one of the signed requests that are changed, with its own nonce.
 fn original(api: &Api, key: &Key, number: usize) -> Vec<u8> {
     match number % 4 {
         0 => {
@@ -44,8 +44,8 @@ fn original(api: &Api, key: &Key, number: usize) -> Vec<u8> {
     }
 }
 
-/// Whether these bytes, of which no line ending was changed, are a request that HTTP can carry.
-/// Errs on the side of no.
+/// Whether these bytes, in which no line ending was changed, are a valid HTTP request. In case of
+/// doubt, they are not.
 fn is_http(bytes: &[u8]) -> bool {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
     let Ok(head) = std::str::from_utf8(&bytes[..end]) else { return false };
@@ -74,7 +74,7 @@ fn is_http(bytes: &[u8]) -> bool {
         && lines.all(is_header)
 }
 
-/// A refusal that a client can read, in either format.
+/// Whether a reply is a refusal that a client can read, in either format.
 fn is_documented(reply: &Reply) -> bool {
     let Some(id) = reply.headers.get("x-acs-request-id") else { return false };
     let content_type = reply.headers.get("content-type").map_or("", String::as_str);
@@ -97,7 +97,7 @@ fn is_documented(reply: &Reply) -> bool {
     complete && (400..500).contains(&reply.status)
 }
 
-/// What is wrong with the answer to a changed request.
+/// Returns what is wrong with the answer to a changed request.
 fn wrong(original: &[u8], changed: &[u8], reply: Option<&Reply>) -> Option<String> {
     let lines = |bytes: &[u8]| {
         let ends = bytes.iter().enumerate().filter(|(_, byte)| b"\r\n".contains(byte));
@@ -119,15 +119,15 @@ fn wrong(original: &[u8], changed: &[u8], reply: Option<&Reply>) -> Option<Strin
 }
 
 #[test]
-fn a_request_that_was_changed_on_the_way_is_refused_or_means_what_it_meant() {
+fn a_request_that_was_changed_on_the_way_is_refused_or_keeps_its_meaning() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let api = Arc::new(runtime.block_on(Api::start()));
-    let key = runtime.block_on(asker(&api));
-    // Any change, and as often a small one, which makes a digit of a digit.
+    let key = runtime.block_on(cdn_account(&api));
+    // Any change, and as often a change of one low bit, which turns a digit into another digit.
     let change = prop_oneof![1u8.., (0u32..4).prop_map(|bit| 1 << bit)];
     let changes = prop::collection::vec((any::<Index>(), change), 1..=2);
     let requests = prop::collection::vec((0usize..4, changes), REQUESTS);
-    // One case is the whole set, sent at once: some of them are waited for in vain, ten seconds.
+    // One case is the whole set, sent at once, because some requests get no answer for ten seconds.
     let config =
         Config { cases: 1, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
     let outcome = TestRunner::new(config).run(&requests, |requests| {
@@ -153,7 +153,7 @@ fn a_request_that_was_changed_on_the_way_is_refused_or_means_what_it_meant() {
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
-    // The unchanged ones are good, and after all this the server goes on.
+    // The unchanged requests succeed, and the server still works.
     for number in 0..4 {
         let reply = runtime.block_on(api.exchange(&original(&api, &key, number)));
         let body = reply.expect("an answer").body_without_request_id();
@@ -162,11 +162,11 @@ fn a_request_that_was_changed_on_the_way_is_refused_or_means_what_it_meant() {
     assert_eq!(runtime.block_on(api.database.count("SELECT count(*) FROM instances")), 1);
 }
 
-/// Wherever the parameters sit: the smallest change of any byte of their values is noticed.
+/// Wherever the parameters are, the smallest change of any byte of their values is detected.
 #[tokio::test]
 async fn every_byte_of_a_value_is_signed() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     for number in 0..4 {
         let original = original(&api, &key, number);
         let mut tried = 0;

@@ -1,6 +1,6 @@
-//! Connections that stay open: one request after the other, also after refusals.
+//! Connections that stay open serve one request after the other, also after refusals.
 
-use super::{FORM, HISTORY, HISTORY_JSON, HISTORY_XML, asker};
+use super::{FORM, HISTORY, HISTORY_JSON, HISTORY_XML, cdn_account};
 use crate::support::Api;
 use crate::support::refusals::{
     ACTION_NOT_FOUND, Format, HAS_OPENED, HTTP_METHOD, INVALID_FORMAT, NONCE_USED, TOO_LARGE,
@@ -11,7 +11,7 @@ use crate::support::rest::query;
 #[tokio::test]
 async fn a_connection_serves_one_request_after_the_other_also_after_refusals() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let mut connection = api.connect().await;
     let signed =
         |method: &str, given: &str| query(&api.sign(&key, method, api.common(&key, given)));
@@ -54,7 +54,7 @@ async fn a_connection_serves_one_request_after_the_other_also_after_refusals() {
 #[tokio::test]
 async fn the_server_ends_a_connection_when_the_client_asks_for_it() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let mut connection = api.connect().await;
     let target = format!("/?{}", query(&api.sign(&key, "GET", api.common(&key, HISTORY))));
     connection.send(&api.request("GET", &target, &[("Connection", "close")], b"")).await;
@@ -62,11 +62,11 @@ async fn the_server_ends_a_connection_when_the_client_asks_for_it() {
     assert!(connection.has_ended().await);
 }
 
-/// The rest of a body that was too much is not taken for the next request.
+/// The rest of a body that is too large is not read as the next request.
 #[tokio::test]
-async fn what_is_left_of_a_refused_body_is_no_request() {
+async fn the_rest_of_a_refused_body_is_not_a_request() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let target = format!("/?{}", query(&api.sign(&key, "GET", api.common(&key, HISTORY))));
     let inner = api.request("GET", &target, &[], b"");
     let body = [vec![b'x'; 64 * 1024], inner].concat();
@@ -81,13 +81,13 @@ async fn what_is_left_of_a_refused_body_is_no_request() {
         connection.send(&request).await;
         let first = connection.reply().await.expect("an answer");
         assert!([404, 405, 413].contains(&first.status), "{first:?}");
-        // The connection has ended, or goes on with what is really the next request.
+        // The connection has ended, or the next answer is for the next request.
         connection.send(&api.request("GET", "/?Format=JSON", &[], b"")).await;
         if let Some(next) = connection.reply().await {
             next.is(Format::Json, &missing("Action"));
         }
     }
-    // The request in the body was never served: its nonce is still good.
+    // The request in the body was never served: its nonce is not used.
     let reply = api.send("GET", &target, &[], b"").await;
     reply.says(Format::Json, HISTORY_JSON);
 }
@@ -95,7 +95,7 @@ async fn what_is_left_of_a_refused_body_is_no_request() {
 #[tokio::test]
 async fn many_connections_are_served_at_once() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let mut connections = Vec::new();
     for _ in 0..100 {
         connections.push(api.connect().await);

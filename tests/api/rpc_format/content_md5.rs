@@ -1,15 +1,15 @@
-//! `Content-MD5`, which the classic SDK sends with form bodies: where it is given, it must be right.
+//! `Content-MD5`, which the classic SDK sends with form bodies: if it is given, it must be right.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 
-use super::{FORM, HISTORY, HISTORY_JSON, asker};
+use super::{FORM, HISTORY, HISTORY_JSON, cdn_account};
 use crate::support::Api;
 use crate::support::refusals::{CONTENT_MD5, Format};
 use crate::support::rest::{hex, query};
 
-/// The header of a body.
+/// Returns the header for a body.
 pub(super) fn digest(body: &[u8]) -> String {
     STANDARD.encode(Md5::digest(body))
 }
@@ -17,23 +17,23 @@ pub(super) fn digest(body: &[u8]) -> String {
 #[tokio::test]
 async fn the_right_digest_of_a_body_is_accepted() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let body = query(&api.sign(&key, "POST", api.common(&key, HISTORY)));
     let headers = [FORM, ("Content-MD5", &digest(body.as_bytes()))];
     let reply = api.send("POST", "/", &headers, body.as_bytes()).await;
     reply.says(Format::Json, HISTORY_JSON);
-    // Of no body, too.
+    // The digest of an empty body, too.
     let target = format!("/?{}", query(&api.sign(&key, "GET", api.common(&key, HISTORY))));
     let reply = api.send("GET", &target, &[("Content-MD5", &digest(b""))], b"").await;
     reply.says(Format::Json, HISTORY_JSON);
 }
 
 #[tokio::test]
-async fn another_digest_is_refused() {
+async fn a_wrong_digest_is_refused() {
     let api = Api::start().await;
-    let key = asker(&api).await;
-    for (asked, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
-        let given = format!("{HISTORY}&Format={asked}");
+    let key = cdn_account(&api).await;
+    for (name, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
+        let given = format!("{HISTORY}&Format={name}");
         let body = query(&api.sign(&key, "POST", api.common(&key, &given)));
         let right = digest(body.as_bytes());
         let hex = hex(&Md5::digest(body.as_bytes()));
@@ -50,15 +50,15 @@ async fn another_digest_is_refused() {
             let reply = api.send("POST", "/", &headers, body.as_bytes()).await;
             reply.is(format, &CONTENT_MD5);
         }
-        // Nothing was used up by the refusals.
+        // The refusals did not use the nonce.
         api.send("POST", "/", &[FORM], body.as_bytes()).await.succeeded();
     }
 }
 
 #[tokio::test]
-async fn a_v3_request_is_held_to_its_digest_too() {
+async fn the_digest_of_a_v3_request_is_checked_too() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let form = "StartTime=2018-03-02T01:02:03Z&EndTime=2018-03-03T04:05:06Z";
     let draft = || api.draft("DescribeCdnUserBillType", "2018-05-10", "").with_form(form);
     let right = digest(&draft().body);

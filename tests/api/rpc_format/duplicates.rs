@@ -1,7 +1,7 @@
 //! A parameter that occurs twice is refused, wherever it occurs; so is a header that a signature or a
-//! reply depends on. Which of two was signed and which is meant would be anybody's guess.
+//! reply depends on. It is not known which of the two was signed and which is meant.
 
-use super::{FORM, HISTORY, HISTORY_JSON, asker};
+use super::{FORM, HISTORY, HISTORY_JSON, cdn_account};
 use crate::support::Api;
 use crate::support::refusals::{Format, invalid};
 use crate::support::rest::{Parameters, query};
@@ -9,10 +9,10 @@ use crate::support::rest::{Parameters, query};
 #[tokio::test]
 async fn a_parameter_that_occurs_twice_in_the_query_is_refused() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     for name in ["StartTime", "Action", "Version", "AccessKeyId", "Signature", "SignatureNonce"] {
-        for (asked, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
-            let given = format!("{HISTORY}&Format={asked}");
+        for (requested, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
+            let given = format!("{HISTORY}&Format={requested}");
             let signed = api.sign(&key, "GET", api.common(&key, &given));
             for second in [signed[name].clone(), String::new(), "another".to_owned()] {
                 let second = query(&Parameters::from([(name.to_owned(), second)]));
@@ -29,7 +29,7 @@ async fn a_parameter_that_occurs_twice_in_the_query_is_refused() {
 #[tokio::test]
 async fn a_parameter_that_occurs_twice_in_a_form_or_in_query_and_form_is_refused() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     for name in ["EndTime", "Action", "Signature", "Unknown"] {
         let given = format!("{HISTORY}&Unknown=1");
         let signed = api.sign(&key, "POST", api.common(&key, &given));
@@ -48,9 +48,9 @@ async fn a_parameter_that_occurs_twice_in_a_form_or_in_query_and_form_is_refused
 }
 
 #[tokio::test]
-async fn two_spellings_of_a_name_are_one_name_and_two_cases_are_two() {
+async fn two_encodings_of_a_name_are_one_name_and_two_cases_are_two_names() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let signed = query(&api.sign(&key, "GET", api.common(&key, HISTORY)));
     for second in ["%41ction=x", "Act%69on", "Action"] {
         api.send_get(&format!("{signed}&{second}")).await.is(Format::Json, &invalid("Action"));
@@ -65,7 +65,7 @@ async fn two_spellings_of_a_name_are_one_name_and_two_cases_are_two() {
 }
 
 #[tokio::test]
-async fn where_the_format_occurs_twice_the_first_one_is_answered_in() {
+async fn if_the_format_occurs_twice_the_answer_has_the_first_one() {
     let api = Api::start().await;
     for (given, format) in [
         ("Action=OpenCdnService&Format=JSON&Format=XML", Format::Json),
@@ -78,7 +78,7 @@ async fn where_the_format_occurs_twice_the_first_one_is_answered_in() {
 #[tokio::test]
 async fn a_parameter_that_occurs_twice_in_a_v3_request_is_refused() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let given = "StartTime=2018-03-02T01:02:03Z&EndTime=2018-03-03T04:05:06Z";
     for (accept, format) in [("application/json", Format::Json), ("text/xml", Format::Xml)] {
         let draft =
@@ -89,9 +89,9 @@ async fn a_parameter_that_occurs_twice_in_a_v3_request_is_refused() {
 }
 
 #[tokio::test]
-async fn a_header_that_matters_and_occurs_twice_is_refused() {
+async fn a_significant_header_that_occurs_twice_is_refused() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     for name in [
         "host",
         "accept",
@@ -127,7 +127,7 @@ async fn a_header_that_matters_and_occurs_twice_is_refused() {
 #[tokio::test]
 async fn other_headers_may_occur_twice() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let target = format!("/?{}", query(&api.sign(&key, "GET", api.common(&key, HISTORY))));
     let headers = [
         ("X-Forwarded-For", "192.0.2.1"),

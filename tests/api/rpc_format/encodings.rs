@@ -1,30 +1,29 @@
-//! How parameters may be percent-encoded on the wire. What is signed is always the canonical form of
-//! the decoded value, so no two spellings of a request differ in meaning (docs/protocol.md,
-//! "Signature V1").
+//! How parameters may be percent-encoded on the wire. The canonical form of the decoded values is
+//! signed, so all encodings of a request have one meaning (docs/protocol.md, "Signature V1").
 
-use super::{FORM, HISTORY, HISTORY_JSON, asker};
+use super::{FORM, HISTORY, HISTORY_JSON, cdn_account};
 use crate::support::Api;
 use crate::support::refusals::Format;
 use crate::support::rest::{Key, Parameters, encode, parameters, query};
 
-/// A value with everything that clients spell in different ways.
+/// A value with all characters that clients encode in different ways.
 const ODD: &str = "a b!*()'~-_.é打😀%+&=/:?#@,;[]{}|\\^`\"<>$";
 
 type Spelling = fn(&str) -> String;
 
-/// Blanks as `+`: Python Tea.
+/// Encodes blanks as `+`, as Python Tea does.
 fn plus(text: &str) -> String {
     encode(text).replace("%20", "+")
 }
 
-/// `! * ( ) '` left bare: Node.
+/// Does not encode `! * ( ) '`, as Node does.
 fn bare(text: &str) -> String {
     [("%21", "!"), ("%2A", "*"), ("%28", "("), ("%29", ")"), ("%27", "'")]
         .iter()
         .fold(encode(text), |text, (encoded, plain)| text.replace(encoded, plain))
 }
 
-/// Hex digits in lower case.
+/// Encodes with hex digits in lower case.
 fn lower_case(text: &str) -> String {
     let encoded = encode(text);
     let (first, escapes) = encoded.split_once('%').unwrap_or((&encoded, ""));
@@ -34,12 +33,12 @@ fn lower_case(text: &str) -> String {
     [first.to_owned(), lower.collect::<Vec<_>>().concat()].concat()
 }
 
-/// Every byte encoded, letters too.
+/// Encodes every byte, also letters.
 fn everything(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
 }
 
-/// Letters beyond ASCII as they are.
+/// Does not encode letters beyond ASCII.
 fn raw_letters(text: &str) -> String {
     let one = |letter: char| {
         if letter.is_ascii() { encode(&letter.to_string()) } else { letter.to_string() }
@@ -70,9 +69,9 @@ fn odd_parameters(api: &Api, key: &Key) -> Parameters {
 }
 
 #[tokio::test]
-async fn every_spelling_of_a_signed_value_is_the_same_value() {
+async fn every_encoding_of_a_signed_value_is_the_same_value() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     for (name, spelling) in SPELLINGS {
         let signed = api.sign(&key, "GET", odd_parameters(&api, &key));
         let reply = api.send_get(&spelled(&signed, spelling)).await;
@@ -89,7 +88,7 @@ async fn every_spelling_of_a_signed_value_is_the_same_value() {
 #[tokio::test]
 async fn v3_signs_decoded_values_too() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let given = "StartTime=2018-03-02T01:02:03Z&EndTime=2018-03-03T04:05:06Z";
     for (name, spelling) in SPELLINGS {
         let mut draft = api.draft("DescribeCdnUserBillType", "2018-05-10", "");
@@ -104,11 +103,11 @@ async fn v3_signs_decoded_values_too() {
     }
 }
 
-/// In the raw query of a form a plus is a blank; who means a plus writes `%2B`.
+/// In the encoding of forms, `+` is a blank, and `%2B` is a plus.
 #[tokio::test]
 async fn a_plus_is_a_blank_and_an_encoded_plus_is_a_plus() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     for (signed_value, sent, accepted) in [
         (" ", "+", true),
         (" ", "%20", true),
@@ -132,11 +131,11 @@ async fn a_plus_is_a_blank_and_an_encoded_plus_is_a_plus() {
     }
 }
 
-/// What begins like an escape and is none stands for itself.
+/// A percent sign before anything else than two hex digits stands for itself.
 #[tokio::test]
-async fn a_percent_sign_that_begins_no_escape_is_a_percent_sign() {
+async fn a_percent_sign_that_does_not_begin_an_escape_is_a_percent_sign() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     for value in ["%", "100%", "%zz", "%4", "%%41"] {
         let decoded = if value == "%%41" { "%A" } else { value };
         let mut parameters = api.common(&key, HISTORY);
@@ -151,7 +150,7 @@ async fn a_percent_sign_that_begins_no_escape_is_a_percent_sign() {
 #[tokio::test]
 async fn names_may_be_encoded_like_values() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let signed = query(&api.sign(&key, "GET", api.common(&key, HISTORY)));
     let encoded = signed.replace("Action=", "%41ction=").replace("Signature=", "%53ignatur%65=");
     assert_ne!(encoded, signed);
@@ -159,9 +158,9 @@ async fn names_may_be_encoded_like_values() {
 }
 
 #[tokio::test]
-async fn empty_parts_between_parameters_say_nothing() {
+async fn empty_parts_between_parameters_are_ignored() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let signed = query(&api.sign(&key, "GET", api.common(&key, HISTORY)));
     let spaced = format!("&&{}&", signed.replace('&', "&&&"));
     api.send_get(&spaced).await.says(Format::Json, HISTORY_JSON);

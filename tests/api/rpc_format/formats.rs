@@ -1,10 +1,10 @@
-//! In which format is answered: V1 asks by `Format` and gets XML where it does not ask, V3 by
-//! `Accept` and gets JSON. And what a reply says of itself: content type, request id, host.
+//! The format of answers: V1 requests it with `Format`, otherwise it is XML; V3 requests it with
+//! `Accept`, otherwise it is JSON. And the content type, request id and host id of replies.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{HISTORY, HISTORY_JSON, HISTORY_XML, asker};
+use super::{HISTORY, HISTORY_JSON, HISTORY_XML, cdn_account};
 use crate::support::Api;
 use crate::support::refusals::{Format, INVALID_FORMAT, missing};
 use crate::support::rest::{Key, Parameters, query};
@@ -19,9 +19,9 @@ fn history(api: &Api, key: &Key, format: Option<&str>) -> Parameters {
     api.sign(key, "GET", parameters)
 }
 
-/// The official .NET SDK looks them up case by case.
+/// The official .NET SDK looks them up with a certain case.
 #[tokio::test]
-async fn names_of_headers_are_in_title_case() {
+async fn header_names_are_in_title_case() {
     let api = Api::start().await;
     for address in [api.addresses.rest, api.addresses.ops] {
         let mut stream = TcpStream::connect(address).await.expect("it listens");
@@ -38,10 +38,10 @@ async fn names_of_headers_are_in_title_case() {
 }
 
 #[tokio::test]
-async fn v1_is_answered_in_the_format_that_it_asks_for_and_else_in_xml() {
+async fn v1_is_answered_in_the_requested_format_and_otherwise_in_xml() {
     let api = Api::start().await;
-    let key = asker(&api).await;
-    for (asked, format, body) in [
+    let key = cdn_account(&api).await;
+    for (requested, format, body) in [
         (Some("JSON"), Format::Json, HISTORY_JSON),
         (Some("json"), Format::Json, HISTORY_JSON),
         (Some("Json"), Format::Json, HISTORY_JSON),
@@ -51,7 +51,7 @@ async fn v1_is_answered_in_the_format_that_it_asks_for_and_else_in_xml() {
         (Some(""), Format::Xml, HISTORY_XML),
         (None, Format::Xml, HISTORY_XML),
     ] {
-        let signed = history(&api, &key, asked);
+        let signed = history(&api, &key, requested);
         api.send_get(&query(&signed)).await.says(format, body);
         // Refusals come in the same format.
         let mut unsigned = signed;
@@ -61,24 +61,25 @@ async fn v1_is_answered_in_the_format_that_it_asks_for_and_else_in_xml() {
 }
 
 #[tokio::test]
-async fn a_format_that_is_neither_is_refused_in_xml() {
+async fn an_unknown_format_is_refused_in_xml() {
     let api = Api::start().await;
-    let key = asker(&api).await;
-    for asked in ["YAML", "none", "NONE", " JSON", "JSON ", "application/json", "JSON,XML", "0"] {
-        let signed = history(&api, &key, Some(asked));
+    let key = cdn_account(&api).await;
+    for requested in ["YAML", "none", "NONE", " JSON", "JSON ", "application/json", "JSON,XML", "0"]
+    {
+        let signed = history(&api, &key, Some(requested));
         api.send_get(&query(&signed)).await.is(Format::Xml, &INVALID_FORMAT);
     }
 }
 
 #[tokio::test]
-async fn the_accept_header_has_no_say_in_v1() {
+async fn the_accept_header_is_ignored_in_v1() {
     let api = Api::start().await;
-    let key = asker(&api).await;
-    for (asked, format, body) in
+    let key = cdn_account(&api).await;
+    for (requested, format, body) in
         [("JSON", Format::Json, HISTORY_JSON), ("XML", Format::Xml, HISTORY_XML)]
     {
         for accept in ["application/json", "application/xml", "*/*", "image/png"] {
-            let target = format!("/?{}", query(&history(&api, &key, Some(asked))));
+            let target = format!("/?{}", query(&history(&api, &key, Some(requested))));
             let reply = api.send("GET", &target, &[("Accept", accept)], b"").await;
             reply.says(format, body);
         }
@@ -88,7 +89,7 @@ async fn the_accept_header_has_no_say_in_v1() {
 #[tokio::test]
 async fn v3_is_answered_in_json_unless_it_accepts_xml_and_not_json() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let given = "StartTime=2018-03-02T01:02:03Z&EndTime=2018-03-03T04:05:06Z";
     for (accept, format, body) in [
         (None, Format::Json, HISTORY_JSON),
@@ -115,21 +116,22 @@ async fn v3_is_answered_in_json_unless_it_accepts_xml_and_not_json() {
 }
 
 #[tokio::test]
-async fn the_parameter_format_has_no_say_in_v3() {
+async fn the_parameter_format_is_ignored_in_v3() {
     let api = Api::start().await;
-    let key = asker(&api).await;
-    for asked in ["XML", "JSON", "YAML"] {
-        let given =
-            format!("StartTime=2018-03-02T01:02:03Z&EndTime=2018-03-03T04:05:06Z&Format={asked}");
+    let key = cdn_account(&api).await;
+    for requested in ["XML", "JSON", "YAML"] {
+        let given = format!(
+            "StartTime=2018-03-02T01:02:03Z&EndTime=2018-03-03T04:05:06Z&Format={requested}"
+        );
         let draft = api.draft("DescribeCdnUserBillType", "2018-05-10", &given).signed(&key);
         api.send_draft(&draft).await.says(Format::Json, HISTORY_JSON);
     }
 }
 
 #[tokio::test]
-async fn every_reply_carries_a_request_id_of_its_own_in_header_and_body() {
+async fn every_reply_has_its_own_request_id_in_header_and_body() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let mut seen = std::collections::HashSet::new();
     for given in [HISTORY, "Action=Nothing", "Action=ModifyCdnService", HISTORY] {
         for format in ["JSON", "XML"] {
@@ -143,13 +145,13 @@ async fn every_reply_carries_a_request_id_of_its_own_in_header_and_body() {
                 _ => reply.body.split(['<', '>']).nth(6).expect("an element").to_owned(),
             };
             assert_eq!(in_body, id, "{reply:?}");
-            assert!(seen.insert(id), "another id for each request");
+            assert!(seen.insert(id), "each request has another id");
         }
     }
 }
 
 #[tokio::test]
-async fn the_host_id_is_what_the_client_addressed_without_the_port() {
+async fn the_host_id_is_the_addressed_host_without_the_port() {
     let api = Api::start().await;
     for (header, host_id) in [
         ("Host: cdn.aliyuncs.com\r\n", "cdn.aliyuncs.com"),
@@ -173,11 +175,11 @@ async fn the_host_id_is_what_the_client_addressed_without_the_port() {
     }
 }
 
-/// Only the content type is load-bearing for clients; a reply is neither compressed nor chunked.
+/// Clients rely only on the content type; a reply is neither compressed nor chunked.
 #[tokio::test]
-async fn a_reply_is_plain_and_has_a_length() {
+async fn a_reply_is_uncompressed_and_has_a_length() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let target = format!("/?{}", query(&history(&api, &key, Some("JSON"))));
     let reply = api.send("GET", &target, &[("Accept-Encoding", "gzip, deflate, br")], b"").await;
     reply.says(Format::Json, HISTORY_JSON);

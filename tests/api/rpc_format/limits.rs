@@ -1,8 +1,8 @@
 //! How much of a request is read: a target of 32 KiB, 64 headers, a body of 64 KiB. One byte more is
-//! refused with a documented body, before anything else is looked at.
+//! refused with a documented body, before anything else is checked.
 
 use super::placement::chunked;
-use super::{FORM, HISTORY, HISTORY_JSON, asker};
+use super::{FORM, HISTORY, HISTORY_JSON, cdn_account};
 use crate::support::Api;
 use crate::support::refusals::{Format, TOO_LARGE};
 use crate::support::rest::{Key, Parameters, Reply, query};
@@ -14,7 +14,7 @@ const LARGEST_BODY: usize = 64 * 1024;
 /// [`HISTORY`], signed and padded so that the query has this length.
 fn padded(api: &Api, key: &Key, method: &str, format: &str, length: usize) -> String {
     let mut parameters = api.common(key, &format!("{HISTORY}&Format={format}"));
-    // Signatures have the same length, but not the same number of characters to escape: try on.
+    // Signatures have one length, but different numbers of characters to escape: try several nonces.
     for number in 0.. {
         parameters.insert("SignatureNonce".to_owned(), format!("{}-{number:04}", key.id));
         parameters.insert("Padding".to_owned(), String::new());
@@ -31,11 +31,11 @@ fn padded(api: &Api, key: &Key, method: &str, format: &str, length: usize) -> St
 #[tokio::test]
 async fn a_target_of_32_kib_is_read_and_no_more() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let longest = padded(&api, &key, "GET", "JSON", LONGEST_TARGET - "/?".len());
     api.send_get(&longest).await.says(Format::Json, HISTORY_JSON);
-    for (asked, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
-        let longer = padded(&api, &key, "GET", asked, LONGEST_TARGET - "/?".len() + 1);
+    for (requested, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
+        let longer = padded(&api, &key, "GET", requested, LONGEST_TARGET - "/?".len() + 1);
         api.send_get(&longer).await.is(format, &TOO_LARGE);
         api.send_get(&format!("{longer}&More={}", "x".repeat(14_000))).await.is(format, &TOO_LARGE);
     }
@@ -50,7 +50,7 @@ async fn a_target_of_32_kib_is_read_and_no_more() {
 #[tokio::test]
 async fn sixty_four_headers_are_read_and_no_more() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let names: Vec<_> = (0..90).map(|number| format!("X-Header-{number}")).collect();
     let with_headers = async |count: usize, format: &str| -> Reply {
         let given = format!("{HISTORY}&Format={format}");
@@ -67,7 +67,7 @@ async fn sixty_four_headers_are_read_and_no_more() {
     }
 }
 
-/// A POST whose body comes with its length, and one whose body comes in chunks.
+/// Sends a POST whose body has a length, and one whose body is in chunks. Returns both replies.
 async fn post_both_ways(api: &Api, target: &str, bodies: [&str; 2]) -> [Reply; 2] {
     let with_length = api.request("POST", target, &[FORM], bodies[0].as_bytes());
     let head = api.request("POST", target, &[FORM, ("Transfer-Encoding", "chunked")], b"");
@@ -80,7 +80,7 @@ async fn post_both_ways(api: &Api, target: &str, bodies: [&str; 2]) -> [Reply; 2
 #[tokio::test]
 async fn a_body_of_64_kib_is_read_and_no_more() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let body = padded(&api, &key, "POST", "JSON", LARGEST_BODY);
     let [reply, _] = post_both_ways(&api, "/", [&body, ""]).await;
     reply.says(Format::Json, HISTORY_JSON);
@@ -89,15 +89,15 @@ async fn a_body_of_64_kib_is_read_and_no_more() {
     let [_, reply] = post_both_ways(&api, "/", ["", &body]).await;
     reply.says(Format::Json, HISTORY_JSON);
 
-    // The format was in the body, which is not looked into.
+    // The format was in the body, which is not read.
     let body = padded(&api, &key, "POST", "JSON", LARGEST_BODY + 1);
     for reply in post_both_ways(&api, "/", [&body, &body]).await {
         reply.is(Format::Xml, &TOO_LARGE);
     }
     for length in [LARGEST_BODY + 1, 2 * LARGEST_BODY, 3_000_000] {
         let body = "x".repeat(length);
-        for (asked, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
-            let target = format!("/?Format={asked}");
+        for (requested, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
+            let target = format!("/?Format={requested}");
             for reply in post_both_ways(&api, &target, [&body, &body]).await {
                 reply.is(format, &TOO_LARGE);
             }
@@ -106,9 +106,9 @@ async fn a_body_of_64_kib_is_read_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_body_of_any_type_is_held_to_the_limit() {
+async fn the_limit_applies_to_a_body_of_any_type() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let target = format!("/?{}", query(&api.sign(&key, "POST", api.common(&key, HISTORY))));
     let body = "x".repeat(LARGEST_BODY + 1);
     let headers = [("Content-Type", "application/octet-stream")];

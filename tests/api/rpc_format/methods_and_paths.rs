@@ -1,6 +1,6 @@
-//! GET and POST to `/` is all there is.
+//! Only GET and POST to `/` are served.
 
-use super::{HISTORY, HISTORY_JSON, asker};
+use super::{HISTORY, HISTORY_JSON, cdn_account};
 use crate::support::Api;
 use crate::support::refusals::{ACTION_NOT_FOUND, Format, HTTP_METHOD};
 use crate::support::rest::query;
@@ -8,10 +8,10 @@ use crate::support::rest::query;
 #[tokio::test]
 async fn another_method_is_not_supported() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "get", "Post", "FETCH"] {
-        for (asked, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
-            let given = format!("{HISTORY}&Format={asked}");
+        for (requested, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
+            let given = format!("{HISTORY}&Format={requested}");
             let signed = query(&api.sign(&key, method, api.common(&key, &given)));
             let reply = api.send(method, &format!("/?{signed}"), &[], b"").await;
             reply.is(format, &HTTP_METHOD);
@@ -26,11 +26,11 @@ async fn another_method_is_not_supported() {
     api.send_draft(&draft.signed(&key)).await.is(Format::Json, &HTTP_METHOD);
 }
 
-/// The answer to HEAD is the head of the answer.
+/// The answer to HEAD has only a head.
 #[tokio::test]
 async fn head_is_not_supported_either_and_gets_no_body() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let signed = query(&api.sign(&key, "HEAD", api.common(&key, HISTORY)));
     let reply = api.send("HEAD", &format!("/?{signed}"), &[], b"").await;
     assert_eq!((reply.status, reply.body.as_str()), (405, ""));
@@ -41,7 +41,7 @@ async fn head_is_not_supported_either_and_gets_no_body() {
 #[tokio::test]
 async fn another_path_is_not_found() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     for path in [
         "/index.html",
         "//",
@@ -56,8 +56,8 @@ async fn another_path_is_not_found() {
         "/activation.cdn.v1.CdnService/OpenCdnService",
         "/(b)&c",
     ] {
-        for (asked, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
-            let given = format!("{HISTORY}&Format={asked}");
+        for (requested, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
+            let given = format!("{HISTORY}&Format={requested}");
             for method in ["GET", "POST"] {
                 let signed = query(&api.sign(&key, method, api.common(&key, &given)));
                 let reply = api.send(method, &format!("{path}?{signed}"), &[], b"").await;
@@ -69,11 +69,11 @@ async fn another_path_is_not_found() {
     }
 }
 
-/// As clients behind a proxy write it.
+/// Clients behind a proxy write the target in this way.
 #[tokio::test]
 async fn the_target_may_name_the_host() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let signed = query(&api.sign(&key, "GET", api.common(&key, HISTORY)));
     let target = format!("http://{}/?{signed}", api.addresses.rest);
     api.send("GET", &target, &[], b"").await.says(Format::Json, HISTORY_JSON);
@@ -82,7 +82,7 @@ async fn the_target_may_name_the_host() {
 #[tokio::test]
 async fn http_1_0_is_served_too() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let signed = query(&api.sign(&key, "GET", api.common(&key, HISTORY)));
     let reply = api.send_raw(format!("GET /?{signed} HTTP/1.0\r\n\r\n").as_bytes()).await;
     reply.says(Format::Json, HISTORY_JSON);

@@ -1,6 +1,6 @@
-//! The RPC query format on the wire (docs/protocol.md, "The RPC query format"): where parameters may sit,
-//! how they may be spelled, in which format is answered, and what of a request is refused because it
-//! cannot be read, is too much, or comes too slowly.
+//! The RPC query format on the wire (docs/protocol.md, "The RPC query format"): where parameters may
+//! be, how they may be encoded, which format an answer has, and which requests are refused because
+//! they cannot be read, are too large, or arrive too slowly.
 
 mod broken_requests;
 mod changed_bytes;
@@ -22,12 +22,12 @@ use crate::support::rest::Key;
 
 /// The content type of a form.
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-/// An action that repeats in its answer what it was asked.
+/// An action whose answer repeats the period of the request.
 const HISTORY: &str = concat!(
     "Action=DescribeCdnUserBillType",
     "&StartTime=2018-03-02T01:02:03Z&EndTime=2018-03-03T04:05:06Z"
 );
-/// What it answers for [`asker`].
+/// Its answer for the key of [`cdn_account`].
 const HISTORY_JSON: &str = concat!(
     r#"{"RequestId":"REQUEST-ID","BillTypeData":{"BillTypeDataItem":[{"#,
     r#""StartTime":"2018-03-02T01:02:03Z","EndTime":"2018-03-03T04:05:06Z","#,
@@ -43,8 +43,8 @@ const HISTORY_XML: &str = concat!(
     "</DescribeCdnUserBillTypeResponse>"
 );
 
-/// A key of an account that has opened CDN before the time that [`HISTORY`] asks about.
-async fn asker(api: &Api) -> Key {
+/// Creates an account that opens CDN before the period of [`HISTORY`]. Returns its key.
+async fn cdn_account(api: &Api) -> Key {
     let key = api.account().await;
     api.at("2018-03-01T00:00:00Z");
     api.open_cdn(&key).await;

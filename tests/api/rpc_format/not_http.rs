@@ -1,13 +1,14 @@
-//! What is not HTTP is refused by a whole answer, and the connection ends; the service goes on.
+//! Bytes that are not HTTP are refused with a complete answer, and the connection ends. The service
+//! still works.
 
-use super::{HISTORY, HISTORY_JSON, asker};
+use super::{HISTORY, HISTORY_JSON, cdn_account};
 use crate::support::Api;
 use crate::support::refusals::Format;
 
 #[tokio::test]
-async fn what_is_not_http_is_refused_and_ends_the_connection() {
+async fn bytes_that_are_not_http_are_refused_and_end_the_connection() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let long_target = format!("GET /?x={} HTTP/1.1\r\n\r\n", "x".repeat(66_000));
     let many_headers: Vec<_> = (0..101).map(|number| format!("X-{number}: 1\r\n")).collect();
     let many_headers = format!("GET / HTTP/1.1\r\n{}\r\n", many_headers.concat());
@@ -43,9 +44,9 @@ async fn what_is_not_http_is_refused_and_ends_the_connection() {
     api.get(&key, HISTORY).await.says(Format::Json, HISTORY_JSON);
 }
 
-/// A gRPC client at the wrong port speaks HTTP/2 at once.
+/// A gRPC client that uses the wrong port sends HTTP/2 at once.
 #[tokio::test]
-async fn http_2_is_not_spoken_here() {
+async fn http_2_is_not_supported() {
     let api = Api::start().await;
     let mut connection = api.connect().await;
     connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;

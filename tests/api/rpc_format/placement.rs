@@ -1,12 +1,12 @@
-//! Where parameters may sit: query and form are one set, whatever the method, and every official
-//! client divides them in its own way (docs/protocol.md, "Where parameters sit").
+//! Where parameters may be: query and form are one set, whatever the method, and each official client
+//! divides them in its own way (docs/protocol.md, "Where parameters sit").
 
-use super::{FORM, HISTORY, HISTORY_JSON, asker};
+use super::{FORM, HISTORY, HISTORY_JSON, cdn_account};
 use crate::support::Api;
 use crate::support::refusals::{Format, invalid};
 use crate::support::rest::{Key, Parameters, Reply, query};
 
-/// A body in chunks of a few bytes, as clients without a length send it.
+/// Returns a body in chunks of this size, as clients that do not know the length send it.
 pub(super) fn chunked(body: &[u8], size: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     for chunk in body.chunks(size) {
@@ -18,7 +18,7 @@ pub(super) fn chunked(body: &[u8], size: usize) -> Vec<u8> {
     bytes
 }
 
-/// Signs [`HISTORY`] and divides it: what `in_form` names goes into the form.
+/// Signs [`HISTORY`] and divides it: the parameters for which `in_form` holds go into the form.
 fn divided(
     api: &Api,
     key: &Key,
@@ -45,7 +45,7 @@ fn is_business(name: &str) -> bool {
 #[tokio::test]
 async fn query_and_form_are_one_set_whatever_the_method() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     for method in ["GET", "POST"] {
         // All in the query: typed requests of the Python and Tea SDKs.
         let reply = send_divided(&api, &key, method, |_| false).await;
@@ -70,18 +70,18 @@ async fn query_and_form_are_one_set_whatever_the_method() {
 #[tokio::test]
 async fn a_post_may_come_without_body_content_type_and_length() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let (target, _) = divided(&api, &key, "POST", |_| false);
     let host = api.addresses.rest;
     let request = format!("POST {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     api.send_raw(request.as_bytes()).await.says(Format::Json, HISTORY_JSON);
 }
 
-/// Node Tea sends forms so.
+/// Node Tea sends forms in this way.
 #[tokio::test]
 async fn a_form_may_come_in_chunks_without_a_length() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     for size in [1, 7, 100_000] {
         let (target, body) = divided(&api, &key, "POST", |_| true);
         let head = format!(
@@ -92,7 +92,7 @@ async fn a_form_may_come_in_chunks_without_a_length() {
         let request = [head.as_bytes(), &chunked(&body, size)].concat();
         api.send_raw(&request).await.says(Format::Json, HISTORY_JSON);
     }
-    // And under V3, whose signature covers the bytes of the body, not of the chunks.
+    // The same with V3, whose signature covers the bytes of the body and not those of the chunks.
     let form = "StartTime=2018-03-02T01:02:03Z&EndTime=2018-03-03T04:05:06Z";
     let draft = api.draft("DescribeCdnUserBillType", "2018-05-10", "").with_form(form).signed(&key);
     let head = format!(
@@ -103,11 +103,11 @@ async fn a_form_may_come_in_chunks_without_a_length() {
     api.send_raw(&request).await.says(Format::Json, HISTORY_JSON);
 }
 
-/// As curl sends larger bodies: it waits to be told to go on.
+/// curl sends larger bodies in this way: it waits for `100 Continue`.
 #[tokio::test]
-async fn a_client_may_wait_to_be_told_to_go_on() {
+async fn a_client_may_wait_for_100_continue() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let (target, body) = divided(&api, &key, "POST", |_| true);
     let mut connection = api.connect().await;
     let length = body.len().to_string();
@@ -115,7 +115,7 @@ async fn a_client_may_wait_to_be_told_to_go_on() {
     let head =
         String::from_utf8(head).expect("UTF-8").replace("Length: 0", &format!("Length: {length}"));
     connection.send(head.as_bytes()).await;
-    assert_eq!(connection.reply().await.expect("told to go on").status, 100);
+    assert_eq!(connection.reply().await.expect("an interim answer").status, 100);
     connection.send(&body).await;
     connection.reply().await.expect("an answer").says(Format::Json, HISTORY_JSON);
 }
@@ -123,7 +123,7 @@ async fn a_client_may_wait_to_be_told_to_go_on() {
 #[tokio::test]
 async fn the_content_type_of_a_form_may_have_a_charset_and_any_case() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     for content_type in [
         "application/x-www-form-urlencoded",
         "application/x-www-form-urlencoded; charset=utf-8",
@@ -138,9 +138,9 @@ async fn the_content_type_of_a_form_may_have_a_charset_and_any_case() {
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_reads_is_refused_unless_it_is_empty() {
+async fn a_body_of_another_type_than_a_form_is_refused_unless_it_is_empty() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let unread = invalid("Content-Type");
     for content_type in
         ["application/json", "text/plain", "multipart/form-data; boundary=x", "", "none"]
@@ -149,7 +149,7 @@ async fn a_body_that_nobody_reads_is_refused_unless_it_is_empty() {
         let headers = if content_type == "none" { &[][..] } else { &headers };
         let (target, body) = divided(&api, &key, "POST", |_| true);
         api.send("POST", &target, headers, &body).await.is(Format::Xml, &unread);
-        // Also where everything that is needed is in the query: it may be meant otherwise.
+        // Also if the query has all parameters, because the body may have a different meaning.
         let (target, _) = divided(&api, &key, "POST", |_| false);
         let body = br#"{"InternetChargeType":"PayByBandwidth"}"#;
         api.send("POST", &target, headers, body).await.is(Format::Json, &unread);
@@ -158,7 +158,7 @@ async fn a_body_that_nobody_reads_is_refused_unless_it_is_empty() {
 }
 
 #[tokio::test]
-async fn a_signed_body_that_nobody_reads_opens_nothing() {
+async fn a_signed_body_of_another_type_than_a_form_opens_nothing() {
     let api = Api::start().await;
     let key = api.account().await;
     let mut draft = api.draft("OpenCdnService", "2018-05-10", "").with_form("x");
@@ -171,7 +171,7 @@ async fn a_signed_body_that_nobody_reads_opens_nothing() {
 #[tokio::test]
 async fn v3_takes_business_parameters_from_query_and_form() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let (start, end) = ("StartTime=2018-03-02T01:02:03Z", "EndTime=2018-03-03T04:05:06Z");
     let both = format!("{start}&{end}");
     for (in_query, form) in
@@ -190,7 +190,7 @@ async fn v3_takes_business_parameters_from_query_and_form() {
 #[tokio::test]
 async fn the_order_of_parameters_does_not_matter() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     for rotation in 0..10 {
         let signed = query(&api.sign(&key, "GET", api.common(&key, HISTORY)));
         let mut pairs: Vec<_> = signed.split('&').collect();
@@ -205,7 +205,7 @@ async fn the_order_of_parameters_does_not_matter() {
 #[tokio::test]
 async fn unknown_parameters_are_signed_and_ignored() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let extra = "&RegionId=cn-hangzhou&OwnerId=1&SourceIp=192.0.2.1&SecureTransport=false&Z=&z=1\
                  &request_id=x&RequestId=y&start_time=2001-01-01T00:00:00Z&starttime=now";
     let given = format!("{HISTORY}{extra}");
@@ -220,16 +220,16 @@ async fn unknown_parameters_are_signed_and_ignored() {
 #[tokio::test]
 async fn empty_values_are_signed() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let given = format!("{HISTORY}&SignatureType=&RegionId=&Empty=");
     api.get(&key, &given).await.says(Format::Json, HISTORY_JSON);
     api.post(&key, &given).await.says(Format::Json, HISTORY_JSON);
-    // Without its sign of equality it is the same parameter.
+    // Without its equals sign, it is the same parameter.
     let signed = query(&api.sign(&key, "GET", api.common(&key, &given)));
     let bare = signed.replace("SignatureType=", "SignatureType").replace("Empty=", "Empty");
     assert_ne!(bare, signed);
     api.send_get(&bare).await.says(Format::Json, HISTORY_JSON);
-    // Left out after signing it is missed.
+    // If it is removed after signing, the signature is wrong.
     let signed = query(&api.sign(&key, "GET", api.common(&key, &given)));
     let reply = api.send_get(&signed.replace("&SignatureType=", "")).await;
     assert_eq!(reply.text("Code"), "SignatureDoesNotMatch");

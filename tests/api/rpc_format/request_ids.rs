@@ -8,14 +8,14 @@ async fn a_uuid_in_x_request_id_is_the_request_id_and_anything_else_is_not() {
     let key = api.account().await;
     let parameters = api.common(&key, "Action=DescribeUserCdnStatus");
     let given = "8c9d36a3-5c1d-4b52-8d33-5a3f2d4f5e6a";
-    for (given, taken) in [(given, true), ("my-request-7", false)] {
+    for (given, used) in [(given, true), ("my-request-7", false)] {
         let mut parameters = parameters.clone();
         parameters.insert("SignatureNonce".to_owned(), given.to_owned());
         let query = crate::support::rest::query(&api.sign(&key, "GET", parameters));
         let reply = api.send("GET", &format!("/?{query}"), &[("x-request-id", given)], b"").await;
         reply.succeeded();
         let id = reply.text("RequestId");
-        assert_eq!(id == given.to_ascii_uppercase(), taken, "{id}");
+        assert_eq!(id == given.to_ascii_uppercase(), used, "{id}");
         assert_eq!(reply.headers["x-acs-request-id"], id);
     }
 }

@@ -1,16 +1,16 @@
-//! Clients that stop in the middle: whoever waits for an answer gets one, and nobody holds a
-//! connection for ever.
+//! Clients that stop in the middle of a request: a client that has sent a head gets an answer, and no
+//! client can hold a connection forever.
 
-use super::{FORM, HISTORY, HISTORY_JSON, asker};
+use super::{FORM, HISTORY, HISTORY_JSON, cdn_account};
 use crate::support::Api;
 use crate::support::refusals::{Format, TOO_SLOW};
 use crate::support::rest::query;
 
-/// Takes ten seconds: the limits are constants.
+/// This takes ten seconds, because the limits are constants.
 #[tokio::test]
-async fn a_request_that_stops_in_the_middle_is_given_up() {
+async fn a_request_that_stops_in_the_middle_times_out() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let begun = |target: &str| {
         let whole = api.request("POST", target, &[FORM], b"Owner=1");
         whole[..whole.len() - 3].to_vec()
@@ -34,7 +34,7 @@ async fn a_request_that_stops_in_the_middle_is_given_up() {
     chunks.send(chunked.as_bytes()).await;
     head.send(format!("GET /?Format=JSON HTTP/1.1\r\n{host}X-Unfinished: ").as_bytes()).await;
 
-    // Meanwhile others are served.
+    // Other clients are served in the meantime.
     api.get(&key, HISTORY).await.says(Format::Json, HISTORY_JSON);
 
     let (json, xml, v3, chunks, head, silent) = tokio::join!(
@@ -49,7 +49,7 @@ async fn a_request_that_stops_in_the_middle_is_given_up() {
     xml.expect("an answer").is(Format::Xml, &TOO_SLOW);
     v3.expect("an answer").is(Format::Json, &TOO_SLOW);
     chunks.expect("an answer").is(Format::Xml, &TOO_SLOW);
-    // There is no answer to what is no request yet; the connection just ends.
+    // An incomplete head gets no answer: the connection ends.
     assert!(head.is_none() && silent.is_none(), "{head:?} {silent:?}");
     api.get(&key, HISTORY).await.says(Format::Json, HISTORY_JSON);
 }
@@ -57,7 +57,7 @@ async fn a_request_that_stops_in_the_middle_is_given_up() {
 #[tokio::test]
 async fn a_request_that_comes_in_small_pieces_is_served() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let body = query(&api.sign(&key, "POST", api.common(&key, HISTORY)));
     let request = api.request("POST", "/", &[FORM], body.as_bytes());
     let mut connection = api.connect().await;
@@ -69,9 +69,9 @@ async fn a_request_that_comes_in_small_pieces_is_served() {
 }
 
 #[tokio::test]
-async fn whoever_hangs_up_in_the_middle_disturbs_nobody() {
+async fn a_client_that_disconnects_in_the_middle_does_not_affect_others() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let body = query(&api.sign(&key, "POST", api.common(&key, HISTORY)));
     let request = api.request("POST", "/", &[FORM], body.as_bytes());
     for length in [0, 1, 20, request.len() - body.len(), request.len() - 1] {
@@ -79,6 +79,6 @@ async fn whoever_hangs_up_in_the_middle_disturbs_nobody() {
         connection.send(&request[..length]).await;
         drop(connection);
     }
-    // The nonce of a request that never arrived whole is still good.
+    // The nonce of an incomplete request is not used.
     api.exchange(&request).await.expect("an answer").says(Format::Json, HISTORY_JSON);
 }

@@ -1,7 +1,7 @@
-//! Names and values that no reply could repeat: bytes that are not UTF-8, and characters that XML
-//! cannot carry. They are refused with the parameter named, as far as it can be.
+//! Names and values that a reply cannot repeat: bytes that are not UTF-8, and characters that XML
+//! cannot contain. The refusal has the name of the parameter, as far as it can be shown.
 
-use super::{FORM, HISTORY, HISTORY_JSON, asker};
+use super::{FORM, HISTORY, HISTORY_JSON, cdn_account};
 use crate::support::Api;
 use crate::support::refusals::{Format, invalid};
 use crate::support::rest::query;
@@ -29,14 +29,14 @@ const UNREADABLE: [&str; 18] = [
 ];
 
 #[tokio::test]
-async fn a_value_that_cannot_be_read_is_refused_by_the_name_of_its_parameter() {
+async fn a_value_that_cannot_be_read_is_refused_with_the_name_of_its_parameter() {
     let api = Api::start().await;
     for value in UNREADABLE.into_iter().chain(["%EF%BF%BE"]) {
-        for (asked, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
-            let query = format!("Action=OpenCdnService&Format={asked}&Odd%20one={value}");
+        for (requested, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
+            let query = format!("Action=OpenCdnService&Format={requested}&Odd%20one={value}");
             api.send_get(&query).await.is(format, &invalid("Odd one"));
             let form = format!("Odd%20one={value}");
-            let target = format!("/?Action=OpenCdnService&Format={asked}");
+            let target = format!("/?Action=OpenCdnService&Format={requested}");
             let reply = api.send("POST", &target, &[FORM], form.as_bytes()).await;
             reply.is(format, &invalid("Odd one"));
         }
@@ -44,7 +44,7 @@ async fn a_value_that_cannot_be_read_is_refused_by_the_name_of_its_parameter() {
 }
 
 #[tokio::test]
-async fn a_name_that_cannot_be_read_is_shown_as_far_as_it_can_be() {
+async fn of_a_name_that_cannot_be_read_the_readable_part_is_shown() {
     let api = Api::start().await;
     for (name, shown) in [
         ("a%00b", "ab"),
@@ -57,31 +57,31 @@ async fn a_name_that_cannot_be_read_is_shown_as_far_as_it_can_be() {
         ("%3Cb%3E%00%26%22", "<b>&\""),
         ("a%00%FF", "a\u{fffd}"),
     ] {
-        for (asked, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
-            let query = format!("Action=OpenCdnService&Format={asked}&{name}=1");
+        for (requested, format) in [("JSON", Format::Json), ("XML", Format::Xml)] {
+            let query = format!("Action=OpenCdnService&Format={requested}&{name}=1");
             api.send_get(&query).await.is(format, &invalid(shown));
-            let bare = format!("Action=OpenCdnService&Format={asked}&{name}");
+            let bare = format!("Action=OpenCdnService&Format={requested}&{name}");
             api.send_get(&bare).await.is(format, &invalid(shown));
         }
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_before_anything_else_is_looked_at() {
+async fn a_parameter_that_cannot_be_read_is_refused_before_anything_else_is_checked() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let signed = query(&api.sign(&key, "GET", api.common(&key, HISTORY)));
     api.send_get(&format!("{signed}&Odd=%00")).await.is(Format::Json, &invalid("Odd"));
     api.send_get("Odd=%00").await.is(Format::Xml, &invalid("Odd"));
     let draft = api.draft("DescribeUserCdnStatus", "2018-05-10", "").signed(&key);
     let headers = draft.headers_without_host();
     api.send("POST", "/?Odd=%FF", &headers, b"").await.is(Format::Json, &invalid("Odd"));
-    api.send_get(&signed).await.says(Format::Json, HISTORY_JSON); // the nonce was not used up
+    api.send_get(&signed).await.says(Format::Json, HISTORY_JSON); // the nonce was not used
 }
 
-/// The first one in query, then in form, is named.
+/// The query comes before the form.
 #[tokio::test]
-async fn of_several_the_first_is_named() {
+async fn of_several_parameters_that_cannot_be_read_the_first_is_named() {
     let api = Api::start().await;
     let reply = api.send_get("Format=JSON&a=1&b=%00&c=%FF").await;
     reply.is(Format::Json, &invalid("b"));
@@ -89,7 +89,7 @@ async fn of_several_the_first_is_named() {
     reply.is(Format::Json, &invalid("c"));
 }
 
-/// A format that cannot be read is none: the answer is in XML.
+/// The answer is the same as without a format.
 #[tokio::test]
 async fn a_format_that_cannot_be_read_is_answered_in_xml() {
     let api = Api::start().await;
@@ -99,7 +99,7 @@ async fn a_format_that_cannot_be_read_is_answered_in_xml() {
 #[tokio::test]
 async fn every_other_character_can_be_sent() {
     let api = Api::start().await;
-    let key = asker(&api).await;
+    let key = cdn_account(&api).await;
     let mut parameters = api.common(&key, HISTORY);
     let letters =
         "\u{a0}\u{ad}\u{200b}\u{2028}\u{202e}\u{d7ff}\u{e000}\u{fffd}\u{feff}\u{10ffff}😀";

@@ -47,7 +47,8 @@ def callers_and_accounts(trial: Trial) -> None:
         trial.judge("auth", f"account {text!r}", outcome, r.BAD_ACCOUNT_ID, f"{STATUS} with x-account-id {text!r}")
     for action, params in (CDN_OPEN, (STATUS, {}), ("DescribeDcdnService", {})):
         outcome = client.call_with(trial.world.turn(), action, params, [("x-account-id", str(2**63 - 1))])
-        trial.judge("auth", f"{action} of nobody", outcome, r.NO_ACCOUNT, f"{action} with an account that is none")
+        request = f"{action} with an account that does not exist"
+        trial.judge("auth", f"{action} of an unknown account", outcome, r.NO_ACCOUNT, request)
     # A disabled key does not matter here: the token authenticates the service, which names the account.
     trial.answers("auth", "the account of a disabled key", trial.world.roles["disabled"], STATUS, {}, NEVER)
 
@@ -62,8 +63,8 @@ def wire(trial: Trial) -> None:
     able = trial.world.roles["able"]
     wanted = str(uuid.uuid4())
     for name, account, expected in [
-        ("a UUID is taken as request id", able, NEVER),
-        ("a UUID is taken as request id of a refusal", Identity(2**63 - 1, "", ""), r.NO_ACCOUNT),
+        ("a UUID is used as request id", able, NEVER),
+        ("a UUID is used as request id of a refusal", Identity(2**63 - 1, "", ""), r.NO_ACCOUNT),
     ]:
         sent = str(uuid.uuid4())
         outcome = _as(client, trial, account, sent)
@@ -72,7 +73,7 @@ def wire(trial: Trial) -> None:
         trial.record("wire", f"{name}: the same", "" if same else f"sent {sent}, got {outcome.request_id}")
     outcome = _as(client, trial, able, f"order-{wanted}")
     trial.judge(
-        "wire", "another x-request-id is not taken", outcome, NEVER, f"{STATUS} with x-request-id order-{wanted}"
+        "wire", "another x-request-id is not used", outcome, NEVER, f"{STATUS} with x-request-id order-{wanted}"
     )
 
 
@@ -91,7 +92,7 @@ def operators(trial: Trial) -> None:
     trial.judge("operator", "an old etag is refused", outcome, r.ETAG_DIFFERS, f"UpdateAccount {change}")
     reply = operator.call("AccountService", "GetAccount", accountId=str(who.account_id)).account
     kept = reply.real_name_verified and reply.balance == 1_000_000 and reply.site == 1
-    trial.record("operator", "an update changes what its mask names", "" if kept else f"GetAccount says {reply}")
+    trial.record("operator", "an update changes what its mask names", "" if kept else f"GetAccount returns {reply}")
 
 
 def _grpc(trial: Trial) -> Grpc:
@@ -126,4 +127,4 @@ def _health(endpoint: Endpoint) -> str:
             reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
         except grpc.RpcError as error:
             return f"{error.code()}: {error.details()}"
-    return "" if reply.status == health_pb2.HealthCheckResponse.SERVING else f"health says {reply.status}"
+    return "" if reply.status == health_pb2.HealthCheckResponse.SERVING else f"the health is {reply.status}"

@@ -30,8 +30,8 @@ CLIENTS = {
 
 def load_clients(report: Report) -> list[Client]:
     """Returns the rows of all clients. A missing client is a failure, unless SKIP_CLIENTS names it."""
-    wanted_out = {name.strip() for name in os.environ.get("SKIP_CLIENTS", "").split(",") if name.strip()}
-    for name in sorted(wanted_out - set(CLIENTS)):
+    skipped = {name.strip() for name in os.environ.get("SKIP_CLIENTS", "").split(",") if name.strip()}
+    for name in sorted(skipped - set(CLIENTS)):
         report.record(
             "setup",
             HARNESS,
@@ -41,7 +41,7 @@ def load_clients(report: Report) -> list[Client]:
         )
     rows: list[Client] = []
     for name, (module, program) in CLIENTS.items():
-        if name in wanted_out:
+        if name in skipped:
             report.skip(name)
             continue
         try:
@@ -98,7 +98,7 @@ class Suite:
         try:
             return scenario(trial, *more)
         except Exception as error:  # noqa: BLE001 - the other scenarios still run
-            trial.record("process", scenario.__name__, f"broke off: {type(error).__name__}: {error}")
+            trial.record("process", scenario.__name__, f"ended with {type(error).__name__}: {error}")
             return None
 
     def _in_dev(self, world: Any) -> None:
@@ -198,7 +198,7 @@ def main(binary: str | None) -> int:
         whole = True
     finally:
         if not whole:
-            report.record("setup", HARNESS, "process", "the run comes to its end", "it was broken off")
+            report.record("setup", HARNESS, "process", "the run comes to its end", "it was interrupted")
         for row in rows:
             row.close()
         report.print()

@@ -33,8 +33,8 @@ def a_working_day(trial: Trial) -> None:
     try:
         for follower in (watcher, quiet):
             follower.start()
-            stands = follower.wait(None, ARRIVES_WITHIN)
-            day.check("a stream begins with a cursor", bool(stands), f"no response: {follower.problem}")
+            cursors = follower.wait(None, ARRIVES_WITHIN)
+            day.check("a stream begins with a cursor", bool(cursors), f"no response: {follower.problem}")
         seen_from = len(day.events)
         _changes(day, watcher)
         _locks(day)
@@ -50,17 +50,17 @@ def a_working_day(trial: Trial) -> None:
         quiet.close()
     for name, follower in (("follower", watcher), ("quiet follower", quiet)):
         good = follower.streams > 0 and not follower.problem
-        day.check(f"the {name} goes on after deadlines", good, f"{follower.streams} deadlines; {follower.problem}")
+        day.check(f"the {name} continues after deadlines", good, f"{follower.streams} deadlines; {follower.problem}")
     # Events from just before the stream began may arrive, too.
     good = watcher.events[-len(wanted) :] == wanted and all(event in listed for event in watcher.events)
     unique = len({event["id"] for event in watcher.events}) == len(watcher.events)
     day.check("all events arrive, each once", good and unique, f"listed:  {wanted}\nwatched: {watcher.events}")
-    told = f"{quiet.silent} responses without event in {quiet.streams} whole streams"
-    day.check("a quiet follower is told every few seconds where it stands", quiet.silent > quiet.streams + 1, told)
+    counted = f"{quiet.silent} responses without event in {quiet.streams} whole streams"
+    day.check("a quiet follower gets a cursor every few seconds", quiet.silent > quiet.streams + 1, counted)
     foreign = [event for event in quiet.events if event["accountId"] != str(quiet.account_id)]
     day.check("a follower of one account gets no event of others", not foreign, str(foreign))
     after = {"accountId": str(quiet.account_id), "cursor": quiet.cursors[-1]}
-    day.expect("a cursor of a stream is good for lists", "EventService/ListEvents", after, {"nextCursor": ANYTHING})
+    day.expect("a cursor of a stream is valid for lists", "EventService/ListEvents", after, {"nextCursor": ANYTHING})
 
 
 def _create(day: Day) -> None:
@@ -87,8 +87,8 @@ def _create(day: Day) -> None:
         shown = Has(**which, orderId=ANYTHING, internetChargeType=BY_TRAFFIC)
         instance = day.expect(f"the instance of {product}", "InstanceService/GetInstance", which, {"instance": shown})
         members = ("product", "instanceId", "orderId", "internetChargeType", "websocketChargeType", "openingTime")
-        told = {name: instance["instance"][name] for name in members if name in instance["instance"]}
-        day.happened("instance.opened", "instanceOpened", told)
+        data = {name: instance["instance"][name] for name in members if name in instance["instance"]}
+        day.happened("instance.opened", "instanceOpened", data)
     day.cdn = {
         "InstanceId": number,
         "InternetChargeType": TRAFFIC,
@@ -109,20 +109,20 @@ def _changes(day: Day, watcher: Follower) -> None:
         day.refuse(f"an effective time {name}", schedule, bad, r.INVALID_FIELDS)
 
     moment = (day.trial.world.now() + timedelta(seconds=4)).replace(microsecond=0)
-    change, told = _scheduled(day, schedule, {**which, **to_bandwidth, "effectiveTime": utc_text(moment)})
+    change, data = _scheduled(day, schedule, {**which, **to_bandwidth, "effectiveTime": utc_text(moment)})
     day.cdn |= {"ChangingChargeType": BANDWIDTH, "ChangingAffectTime": utc_text(moment)}
     day.sdk("the change is pending", "DescribeCdnService", day.cdn)
-    _arrives(day, watcher, "scheduled", "chargeTypeChangeScheduled", told, ARRIVES_WITHIN)
+    _arrives(day, watcher, "scheduled", "chargeTypeChangeScheduled", data, ARRIVES_WITHIN)
     time.sleep(max(0.0, (moment - day.trial.world.now()).total_seconds()) + 0.3)
     day.cdn |= {"InternetChargeType": BANDWIDTH}
     day.sdk("the change is in force", "DescribeCdnService", day.cdn)
-    _arrives(day, watcher, "in_force", "chargeTypeChangeInForce", told, IN_FORCE_WITHIN)
-    day.happened("charge_type_change.in_force", "chargeTypeChangeInForce", {"change": told})
+    _arrives(day, watcher, "in_force", "chargeTypeChangeInForce", data, IN_FORCE_WITHIN)
+    day.happened("charge_type_change.in_force", "chargeTypeChangeInForce", {"change": data})
     named = {"accountId": str(day.account_id), "changeId": change["changeId"]}
-    day.refuse("what is in force is not cancelled", cancel, named, r.CHANGE_IN_FORCE)
+    day.refuse("a change that is in force is not cancelled", cancel, named, r.CHANGE_IN_FORCE)
 
     later = utc_text(moment + timedelta(hours=1))
-    second, told = _scheduled(day, schedule, {**which, **to_traffic, "effectiveTime": later})
+    second, data = _scheduled(day, schedule, {**which, **to_traffic, "effectiveTime": later})
     pending = {**day.cdn, "ChangingChargeType": TRAFFIC, "ChangingAffectTime": later}
     day.sdk("another change is pending", "DescribeCdnService", pending)
     day.refuse("one change at a time", schedule, {**which, **to_traffic}, r.HAS_ORDER)
@@ -131,8 +131,8 @@ def _changes(day: Day, watcher: Follower) -> None:
     cancelled = Has(changeId=second["changeId"], cancelTime=ANYTHING, state=state)
     reply = day.expect("cancel", cancel, named, {"chargeTypeChange": cancelled})
     day.expect("cancel again: nothing happens", cancel, named, reply)
-    day.happened("charge_type_change.cancelled", "chargeTypeChangeCancelled", {"change": told})
-    _arrives(day, watcher, "cancelled", "chargeTypeChangeCancelled", told, ARRIVES_WITHIN)
+    day.happened("charge_type_change.cancelled", "chargeTypeChangeCancelled", {"change": data})
+    _arrives(day, watcher, "cancelled", "chargeTypeChangeCancelled", data, ARRIVES_WITHIN)
     day.sdk("as if it had never been submitted", "DescribeCdnService", day.cdn)
     kept = [Has(changeId=change["changeId"], state="CHARGE_TYPE_CHANGE_STATE_IN_FORCE"), cancelled]
     day.pages("changes", "ChargeTypeChangeService/ListChargeTypeChanges", which, "chargeTypeChanges", kept)
@@ -144,15 +144,15 @@ def _scheduled(day: Day, method: str, fields: Fields) -> tuple[Fields, Fields]:
     expected = {"chargeTypeChange": Has(**fields, state=state, changeId=ANYTHING, submitTime=ANYTHING)}
     change = day.repeatable("schedule a change", method, fields, {"effectiveTime": "2099-01-01T00:00:00Z"}, expected)
     change = change["chargeTypeChange"]
-    told = {name: change[name] for name in ("changeId", "product", "internetChargeType", "effectiveTime")}
-    day.happened("charge_type_change.scheduled", "chargeTypeChangeScheduled", {"change": told})
-    return change, told
+    data = {name: change[name] for name in ("changeId", "product", "internetChargeType", "effectiveTime")}
+    day.happened("charge_type_change.scheduled", "chargeTypeChangeScheduled", {"change": data})
+    return change, data
 
 
-def _arrives(day: Day, watcher: Follower, what: str, member: str, told: Fields, seconds: float) -> None:
+def _arrives(day: Day, watcher: Follower, what: str, member: str, data: Fields, seconds: float) -> None:
     event = watcher.wait(f"activation.charge_type_change.{what}", seconds)
-    good = matches(event, Has(data={member: {"change": told}}))
-    problem = f"expected {told} within {seconds} s, got {event}, all: {watcher.events}; {watcher.problem}"
+    good = matches(event, Has(data={member: {"change": data}}))
+    problem = f"expected {data} within {seconds} s, got {event}, all: {watcher.events}; {watcher.problem}"
     day.check(f"the event {what} arrives", good, problem)
 
 
@@ -164,9 +164,9 @@ def _locks(day: Day) -> None:
         held.append(reason)
         by = {**which, "reason": reason, "lockedBy": "operator client"}
         reply = day.expect(f"lock: {reason}", lock, by, {"operationLock": {**by, "lockTime": ANYTHING}})
-        day.expect(f"lock: {reason} again, it stays as it is", lock, {**by, "lockedBy": "another"}, reply)
-        told = {name: by[name] for name in ("product", "reason", "lockedBy")}
-        day.happened("operation.locked", "operationLocked", told)
+        day.expect(f"lock: {reason} again, the lock stays as it is", lock, {**by, "lockedBy": "another"}, reply)
+        data = {name: by[name] for name in ("product", "reason", "lockedBy")}
+        day.happened("operation.locked", "operationLocked", data)
         day.sdk(
             f"locked, {held}",
             "DescribeCdnService",
@@ -179,8 +179,8 @@ def _locks(day: Day) -> None:
     for reason in held:
         day.expect(f"unlock: {reason}", unlock, {**which, "reason": reason}, {"lifted": True})
         day.expect(f"unlock: {reason} again, nothing happens", unlock, {**which, "reason": reason}, {})
-        told = {"product": which["product"], "reason": reason}
-        day.happened("operation.unlocked", "operationUnlocked", told)
+        data = {"product": which["product"], "reason": reason}
+        day.happened("operation.unlocked", "operationUnlocked", data)
     day.sdk("unlocked", "DescribeCdnService", day.cdn)
     day.sdk("status, unlocked", "DescribeUserCdnStatus", GOOD)
     day.expect("no lock holds", listed, which, {})

@@ -32,7 +32,7 @@ def freshness(trial: Trial) -> None:
     forged = v1_request(replace(who, secret="wrong"), ACTION, {}, replace=nonce)
     _judge(trial, "a forged request", _send(trial, forged), r.WRONG_SECRET["V1"], forged)
     request = v1_request(who, ACTION, {}, replace=nonce)
-    _judge(trial, "a forged request spends no nonce", _send(trial, request), NEVER, request)
+    _judge(trial, "a forged request does not use its nonce", _send(trial, request), NEVER, request)
     other = v1_request(trial.world.roles["opened"], "DescribeCdnService", {}, replace=nonce)
     outcome = _send(trial, other, action="DescribeCdnService")
     trial.record("auth", "a nonce belongs to its key", "" if outcome.ok else f"got {outcome}")
@@ -66,7 +66,7 @@ def common_parameters(trial: Trial) -> None:
     request = v1_request(who, ACTION, {}, replace={"SignatureMethod": "HMAC-MD5"})
     _judge(trial, "signature method", _send(trial, request), r.NO_SIGNATURE_METHOD, request)
     request = v1_request(who, ACTION, {}, replace={"Format": "YAML"})
-    _judge(trial, "Format that is none: answered in XML", _send(trial, request, xml=True), r.NO_FORMAT, request)
+    _judge(trial, "an unknown Format: answered in XML", _send(trial, request, xml=True), r.NO_FORMAT, request)
     for fmt, xml in [("json", False), ("xml", True), ("Json", False), (None, True)]:
         request = v1_request(who, ACTION, {}, replace={"Format": fmt})
         _judge(trial, f"Format {fmt}", _send(trial, request, xml=xml), NEVER, request)

@@ -21,7 +21,7 @@ def samples(trial: Trial) -> None:
     for fields in (printed, in_xml):
         fields.pop("RequestId")
     trial.record(
-        "wire", "the page's JSON and XML samples say the same", "" if printed == in_xml else f"{printed} {in_xml}"
+        "wire", "the page's JSON and XML samples agree", "" if printed == in_xml else f"{printed} {in_xml}"
     )
     trial.answers("describe", "the sample of DescribeDcdnService", who, "DescribeDcdnService", {}, printed)
     trial.answers(

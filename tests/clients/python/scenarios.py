@@ -232,7 +232,7 @@ def _modify(trial: Trial, who: Identity, current: str) -> dict[str, Any]:
         "OperationLocks": FREE,
     }
     trial.answers("modify", "to the type in force: nothing to do", who, "ModifyCdnService", same)
-    trial.answers("describe", "a change to the same type is none", who, "DescribeCdnService", {}, unchanged)
+    trial.answers("describe", "a change to the same type changes nothing", who, "DescribeCdnService", {}, unchanged)
     trial.answers("modify", "to the other type", who, "ModifyCdnService", change)
     changing = {**unchanged, "ChangingChargeType": other, "ChangingAffectTime": trial.next_midnight()}
     described = trial.answers("describe", "CDN with a pending change", who, "DescribeCdnService", {}, changing)
