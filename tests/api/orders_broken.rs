@@ -205,7 +205,6 @@ async fn a_late_writer_does_not_open_with_an_order_that_the_reconciler_has_cance
 /// Runs an opening whose COMMIT succeeds and whose reply is lost with its connection. Checks that it
 /// is a success.
 async fn open_and_lose_the_reply(orders: Option<CommerceSystem>) {
-    let system = CommerceSystem::start().await;
     let control = Api::start().await;
     let (proxy, url) = Proxy::before_database(&control.database).await;
     let (database, sealing_key, clock) =
@@ -216,7 +215,6 @@ async fn open_and_lose_the_reply(orders: Option<CommerceSystem>) {
         all.database.url = url.parse().expect("a URL");
     })
     .await;
-    drop(system);
     let key = control.account().await;
     // The opening is held. From then on, no reply of the database reaches the service.
     let held = control.database.hold_inserts_into("instances").await;

@@ -68,7 +68,6 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// Starts a relay in front of a database. Returns it with the database at the address of the
     /// Starts a service without workers that reaches its database through a relay; the relay, and the
     /// database itself.
     pub async fn before_a_service() -> (Api, Self, Database) {
@@ -82,6 +81,7 @@ impl Proxy {
         (api, proxy, database)
     }
 
+    /// Starts a relay in front of a database. Returns it with the database at the address of the
     /// relay.
     pub fn before(database: &Database) -> (Self, Database) {
         let direct: PgConnectOptions = database.url.parse().expect("a URL");
