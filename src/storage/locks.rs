@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::events::outbox::{EventRow, event_time_after, with_event_and_record};
-use super::histories::{LockEntry, Locks, touched};
+use super::instances::{LockEntry, Locks, touched};
 use super::{RequestRecord, Store};
 use crate::domain::event::Event;
 use crate::domain::instance::OperationLock;
@@ -96,31 +96,29 @@ pub struct StoredLock {
     pub lifted_at: Option<Time>,
 }
 
-const READ_LOCK: &str = "
-    SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
-    FROM operation_locks
-    WHERE account_id = $1 AND lock_id = $2";
-
-// There is one statement for each set of filters, because PostgreSQL cannot choose an index for a
-// filter that may be absent.
-macro_rules! list_locks {
+/// Selects the columns of a [`StoredLock`], of the locks that `$which` selects.
+macro_rules! select_locks {
     ($which:literal) => {
         concat!(
             "SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
             FROM operation_locks
-            WHERE account_id = $1 AND lock_id > $2",
-            $which,
-            " ORDER BY lock_id
-            LIMIT $3"
+            WHERE account_id = $1 AND ",
+            $which
         )
     };
 }
 
-pub(super) const LIST_LOCKS: &str = list_locks!("");
-pub(super) const LIST_LOCKS_OF_PRODUCT: &str = list_locks!(" AND product = $4");
-pub(super) const LIST_LOCKS_THAT_HOLD: &str = list_locks!(" AND lifted_at IS NULL");
+const READ_LOCK: &str = select_locks!("lock_id = $2");
+
+// There is one statement for each set of filters, because PostgreSQL cannot choose an index for a
+// filter that may be absent.
+pub(super) const LIST_LOCKS: &str = select_locks!("lock_id > $2 ORDER BY lock_id LIMIT $3");
+pub(super) const LIST_LOCKS_OF_PRODUCT: &str =
+    select_locks!("lock_id > $2 AND product = $4 ORDER BY lock_id LIMIT $3");
+pub(super) const LIST_LOCKS_THAT_HOLD: &str =
+    select_locks!("lock_id > $2 AND lifted_at IS NULL ORDER BY lock_id LIMIT $3");
 pub(super) const LIST_LOCKS_OF_PRODUCT_THAT_HOLD: &str =
-    list_locks!(" AND product = $4 AND lifted_at IS NULL");
+    select_locks!("lock_id > $2 AND product = $4 AND lifted_at IS NULL ORDER BY lock_id LIMIT $3");
 
 impl Store {
     /// Returns a lock of an account; `None` if there is none with this id.
@@ -176,18 +174,17 @@ impl Store {
             locked_at: new.lock.locked_at,
         };
         let copy = Locks::from([(new.lock.reason.clone(), entry)]);
-        let locked = self.write(new.account_id, move |pool| {
-            let set = event
+        self.write_event(new.account_id, move || {
+            event
                 .query_recorded(LOCK, record.as_ref())
                 .bind(new.product.name())
                 .bind(new.lock.lock_id)
                 .bind(new.lock.reason.clone())
                 .bind(new.lock.locked_by.clone())
                 .bind(new.lock.locked_at)
-                .bind(Json(copy.clone()));
-            async move { set.fetch_one(&pool).await }
-        });
-        Ok(locked.await? == 1)
+                .bind(Json(copy.clone()))
+        })
+        .await
     }
 
     /// Lifts a lock, with its event. Returns false if it was lifted before.
@@ -198,16 +195,15 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = Event::OperationUnlocked { product: lock.product, reason: lock.reason.clone() };
         let event = EventRow::new(lock.account_id, lock.event_id, &event);
-        let lifted = self.write(lock.account_id, move |pool| {
-            let lift = event
+        self.write_event(lock.account_id, move || {
+            event
                 .query_recorded(UNLOCK, record.as_ref())
                 .bind(lock.product.name())
                 .bind(lock.lock_id)
                 .bind(lock.lifted_at)
                 .bind(lock.reason.clone())
-                .bind(lock.lock_id.to_string());
-            async move { lift.fetch_one(&pool).await }
-        });
-        Ok(lifted.await? == 1)
+                .bind(lock.lock_id.to_string())
+        })
+        .await
     }
 }

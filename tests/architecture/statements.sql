@@ -102,8 +102,7 @@ SELECT count(*) FROM done WHERE account_id = $1;
 SELECT create_distributed_table($1::text::regclass, 'account_id', colocate_with => $2);
 
 -- DUE_CHANGES
-SELECT
-account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+SELECT account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
 cancelled_at, in_force_event_at IS NOT NULL AS settled
 FROM charge_type_changes
 WHERE cancelled_at IS NULL AND in_force_event_at IS NULL AND effective_time <= $1
@@ -192,20 +191,16 @@ payment_method_valid, balance, orders_refused, version, created_at, updated_at
 FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2;
 
 -- LIST_CHANGES
-SELECT
-account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+SELECT account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
 cancelled_at, in_force_event_at IS NOT NULL AS settled
 FROM charge_type_changes
-WHERE account_id = $1 AND change_id > $2 ORDER BY change_id
-LIMIT $3;
+WHERE account_id = $1 AND change_id > $2 ORDER BY change_id LIMIT $3;
 
 -- LIST_CHANGES_OF_PRODUCT
-SELECT
-account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+SELECT account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
 cancelled_at, in_force_event_at IS NOT NULL AS settled
 FROM charge_type_changes
-WHERE account_id = $1 AND change_id > $2 AND product = $4 ORDER BY change_id
-LIMIT $3;
+WHERE account_id = $1 AND change_id > $2 AND product = $4 ORDER BY change_id LIMIT $3;
 
 -- LIST_INSTANCES
 SELECT account_id, product
@@ -234,26 +229,22 @@ LIMIT $3;
 -- LIST_LOCKS
 SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
 FROM operation_locks
-WHERE account_id = $1 AND lock_id > $2 ORDER BY lock_id
-LIMIT $3;
+WHERE account_id = $1 AND lock_id > $2 ORDER BY lock_id LIMIT $3;
 
 -- LIST_LOCKS_OF_PRODUCT
 SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
 FROM operation_locks
-WHERE account_id = $1 AND lock_id > $2 AND product = $4 ORDER BY lock_id
-LIMIT $3;
+WHERE account_id = $1 AND lock_id > $2 AND product = $4 ORDER BY lock_id LIMIT $3;
 
 -- LIST_LOCKS_OF_PRODUCT_THAT_HOLD
 SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
 FROM operation_locks
-WHERE account_id = $1 AND lock_id > $2 AND product = $4 AND lifted_at IS NULL ORDER BY lock_id
-LIMIT $3;
+WHERE account_id = $1 AND lock_id > $2 AND product = $4 AND lifted_at IS NULL ORDER BY lock_id LIMIT $3;
 
 -- LIST_LOCKS_THAT_HOLD
 SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
 FROM operation_locks
-WHERE account_id = $1 AND lock_id > $2 AND lifted_at IS NULL ORDER BY lock_id
-LIMIT $3;
+WHERE account_id = $1 AND lock_id > $2 AND lifted_at IS NULL ORDER BY lock_id LIMIT $3;
 
 -- LOCK
 WITH touched AS (
@@ -469,8 +460,7 @@ payment_method_valid, balance, orders_refused, version, created_at, updated_at
 FROM accounts WHERE account_id = $1;
 
 -- READ_CHANGE
-SELECT
-account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+SELECT account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
 cancelled_at, in_force_event_at IS NOT NULL AS settled
 FROM charge_type_changes
 WHERE account_id = $1 AND change_id = $2;

@@ -2,15 +2,20 @@
 //! statement returns one row for each account, which contains everything: rows of several tables
 //! that are combined later would cost the database a look-up in each table.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 
-use super::Store;
-use super::engine::batch::Asked;
-use super::engine::connections::limited;
-use super::fact_rows::{FactsRow, InstanceRow, OfAccount, Rows};
+use super::rows::{FactsRow, InstanceRow, OfAccount};
 use crate::domain::{AccountId, Facts, Instance, Product};
 use crate::error::Error;
+use crate::storage::Store;
+use crate::storage::engine::batch::Asked;
+use crate::storage::engine::connections::limited;
+
+/// The rows of several accounts, at most one of each.
+type Rows<R> = HashMap<i64, R>;
 
 /// The columns of an [`InstanceRow`], except the account.
 macro_rules! instance_columns {
@@ -27,7 +32,7 @@ macro_rules! instance_columns {
 }
 
 /// Reads instances for a Describe, without the accounts.
-pub(super) const READ_INSTANCES: &str = concat!(
+pub(in crate::storage) const READ_INSTANCES: &str = concat!(
     "SELECT
         instances.account_id,
         ",
@@ -39,7 +44,7 @@ pub(super) const READ_INSTANCES: &str = concat!(
 
 /// Reads the facts for a decision. Both tables name the accounts, so that Citus queries only the
 /// servers of these accounts.
-pub(super) const READ_FACTS: &str = concat!(
+pub(in crate::storage) const READ_FACTS: &str = concat!(
     "SELECT
         accounts.account_id,
         accounts.site,
@@ -95,7 +100,7 @@ impl Store {
         product: Product,
     ) -> Result<Vec<Facts>, Error> {
         let rows = self.rows::<FactsRow>(READ_FACTS, account_ids, product).await?;
-        account_ids.iter().filter_map(|id| rows.of(*id)).map(FactsRow::facts).collect()
+        account_ids.iter().filter_map(|id| rows.get(&id.get())).map(FactsRow::facts).collect()
     }
 
     /// Answers all callers that ask for facts.
@@ -133,7 +138,7 @@ impl Store {
                 connection.answered(rows)
             }
         });
-        Ok(Rows::new(rows.await?))
+        Ok(rows.await?.into_iter().map(|row| (row.account_id(), row)).collect())
     }
 }
 
@@ -150,7 +155,7 @@ fn answer_each<R: OfAccount, T>(
     for asked in asked {
         let account_id = asked.question;
         asked.answer(match rows {
-            Ok(rows) => rows.of(account_id).map(&says).transpose(),
+            Ok(rows) => rows.get(&account_id.get()).map(&says).transpose(),
             Err(error) => Err(error.clone()),
         });
     }

@@ -1,11 +1,14 @@
-//! Charge-type changes. The index `charge_type_changes_one_pending` allows one unsettled change for
-//! each instance and kind.
+//! Charge-type changes: scheduled, settled, cancelled. The index `charge_type_changes_one_pending`
+//! allows one unsettled change for each instance and kind.
+
+pub(super) mod lists;
 
 use sqlx::types::Json;
 use uuid::Uuid;
 
+pub use self::lists::StoredChange;
 use super::events::outbox::{EventRow, event_time_after, with_event, with_event_and_record};
-use super::histories::{ChangeEntry, Changes, touched};
+use super::instances::{ChangeEntry, Changes, touched};
 use super::{RequestRecord, Store};
 use crate::domain::event::{AnyChargeType, ChangeNotice, Event};
 use crate::domain::{AccountId, Charge, ChargeKind, Time};
@@ -156,8 +159,8 @@ impl Store {
             settled: false,
         };
         let copy = Changes::from([(change.notice.change_id, entry)]);
-        let scheduled = self.write(change.account_id, move |pool| {
-            let schedule = event
+        self.write_event(change.account_id, move || {
+            event
                 .query_recorded(SCHEDULE_CHANGE, record.as_ref())
                 .bind(change.account_version)
                 .bind(change.instance_event_time)
@@ -167,10 +170,9 @@ impl Store {
                 .bind(change.notice.charge_type.name())
                 .bind(change.submitted_at)
                 .bind(change.notice.effective_time)
-                .bind(Json(copy.clone()));
-            async move { schedule.fetch_one(&pool).await }
-        });
-        Ok(scheduled.await? == 1)
+                .bind(Json(copy.clone()))
+        })
+        .await
     }
 
     /// Writes the in-force event of a change. Returns false if another replica has written it, or
@@ -178,15 +180,14 @@ impl Store {
     pub async fn settle_change(&self, change: SettledChange) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeInForce(change.notice);
         let event = EventRow::new(change.account_id, change.event_id, &event);
-        let settled = self.write(change.account_id, move |pool| {
-            let settle = event
+        self.write_event(change.account_id, move || {
+            event
                 .query(SETTLE_CHANGE)
                 .bind(change.notice.change_id)
                 .bind(change.notice.product.name())
-                .bind(change.notice.change_id.to_string());
-            async move { settle.fetch_one(&pool).await }
-        });
-        Ok(settled.await? == 1)
+                .bind(change.notice.change_id.to_string())
+        })
+        .await
     }
 
     /// Cancels a pending change, with its event. Returns false if the change is settled or was
@@ -198,15 +199,14 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeCancelled(change.notice);
         let event = EventRow::new(change.account_id, change.event_id, &event);
-        let cancelled = self.write(change.account_id, move |pool| {
-            let cancel = event
+        self.write_event(change.account_id, move || {
+            event
                 .query_recorded(CANCEL_CHANGE, record.as_ref())
                 .bind(change.notice.change_id)
                 .bind(change.notice.product.name())
                 .bind(change.cancelled_at)
-                .bind(change.notice.change_id.to_string());
-            async move { cancel.fetch_one(&pool).await }
-        });
-        Ok(cancelled.await? == 1)
+                .bind(change.notice.change_id.to_string())
+        })
+        .await
     }
 }
