@@ -5,6 +5,7 @@ use tonic::Request;
 use super::{Actions, Reply, act};
 use crate::domain::bill_type::{self, Period};
 use crate::domain::{Product, instance, opening};
+use crate::error::Error;
 use crate::proto::billing::v1::{BillTypeData, ChargeType, OperationLocks};
 use crate::proto::cdn::v1 as wire;
 use crate::proto::cdn::v1::cdn_service_server::CdnService;
@@ -82,9 +83,10 @@ impl CdnService for Actions {
         request: Request<wire::DescribeCdnUserBillTypeRequest>,
     ) -> Reply<wire::DescribeCdnUserBillTypeResponse> {
         act("DescribeCdnUserBillType", request, async |context, message| {
-            let facts = self.facts(&context, Product::Cdn).await?;
             let period = Period::parse(&message.start_time, &message.end_time)?;
-            let items = bill_type::history(facts.instance.as_ref(), period);
+            let facts = self.store.facts_during(context.account()?, Product::Cdn, period).await?;
+            let instance = facts.ok_or(Error::AccountNotFound)?.instance;
+            let items = bill_type::history(instance.as_ref(), period);
             Ok(wire::DescribeCdnUserBillTypeResponse {
                 request_id: context.request_id.to_string(),
                 bill_type_data: Some(BillTypeData::of(Product::Cdn, items)),

@@ -5,6 +5,7 @@ use tonic::Request;
 use super::{Actions, Reply, act};
 use crate::domain::bill_type::{self, Period};
 use crate::domain::{Product, instance, opening};
+use crate::error::Error;
 use crate::proto::billing::v1::{BillTypeData, ChargeType, OperationLocks, WebsocketChargeType};
 use crate::proto::convert::{requested_charge_type, requested_websocket_charge_type, timestamp};
 use crate::proto::dcdn::v1 as wire;
@@ -79,9 +80,10 @@ impl DcdnService for Actions {
         request: Request<wire::DescribeDcdnUserBillTypeRequest>,
     ) -> Reply<wire::DescribeDcdnUserBillTypeResponse> {
         act("DescribeDcdnUserBillType", request, async |context, message| {
-            let facts = self.facts(&context, Product::Dcdn).await?;
             let period = Period::parse(&message.start_time, &message.end_time)?;
-            let items = bill_type::history(facts.instance.as_ref(), period);
+            let facts = self.store.facts_during(context.account()?, Product::Dcdn, period).await?;
+            let instance = facts.ok_or(Error::AccountNotFound)?.instance;
+            let items = bill_type::history(instance.as_ref(), period);
             Ok(wire::DescribeDcdnUserBillTypeResponse {
                 request_id: context.request_id.to_string(),
                 bill_type_data: Some(BillTypeData::of(Product::Dcdn, items)),

@@ -200,17 +200,16 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = key_event(&key.access_key_id, key.disabled, false);
         let event = EventRow::new(key.account_id, key.event_id, &event);
-        let created = self.write(key.account_id, move |pool| {
-            let create = event
+        self.write_event(key.account_id, move || {
+            event
                 .query_recorded(CREATE_ACCESS_KEY, record.as_ref())
                 .bind(key.access_key_id.clone())
                 .bind(key.secret_sealed.clone())
                 .bind(key.policy.clone())
                 .bind(key.disabled)
-                .bind(key.created_at);
-            async move { create.fetch_one(&pool).await }
-        });
-        Ok(created.await? == 1)
+                .bind(key.created_at)
+        })
+        .await
     }
 
     /// Disables or enables a key that was read, with its event. Returns false if the key has
@@ -226,16 +225,15 @@ impl Store {
         let (access_key_id, version) = (key.access_key_id.clone(), key.version);
         let event = key_event(&access_key_id, disabled, false);
         let event = EventRow::new(key.account_id, event_id, &event);
-        let changed = self.write(key.account_id, move |pool| {
-            let change = event
+        self.write_event(key.account_id, move || {
+            event
                 .query_recorded(SET_DISABLED, record.as_ref())
                 .bind(access_key_id.clone())
                 .bind(version)
                 .bind(disabled)
-                .bind(updated_at);
-            async move { change.fetch_one(&pool).await }
-        });
-        Ok(changed.await? == 1)
+                .bind(updated_at)
+        })
+        .await
     }
 
     /// Deletes a key that was read, with its event. Returns false if the key has changed since.
@@ -248,14 +246,13 @@ impl Store {
         let (access_key_id, version) = (key.access_key_id.clone(), key.version);
         let event = key_event(&access_key_id, key.disabled, true);
         let event = EventRow::new(key.account_id, event_id, &event);
-        let deleted = self.write(key.account_id, move |pool| {
-            let delete = event
+        self.write_event(key.account_id, move || {
+            event
                 .query_recorded(DELETE_ACCESS_KEY, record.as_ref())
                 .bind(access_key_id.clone())
-                .bind(version);
-            async move { delete.fetch_one(&pool).await }
-        });
-        Ok(deleted.await? == 1)
+                .bind(version)
+        })
+        .await
     }
 }
 

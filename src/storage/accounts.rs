@@ -1,11 +1,9 @@
 //! Accounts, which operators create and change.
 
-use sqlx::postgres::PgArguments;
-use sqlx::query::QueryScalar;
-use sqlx::{FromRow, Postgres};
+use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::events::outbox::{EventRow, event_time_after, with_event_and_record};
+use super::events::outbox::{EventQuery, EventRow, event_time_after, with_event_and_record};
 use super::{RequestRecord, Store, failure};
 use crate::domain::event::Event;
 use crate::domain::{Account, AccountId, Profile, Site, Time};
@@ -121,10 +119,7 @@ const UPDATE_ACCOUNT: &str = with_event_and_record!(concat!(
 ));
 
 /// Binds `$11` to `$18`.
-fn bind_profile<'q>(
-    query: QueryScalar<'q, Postgres, i64, PgArguments>,
-    profile: &Profile,
-) -> QueryScalar<'q, Postgres, i64, PgArguments> {
+fn bind_profile(query: EventQuery, profile: &Profile) -> EventQuery {
     query
         .bind(profile.site.name())
         .bind(profile.intl_allowed)
@@ -174,16 +169,12 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = Event::AccountChanged { version: account.version };
         let event = EventRow::new(account.account_id, event_id, &event);
-        let created = self.write(account.account_id, move |pool| {
-            let create = bind_profile(
-                event.query_recorded(CREATE_ACCOUNT, record.as_ref()),
-                &account.profile,
-            )
-            .bind(account.version)
-            .bind(account.created_at);
-            async move { create.fetch_one(&pool).await }
-        });
-        Ok(created.await? == 1)
+        self.write_event(account.account_id, move || {
+            bind_profile(event.query_recorded(CREATE_ACCOUNT, record.as_ref()), &account.profile)
+                .bind(account.version)
+                .bind(account.created_at)
+        })
+        .await
     }
 
     /// Changes an account, with its event. Returns false if it has changed since it was read.
@@ -194,15 +185,11 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = Event::AccountChanged { version: update.read_version + 1 };
         let event = EventRow::new(update.account_id, update.event_id, &event);
-        let updated = self.write(update.account_id, move |pool| {
-            let change = bind_profile(
-                event.query_recorded(UPDATE_ACCOUNT, record.as_ref()),
-                &update.profile,
-            )
-            .bind(update.read_version)
-            .bind(update.updated_at);
-            async move { change.fetch_one(&pool).await }
-        });
-        Ok(updated.await? == 1)
+        self.write_event(update.account_id, move || {
+            bind_profile(event.query_recorded(UPDATE_ACCOUNT, record.as_ref()), &update.profile)
+                .bind(update.read_version)
+                .bind(update.updated_at)
+        })
+        .await
     }
 }

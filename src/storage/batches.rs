@@ -1,4 +1,4 @@
-//! The queues of questions that are answered in batches, one for each kind. `engine/batch.rs`
+//! The queues of questions that are answered in batches, one for each kind. `engine/batch/`
 //! describes how a batch is made. The statement is in the file of its table.
 
 use std::array::from_fn;

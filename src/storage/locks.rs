@@ -6,10 +6,10 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::events::outbox::{EventRow, event_time_after, with_event_and_record};
-use super::histories::{LockEntry, Locks, touched};
+use super::instances::{LockEntry, Locks, touched};
 use super::{RequestRecord, Store};
 use crate::domain::event::Event;
-use crate::domain::instance::OperationLock;
+use crate::domain::instance::{MOST_LOCKS, OperationLock};
 use crate::domain::{AccountId, Product, Time};
 use crate::error::Error;
 
@@ -49,7 +49,8 @@ const LOCK: &str = with_event_and_record!(concat!(
         "locks = instances.locks || $16",
         "",
         "
-                    AND NOT instances.locks ? $13"
+                    AND NOT instances.locks ? $13
+                    AND (SELECT count(*) FROM jsonb_object_keys(instances.locks)) < $17"
     ),
     "done AS (
         INSERT INTO operation_locks (
@@ -96,31 +97,29 @@ pub struct StoredLock {
     pub lifted_at: Option<Time>,
 }
 
-const READ_LOCK: &str = "
-    SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
-    FROM operation_locks
-    WHERE account_id = $1 AND lock_id = $2";
-
-// There is one statement for each set of filters, because PostgreSQL cannot choose an index for a
-// filter that may be absent.
-macro_rules! list_locks {
+/// Selects the columns of a [`StoredLock`], of the locks that `$which` selects.
+macro_rules! select_locks {
     ($which:literal) => {
         concat!(
             "SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
             FROM operation_locks
-            WHERE account_id = $1 AND lock_id > $2",
-            $which,
-            " ORDER BY lock_id
-            LIMIT $3"
+            WHERE account_id = $1 AND ",
+            $which
         )
     };
 }
 
-pub(super) const LIST_LOCKS: &str = list_locks!("");
-pub(super) const LIST_LOCKS_OF_PRODUCT: &str = list_locks!(" AND product = $4");
-pub(super) const LIST_LOCKS_THAT_HOLD: &str = list_locks!(" AND lifted_at IS NULL");
+const READ_LOCK: &str = select_locks!("lock_id = $2");
+
+// There is one statement for each set of filters, because PostgreSQL cannot choose an index for a
+// filter that may be absent.
+pub(super) const LIST_LOCKS: &str = select_locks!("lock_id > $2 ORDER BY lock_id LIMIT $3");
+pub(super) const LIST_LOCKS_OF_PRODUCT: &str =
+    select_locks!("lock_id > $2 AND product = $4 ORDER BY lock_id LIMIT $3");
+pub(super) const LIST_LOCKS_THAT_HOLD: &str =
+    select_locks!("lock_id > $2 AND lifted_at IS NULL ORDER BY lock_id LIMIT $3");
 pub(super) const LIST_LOCKS_OF_PRODUCT_THAT_HOLD: &str =
-    list_locks!(" AND product = $4 AND lifted_at IS NULL");
+    select_locks!("lock_id > $2 AND product = $4 AND lifted_at IS NULL ORDER BY lock_id LIMIT $3");
 
 impl Store {
     /// Returns a lock of an account; `None` if there is none with this id.
@@ -161,8 +160,8 @@ impl Store {
         .await
     }
 
-    /// Sets a lock, with its event. Returns false if a lock with this reason holds, or the product
-    /// is not open.
+    /// Sets a lock, with its event. Returns false if a lock with this reason holds, the largest
+    /// number of locks holds, or the product is not open.
     pub async fn lock(&self, new: NewLock, record: Option<RequestRecord>) -> Result<bool, Error> {
         let event = Event::OperationLocked {
             product: new.product,
@@ -176,18 +175,18 @@ impl Store {
             locked_at: new.lock.locked_at,
         };
         let copy = Locks::from([(new.lock.reason.clone(), entry)]);
-        let locked = self.write(new.account_id, move |pool| {
-            let set = event
+        self.write_event(new.account_id, move || {
+            event
                 .query_recorded(LOCK, record.as_ref())
                 .bind(new.product.name())
                 .bind(new.lock.lock_id)
                 .bind(new.lock.reason.clone())
                 .bind(new.lock.locked_by.clone())
                 .bind(new.lock.locked_at)
-                .bind(Json(copy.clone()));
-            async move { set.fetch_one(&pool).await }
-        });
-        Ok(locked.await? == 1)
+                .bind(Json(copy.clone()))
+                .bind(MOST_LOCKS)
+        })
+        .await
     }
 
     /// Lifts a lock, with its event. Returns false if it was lifted before.
@@ -198,16 +197,15 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = Event::OperationUnlocked { product: lock.product, reason: lock.reason.clone() };
         let event = EventRow::new(lock.account_id, lock.event_id, &event);
-        let lifted = self.write(lock.account_id, move |pool| {
-            let lift = event
+        self.write_event(lock.account_id, move || {
+            event
                 .query_recorded(UNLOCK, record.as_ref())
                 .bind(lock.product.name())
                 .bind(lock.lock_id)
                 .bind(lock.lifted_at)
                 .bind(lock.reason.clone())
-                .bind(lock.lock_id.to_string());
-            async move { lift.fetch_one(&pool).await }
-        });
-        Ok(lifted.await? == 1)
+                .bind(lock.lock_id.to_string())
+        })
+        .await
     }
 }

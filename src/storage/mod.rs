@@ -3,8 +3,8 @@
 //!
 //! `engine/` connects, runs statements, batches questions and classifies failures; it does not
 //! depend on any table. `events/` has the outbox, the numbering and the log of events. Each other
-//! file has the statements of its tables. `tests/architecture/statements.sql` has every statement
-//! as text.
+//! file or directory has the statements of its tables. `tests/architecture/statements.sql` has
+//! every statement as text.
 //!
 //! Every statement on a table that accounts own names the account. The exceptions are listed with
 //! their reasons in `tests/architecture/statements.rs`. Only the numbering of events is a
@@ -13,20 +13,15 @@
 mod access_keys;
 mod accounts;
 mod batches;
-mod change_history;
-mod charge_type_changes;
+mod changes;
 mod distributing;
 mod engine;
 mod events;
-mod fact_rows;
-mod facts;
-mod histories;
 mod instances;
 mod leases;
 mod locks;
 mod migrating;
 mod nonces;
-mod opening_groups;
 mod openings;
 mod order_intents;
 mod readiness;
@@ -44,8 +39,7 @@ use tokio_util::task::TaskTracker;
 
 pub use access_keys::{NewAccessKey, StoredAccessKey};
 pub use accounts::AccountUpdate;
-pub use change_history::{DueChange, StoredChange};
-pub use charge_type_changes::{CancelledChange, ScheduledChange, SettledChange};
+pub use changes::{CancelledChange, ScheduledChange, SettledChange, StoredChange};
 pub use engine::{DatabaseUrl, Engine, StoreOptions, UrlError, create_database};
 pub use events::{Lane, Listener, LogPage, LoggedEvent, NumberingRound};
 pub use locks::{LiftedLock, NewLock, StoredLock};

@@ -3,10 +3,10 @@
 
 use super::access_keys::LIST_ACCESS_KEYS;
 use super::accounts::LIST_ACCOUNTS;
-use super::change_history::{LIST_CHANGES, LIST_CHANGES_OF_PRODUCT};
+use super::changes::lists::{LIST_CHANGES, LIST_CHANGES_OF_PRODUCT};
 use super::events::numbering::WAITING_LANES;
-use super::facts::{READ_FACTS, READ_INSTANCES};
-use super::instances::{
+use super::instances::facts::{READ_FACTS, READ_INSTANCES};
+use super::instances::lists::{
     LIST_INSTANCES, LIST_INSTANCES_OF_ACCOUNT, LIST_INSTANCES_OF_BOTH, LIST_INSTANCES_OF_PRODUCT,
 };
 use super::locks::{

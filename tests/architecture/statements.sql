@@ -102,8 +102,7 @@ SELECT count(*) FROM done WHERE account_id = $1;
 SELECT create_distributed_table($1::text::regclass, 'account_id', colocate_with => $2);
 
 -- DUE_CHANGES
-SELECT
-account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+SELECT account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
 cancelled_at, in_force_event_at IS NOT NULL AS settled
 FROM charge_type_changes
 WHERE cancelled_at IS NULL AND in_force_event_at IS NULL AND effective_time <= $1
@@ -192,20 +191,16 @@ payment_method_valid, balance, orders_refused, version, created_at, updated_at
 FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2;
 
 -- LIST_CHANGES
-SELECT
-account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+SELECT account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
 cancelled_at, in_force_event_at IS NOT NULL AS settled
 FROM charge_type_changes
-WHERE account_id = $1 AND change_id > $2 ORDER BY change_id
-LIMIT $3;
+WHERE account_id = $1 AND change_id > $2 ORDER BY change_id LIMIT $3;
 
 -- LIST_CHANGES_OF_PRODUCT
-SELECT
-account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+SELECT account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
 cancelled_at, in_force_event_at IS NOT NULL AS settled
 FROM charge_type_changes
-WHERE account_id = $1 AND change_id > $2 AND product = $4 ORDER BY change_id
-LIMIT $3;
+WHERE account_id = $1 AND change_id > $2 AND product = $4 ORDER BY change_id LIMIT $3;
 
 -- LIST_INSTANCES
 SELECT account_id, product
@@ -234,26 +229,22 @@ LIMIT $3;
 -- LIST_LOCKS
 SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
 FROM operation_locks
-WHERE account_id = $1 AND lock_id > $2 ORDER BY lock_id
-LIMIT $3;
+WHERE account_id = $1 AND lock_id > $2 ORDER BY lock_id LIMIT $3;
 
 -- LIST_LOCKS_OF_PRODUCT
 SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
 FROM operation_locks
-WHERE account_id = $1 AND lock_id > $2 AND product = $4 ORDER BY lock_id
-LIMIT $3;
+WHERE account_id = $1 AND lock_id > $2 AND product = $4 ORDER BY lock_id LIMIT $3;
 
 -- LIST_LOCKS_OF_PRODUCT_THAT_HOLD
 SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
 FROM operation_locks
-WHERE account_id = $1 AND lock_id > $2 AND product = $4 AND lifted_at IS NULL ORDER BY lock_id
-LIMIT $3;
+WHERE account_id = $1 AND lock_id > $2 AND product = $4 AND lifted_at IS NULL ORDER BY lock_id LIMIT $3;
 
 -- LIST_LOCKS_THAT_HOLD
 SELECT lock_id, product, reason, locked_by, locked_at, lifted_at
 FROM operation_locks
-WHERE account_id = $1 AND lock_id > $2 AND lifted_at IS NULL ORDER BY lock_id
-LIMIT $3;
+WHERE account_id = $1 AND lock_id > $2 AND lifted_at IS NULL ORDER BY lock_id LIMIT $3;
 
 -- LOCK
 WITH touched AS (
@@ -263,6 +254,7 @@ SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + int
 locks = instances.locks || $16
 WHERE instances.account_id = $1 AND instances.product = $11
 AND NOT instances.locks ? $13
+AND (SELECT count(*) FROM jsonb_object_keys(instances.locks)) < $17
 RETURNING instances.account_id, instances.product, instances.event_time
 ), done AS (
 INSERT INTO operation_locks (
@@ -469,8 +461,7 @@ payment_method_valid, balance, orders_refused, version, created_at, updated_at
 FROM accounts WHERE account_id = $1;
 
 -- READ_CHANGE
-SELECT
-account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+SELECT account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
 cancelled_at, in_force_event_at IS NOT NULL AS settled
 FROM charge_type_changes
 WHERE account_id = $1 AND change_id = $2;
@@ -495,14 +486,58 @@ instances.websocket_charge_type,
 instances.opening_time,
 instances.order_id,
 instances.event_time,
-instances.changes,
-instances.locks
+instances.locks,
+instances.changes
 FROM accounts
 LEFT JOIN instances
 ON instances.account_id = accounts.account_id
 AND instances.account_id = ANY($1)
 AND instances.product = $2
 WHERE accounts.account_id = ANY($1);
+
+-- READ_FACTS_DURING
+SELECT
+accounts.account_id,
+accounts.site,
+accounts.intl_allowed,
+accounts.bid_user,
+accounts.real_name_verified,
+accounts.profile_complete,
+accounts.payment_method_valid,
+accounts.balance,
+accounts.orders_refused,
+accounts.version,
+accounts.created_at,
+accounts.updated_at,
+instances.instance_id,
+instances.internet_charge_type,
+instances.websocket_charge_type,
+instances.opening_time,
+instances.order_id,
+instances.event_time,
+instances.locks,
+(
+SELECT coalesce(jsonb_object_agg(change_id, jsonb_build_object(
+'kind', kind,
+'charge_type', charge_type,
+'submitted_at', submitted_at,
+'effective_time', effective_time,
+'settled', in_force_event_at IS NOT NULL)), '{}')
+FROM (
+SELECT change_id, kind, charge_type, submitted_at, effective_time,
+in_force_event_at, lead(effective_time) OVER (
+PARTITION BY kind ORDER BY effective_time, submitted_at) AS until
+FROM charge_type_changes
+WHERE account_id = $1 AND product = $2 AND cancelled_at IS NULL
+) AS dated
+WHERE effective_time < $4 AND (until IS NULL OR until > $3)
+) AS changes
+FROM accounts
+LEFT JOIN instances
+ON instances.account_id = accounts.account_id
+AND instances.account_id = $1
+AND instances.product = $2
+WHERE accounts.account_id = $1;
 
 -- READ_INSTANCES
 SELECT
@@ -513,8 +548,8 @@ instances.websocket_charge_type,
 instances.opening_time,
 instances.order_id,
 instances.event_time,
-instances.changes,
-instances.locks
+instances.locks,
+instances.changes
 FROM instances
 WHERE instances.account_id = ANY($1) AND instances.product = $2;
 
@@ -632,7 +667,12 @@ WITH touched AS (
 UPDATE instances
 SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
 SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
-changes = jsonb_set(instances.changes, ARRAY[$8, 'settled'], 'true')
+changes = jsonb_set(instances.changes, ARRAY[$8, 'settled'], 'true') - ARRAY(
+SELECT key
+FROM jsonb_each(instances.changes)
+WHERE value ->> 'kind' = $9 AND value ->> 'settled' = 'true'
+ORDER BY value ->> 'effective_time' DESC
+OFFSET 1)
 WHERE instances.account_id = $1 AND instances.product = $7
 AND instances.changes #>> ARRAY[$8, 'settled'] = 'false'
 RETURNING instances.account_id, instances.product, instances.event_time

@@ -4,7 +4,7 @@
 //! transaction caused its rollback.
 //!
 //! A write waits in turns for a row that another transaction holds. The lock timeout of the session
-//! is short. A write that reaches it returns its permit and moves to the lane [`Lane::Waiting`],
+//! is short. A write that reaches it returns its permit and moves to the lane [`WriteLane::Waiting`],
 //! which has one permit. Every further write about the same account uses that lane, too, while the
 //! rows are held. The turns end when the caller has disconnected, as a caller does whose request is
 //! past its deadline.
@@ -24,13 +24,13 @@ use crate::storage::{ATTEMPTS, Store, pause};
 
 /// Longest time that a write waits in turns, even if the caller has no deadline.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// After a write met a held row, other writes about the account use [`Lane::Waiting`] for this
+/// After a write met a held row, other writes about the account use [`WriteLane::Waiting`] for this
 /// long.
 const HELD_FOR: Duration = Duration::from_secs(5);
 
 /// Which writes share the permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::storage) enum Lane {
+pub(in crate::storage) enum WriteLane {
     /// Nonces. Signed requests of all accounts need them.
     Nonces,
     /// Every other write.
@@ -52,7 +52,7 @@ pub(in crate::storage) struct Lanes {
 /// The turns of one write.
 #[derive(Debug)]
 struct Turns {
-    lane: Lane,
+    lane: WriteLane,
     account: Option<AccountId>,
     started: Instant,
     /// Number of turns so far.
@@ -60,7 +60,7 @@ struct Turns {
 }
 
 impl Turns {
-    fn new(lane: Lane, account: Option<AccountId>) -> Self {
+    fn new(lane: WriteLane, account: Option<AccountId>) -> Self {
         Self { lane, account, started: Instant::now(), taken: 0 }
     }
 }
@@ -80,12 +80,12 @@ impl Lanes {
         }
     }
 
-    /// Waits for a permit of a lane. In [`Lane::Waiting`], this wait has no time limit.
-    pub async fn permit(&self, lane: Lane) -> Result<SemaphorePermit<'_>, Error> {
+    /// Waits for a permit of a lane. In [`WriteLane::Waiting`], this wait has no time limit.
+    pub async fn permit(&self, lane: WriteLane) -> Result<SemaphorePermit<'_>, Error> {
         let permits = match lane {
-            Lane::Nonces => &self.nonces,
-            Lane::Writes => &self.writes,
-            Lane::Waiting => return self.waiting.acquire().await.map_err(Error::internal),
+            WriteLane::Nonces => &self.nonces,
+            WriteLane::Writes => &self.writes,
+            WriteLane::Waiting => return self.waiting.acquire().await.map_err(Error::internal),
         };
         let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, permits.acquire()).await;
         permit.map_err(Error::unavailable)?.map_err(Error::internal)
@@ -95,11 +95,11 @@ impl Lanes {
     async fn turn(&self, turns: &mut Turns) -> Result<SemaphorePermit<'_>, Error> {
         loop {
             if self.is_held(turns.account) {
-                turns.lane = Lane::Waiting;
+                turns.lane = WriteLane::Waiting;
             }
             let permit = self.permit(turns.lane).await?;
             // Another write may have met a held row in the meantime.
-            if turns.lane == Lane::Waiting || !self.is_held(turns.account) {
+            if turns.lane == WriteLane::Waiting || !self.is_held(turns.account) {
                 return Ok(permit);
             }
         }
@@ -112,8 +112,8 @@ impl Lanes {
             return turns.taken < ATTEMPTS && failure::write_may_be_repeated(error);
         }
         // Nonces belong to requests of all accounts: none of them waits behind a held row.
-        if turns.lane != Lane::Nonces {
-            turns.lane = Lane::Waiting;
+        if turns.lane != WriteLane::Nonces {
+            turns.lane = WriteLane::Waiting;
         }
         if let Some(account) = turns.account {
             let mut held = self.held();
@@ -150,7 +150,7 @@ impl Store {
         T: Send + 'static,
         F: Future<Output = Result<T, sqlx::Error>> + Send + 'static,
     {
-        let outcome = self.write_in(Lane::Writes, Some(account), statement).await;
+        let outcome = self.write_in(WriteLane::Writes, Some(account), statement).await;
         if outcome.is_ok() {
             self.written.notify_one();
         }
@@ -166,13 +166,13 @@ impl Store {
         T: Send + 'static,
         F: Future<Output = Result<T, sqlx::Error>> + Send + 'static,
     {
-        self.write_in(Lane::Writes, None, statement).await
+        self.write_in(WriteLane::Writes, None, statement).await
     }
 
     /// Runs a statement that writes, at first in this lane.
     pub(in crate::storage) async fn write_in<T, F>(
         &self,
-        lane: Lane,
+        lane: WriteLane,
         account: Option<AccountId>,
         statement: impl Fn(Connections) -> F + Send + 'static,
     ) -> Result<T, Error>
@@ -246,17 +246,17 @@ mod tests {
     async fn writes_about_an_account_with_a_held_row_share_the_waiting_lane() {
         let (lanes, account) = (Lanes::new(6), AccountId::new(7));
         let held_row = || sqlx::Error::from(std::io::Error::other("no lock"));
-        let mut turns = Turns::new(Lane::Writes, account);
+        let mut turns = Turns::new(WriteLane::Writes, account);
         let permit = lanes.turn(&mut turns).await.unwrap();
-        assert_eq!(turns.lane, Lane::Writes);
+        assert_eq!(turns.lane, WriteLane::Writes);
         assert!(!lanes.goes_on(&mut turns, &held_row()), "this error does not mean a held row");
         drop(permit);
         lanes.held().insert(account.unwrap(), Instant::now());
-        let mut other = Turns::new(Lane::Writes, account);
+        let mut other = Turns::new(WriteLane::Writes, account);
         drop(lanes.turn(&mut other).await.unwrap());
-        let mut of_another = Turns::new(Lane::Writes, AccountId::new(8));
+        let mut of_another = Turns::new(WriteLane::Writes, AccountId::new(8));
         drop(lanes.turn(&mut of_another).await.unwrap());
-        assert_eq!((other.lane, of_another.lane), (Lane::Waiting, Lane::Writes));
+        assert_eq!((other.lane, of_another.lane), (WriteLane::Waiting, WriteLane::Writes));
         lanes.ended(&turns);
         assert!(!lanes.is_held(account));
     }

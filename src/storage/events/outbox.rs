@@ -12,8 +12,10 @@ use uuid::Uuid;
 
 use crate::domain::AccountId;
 use crate::domain::event::{self, Event};
+use crate::error::Error;
 use crate::proto;
-use crate::storage::RequestRecord;
+use crate::storage::engine::connections::limited;
+use crate::storage::{RequestRecord, Store};
 
 /// The time of an event that comes after another event, whose time is `$seen`, or NULL if there is
 /// none. It is later even if the clock of the database was set back in the meantime. The
@@ -75,6 +77,9 @@ macro_rules! with_event_and_record {
 }
 pub(in crate::storage) use with_event_and_record;
 
+/// A statement that writes an event. It returns how many rows it wrote.
+pub(in crate::storage) type EventQuery = QueryScalar<'static, Postgres, i64, PgArguments>;
+
 /// A row of `event_outbox`, except its time.
 #[derive(Clone, Debug)]
 pub(in crate::storage) struct EventRow {
@@ -97,10 +102,7 @@ impl EventRow {
     }
 
     /// Returns a statement in the frame of [`with_event`], with `$1` to `$5` bound.
-    pub fn query(
-        &self,
-        statement: &'static str,
-    ) -> QueryScalar<'static, Postgres, i64, PgArguments> {
+    pub fn query(&self, statement: &'static str) -> EventQuery {
         sqlx::query_scalar(statement)
             .bind(self.account_id)
             .bind(self.event_id)
@@ -114,12 +116,31 @@ impl EventRow {
         &self,
         statement: &'static str,
         record: Option<&RequestRecord>,
-    ) -> QueryScalar<'static, Postgres, i64, PgArguments> {
+    ) -> EventQuery {
         self.query(statement)
             .bind(record.map(|record| record.caller.clone()))
             .bind(record.map(|record| record.request_id))
             .bind(record.map(|record| record.fingerprint.clone()))
             .bind(record.map(|record| record.resource.clone()))
             .bind(record.map(|record| record.recorded_at))
+    }
+}
+
+impl Store {
+    /// Runs a statement about an account that writes an event. Returns whether it wrote something.
+    pub(in crate::storage) async fn write_event(
+        &self,
+        account_id: AccountId,
+        statement: impl Fn() -> EventQuery + Send + 'static,
+    ) -> Result<bool, Error> {
+        let written = self.write(account_id, move |connections| {
+            let statement = statement();
+            async move {
+                let mut connection = connections.take().await?;
+                let written = limited(statement.fetch_one(&mut *connection)).await;
+                connection.answered(written)
+            }
+        });
+        Ok(written.await? == 1)
     }
 }

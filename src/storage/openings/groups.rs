@@ -5,12 +5,13 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::engine::connections::limited;
-use super::engine::writing::Lane;
-use super::events::outbox::event_time_after;
-use super::{Opening, Store, failure};
+use super::Opening;
 use crate::domain::{Charge, Time};
 use crate::error::Error;
+use crate::storage::engine::connections::limited;
+use crate::storage::engine::writing::WriteLane;
+use crate::storage::events::outbox::event_time_after;
+use crate::storage::{Store, failure};
 
 // A group does not wait for an account that another transaction changes: that opening is left out,
 // and written by a statement of its own. The rows are written in the order of their key, so that
@@ -133,7 +134,7 @@ impl Store {
             .bind(group.lanes)
             .bind(group.data)
             .bind(group.event_type);
-        let permit = self.lanes.permit(Lane::Writes).await;
+        let permit = self.lanes.permit(WriteLane::Writes).await;
         let _permit = permit.map_err(|error| GroupFailure { was_refused: false, error })?;
         let written = async {
             let mut connection = self.connections.take().await?;

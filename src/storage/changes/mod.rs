@@ -1,11 +1,14 @@
-//! Charge-type changes. The index `charge_type_changes_one_pending` allows one unsettled change for
-//! each instance and kind.
+//! Charge-type changes: scheduled, settled, cancelled. The index `charge_type_changes_one_pending`
+//! allows one unsettled change for each instance and kind.
+
+pub(super) mod lists;
 
 use sqlx::types::Json;
 use uuid::Uuid;
 
+pub use self::lists::StoredChange;
 use super::events::outbox::{EventRow, event_time_after, with_event, with_event_and_record};
-use super::histories::{ChangeEntry, Changes, touched};
+use super::instances::{ChangeEntry, Changes, touched};
 use super::{RequestRecord, Store};
 use crate::domain::event::{AnyChargeType, ChangeNotice, Event};
 use crate::domain::{AccountId, Charge, ChargeKind, Time};
@@ -84,10 +87,17 @@ const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
 ));
 
 // A compare-and-set: if several replicas find that the change is due, one of them writes its event.
+// The copy keeps the newest change that was settled before, and not the older ones. All effective
+// times have the same length as text, so their order as text is their order in time.
 const SETTLE_CHANGE: &str = with_event!(concat!(
     touched!(
         "$7",
-        "changes = jsonb_set(instances.changes, ARRAY[$8, 'settled'], 'true')",
+        "changes = jsonb_set(instances.changes, ARRAY[$8, 'settled'], 'true') - ARRAY(
+                    SELECT key
+                    FROM jsonb_each(instances.changes)
+                    WHERE value ->> 'kind' = $9 AND value ->> 'settled' = 'true'
+                    ORDER BY value ->> 'effective_time' DESC
+                    OFFSET 1)",
         "",
         "
                     AND instances.changes #>> ARRAY[$8, 'settled'] = 'false'"
@@ -156,8 +166,8 @@ impl Store {
             settled: false,
         };
         let copy = Changes::from([(change.notice.change_id, entry)]);
-        let scheduled = self.write(change.account_id, move |pool| {
-            let schedule = event
+        self.write_event(change.account_id, move || {
+            event
                 .query_recorded(SCHEDULE_CHANGE, record.as_ref())
                 .bind(change.account_version)
                 .bind(change.instance_event_time)
@@ -167,26 +177,26 @@ impl Store {
                 .bind(change.notice.charge_type.name())
                 .bind(change.submitted_at)
                 .bind(change.notice.effective_time)
-                .bind(Json(copy.clone()));
-            async move { schedule.fetch_one(&pool).await }
-        });
-        Ok(scheduled.await? == 1)
+                .bind(Json(copy.clone()))
+        })
+        .await
     }
 
-    /// Writes the in-force event of a change. Returns false if another replica has written it, or
+    /// Writes the in-force event of a change, and removes older settled changes from the copy.
+    /// Returns false if another replica has written it, or
     /// the change was cancelled.
     pub async fn settle_change(&self, change: SettledChange) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeInForce(change.notice);
         let event = EventRow::new(change.account_id, change.event_id, &event);
-        let settled = self.write(change.account_id, move |pool| {
-            let settle = event
+        self.write_event(change.account_id, move || {
+            event
                 .query(SETTLE_CHANGE)
                 .bind(change.notice.change_id)
                 .bind(change.notice.product.name())
-                .bind(change.notice.change_id.to_string());
-            async move { settle.fetch_one(&pool).await }
-        });
-        Ok(settled.await? == 1)
+                .bind(change.notice.change_id.to_string())
+                .bind(change.notice.charge_type.kind().name())
+        })
+        .await
     }
 
     /// Cancels a pending change, with its event. Returns false if the change is settled or was
@@ -198,15 +208,14 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeCancelled(change.notice);
         let event = EventRow::new(change.account_id, change.event_id, &event);
-        let cancelled = self.write(change.account_id, move |pool| {
-            let cancel = event
+        self.write_event(change.account_id, move || {
+            event
                 .query_recorded(CANCEL_CHANGE, record.as_ref())
                 .bind(change.notice.change_id)
                 .bind(change.notice.product.name())
                 .bind(change.cancelled_at)
-                .bind(change.notice.change_id.to_string());
-            async move { cancel.fetch_one(&pool).await }
-        });
-        Ok(cancelled.await? == 1)
+                .bind(change.notice.change_id.to_string())
+        })
+        .await
     }
 }

@@ -2,15 +2,16 @@
 //! Concurrent openings form a group, which is one statement and one commit. Each opening of a group
 //! is written, or not, independently of the others, and is answered when it is durable.
 
+mod groups;
+
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use self::groups::{GroupFailure, Outcome};
 use super::Store;
 use super::engine::batch::Asked;
-use super::engine::connections::limited;
 use super::events::outbox::{EventRow, event_time_after, with_event};
-use super::opening_groups::{GroupFailure, Outcome};
 use crate::domain::event::Event;
 use crate::domain::opening::Terms;
 use crate::domain::{AccountId, Charge, Time};
@@ -179,8 +180,8 @@ impl Store {
     async fn open_alone(&self, opening: Opening) -> Result<bool, Error> {
         let event = opening.event();
         let statement = if opening.has_intent { OPEN_INSTANCE_OF_INTENT } else { OPEN_INSTANCE };
-        let opened = self.write(opening.account_id, move |connections| {
-            let open = event
+        self.write_event(opening.account_id, move || {
+            event
                 .query(statement)
                 .bind(opening.account_version)
                 .bind(opening.terms.product.name())
@@ -189,13 +190,8 @@ impl Store {
                 .bind(opening.terms.websocket.map(Charge::name))
                 .bind(opening.opening_time)
                 .bind(opening.order_id)
-                .bind(opening.ordered_at);
-            async move {
-                let mut connection = connections.take().await?;
-                let opened = limited(open.fetch_one(&mut *connection)).await;
-                connection.answered(opened)
-            }
-        });
-        Ok(opened.await? == 1)
+                .bind(opening.ordered_at)
+        })
+        .await
     }
 }

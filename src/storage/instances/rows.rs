@@ -8,12 +8,12 @@ use sqlx::types::{Json, JsonRawValue};
 use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
-use super::accounts::AccountRow;
-use super::failure;
-use super::histories::{ChangeEntry, Changes, LockEntry, Locks};
+use super::{ChangeEntry, Changes, LockEntry, Locks};
 use crate::domain::instance::OperationLock;
-use crate::domain::{AccountId, Change, Charge, ChargeKind, Facts, Instance, Time, Timeline};
+use crate::domain::{Change, Charge, ChargeKind, Facts, Instance, Time, Timeline};
 use crate::error::Error;
+use crate::storage::accounts::AccountRow;
+use crate::storage::failure;
 
 /// A row that is about one account.
 pub(super) trait OfAccount {
@@ -135,22 +135,5 @@ impl FactsRow {
     pub fn facts(&self) -> Result<Facts, Error> {
         let instance = self.instance.as_ref().map(InstanceRow::instance);
         Ok(Facts { account: self.account.clone().try_into()?, instance: instance.transpose()? })
-    }
-}
-
-/// Rows of accounts, at most one of each.
-pub(super) struct Rows<R>(Vec<R>);
-
-impl<R: OfAccount> Rows<R> {
-    /// Creates the set of these rows, which may be in any order.
-    pub fn new(mut rows: Vec<R>) -> Self {
-        rows.sort_unstable_by_key(OfAccount::account_id);
-        Self(rows)
-    }
-
-    /// Returns the row of an account; `None` if there is none.
-    pub fn of(&self, account_id: AccountId) -> Option<&R> {
-        let found = self.0.binary_search_by_key(&account_id.get(), OfAccount::account_id);
-        found.ok().map(|index| &self.0[index])
     }
 }

@@ -4,12 +4,12 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{Store, failure};
 use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::{
     AccountId, Charge, ChargeKind, ChargeType, Product, Time, WebsocketChargeType,
 };
 use crate::error::Error;
+use crate::storage::{Store, failure};
 
 /// A change as it is stored.
 #[derive(Clone, Copy, Debug)]
@@ -26,9 +26,6 @@ pub struct StoredChange {
     pub settled: bool,
 }
 
-/// A change whose in-force event is not written yet.
-pub type DueChange = StoredChange;
-
 #[derive(FromRow)]
 struct ChangeRow {
     account_id: i64,
@@ -42,42 +39,35 @@ struct ChangeRow {
     settled: bool,
 }
 
-const READ_CHANGE: &str = "
-    SELECT
-        account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
-        cancelled_at, in_force_event_at IS NOT NULL AS settled
-    FROM charge_type_changes
-    WHERE account_id = $1 AND change_id = $2";
-
-// There is one statement for each set of filters, because PostgreSQL cannot choose an index for a
-// filter that may be absent.
-macro_rules! list_changes {
+/// Selects the columns of a [`ChangeRow`], of the changes that `$which` selects.
+macro_rules! select_changes {
     ($which:literal) => {
         concat!(
-            "SELECT
-                account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
+            "SELECT account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
                 cancelled_at, in_force_event_at IS NOT NULL AS settled
             FROM charge_type_changes
-            WHERE account_id = $1 AND change_id > $2",
-            $which,
-            " ORDER BY change_id
-            LIMIT $3"
+            WHERE ",
+            $which
         )
     };
 }
 
-pub(super) const LIST_CHANGES: &str = list_changes!("");
-pub(super) const LIST_CHANGES_OF_PRODUCT: &str = list_changes!(" AND product = $4");
+const READ_CHANGE: &str = select_changes!("account_id = $1 AND change_id = $2");
+
+// There is one statement for each set of filters, because PostgreSQL cannot choose an index for a
+// filter that may be absent.
+pub(in crate::storage) const LIST_CHANGES: &str =
+    select_changes!("account_id = $1 AND change_id > $2 ORDER BY change_id LIMIT $3");
+pub(in crate::storage) const LIST_CHANGES_OF_PRODUCT: &str = select_changes!(
+    "account_id = $1 AND change_id > $2 AND product = $4 ORDER BY change_id LIMIT $3"
+);
 
 // The rows are not locked: the statement that writes the event of a change is a compare-and-set.
-const DUE_CHANGES: &str = "
-    SELECT
-        account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
-        cancelled_at, in_force_event_at IS NOT NULL AS settled
-    FROM charge_type_changes
-    WHERE cancelled_at IS NULL AND in_force_event_at IS NULL AND effective_time <= $1
-    ORDER BY effective_time
-    LIMIT $2";
+const DUE_CHANGES: &str = select_changes!(
+    "cancelled_at IS NULL AND in_force_event_at IS NULL AND effective_time <= $1
+            ORDER BY effective_time
+            LIMIT $2"
+);
 
 impl Store {
     /// Returns a change of an account; `None` if there is none with this id.
@@ -120,7 +110,7 @@ impl Store {
 
     /// Returns changes of all accounts that have taken effect by `now` and whose event is not
     /// written yet. The change that has been due for the longest time is the first.
-    pub async fn due_changes(&self, now: Time, at_most: i64) -> Result<Vec<DueChange>, Error> {
+    pub async fn due_changes(&self, now: Time, at_most: i64) -> Result<Vec<StoredChange>, Error> {
         let rows = self.read(|pool| async move {
             let due = sqlx::query_as::<_, ChangeRow>(DUE_CHANGES).bind(now).bind(at_most);
             due.fetch_all(&pool).await

@@ -1,9 +1,8 @@
-//! Lists of instances. `facts.rs` reads the contents of an instance; `openings.rs` writes new
-//! instances.
+//! Lists of instances. They have the keys only; `facts.rs` reads the contents.
 
-use super::{Store, histories};
 use crate::domain::{AccountId, Product, Time};
 use crate::error::Error;
+use crate::storage::{Store, failure};
 
 // There is one statement for each set of filters, because PostgreSQL cannot choose an index for a
 // filter that may be absent.
@@ -20,13 +19,14 @@ macro_rules! list_instances {
     };
 }
 
-pub(super) const LIST_INSTANCES: &str = list_instances!("(account_id, product) > ($1, $2)");
-pub(super) const LIST_INSTANCES_OF_ACCOUNT: &str =
+pub(in crate::storage) const LIST_INSTANCES: &str =
+    list_instances!("(account_id, product) > ($1, $2)");
+pub(in crate::storage) const LIST_INSTANCES_OF_ACCOUNT: &str =
     list_instances!("(account_id, product) > ($1, $2) AND account_id = $4");
 // All rows are of one product, so the account alone decides which rows come after `$1`.
-pub(super) const LIST_INSTANCES_OF_PRODUCT: &str =
+pub(in crate::storage) const LIST_INSTANCES_OF_PRODUCT: &str =
     list_instances!("account_id > $1 AND product >= $2 AND product = $4");
-pub(super) const LIST_INSTANCES_OF_BOTH: &str =
+pub(in crate::storage) const LIST_INSTANCES_OF_BOTH: &str =
     list_instances!("(account_id, product) > ($1, $2) AND account_id = $4 AND product = $5");
 
 // Only `dev --at` runs this, with a few accounts.
@@ -62,7 +62,7 @@ impl Store {
                 async move { list.fetch_all(&pool).await }
             })
             .await?;
-        rows.into_iter().map(|(account_id, product)| histories::key(account_id, &product)).collect()
+        rows.into_iter().map(|(account_id, product)| key(account_id, &product)).collect()
     }
 
     /// Returns when an account last opened a product or submitted a change.
@@ -72,4 +72,10 @@ impl Store {
         )
         .await
     }
+}
+
+/// Converts the key columns of an instance.
+fn key(account_id: i64, product: &str) -> Result<(AccountId, Product), Error> {
+    let key = AccountId::new(account_id).zip(Product::from_name(product));
+    key.ok_or_else(|| failure::contradiction("instances", "key", account_id, product))
 }

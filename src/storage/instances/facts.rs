@@ -2,46 +2,26 @@
 //! statement returns one row for each account, which contains everything: rows of several tables
 //! that are combined later would cost the database a look-up in each table.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 
-use super::Store;
-use super::engine::batch::Asked;
-use super::engine::connections::limited;
-use super::fact_rows::{FactsRow, InstanceRow, OfAccount, Rows};
+use super::rows::{FactsRow, InstanceRow, OfAccount};
+use crate::domain::bill_type::Period;
 use crate::domain::{AccountId, Facts, Instance, Product};
 use crate::error::Error;
+use crate::storage::Store;
+use crate::storage::engine::batch::Asked;
+use crate::storage::engine::connections::limited;
 
-/// The columns of an [`InstanceRow`], except the account.
-macro_rules! instance_columns {
+/// The rows of several accounts, at most one of each.
+type Rows<R> = HashMap<i64, R>;
+
+/// The columns of an account in a [`FactsRow`].
+macro_rules! account_columns {
     () => {
-        "instances.instance_id,
-        instances.internet_charge_type,
-        instances.websocket_charge_type,
-        instances.opening_time,
-        instances.order_id,
-        instances.event_time,
-        instances.changes,
-        instances.locks"
-    };
-}
-
-/// Reads instances for a Describe, without the accounts.
-pub(super) const READ_INSTANCES: &str = concat!(
-    "SELECT
-        instances.account_id,
-        ",
-    instance_columns!(),
-    "
-    FROM instances
-    WHERE instances.account_id = ANY($1) AND instances.product = $2"
-);
-
-/// Reads the facts for a decision. Both tables name the accounts, so that Citus queries only the
-/// servers of these accounts.
-pub(super) const READ_FACTS: &str = concat!(
-    "SELECT
-        accounts.account_id,
+        "accounts.account_id,
         accounts.site,
         accounts.intl_allowed,
         accounts.bid_user,
@@ -53,15 +33,80 @@ pub(super) const READ_FACTS: &str = concat!(
         accounts.version,
         accounts.created_at,
         accounts.updated_at,
+        "
+    };
+}
+
+/// The columns of an [`InstanceRow`], except the account and the changes.
+macro_rules! instance_columns {
+    () => {
+        "instances.instance_id,
+        instances.internet_charge_type,
+        instances.websocket_charge_type,
+        instances.opening_time,
+        instances.order_id,
+        instances.event_time,
+        instances.locks,
+        "
+    };
+}
+
+/// Reads instances for a Describe, without the accounts.
+pub(in crate::storage) const READ_INSTANCES: &str = concat!(
+    "SELECT
+        instances.account_id,
         ",
     instance_columns!(),
-    "
+    "instances.changes
+    FROM instances
+    WHERE instances.account_id = ANY($1) AND instances.product = $2"
+);
+
+/// Reads the facts for a decision. Both tables name the accounts, so that Citus queries only the
+/// servers of these accounts.
+pub(in crate::storage) const READ_FACTS: &str = concat!(
+    "SELECT
+        ",
+    account_columns!(),
+    instance_columns!(),
+    "instances.changes
     FROM accounts
     LEFT JOIN instances
         ON instances.account_id = accounts.account_id
             AND instances.account_id = ANY($1)
             AND instances.product = $2
     WHERE accounts.account_id = ANY($1)"
+);
+
+/// Reads the facts of one account with the changes that are in force at any time from `$3` to `$4`,
+/// from the table of changes.
+const READ_FACTS_DURING: &str = concat!(
+    "SELECT
+        ",
+    account_columns!(),
+    instance_columns!(),
+    "(
+            SELECT coalesce(jsonb_object_agg(change_id, jsonb_build_object(
+                'kind', kind,
+                'charge_type', charge_type,
+                'submitted_at', submitted_at,
+                'effective_time', effective_time,
+                'settled', in_force_event_at IS NOT NULL)), '{}')
+            FROM (
+                SELECT change_id, kind, charge_type, submitted_at, effective_time,
+                    in_force_event_at, lead(effective_time) OVER (
+                        PARTITION BY kind ORDER BY effective_time, submitted_at) AS until
+                FROM charge_type_changes
+                WHERE account_id = $1 AND product = $2 AND cancelled_at IS NULL
+            ) AS dated
+            WHERE effective_time < $4 AND (until IS NULL OR until > $3)
+        ) AS changes
+    FROM accounts
+    LEFT JOIN instances
+        ON instances.account_id = accounts.account_id
+            AND instances.account_id = $1
+            AND instances.product = $2
+    WHERE accounts.account_id = $1"
 );
 
 impl Store {
@@ -73,6 +118,26 @@ impl Store {
     ) -> Result<Option<Facts>, Error> {
         let facts = &self.batches.facts[product as usize];
         facts.ask(account_id, self, move |store, asked| store.answer_facts(product, asked)).await
+    }
+
+    /// Returns the facts of an account for a product, with the changes that are in force during a
+    /// period. The facts of [`Store::facts`] have the newest changes only. `None` if there is no
+    /// such account.
+    pub async fn facts_during(
+        &self,
+        account_id: AccountId,
+        product: Product,
+        period: Period,
+    ) -> Result<Option<Facts>, Error> {
+        let row = self.read(|pool| async move {
+            let read = sqlx::query_as::<_, FactsRow>(READ_FACTS_DURING)
+                .bind(account_id.get())
+                .bind(product.name())
+                .bind(period.start)
+                .bind(period.end);
+            read.fetch_optional(&pool).await
+        });
+        row.await?.as_ref().map(FactsRow::facts).transpose()
     }
 
     /// Returns the instance of an account; `None` if the account has not opened the product, or
@@ -95,7 +160,7 @@ impl Store {
         product: Product,
     ) -> Result<Vec<Facts>, Error> {
         let rows = self.rows::<FactsRow>(READ_FACTS, account_ids, product).await?;
-        account_ids.iter().filter_map(|id| rows.of(*id)).map(FactsRow::facts).collect()
+        account_ids.iter().filter_map(|id| rows.get(&id.get())).map(FactsRow::facts).collect()
     }
 
     /// Answers all callers that ask for facts.
@@ -133,7 +198,7 @@ impl Store {
                 connection.answered(rows)
             }
         });
-        Ok(Rows::new(rows.await?))
+        Ok(rows.await?.into_iter().map(|row| (row.account_id(), row)).collect())
     }
 }
 
@@ -150,7 +215,7 @@ fn answer_each<R: OfAccount, T>(
     for asked in asked {
         let account_id = asked.question;
         asked.answer(match rows {
-            Ok(rows) => rows.of(account_id).map(&says).transpose(),
+            Ok(rows) => rows.get(&account_id.get()).map(&says).transpose(),
             Err(error) => Err(error.clone()),
         });
     }
