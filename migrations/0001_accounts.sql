@@ -75,8 +75,8 @@ COMMENT ON TABLE instances IS 'Products that accounts have opened. In a row, onl
 COMMENT ON COLUMN instances.internet_charge_type IS 'The charge type of the opening. The charge type that is in force follows from it and the changes.';
 COMMENT ON COLUMN instances.websocket_charge_type IS 'The same for WebSocket. NULL for CDN, and for openings before WebSocket was charged.';
 COMMENT ON COLUMN instances.event_time IS 'The time of the newest event of the instance, its changes and its locks.';
-COMMENT ON COLUMN instances.changes IS 'The changes that are not cancelled, by change_id: a copy of charge_type_changes, written in the same statement.';
-COMMENT ON COLUMN instances.locks IS 'The locks that hold, by reason: a copy of operation_locks, written in the same statement.';
+COMMENT ON COLUMN instances.changes IS 'The unsettled change and the two that were settled last, of each kind of traffic, by change_id: a copy of charge_type_changes, written in the same statement.';
+COMMENT ON COLUMN instances.locks IS 'The locks that hold, at most 100, by reason: a copy of operation_locks, written in the same statement.';
 COMMENT ON COLUMN instances.order_id IS 'The order of the opening. If the outcome of a write was unknown, it shows whether this request opened the instance.';
 
 CREATE TABLE orders (

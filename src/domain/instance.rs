@@ -4,6 +4,7 @@ use chrono::Duration;
 use uuid::Uuid;
 
 use super::charge_type::{Charge, ChargeType, WebsocketChargeType};
+use super::refusal::Refusal;
 use super::time::Time;
 use super::timeline::{Change, Timeline};
 
@@ -11,6 +12,9 @@ use super::timeline::{Change, Timeline};
 pub const FINANCIAL: &str = "financial";
 /// The reason of a lock that suspends the service.
 pub const SECURITY: &str = "security";
+
+/// Largest number of locks that hold on an instance at the same time.
+pub const MOST_LOCKS: i64 = 100;
 
 /// A hold on the operations of an instance. It has not been lifted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +104,12 @@ impl Instance {
     #[must_use]
     pub fn lock(&self, reason: &str) -> Option<&OperationLock> {
         self.locks.iter().find(|lock| lock.reason == reason)
+    }
+
+    /// Refuses another lock if the largest number of locks holds.
+    pub fn admit_lock(&self) -> Result<(), Refusal> {
+        let has_room = i64::try_from(self.locks.len()).is_ok_and(|locks| locks < MOST_LOCKS);
+        if has_room { Ok(()) } else { Err(Refusal::TooManyLocks) }
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Refusal {
     Suspended,
     /// Another change of the charge type has not taken effect yet.
     ChangePending,
+    /// The largest number of operation locks holds on the instance.
+    TooManyLocks,
     /// The parameter of this documented name is absent or empty.
     MissingParameter(&'static str),
     /// The value of the parameter of this name cannot be used.

@@ -224,6 +224,7 @@ impl Error {
             Self::ChangeNotFound                 => row("ChangeNotFound",                404, NotFound,           "There is no such charge-type change."),
             Self::ChangeInForce                  => row("ChangeInForce",                 409, FailedPrecondition, "The charge-type change has taken effect."),
             Self::EtagMismatch                   => row("EtagMismatch",                  409, Aborted,            "The resource has changed since it was read: read it again."),
+            Self::Refused(Refusal::TooManyLocks) => row("QuotaExceeded.OperationLock",   400, ResourceExhausted,  "Too many operation locks hold on the instance: lift one first."),
             Self::InvalidFields(violations)      => row("InvalidFields",                 400, InvalidArgument,    sentence(violations)),
             Self::MalformedMessage               => row("MalformedMessage",              400, InvalidArgument,    "The request is not a message of this method."),
             Self::UnsupportedEncoding            => row("UnsupportedEncoding",           415, Unimplemented,      "The message is compressed in a way that is not known: send gzip, or no compression."),

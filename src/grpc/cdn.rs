@@ -82,9 +82,10 @@ impl CdnService for Actions {
         request: Request<wire::DescribeCdnUserBillTypeRequest>,
     ) -> Reply<wire::DescribeCdnUserBillTypeResponse> {
         act("DescribeCdnUserBillType", request, async |context, message| {
-            let facts = self.facts(&context, Product::Cdn).await?;
+            let account_id = self.facts(&context, Product::Cdn).await?.account.account_id;
             let period = Period::parse(&message.start_time, &message.end_time)?;
-            let items = bill_type::history(facts.instance.as_ref(), period);
+            let instance = self.store.instance_during(account_id, Product::Cdn, period).await?;
+            let items = bill_type::history(instance.as_ref(), period);
             Ok(wire::DescribeCdnUserBillTypeResponse {
                 request_id: context.request_id.to_string(),
                 bill_type_data: Some(BillTypeData::of(Product::Cdn, items)),

@@ -79,9 +79,10 @@ impl DcdnService for Actions {
         request: Request<wire::DescribeDcdnUserBillTypeRequest>,
     ) -> Reply<wire::DescribeDcdnUserBillTypeResponse> {
         act("DescribeDcdnUserBillType", request, async |context, message| {
-            let facts = self.facts(&context, Product::Dcdn).await?;
+            let account_id = self.facts(&context, Product::Dcdn).await?.account.account_id;
             let period = Period::parse(&message.start_time, &message.end_time)?;
-            let items = bill_type::history(facts.instance.as_ref(), period);
+            let instance = self.store.instance_during(account_id, Product::Dcdn, period).await?;
+            let items = bill_type::history(instance.as_ref(), period);
             Ok(wire::DescribeDcdnUserBillTypeResponse {
                 request_id: context.request_id.to_string(),
                 bill_type_data: Some(BillTypeData::of(Product::Dcdn, items)),

@@ -9,7 +9,7 @@ use super::events::outbox::{EventRow, event_time_after, with_event_and_record};
 use super::instances::{LockEntry, Locks, touched};
 use super::{RequestRecord, Store};
 use crate::domain::event::Event;
-use crate::domain::instance::OperationLock;
+use crate::domain::instance::{MOST_LOCKS, OperationLock};
 use crate::domain::{AccountId, Product, Time};
 use crate::error::Error;
 
@@ -49,7 +49,8 @@ const LOCK: &str = with_event_and_record!(concat!(
         "locks = instances.locks || $16",
         "",
         "
-                    AND NOT instances.locks ? $13"
+                    AND NOT instances.locks ? $13
+                    AND (SELECT count(*) FROM jsonb_object_keys(instances.locks)) < $17"
     ),
     "done AS (
         INSERT INTO operation_locks (
@@ -159,8 +160,8 @@ impl Store {
         .await
     }
 
-    /// Sets a lock, with its event. Returns false if a lock with this reason holds, or the product
-    /// is not open.
+    /// Sets a lock, with its event. Returns false if a lock with this reason holds, the largest
+    /// number of locks holds, or the product is not open.
     pub async fn lock(&self, new: NewLock, record: Option<RequestRecord>) -> Result<bool, Error> {
         let event = Event::OperationLocked {
             product: new.product,
@@ -183,6 +184,7 @@ impl Store {
                 .bind(new.lock.locked_by.clone())
                 .bind(new.lock.locked_at)
                 .bind(Json(copy.clone()))
+                .bind(MOST_LOCKS)
         })
         .await
     }

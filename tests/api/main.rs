@@ -5,6 +5,7 @@ mod altered_tables;
 mod batches;
 mod bill_type;
 mod both_wires;
+mod bounded_histories;
 mod captures;
 mod charge_type_changes;
 mod commands_call;

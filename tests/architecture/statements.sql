@@ -254,6 +254,7 @@ SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + int
 locks = instances.locks || $16
 WHERE instances.account_id = $1 AND instances.product = $11
 AND NOT instances.locks ? $13
+AND (SELECT count(*) FROM jsonb_object_keys(instances.locks)) < $17
 RETURNING instances.account_id, instances.product, instances.event_time
 ), done AS (
 INSERT INTO operation_locks (
@@ -485,8 +486,8 @@ instances.websocket_charge_type,
 instances.opening_time,
 instances.order_id,
 instances.event_time,
-instances.changes,
-instances.locks
+instances.locks,
+instances.changes
 FROM accounts
 LEFT JOIN instances
 ON instances.account_id = accounts.account_id
@@ -503,10 +504,39 @@ instances.websocket_charge_type,
 instances.opening_time,
 instances.order_id,
 instances.event_time,
-instances.changes,
-instances.locks
+instances.locks,
+instances.changes
 FROM instances
 WHERE instances.account_id = ANY($1) AND instances.product = $2;
+
+-- READ_INSTANCE_DURING
+SELECT
+instances.account_id,
+instances.instance_id,
+instances.internet_charge_type,
+instances.websocket_charge_type,
+instances.opening_time,
+instances.order_id,
+instances.event_time,
+instances.locks,
+(
+SELECT coalesce(jsonb_object_agg(change_id, jsonb_build_object(
+'kind', kind,
+'charge_type', charge_type,
+'submitted_at', submitted_at,
+'effective_time', effective_time,
+'settled', in_force_event_at IS NOT NULL)), '{}')
+FROM (
+SELECT change_id, kind, charge_type, submitted_at, effective_time,
+in_force_event_at, lead(effective_time) OVER (
+PARTITION BY kind ORDER BY effective_time, submitted_at) AS until
+FROM charge_type_changes
+WHERE account_id = $1 AND product = $2 AND cancelled_at IS NULL
+) AS dated
+WHERE effective_time < $4 AND (until IS NULL OR until > $3)
+) AS changes
+FROM instances
+WHERE instances.account_id = $1 AND instances.product = $2;
 
 -- READ_LANES
 SELECT lane, last_position, expired_position
@@ -622,7 +652,12 @@ WITH touched AS (
 UPDATE instances
 SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
 SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
-changes = jsonb_set(instances.changes, ARRAY[$8, 'settled'], 'true')
+changes = jsonb_set(instances.changes, ARRAY[$8, 'settled'], 'true') - ARRAY(
+SELECT key
+FROM jsonb_each(instances.changes)
+WHERE value ->> 'kind' = $9 AND value ->> 'settled' = 'true'
+ORDER BY value ->> 'effective_time' DESC
+OFFSET 1)
 WHERE instances.account_id = $1 AND instances.product = $7
 AND instances.changes #>> ARRAY[$8, 'settled'] = 'false'
 RETURNING instances.account_id, instances.product, instances.event_time

@@ -91,6 +91,7 @@ impl Actions {
                     self.record_unwritten(ticket.as_ref(), &lock.lock_id.to_string()).await?;
                     return Ok(reply(account_id, product, lock));
                 }
+                instance.admit_lock()?;
                 let lock = OperationLock {
                     lock_id: context.new_id(),
                     reason: reason.to_owned(),

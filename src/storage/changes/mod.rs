@@ -87,10 +87,17 @@ const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
 ));
 
 // A compare-and-set: if several replicas find that the change is due, one of them writes its event.
+// The copy keeps the newest change that was settled before, and not the older ones. All effective
+// times have the same length as text, so their order as text is their order in time.
 const SETTLE_CHANGE: &str = with_event!(concat!(
     touched!(
         "$7",
-        "changes = jsonb_set(instances.changes, ARRAY[$8, 'settled'], 'true')",
+        "changes = jsonb_set(instances.changes, ARRAY[$8, 'settled'], 'true') - ARRAY(
+                    SELECT key
+                    FROM jsonb_each(instances.changes)
+                    WHERE value ->> 'kind' = $9 AND value ->> 'settled' = 'true'
+                    ORDER BY value ->> 'effective_time' DESC
+                    OFFSET 1)",
         "",
         "
                     AND instances.changes #>> ARRAY[$8, 'settled'] = 'false'"
@@ -175,7 +182,8 @@ impl Store {
         .await
     }
 
-    /// Writes the in-force event of a change. Returns false if another replica has written it, or
+    /// Writes the in-force event of a change, and removes older settled changes from the copy.
+    /// Returns false if another replica has written it, or
     /// the change was cancelled.
     pub async fn settle_change(&self, change: SettledChange) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeInForce(change.notice);
@@ -186,6 +194,7 @@ impl Store {
                 .bind(change.notice.change_id)
                 .bind(change.notice.product.name())
                 .bind(change.notice.change_id.to_string())
+                .bind(change.notice.charge_type.kind().name())
         })
         .await
     }

@@ -8,6 +8,7 @@ use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 
 use super::rows::{FactsRow, InstanceRow, OfAccount};
+use crate::domain::bill_type::Period;
 use crate::domain::{AccountId, Facts, Instance, Product};
 use crate::error::Error;
 use crate::storage::Store;
@@ -17,7 +18,7 @@ use crate::storage::engine::connections::limited;
 /// The rows of several accounts, at most one of each.
 type Rows<R> = HashMap<i64, R>;
 
-/// The columns of an [`InstanceRow`], except the account.
+/// The columns of an [`InstanceRow`], except the account and the changes.
 macro_rules! instance_columns {
     () => {
         "instances.instance_id,
@@ -26,8 +27,8 @@ macro_rules! instance_columns {
         instances.opening_time,
         instances.order_id,
         instances.event_time,
-        instances.changes,
-        instances.locks"
+        instances.locks,
+        "
     };
 }
 
@@ -37,7 +38,7 @@ pub(in crate::storage) const READ_INSTANCES: &str = concat!(
         instances.account_id,
         ",
     instance_columns!(),
-    "
+    "instances.changes
     FROM instances
     WHERE instances.account_id = ANY($1) AND instances.product = $2"
 );
@@ -60,13 +61,40 @@ pub(in crate::storage) const READ_FACTS: &str = concat!(
         accounts.updated_at,
         ",
     instance_columns!(),
-    "
+    "instances.changes
     FROM accounts
     LEFT JOIN instances
         ON instances.account_id = accounts.account_id
             AND instances.account_id = ANY($1)
             AND instances.product = $2
     WHERE accounts.account_id = ANY($1)"
+);
+
+/// Reads one instance with the changes that are in force at any time from `$3` to `$4`, from the
+/// table of changes.
+const READ_INSTANCE_DURING: &str = concat!(
+    "SELECT
+        instances.account_id,
+        ",
+    instance_columns!(),
+    "(
+            SELECT coalesce(jsonb_object_agg(change_id, jsonb_build_object(
+                'kind', kind,
+                'charge_type', charge_type,
+                'submitted_at', submitted_at,
+                'effective_time', effective_time,
+                'settled', in_force_event_at IS NOT NULL)), '{}')
+            FROM (
+                SELECT change_id, kind, charge_type, submitted_at, effective_time,
+                    in_force_event_at, lead(effective_time) OVER (
+                        PARTITION BY kind ORDER BY effective_time, submitted_at) AS until
+                FROM charge_type_changes
+                WHERE account_id = $1 AND product = $2 AND cancelled_at IS NULL
+            ) AS dated
+            WHERE effective_time < $4 AND (until IS NULL OR until > $3)
+        ) AS changes
+    FROM instances
+    WHERE instances.account_id = $1 AND instances.product = $2"
 );
 
 impl Store {
@@ -91,6 +119,25 @@ impl Store {
         instances
             .ask(account_id, self, move |store, asked| store.answer_instances(product, asked))
             .await
+    }
+
+    /// Returns the instance of an account with the changes that are in force during a period;
+    /// `None` if there is no instance. Other reads return the newest changes only.
+    pub async fn instance_during(
+        &self,
+        account_id: AccountId,
+        product: Product,
+        period: Period,
+    ) -> Result<Option<Instance>, Error> {
+        let row = self.read(|pool| async move {
+            let read = sqlx::query_as::<_, InstanceRow>(READ_INSTANCE_DURING)
+                .bind(account_id.get())
+                .bind(product.name())
+                .bind(period.start)
+                .bind(period.end);
+            read.fetch_optional(&pool).await
+        });
+        row.await?.as_ref().map(InstanceRow::instance).transpose()
     }
 
     /// Returns the facts of these accounts for a product. Ids that are not accounts are left out.

@@ -1,7 +1,14 @@
 //! Instances, and the copy of its history that each has in its row. The tables
 //! `charge_type_changes` and `operation_locks` have the whole history. The row of the instance has
-//! a copy of the part that a Describe shows: the changes that are not cancelled, and the locks that
-//! hold. So a Describe reads one row. `openings/` writes new instances.
+//! a copy of the part that decisions and a Describe need, so they read one row. `openings/` writes
+//! new instances.
+//!
+//! The copy is bounded. Of the changes that are not cancelled, it has for each kind of traffic the
+//! unsettled one and the two that were settled last. The older of these two is in force for a
+//! replica whose clock is behind that of the replica that settled the newer one. The copy also has
+//! the locks that hold, at most [`MOST_LOCKS`].
+//!
+//! [`MOST_LOCKS`]: crate::domain::instance::MOST_LOCKS
 //!
 //! A statement that writes a change or a lock first updates the row of the instance ([`touched`]):
 //! it changes the copy there, from the columns of that row. While it holds the row, other such
@@ -21,7 +28,7 @@ use uuid::Uuid;
 
 use crate::domain::Time;
 
-/// The changes of an instance in its row, by id.
+/// Changes of an instance in its row, by id.
 pub(super) type Changes = BTreeMap<Uuid, ChangeEntry>;
 /// The locks of an instance in its row, by reason.
 pub(super) type Locks = BTreeMap<String, LockEntry>;

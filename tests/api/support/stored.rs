@@ -41,41 +41,60 @@ const MANY_OPENED: &str = "
         created_at
     FROM made";
 
+/// The changes that belong in the row of an instance: of each kind, the unsettled one and the two that
+/// were settled last.
+macro_rules! changes_in_a_row {
+    () => {
+        "(
+            SELECT account_id, product, change_id, kind, charge_type, submitted_at, effective_time,
+                in_force_event_at IS NOT NULL AS settled,
+                row_number() OVER (PARTITION BY account_id, product, kind, in_force_event_at IS NULL
+                    ORDER BY effective_time DESC) AS place
+            FROM charge_type_changes
+            WHERE cancelled_at IS NULL
+        ) AS owned
+        WHERE owned.account_id = instances.account_id AND owned.product = instances.product
+            AND (place <= 2 OR NOT settled)"
+    };
+}
+
 /// Makes the copies in the rows of instances anew, of an account (`$1`), or of all (0): after a test has
 /// written to the tables past the service.
-pub const COPY_HISTORIES: &str = "
-    UPDATE instances
+pub const COPY_HISTORIES: &str = concat!(
+    "UPDATE instances
     SET changes = (
             SELECT coalesce(jsonb_object_agg(change_id, jsonb_build_object('kind', kind,
                 'charge_type', charge_type, 'submitted_at', submitted_at, 'effective_time',
-                effective_time, 'settled', in_force_event_at IS NOT NULL)), '{}')
-            FROM charge_type_changes AS owned
-            WHERE owned.account_id = instances.account_id AND owned.product = instances.product
-                AND cancelled_at IS NULL),
+                effective_time, 'settled', settled)), '{}')
+            FROM ",
+    changes_in_a_row!(),
+    "),
         locks = (
             SELECT coalesce(jsonb_object_agg(reason, jsonb_build_object('lock_id', lock_id,
                 'locked_by', locked_by, 'locked_at', locked_at)), '{}')
             FROM operation_locks AS owned
             WHERE owned.account_id = instances.account_id AND owned.product = instances.product
                 AND lifted_at IS NULL)
-    WHERE account_id = $1 OR $1 = 0";
+    WHERE account_id = $1 OR $1 = 0"
+);
 
 /// Counts the instances whose copies differ from the tables.
-const UNTRUE_COPIES: &str = "
-    SELECT count(*)
+const UNTRUE_COPIES: &str = concat!(
+    "SELECT count(*)
     FROM instances
     WHERE (SELECT coalesce(jsonb_object_agg(key, value -> 'settled'), '{}') FROM jsonb_each(changes))
             IS DISTINCT FROM (
-                SELECT coalesce(jsonb_object_agg(change_id, in_force_event_at IS NOT NULL), '{}')
-                FROM charge_type_changes AS owned
-                WHERE owned.account_id = instances.account_id AND owned.product = instances.product
-                    AND cancelled_at IS NULL)
+                SELECT coalesce(jsonb_object_agg(change_id, settled), '{}')
+                FROM ",
+    changes_in_a_row!(),
+    ")
         OR (SELECT coalesce(jsonb_object_agg(key, value -> 'lock_id'), '{}') FROM jsonb_each(locks))
             IS DISTINCT FROM (
                 SELECT coalesce(jsonb_object_agg(reason, lock_id), '{}')
                 FROM operation_locks AS owned
                 WHERE owned.account_id = instances.account_id AND owned.product = instances.product
-                    AND lifted_at IS NULL)";
+                    AND lifted_at IS NULL)"
+);
 
 /// An event as it is stored.
 #[derive(Debug, FromRow)]
