@@ -5,7 +5,6 @@ use tonic::Request;
 use super::{Actions, Reply, act};
 use crate::domain::bill_type::{self, Period};
 use crate::domain::{Product, instance, opening};
-use crate::error::Error;
 use crate::proto::billing::v1::{BillTypeData, ChargeType, OperationLocks};
 use crate::proto::cdn::v1 as wire;
 use crate::proto::cdn::v1::cdn_service_server::CdnService;
@@ -83,9 +82,9 @@ impl CdnService for Actions {
         request: Request<wire::DescribeCdnUserBillTypeRequest>,
     ) -> Reply<wire::DescribeCdnUserBillTypeResponse> {
         act("DescribeCdnUserBillType", request, async |context, message| {
+            let account_id = self.facts(&context, Product::Cdn).await?.account.account_id;
             let period = Period::parse(&message.start_time, &message.end_time)?;
-            let facts = self.store.facts_during(context.account()?, Product::Cdn, period).await?;
-            let instance = facts.ok_or(Error::AccountNotFound)?.instance;
+            let instance = self.store.instance_during(account_id, Product::Cdn, period).await?;
             let items = bill_type::history(instance.as_ref(), period);
             Ok(wire::DescribeCdnUserBillTypeResponse {
                 request_id: context.request_id.to_string(),

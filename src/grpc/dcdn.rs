@@ -5,7 +5,6 @@ use tonic::Request;
 use super::{Actions, Reply, act};
 use crate::domain::bill_type::{self, Period};
 use crate::domain::{Product, instance, opening};
-use crate::error::Error;
 use crate::proto::billing::v1::{BillTypeData, ChargeType, OperationLocks, WebsocketChargeType};
 use crate::proto::convert::{requested_charge_type, requested_websocket_charge_type, timestamp};
 use crate::proto::dcdn::v1 as wire;
@@ -80,9 +79,9 @@ impl DcdnService for Actions {
         request: Request<wire::DescribeDcdnUserBillTypeRequest>,
     ) -> Reply<wire::DescribeDcdnUserBillTypeResponse> {
         act("DescribeDcdnUserBillType", request, async |context, message| {
+            let account_id = self.facts(&context, Product::Dcdn).await?.account.account_id;
             let period = Period::parse(&message.start_time, &message.end_time)?;
-            let facts = self.store.facts_during(context.account()?, Product::Dcdn, period).await?;
-            let instance = facts.ok_or(Error::AccountNotFound)?.instance;
+            let instance = self.store.instance_during(account_id, Product::Dcdn, period).await?;
             let items = bill_type::history(instance.as_ref(), period);
             Ok(wire::DescribeDcdnUserBillTypeResponse {
                 request_id: context.request_id.to_string(),

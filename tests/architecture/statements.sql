@@ -553,6 +553,35 @@ instances.changes
 FROM instances
 WHERE instances.account_id = ANY($1) AND instances.product = $2;
 
+-- READ_INSTANCE_DURING
+SELECT
+instances.account_id,
+instances.instance_id,
+instances.internet_charge_type,
+instances.websocket_charge_type,
+instances.opening_time,
+instances.order_id,
+instances.event_time,
+instances.locks,
+(
+SELECT coalesce(jsonb_object_agg(change_id, jsonb_build_object(
+'kind', kind,
+'charge_type', charge_type,
+'submitted_at', submitted_at,
+'effective_time', effective_time,
+'settled', in_force_event_at IS NOT NULL)), '{}')
+FROM (
+SELECT change_id, kind, charge_type, submitted_at, effective_time,
+in_force_event_at, lead(effective_time) OVER (
+PARTITION BY kind ORDER BY effective_time, submitted_at) AS until
+FROM charge_type_changes
+WHERE account_id = $1 AND product = $2 AND cancelled_at IS NULL
+) AS dated
+WHERE effective_time < $4 AND (until IS NULL OR until > $3)
+) AS changes
+FROM instances
+WHERE instances.account_id = $1 AND instances.product = $2;
+
 -- READ_LANES
 SELECT lane, last_position, expired_position
 FROM event_lanes

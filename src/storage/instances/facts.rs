@@ -18,25 +18,6 @@ use crate::storage::engine::connections::limited;
 /// The rows of several accounts, at most one of each.
 type Rows<R> = HashMap<i64, R>;
 
-/// The columns of an account in a [`FactsRow`].
-macro_rules! account_columns {
-    () => {
-        "accounts.account_id,
-        accounts.site,
-        accounts.intl_allowed,
-        accounts.bid_user,
-        accounts.real_name_verified,
-        accounts.profile_complete,
-        accounts.payment_method_valid,
-        accounts.balance,
-        accounts.orders_refused,
-        accounts.version,
-        accounts.created_at,
-        accounts.updated_at,
-        "
-    };
-}
-
 /// The columns of an [`InstanceRow`], except the account and the changes.
 macro_rules! instance_columns {
     () => {
@@ -66,8 +47,19 @@ pub(in crate::storage) const READ_INSTANCES: &str = concat!(
 /// servers of these accounts.
 pub(in crate::storage) const READ_FACTS: &str = concat!(
     "SELECT
+        accounts.account_id,
+        accounts.site,
+        accounts.intl_allowed,
+        accounts.bid_user,
+        accounts.real_name_verified,
+        accounts.profile_complete,
+        accounts.payment_method_valid,
+        accounts.balance,
+        accounts.orders_refused,
+        accounts.version,
+        accounts.created_at,
+        accounts.updated_at,
         ",
-    account_columns!(),
     instance_columns!(),
     "instances.changes
     FROM accounts
@@ -78,12 +70,12 @@ pub(in crate::storage) const READ_FACTS: &str = concat!(
     WHERE accounts.account_id = ANY($1)"
 );
 
-/// Reads the facts of one account with the changes that are in force at any time from `$3` to `$4`,
-/// from the table of changes.
-const READ_FACTS_DURING: &str = concat!(
+/// Reads one instance with the changes that are in force at any time from `$3` to `$4`, from the
+/// table of changes.
+const READ_INSTANCE_DURING: &str = concat!(
     "SELECT
+        instances.account_id,
         ",
-    account_columns!(),
     instance_columns!(),
     "(
             SELECT coalesce(jsonb_object_agg(change_id, jsonb_build_object(
@@ -101,12 +93,8 @@ const READ_FACTS_DURING: &str = concat!(
             ) AS dated
             WHERE effective_time < $4 AND (until IS NULL OR until > $3)
         ) AS changes
-    FROM accounts
-    LEFT JOIN instances
-        ON instances.account_id = accounts.account_id
-            AND instances.account_id = $1
-            AND instances.product = $2
-    WHERE accounts.account_id = $1"
+    FROM instances
+    WHERE instances.account_id = $1 AND instances.product = $2"
 );
 
 impl Store {
@@ -120,26 +108,6 @@ impl Store {
         facts.ask(account_id, self, move |store, asked| store.answer_facts(product, asked)).await
     }
 
-    /// Returns the facts of an account for a product, with the changes that are in force during a
-    /// period. The facts of [`Store::facts`] have the newest changes only. `None` if there is no
-    /// such account.
-    pub async fn facts_during(
-        &self,
-        account_id: AccountId,
-        product: Product,
-        period: Period,
-    ) -> Result<Option<Facts>, Error> {
-        let row = self.read(|pool| async move {
-            let read = sqlx::query_as::<_, FactsRow>(READ_FACTS_DURING)
-                .bind(account_id.get())
-                .bind(product.name())
-                .bind(period.start)
-                .bind(period.end);
-            read.fetch_optional(&pool).await
-        });
-        row.await?.as_ref().map(FactsRow::facts).transpose()
-    }
-
     /// Returns the instance of an account; `None` if the account has not opened the product, or
     /// does not exist.
     pub async fn instance(
@@ -151,6 +119,25 @@ impl Store {
         instances
             .ask(account_id, self, move |store, asked| store.answer_instances(product, asked))
             .await
+    }
+
+    /// Returns the instance of an account with the changes that are in force during a period;
+    /// `None` if there is no instance. Other reads return the newest changes only.
+    pub async fn instance_during(
+        &self,
+        account_id: AccountId,
+        product: Product,
+        period: Period,
+    ) -> Result<Option<Instance>, Error> {
+        let row = self.read(|pool| async move {
+            let read = sqlx::query_as::<_, InstanceRow>(READ_INSTANCE_DURING)
+                .bind(account_id.get())
+                .bind(product.name())
+                .bind(period.start)
+                .bind(period.end);
+            read.fetch_optional(&pool).await
+        });
+        row.await?.as_ref().map(InstanceRow::instance).transpose()
     }
 
     /// Returns the facts of these accounts for a product. Ids that are not accounts are left out.
