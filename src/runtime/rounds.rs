@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::places::{Limits, Places, Reason, Taken};
-use super::signs::Order;
+use super::places::{PlaceLimits, Places, Reason, Taken};
+use super::signs::Signal;
 
 impl Places {
     /// Checks the connections until `shutdown`. Then tells all of them to leave, and returns when
@@ -54,7 +54,7 @@ impl Places {
             if taken.signs.has_spoken() {
                 if !taken.is_ending() {
                     taken.reason = Reason::Drained;
-                    taken.signs.tell(Order::Leave);
+                    taken.signs.tell(Signal::Leave);
                 }
             } else {
                 silent.push(*number);
@@ -68,7 +68,7 @@ impl Places {
 
 impl Taken {
     /// Returns the reason why the connection must end now, if there is one.
-    fn over(&mut self, limits: &Limits, now: Instant) -> Option<Reason> {
+    fn over(&mut self, limits: &PlaceLimits, now: Instant) -> Option<Reason> {
         let lived = now - self.since;
         if lived >= self.age && !self.signs.is_old() {
             self.signs.grew_old();
@@ -99,16 +99,16 @@ impl Taken {
     }
 
     /// Asks the connection to end, if it can be asked.
-    fn ask(&mut self, reason: Reason, limits: &Limits) {
-        if self.signs.order() == Order::Stay {
+    fn ask(&mut self, reason: Reason, limits: &PlaceLimits) {
+        if self.signs.order() == Signal::Stay {
             self.reason = reason;
             if limits.can_be_asked {
-                self.signs.tell(Order::Leave);
+                self.signs.tell(Signal::Leave);
             }
         }
     }
 
-    fn write_stalled(&mut self, limits: &Limits, now: Instant) -> bool {
+    fn write_stalled(&mut self, limits: &PlaceLimits, now: Instant) -> bool {
         let (waits, written) = self.signs.writing();
         if !waits {
             self.seen.waits_since = None;

@@ -8,9 +8,9 @@ use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
 
-/// An order to a connection.
+/// What a connection is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum Signal {
     /// Go on.
     Stay,
     /// Finish running calls and accept no more.
@@ -111,23 +111,23 @@ impl Signs {
     }
 
     /// Gives the connection an order. An order that is weaker than the last one has no effect.
-    pub fn tell(&self, order: Order) {
+    pub fn tell(&self, order: Signal) {
         self.order.fetch_max(order as u8, Relaxed);
         self.told.wake(); // synchronizes with `hear`
     }
 
     /// Returns the strongest order that was given.
-    pub fn order(&self) -> Order {
+    pub fn order(&self) -> Signal {
         match self.order.load(Relaxed) {
-            0 => Order::Stay,
-            1 => Order::Leave,
-            _ => Order::End,
+            0 => Signal::Stay,
+            1 => Signal::Leave,
+            _ => Signal::End,
         }
     }
 
     /// Returns the order and registers the task of the connection to be woken when the order
     /// changes.
-    pub fn hear(&self, waker: &Waker) -> Order {
+    pub fn hear(&self, waker: &Waker) -> Signal {
         self.told.register(waker);
         self.order()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Addresses;
 use crate::metrics::Metrics;
-use crate::runtime::places::{Limits, Places};
+use crate::runtime::places::{PlaceLimits, Places};
 
 /// Places of the ops listener. Callers of the other listeners cannot take them, so probes and
 /// scrapers are always served.
@@ -70,12 +70,12 @@ impl Bounds {
     }
 
     /// Returns the limits for the connections of each listener.
-    fn limits(&self) -> Addresses<Limits> {
+    fn limits(&self) -> Addresses<PlaceLimits> {
         let Self { greeting, write, idle, age, cut_off, round, .. } = *self;
         let places = self.grpc_connections;
         let grpc =
-            Limits { places, greeting, write, idle, age, can_be_asked: true, cut_off, round };
-        let rest = Limits {
+            PlaceLimits { places, greeting, write, idle, age, can_be_asked: true, cut_off, round };
+        let rest = PlaceLimits {
             places: self.rest_connections,
             idle: self.keep_alive,
             can_be_asked: false,
@@ -83,6 +83,6 @@ impl Bounds {
             cut_off: self.keep_alive + cut_off,
             ..grpc
         };
-        Addresses { grpc, rest, ops: Limits { places: OPS_CONNECTIONS, ..rest } }
+        Addresses { grpc, rest, ops: PlaceLimits { places: OPS_CONNECTIONS, ..rest } }
     }
 }

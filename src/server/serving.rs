@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::logging;
 use crate::runtime::Connections;
 use crate::runtime::places::Place;
-use crate::runtime::signs::Order;
+use crate::runtime::signs::Signal;
 
 /// Bytes that the kernel holds for a connection in each direction. Linux doubles this for its own
 /// bookkeeping.
@@ -101,12 +101,12 @@ impl<C: GracefulConnection<Error = hyper::Error>> Future for Served<C> {
                 return Poll::Ready(());
             }
             match this.place.signs().hear(context.waker()) {
-                Order::Leave if !*this.is_leaving => {
+                Signal::Leave if !*this.is_leaving => {
                     *this.is_leaving = true;
                     this.connection.as_mut().graceful_shutdown();
                 }
-                Order::Stay | Order::Leave => return Poll::Pending,
-                Order::End => return Poll::Ready(()),
+                Signal::Stay | Signal::Leave => return Poll::Pending,
+                Signal::End => return Poll::Ready(()),
             }
         }
     }

@@ -41,7 +41,7 @@ pub use access_keys::{NewAccessKey, StoredAccessKey};
 pub use accounts::AccountUpdate;
 pub use changes::{CancelledChange, ScheduledChange, SettledChange, StoredChange};
 pub use engine::{DatabaseUrl, Engine, StoreOptions, UrlError, create_database};
-pub use events::{Lane, Listener, LogPage, LoggedEvent, NumberingRound};
+pub use events::{EventListener, Lane, LogPage, LoggedEvent, NumberingRound};
 pub use locks::{LiftedLock, NewLock, StoredLock};
 pub use migrating::{Migrated, MigrationError, migrate, migrate_on};
 pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
@@ -52,7 +52,7 @@ pub use requests::{REQUEST_IDS_KEPT, RequestRecord};
 pub use statements::{HotStatements, hot_statements, list_statements, waiting_lanes};
 
 use self::batches::Batches;
-use self::engine::connections::{Connection, Connections};
+use self::engine::connections::{Connection, DatabaseConnections};
 use self::engine::writing::Lanes;
 use self::engine::{Detected, failure};
 use crate::error::Error;
@@ -71,7 +71,7 @@ const LONGEST_PAUSE: u64 = 200;
 /// The database. Clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Store {
-    connections: Connections,
+    connections: DatabaseConnections,
     /// Writes run in tasks of their own, so that a caller that disconnects neither leaves a write
     /// half done nor loses a connection.
     writes: TaskTracker,
@@ -84,7 +84,7 @@ pub struct Store {
 }
 
 impl Store {
-    fn new(connections: Connections) -> Self {
+    fn new(connections: DatabaseConnections) -> Self {
         let lanes = Arc::new(Lanes::new(connections.most()));
         let (writes, written, batches) = (TaskTracker::new(), Arc::default(), Arc::default());
         Self { connections, writes, written, lanes, batches }
@@ -97,7 +97,10 @@ impl Store {
 
     /// Runs a statement that changes nothing. Repeats it if its connection was lost, or if another
     /// transaction holds a table.
-    async fn read<T, F>(&self, statement: impl Fn(Connections) -> F + Send) -> Result<T, Error>
+    async fn read<T, F>(
+        &self,
+        statement: impl Fn(DatabaseConnections) -> F + Send,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, sqlx::Error>> + Send,
     {

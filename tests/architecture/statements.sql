@@ -495,50 +495,6 @@ AND instances.account_id = ANY($1)
 AND instances.product = $2
 WHERE accounts.account_id = ANY($1);
 
--- READ_FACTS_DURING
-SELECT
-accounts.account_id,
-accounts.site,
-accounts.intl_allowed,
-accounts.bid_user,
-accounts.real_name_verified,
-accounts.profile_complete,
-accounts.payment_method_valid,
-accounts.balance,
-accounts.orders_refused,
-accounts.version,
-accounts.created_at,
-accounts.updated_at,
-instances.instance_id,
-instances.internet_charge_type,
-instances.websocket_charge_type,
-instances.opening_time,
-instances.order_id,
-instances.event_time,
-instances.locks,
-(
-SELECT coalesce(jsonb_object_agg(change_id, jsonb_build_object(
-'kind', kind,
-'charge_type', charge_type,
-'submitted_at', submitted_at,
-'effective_time', effective_time,
-'settled', in_force_event_at IS NOT NULL)), '{}')
-FROM (
-SELECT change_id, kind, charge_type, submitted_at, effective_time,
-in_force_event_at, lead(effective_time) OVER (
-PARTITION BY kind ORDER BY effective_time, submitted_at) AS until
-FROM charge_type_changes
-WHERE account_id = $1 AND product = $2 AND cancelled_at IS NULL
-) AS dated
-WHERE effective_time < $4 AND (until IS NULL OR until > $3)
-) AS changes
-FROM accounts
-LEFT JOIN instances
-ON instances.account_id = accounts.account_id
-AND instances.account_id = $1
-AND instances.product = $2
-WHERE accounts.account_id = $1;
-
 -- READ_INSTANCES
 SELECT
 instances.account_id,

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::signs::{Order, Signs};
+use super::signs::{Signal, Signs};
 use crate::metrics::Listener;
 
 /// Largest number of connections that were told to end and have not ended yet, in addition to those
@@ -34,7 +34,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 
 /// The limits for the connections of a listener.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct PlaceLimits {
     /// Largest number of open connections.
     pub places: usize,
     /// Time until the first request or the HTTP/2 handshake is complete.
@@ -94,7 +94,7 @@ impl Reason {
 /// The places of a listener.
 #[derive(Debug)]
 pub struct Places {
-    pub(super) limits: Limits,
+    pub(super) limits: PlaceLimits,
     pub(super) listener: Listener,
     table: Mutex<Table>,
     /// Notified when a connection has ended.
@@ -153,7 +153,7 @@ enum Full {
 impl Places {
     /// Creates places that are all free.
     #[must_use]
-    pub fn new(limits: Limits, listener: Listener) -> Arc<Self> {
+    pub fn new(limits: PlaceLimits, listener: Listener) -> Arc<Self> {
         let table = Mutex::default();
         Arc::new(Self { limits, listener, table, freed: Notify::new() })
     }
@@ -244,7 +244,7 @@ impl Table {
     pub fn end(&mut self, number: u64, reason: Reason) {
         if let Some(taken) = self.taken.get_mut(&number).filter(|taken| !taken.is_ending()) {
             taken.reason = reason;
-            taken.signs.tell(Order::End);
+            taken.signs.tell(Signal::End);
             self.ending += 1;
         }
     }
@@ -253,7 +253,7 @@ impl Table {
 impl Taken {
     /// Whether the connection was told to end.
     pub fn is_ending(&self) -> bool {
-        self.signs.order() == Order::End
+        self.signs.order() == Signal::End
     }
 }
 

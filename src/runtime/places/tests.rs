@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::metrics::Metrics;
 
-const LIMITS: Limits = Limits {
+const LIMITS: PlaceLimits = PlaceLimits {
     places: 16,
     greeting: Duration::from_secs(10),
     write: Duration::from_secs(10),
@@ -16,7 +16,7 @@ const LIMITS: Limits = Limits {
     round: Duration::from_secs(1),
 };
 
-fn places(limits: Limits) -> (Metrics, Arc<Places>) {
+fn places(limits: PlaceLimits) -> (Metrics, Arc<Places>) {
     let metrics = Metrics::new(HashSet::new());
     let places = Places::new(limits, metrics.listener("rest"));
     (metrics, places)
@@ -36,7 +36,7 @@ async fn all_taken(places: &Arc<Places>) -> Vec<Place> {
 }
 
 /// Returns the indices of the places that have this order.
-fn told(places: &[Place], order: Order) -> Vec<usize> {
+fn told(places: &[Place], order: Signal) -> Vec<usize> {
     let told = places.iter().enumerate().filter(|(_, place)| place.signs.order() == order);
     told.map(|(index, _)| index).collect()
 }
@@ -47,9 +47,9 @@ async fn a_new_connection_gets_the_place_of_the_oldest_silent_one() {
     let mut all = all_taken(&places).await;
     all[0].signs.spoke();
     let new = places.take().await.unwrap();
-    assert_eq!(told(&all, Order::End), [1]);
+    assert_eq!(told(&all, Signal::End), [1]);
     let newer = places.take().await.unwrap();
-    assert_eq!(told(&all, Order::End), [1, 2]);
+    assert_eq!(told(&all, Signal::End), [1, 2]);
     all.extend([new, newer]);
     drop(all);
     let page = metrics.render();
@@ -74,10 +74,10 @@ async fn a_new_connection_gets_the_place_of_the_one_that_is_idle_longest() {
     places.look(Instant::now() + Duration::from_secs(1));
     drop(running);
     let new = places.take().await.unwrap();
-    assert_eq!(told(&all, Order::End), [1], "the first one was idle for a shorter time");
+    assert_eq!(told(&all, Signal::End), [1], "the first one was idle for a shorter time");
     let newer = places.take().await.unwrap();
-    assert_eq!(told(&all, Order::End), [1, 2]);
-    assert_eq!(told(&[new, newer], Order::Stay), [0, 1]);
+    assert_eq!(told(&all, Signal::End), [1, 2]);
+    assert_eq!(told(&[new, newer], Signal::Stay), [0, 1]);
 }
 
 #[tokio::test]
@@ -128,23 +128,23 @@ async fn each_limit_ends_a_connection_for_its_own_reason() {
     all[3].signs.write_went_on();
     all[3].signs.write_waits(); // it reads slowly, but it reads
     at(9);
-    assert_eq!(told(&all, Order::End), [0; 0]);
+    assert_eq!(told(&all, Signal::End), [0; 0]);
     at(12);
-    assert_eq!(told(&all, Order::End), [0]);
+    assert_eq!(told(&all, Signal::End), [0]);
     at(16);
-    assert_eq!(told(&all, Order::End), [0, 2]);
+    assert_eq!(told(&all, Signal::End), [0, 2]);
     all[3].signs.write_went_on();
     at(299);
-    assert_eq!(told(&all, Order::End), [0, 2]);
+    assert_eq!(told(&all, Signal::End), [0, 2]);
     at(331); // five minutes and a tenth
-    assert_eq!(told(&all, Order::Leave), [1, 3], "running calls may finish");
+    assert_eq!(told(&all, Signal::Leave), [1, 3], "running calls may finish");
     at(366);
     assert_eq!(
-        told(&all, Order::End),
+        told(&all, Signal::End),
         [0, 1, 2, 3],
         "a call that takes longer than any deadline is cut off"
     );
-    assert_eq!(told(&all, Order::Leave), [0; 0]);
+    assert_eq!(told(&all, Signal::Leave), [0; 0]);
     let reasons: Vec<_> = (0..4).map(reason).collect();
     assert_eq!(reasons, [Reason::Silent, Reason::Idle, Reason::Stalled, Reason::Age]);
 }
@@ -159,7 +159,7 @@ async fn at_shutdown_all_connections_are_told_to_leave_and_new_ones_are_refused(
     let looking = tokio::spawn(Arc::clone(&places).look_after(shutdown));
     tokio::task::yield_now().await;
     let all = [silent, speaking];
-    assert_eq!((told(&all, Order::End), told(&all, Order::Leave)), (vec![0], vec![1]));
+    assert_eq!((told(&all, Signal::End), told(&all, Signal::Leave)), (vec![0], vec![1]));
     assert!(places.take().await.is_none());
     assert!(!looking.is_finished());
     drop(all);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection as _};
 
-use super::connections::{Connections, Distrust};
+use super::connections::{DatabaseConnections, Distrust};
 use super::detected::{Detected, Engine};
 use super::hosts::Hosts;
 use super::url::DatabaseUrl;
@@ -89,7 +89,7 @@ impl Store {
     fn connect_trusting(options: &StoreOptions, distrust: Distrust) -> Self {
         let sessions = options.url.hosts().iter().map(|host| options.session_at(host));
         let hosts = Hosts::new(sessions, Detected::new(options.engine));
-        Self::new(Connections::new(hosts, options.connections, distrust))
+        Self::new(DatabaseConnections::new(hosts, options.connections, distrust))
     }
 
     /// Creates another store for another core. The two share the notification of written events,

@@ -36,7 +36,7 @@ const LONGEST_KEPT: Duration = Duration::from_mins(5);
 
 /// The connections of a store. Clones share them.
 #[derive(Clone, Debug)]
-pub(in crate::storage) struct Connections {
+pub(in crate::storage) struct DatabaseConnections {
     hosts: Hosts,
     /// Largest number of open connections.
     most: u32,
@@ -76,7 +76,7 @@ pub(in crate::storage) struct Connection {
     inner: Option<PgConnection>,
     made_at: Instant,
     taken_at: Instant,
-    home: Connections,
+    home: DatabaseConnections,
     /// `None` after the permit was passed on to another connection.
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -98,7 +98,7 @@ impl Distrust {
     }
 }
 
-impl Connections {
+impl DatabaseConnections {
     pub fn new(hosts: Hosts, most: u32, distrust: Distrust) -> Self {
         let free =
             Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));

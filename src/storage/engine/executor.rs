@@ -7,9 +7,9 @@ use futures_util::stream::{self, BoxStream};
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Error as SqlxError, Execute, Executor, Postgres, SqlStr};
 
-use super::connections::{Connections, limited};
+use super::connections::{DatabaseConnections, limited};
 
-impl<'c> Executor<'c> for &'_ Connections {
+impl<'c> Executor<'c> for &'_ DatabaseConnections {
     type Database = Postgres;
 
     fn fetch_many<'e, 'q: 'e, E>(

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use super::connect::ACQUIRE_TIMEOUT;
-use super::connections::Connections;
+use super::connections::DatabaseConnections;
 use super::failure;
 use crate::domain::AccountId;
 use crate::error::Error;
@@ -144,7 +144,7 @@ impl Store {
     pub(in crate::storage) async fn write<T, F>(
         &self,
         account: AccountId,
-        statement: impl Fn(Connections) -> F + Send + 'static,
+        statement: impl Fn(DatabaseConnections) -> F + Send + 'static,
     ) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -160,7 +160,7 @@ impl Store {
     /// Runs a statement that writes data and no event.
     pub(in crate::storage) async fn write_no_event<T, F>(
         &self,
-        statement: impl Fn(Connections) -> F + Send + 'static,
+        statement: impl Fn(DatabaseConnections) -> F + Send + 'static,
     ) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -174,7 +174,7 @@ impl Store {
         &self,
         lane: WriteLane,
         account: Option<AccountId>,
-        statement: impl Fn(Connections) -> F + Send + 'static,
+        statement: impl Fn(DatabaseConnections) -> F + Send + 'static,
     ) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -191,7 +191,7 @@ impl Store {
     async fn take_turns<T, F>(
         self,
         mut turns: Turns,
-        statement: impl Fn(Connections) -> F + Send + 'static,
+        statement: impl Fn(DatabaseConnections) -> F + Send + 'static,
         mut reply: oneshot::Sender<Result<T, Error>>,
     ) where
         T: Send,

@@ -22,12 +22,12 @@ const APPLICATION: &str = "cdn-activation events";
 
 /// A connection that receives the notifications.
 #[derive(Debug)]
-pub struct Listener(PgListener);
+pub struct EventListener(PgListener);
 
 impl Store {
     /// Opens a connection outside the store, and listens on it. It connects to the host that
     /// accepted writes last, because a standby refuses LISTEN.
-    pub async fn listen(&self) -> Result<Listener, Error> {
+    pub async fn listen(&self) -> Result<EventListener, Error> {
         let options = self.connections.hosts().last().clone().application_name(APPLICATION);
         let pool = PgPoolOptions::new()
             .max_connections(1)
@@ -41,11 +41,11 @@ impl Store {
             listener.listen(CHANNEL).await?;
             Ok(listener)
         };
-        limited(listening).await.map(Listener).map_err(|error| failure::of_read(&error))
+        limited(listening).await.map(EventListener).map_err(|error| failure::of_read(&error))
     }
 }
 
-impl Listener {
+impl EventListener {
     /// Waits for a notification. Returns false if the connection is lost, or does not answer.
     pub async fn called(&mut self) -> bool {
         loop {

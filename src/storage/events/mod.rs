@@ -5,6 +5,6 @@ mod log;
 pub(super) mod numbering;
 pub(super) mod outbox;
 
-pub use listen::Listener;
+pub use listen::EventListener;
 pub use log::{Lane, LogPage, LoggedEvent};
 pub use numbering::NumberingRound;
