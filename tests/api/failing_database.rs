@@ -2,12 +2,17 @@
 //! statement runs or after it is committed; the server ends or cancels the statement; no database
 //! is reachable. The caller gets the true answer, and the write happens at most once.
 
-use cdn_activation::proto::operator::v1::CreateAccessKeyRequest;
+use cdn_activation::proto::billing::v1::{ChargeType, Product};
+use cdn_activation::proto::operator::v1::{
+    CreateAccessKeyRequest, GetAccountRequest, UnlockRequest, UpdateAccountRequest,
+};
 
 use crate::support::Api;
 use crate::support::action_refusals::{CDN_HAS_OPENED, UNAVAILABLE};
 use crate::support::cutting_proxy::{Cut, Proxy};
-use crate::support::operators::request_id;
+use crate::support::database::Database;
+use crate::support::grpc::refusal;
+use crate::support::operators::{request_id, schedule};
 use crate::support::stored::{LOCK_THE_ACCOUNT, OPENED_BY_ANOTHER};
 use crate::support::wires::{Refusal, Wire};
 
@@ -200,4 +205,63 @@ async fn without_a_database_requests_are_unavailable_and_with_it_they_succeed_ag
     assert_eq!(database.openings(grpc.account_id).await, (0, 0, 0));
     api.call(&grpc, OPEN).await.expect("opened");
     assert_eq!(database.openings(grpc.account_id).await, (1, 1, 1));
+}
+
+/// The names of the events of an account, without what all of them begin with.
+async fn event_names(database: &Database, account_id: i64) -> Vec<String> {
+    let events = database.events(account_id).await;
+    events.iter().map(|event| event.type_name.replace("activation.", "")).collect()
+}
+
+#[tokio::test]
+async fn an_operators_write_whose_connection_is_lost_succeeds_and_happens_once() {
+    let (api, proxy, database) = Proxy::before_a_service().await;
+    for cut in [Cut::BeforeTheStatement, Cut::BeforeTheReply] {
+        let key = api.account().await;
+        api.open_cdn(&key).await;
+        proxy.cut("INSERT INTO operation_locks", cut);
+        api.lock(&key, Product::Cdn, "manual").await;
+        proxy.cut(WRITES_A_CHANGE, cut);
+        let request = schedule(&key, Product::Cdn, ChargeType::PayByBandwidth95, None);
+        let change = api.schedule(request).await.expect("scheduled");
+        proxy.cut("SET cancelled_at", cut);
+        api.cancel(&change).await.expect("cancelled");
+        assert!(proxy.has_cut(), "{cut:?}");
+        let expected = [
+            "instance.opened",
+            "operation.locked",
+            "charge_type_change.scheduled",
+            "charge_type_change.cancelled",
+        ];
+        assert_eq!(event_names(&database, key.account_id).await, expected, "{cut:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_operators_write_that_may_be_the_cause_of_its_own_refusal_is_unavailable() {
+    let (api, proxy, _) = Proxy::before_a_service().await;
+    let key = api.account().await;
+    api.open_cdn(&key).await;
+    let read = GetAccountRequest { account_id: key.account_id };
+    let read = api.accounts().await.get_account(read).await.expect("read").into_inner();
+    let update = UpdateAccountRequest { account: read.account, ..Default::default() };
+    proxy.cut("UPDATE accounts", Cut::BeforeTheReply);
+    let status = api.accounts().await.update_account(update.clone()).await.expect_err("unknown");
+    assert_eq!(refusal(&status).code, UNAVAILABLE.code);
+    let status = api.accounts().await.update_account(update).await.expect_err("updated before");
+    assert_eq!(refusal(&status).code, "EtagMismatch");
+
+    api.lock(&key, Product::Cdn, "manual").await;
+    let unlock = UnlockRequest {
+        account_id: key.account_id,
+        product: Product::Cdn.into(),
+        reason: "manual".to_owned(),
+        request_id: String::new(),
+    };
+    proxy.cut("SET lifted_at", Cut::BeforeTheReply);
+    let mut locks = api.operation_locks().await;
+    let status = locks.unlock(unlock.clone()).await.expect_err("unknown");
+    assert_eq!(refusal(&status).code, UNAVAILABLE.code);
+    assert!(!locks.unlock(unlock).await.expect("lifted before").into_inner().lifted);
+    assert!(proxy.has_cut());
 }
