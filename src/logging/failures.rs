@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::error::Error;
 
-/// Logs a failure that repeats once when it begins and once when it ends. An error of another code is
-/// another failure.
+/// Logs a failure that repeats: one line when it begins and one line when it ends. An error with
+/// another code counts as another failure.
 pub struct FailureLog {
     what: &'static str,
     last: Option<Cow<'static, str>>,
@@ -23,7 +23,7 @@ impl FailureLog {
         let what = self.what;
         let Err(error) = outcome else {
             if self.last.take().is_some() {
-                tracing::info!("no longer: {what}");
+                tracing::info!(failure = what, "recovered from a failure");
             }
             return;
         };
