@@ -11,9 +11,9 @@
 //! get their positions there (`workers/numbering.rs`) and reach followers through the feed
 //! (`events/`), which the operator service `grpc/operator/event.rs` serves.
 //!
-//! A connection stays on the core to which it was assigned (`runtime/`). The questions that
-//! requests of one core ask the database at the same time are one statement (`storage/engine/batch.rs`).
-//! No other code depends on either: it is written for one request on one runtime.
+//! A connection stays on the core to which it was assigned (`runtime/`). The reads that requests of
+//! one core need at the same time are combined into one statement (`storage/engine/batch/mod.rs`).
+//! All other code ignores both: it is written for one request on one runtime.
 //!
 //! The resources of a peer are limited where they are used: connections in `runtime/` and
 //! `server/`, calls in `grpc/layers.rs`, the log in `logging/`, the database in
@@ -25,7 +25,7 @@
 //! commands    the subcommands of the program
 //! server      builds the service, listens, drains
 //! config      every setting
-//! workers     the work of the background
+//! workers     background tasks
 //! runtime     connections and cores
 //! rest        the signed RPC query format
 //! grpc        the actions and the operator services
@@ -36,7 +36,7 @@
 //! proto       generated types, conversions
 //! metrics     what is counted
 //! logging     what is logged
-//! context     what a request knows
+//! context     caller, id and instants of a request
 //! error       the error table
 //! clock       the time
 //! domain      the decisions: pure functions over facts

@@ -1,8 +1,8 @@
 //! Access keys that are ready to check signatures: the secret is decrypted, the states of both
 //! message authentication codes are computed, and the policy is parsed.
 //!
-//! A ready key is kept between requests and is used only for the row that it was made from. That
-//! row is read for every request, so the first request after a key was disabled, deleted or created
+//! Ready keys are cached. Every request reads the row of its key, and a cached key is used only if
+//! the row has not changed since. So the first request after a key was disabled, deleted or created
 //! again sees the change.
 
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::domain::policy::Policy;
 use crate::error::Error;
 use crate::storage::StoredAccessKey;
 
-/// Largest number of kept keys.
+/// Largest number of cached keys.
 const MOST_KEYS: usize = 1_000;
 
 /// An access key ready to check signatures and permissions. The secret itself is not kept.

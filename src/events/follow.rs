@@ -42,14 +42,14 @@ impl Feed {
     }
 
     async fn follow(&self, called: &Notify) {
-        let mut told = FailureLog::new("the event log is not read");
+        let mut failure_log = FailureLog::new("the event log is not read");
         let mut followed_at = None;
         loop {
             if self.shared.heads.receiver_count() > 0 {
                 followed_at = Some(Instant::now());
             }
             let is_followed = followed_at.is_some_and(|at| at.elapsed() < REMEMBERED);
-            told.outcome(self.catch_up(is_followed).await);
+            failure_log.outcome(self.catch_up(is_followed).await);
             tokio::select! {
                 () = called.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
@@ -114,17 +114,18 @@ impl Feed {
 
 /// Passes notifications of the database on until it is dropped.
 async fn listen(store: &Store, called: &Notify) {
-    let mut told = FailureLog::new("no notifications about events, which are polled instead");
+    let mut failure_log =
+        FailureLog::new("no notifications about events, which are polled instead");
     loop {
         match store.listen().await {
             Ok(mut listener) => {
-                told.outcome(Ok(()));
+                failure_log.outcome(Ok(()));
                 called.notify_one(); // notifications may have been sent before
                 while listener.called().await {
                     called.notify_one();
                 }
             }
-            Err(error) => told.outcome(Err(error)),
+            Err(error) => failure_log.outcome(Err(error)),
         }
         tokio::time::sleep(LISTEN_AGAIN).await;
     }

@@ -17,11 +17,11 @@ const MOST_EVENTS: usize = 16_384;
 /// Largest size of these events in bytes, as counted by [`FeedEvent::bytes`].
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// Largest number of events that one read examines in search of an account's events.
-const MOST_LOOKED_AT: usize = 1024;
+const MOST_EXAMINED: usize = 1024;
 /// The CloudEvents source of every event.
 const SOURCE: &str = "//cdn-activation";
-/// Bytes that an event takes in addition to its texts and payload: the message and its place in the
-/// ring.
+/// Bytes that an event takes in addition to its texts and payload: the message, and the entries in
+/// the queues of the ring.
 const OVERHEAD: usize = 320;
 
 /// An event with its lane and position.
@@ -60,7 +60,7 @@ impl FeedEvent {
     }
 }
 
-/// Some events of a lane.
+/// Events that were read from a lane of the ring.
 #[derive(Debug)]
 pub(super) struct Held {
     pub events: Vec<Arc<FeedEvent>>,
@@ -71,8 +71,8 @@ pub(super) struct Held {
 /// Consecutive events of a lane, in memory.
 #[derive(Debug, Default)]
 struct HeldLane {
-    /// The position before the first event that is held; with no events, the position before the
-    /// next one.
+    /// The position before the first event in memory. If there is none, the position before the
+    /// next event that is added.
     before: i64,
     events: VecDeque<Arc<FeedEvent>>,
 }
@@ -87,7 +87,8 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Returns the newest position of a lane up to which the ring has read.
+    /// Returns the position of the newest event of a lane that was added to the ring, or at which
+    /// the lane begins if there is none.
     pub fn head(&self, lane: usize) -> i64 {
         let lane = &self.lanes[lane];
         lane.events.back().map_or(lane.before, |event| event.position)
@@ -124,7 +125,7 @@ impl Ring {
     }
 
     /// Returns at most `limit` events of a lane after a position, of all accounts or of one.
-    /// Returns `None` if the ring begins later.
+    /// Returns `None` if the first event after that position is not in the ring any more.
     pub fn after(
         &self,
         lane: usize,
@@ -135,7 +136,7 @@ impl Ring {
         let lane = &self.lanes[lane];
         let skipped = usize::try_from(after.checked_sub(lane.before)?).ok()?;
         let mut held = Held { events: Vec::new(), passed: after };
-        for event in lane.events.iter().skip(skipped).take(MOST_LOOKED_AT) {
+        for event in lane.events.iter().skip(skipped).take(MOST_EXAMINED) {
             if held.events.len() == limit {
                 break;
             }

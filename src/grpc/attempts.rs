@@ -1,13 +1,13 @@
-//! Read, decide, write: the loop of every action that writes what it decided on facts that it read
-//! before. The write names the versions that were read, so it writes nothing if another write came
-//! in between.
+//! The loop of every action that reads facts, decides, and writes its decision. The write names the
+//! versions of the facts that were read, so it writes nothing if another write has changed them.
+//! Then the loop begins again.
 
 use crate::error::{Cause, Error};
 
-/// Number of attempts if other writes come in between.
+/// Largest number of attempts of one request, if other writes change the facts each time.
 const ATTEMPTS: u32 = 16;
 
-/// What is known of the earlier attempts of the same request.
+/// What is known about the earlier attempts of the same request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Earlier {
     /// None of them wrote anything.
@@ -20,9 +20,10 @@ pub(super) enum Earlier {
 /// Repeats an attempt until it returns a value. An attempt reads, decides and writes; it returns
 /// `None` if it wrote nothing because the facts have changed.
 ///
-/// An attempt whose outcome is unknown is repeated, too. A refusal of a later attempt is the answer:
-/// what changed the decision also makes the unknown write fail. The exceptions are a fault and a
-/// refusal that the unknown write may have caused: with them the outcome stays unknown.
+/// An attempt whose outcome is unknown is repeated, too. If a later attempt is refused, the refusal
+/// is the answer: the change that caused the refusal also makes the unknown write fail. There are
+/// two exceptions, in which the outcome stays unknown: the later attempt fails with a fault, or the
+/// unknown write itself may have caused the refusal.
 pub(super) async fn attempts<T, F>(attempt: impl Fn(Earlier) -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<Option<T>, Error>>,
@@ -42,10 +43,11 @@ where
 
 /// Returns the error of a request that fails after a write whose outcome is `unknown`.
 fn still_unknown(unknown: Option<Cause>, error: Error) -> Error {
-    // An update changes the etag, and a deleted key does not exist.
-    let may_be_its_own = matches!(error, Error::EtagMismatch | Error::UnknownAccessKey);
+    // If the unknown write was an update, it has changed the etag; if it was a deletion, the key
+    // does not exist any more.
+    let may_be_caused_by_it = matches!(error, Error::EtagMismatch | Error::UnknownAccessKey);
     match unknown {
-        Some(cause) if error.is_our_fault() || may_be_its_own => Error::OutcomeUnknown(cause),
+        Some(cause) if error.is_our_fault() || may_be_caused_by_it => Error::OutcomeUnknown(cause),
         _ => error,
     }
 }

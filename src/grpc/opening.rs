@@ -1,7 +1,8 @@
-//! Opening: read, decide, write. If a commerce system takes the orders, the order is placed between
-//! the decision and the write. An intent is written before, so that in the end there is either an
-//! instance with its order or neither of them, whatever fails in between. This sequence runs in a
-//! task of its own, so a caller that disconnects does not stop it.
+//! Opens a product: reads the facts, decides, writes the instance. If a commerce system takes the
+//! orders, the order is placed between the decision and the write. An intent is written before the
+//! order is placed. So if a step fails, the reconciler finds the intent and cancels the order: in
+//! the end there is either an instance with its order, or neither of them. With a commerce system,
+//! these steps run in a task of their own, so a caller that disconnects does not stop them.
 
 use chrono::Duration;
 use tokio::sync::oneshot;
@@ -54,7 +55,7 @@ struct Opener {
 
 /// What must be cleaned up after an opening that was not written.
 enum Left {
-    /// Nothing, or the reconciler does it.
+    /// Nothing, or the reconciler cleans up.
     Nothing,
     /// An intent without an order.
     AnIntent,
@@ -71,13 +72,13 @@ impl Opener {
         opening::decide(facts, self.request, self.actions.limits)
     }
 
-    /// Whether this request opened the account, which the order id shows.
+    /// Whether this request opened the product: then the instance has the order id of the request.
     fn is_ours(&self, facts: &Facts) -> bool {
         facts.instance.as_ref().is_some_and(|instance| instance.order_id == self.order_id)
     }
 
-    /// Reads, decides and writes. If the outcome of an earlier attempt is unknown, the order id that
-    /// is stored shows whether this request opened the account.
+    /// Reads, decides and writes. If the outcome of an earlier attempt is unknown, the order id of
+    /// the stored instance shows whether that attempt opened the product.
     async fn write(&self, has_intent: bool) -> Result<(), Error> {
         attempts(async |_| {
             let facts = self.facts().await?;
@@ -90,6 +91,7 @@ impl Opener {
         .await
     }
 
+    /// Decides, and returns the opening to write.
     fn opening(&self, facts: &Facts, has_intent: bool) -> Result<Opening, Error> {
         let Self { context, order_id, .. } = self;
         let terms = self.decide(facts)?;
@@ -108,7 +110,8 @@ impl Opener {
     }
 
     /// Writes the intent, places the order, writes the opening, and answers. If nothing was opened,
-    /// the order is cancelled after the answer. The reconciler finishes what is not finished here.
+    /// the order is cancelled after the answer. If a step of the cancellation fails, the reconciler
+    /// does it later.
     async fn order_and_write(
         self,
         commerce: Commerce,
@@ -155,8 +158,9 @@ impl Opener {
         }
     }
 
-    /// Returns the refusal of rule 9, or of an earlier rule if one refuses now: the order may have
-    /// been refused because another request has opened the account.
+    /// Returns the error after an order that was not placed: `OrderNotCreated`, which is the last
+    /// rule of the opening table, or the refusal of an earlier rule if one refuses now. The order
+    /// may have been refused because another request has opened the product.
     async fn not_placed(&self, failure: &Failure) -> Error {
         self.log(failure);
         let Ok(facts) = self.facts().await else { return Refusal::OrderNotCreated.into() };
@@ -172,8 +176,8 @@ impl Opener {
         }
     }
 
-    /// Abandons the intent. From then on nothing can be opened with this order, whatever is still
-    /// running in the database. If the opening was written after all, that is the outcome. Returns
+    /// Abandons the intent. After that, a statement that still runs in the database cannot open the
+    /// product with this order. If the opening was already written, the outcome is success. Returns
     /// the outcome and what must be cleaned up.
     async fn give_up(
         &self,
@@ -184,7 +188,7 @@ impl Opener {
         let store = &self.actions.store;
         match store.abandon_intent(account_id, self.order_id, self.context.wire_now).await {
             Ok(true) => match error {
-                // It is known now that nothing was written.
+                // The intent was not opened, so it is known now that nothing was written.
                 Error::OutcomeUnknown(cause) => (Err(Error::Unavailable(cause)), left),
                 error => (Err(error), left),
             },

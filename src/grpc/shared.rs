@@ -1,4 +1,5 @@
-//! What CDN and DCDN share: charge-type changes, and the facts of the account of a request.
+//! The code that the actions of CDN and of DCDN share: it reads the facts of the account of a
+//! request, and submits charge-type changes.
 
 use uuid::Uuid;
 
@@ -31,8 +32,7 @@ impl Actions {
         self.facts(context, product).await?.instance.ok_or(Refusal::NotOpened(product).into())
     }
 
-    /// Submits another internet charge type: read, decide, write. All attempts use the same change
-    /// id.
+    /// Submits a change to another internet charge type. All attempts use the same change id.
     pub(super) async fn modify(
         &self,
         context: &Context,
@@ -47,7 +47,7 @@ impl Actions {
         .await
     }
 
-    /// Returns false if the decision must be made again.
+    /// Reads, decides and writes once. Returns false if the facts must be read again.
     async fn try_to_modify(
         &self,
         context: &Context,
@@ -59,7 +59,7 @@ impl Actions {
         let account_id = facts.account.account_id;
         let decision = modifying::decide(&facts, product, requested, self.limits, context.now)?;
         let Decision::Schedule { charge_type, effective_time, settle } = decision else {
-            return Ok(true); // nothing to do, or done by an earlier write of this request
+            return Ok(true); // the type is in force or pending, perhaps by an earlier attempt
         };
         if let Some(due) = settle {
             let due = ChangeNotice::of(product, due.map(AnyChargeType::Internet));
@@ -79,8 +79,8 @@ impl Actions {
         self.store.schedule_change(change, None).await
     }
 
-    /// Writes the event of a change that has taken effect, unless it is written. The instance must
-    /// be read again afterwards.
+    /// Writes the event of a change that has taken effect, unless it is already written. The caller
+    /// must read the instance again.
     pub(super) async fn settle(
         &self,
         context: &Context,

@@ -19,7 +19,7 @@ pub struct CallLine<'a> {
     pub request_id: RequestId,
     /// The wire on which the request arrived.
     pub wire: Wire,
-    /// What the call is about.
+    /// The caller, account and access key of the call.
     pub subject: Subject,
 }
 
@@ -46,7 +46,8 @@ impl CallLine<'_> {
         let access_key_id = found.map(|found| &found.access_key_id);
         let access_key_id = access_key_id.or(subject.access_key_id.as_ref());
         let milliseconds = took.as_secs_f64() * 1e3;
-        // This is a macro because each line is one call of a tracing macro.
+        // This is a macro because the macros of tracing need the level and the names of the fields
+        // when they are compiled.
         macro_rules! line {
             ($level:ident, $($rest:tt)+) => {
                 tracing::$level!(

@@ -1,6 +1,6 @@
-//! Step 1: reads a request: limits, parameters, duplicates, and the format of the reply. If the
-//! request cannot be read, the reason is kept as its problem, with everything that could be read:
-//! the error body also needs a format, a host and a request id.
+//! Reads a request: checks its size, decodes its parameters, refuses duplicates, and finds the
+//! format of the reply. If the request cannot be read, the error is kept in the field `problem`
+//! beside everything that could be read, because the error reply also needs a format and a host.
 
 use std::time::Duration;
 
@@ -15,9 +15,10 @@ use crate::auth::signature::Parameters;
 use crate::auth::{Scheme, SignedRequest};
 use crate::error::Error;
 
-/// Largest length of a URI, in bytes. It is below that of hyper.
+/// Largest length of a URI, in bytes. It is below the limit of hyper, so that the shim refuses the
+/// request.
 const LONGEST_URI: usize = 32 * 1024;
-/// Largest number of headers. It is below that of hyper.
+/// Largest number of headers. It is also below the limit of hyper.
 const MOST_HEADERS: usize = 64;
 /// Largest length of a body, in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -84,7 +85,7 @@ impl RawRequest {
         let Self { head, body, problem } = self;
         let query = head.uri.query().unwrap_or_default().as_bytes();
         let form: &[u8] = if is_form(&head.headers) { body } else { &[] };
-        let (parameters, wrong) = decode(query, form);
+        let (parameters, unusable) = decode(query, form);
         let mut received = Received {
             method: &head.method,
             headers: &head.headers,
@@ -95,14 +96,14 @@ impl RawRequest {
             problem: None,
             unreadable: None,
         };
-        let (format, wrong_format) = received.asked_format();
+        let (format, format_error) = received.requested_format();
         received.format = format;
-        received.unreadable = wrong.map(Error::invalid);
+        received.unreadable = unusable.map(Error::invalid);
         let checks = || {
             received.check_names()?;
             received.check_md5()?;
             received.check_body_is_read()?;
-            wrong_format.map_or(Ok(()), Err)
+            format_error.map_or(Ok(()), Err)
         };
         received.problem = problem.take().or_else(|| checks().err());
         received
@@ -122,14 +123,14 @@ impl Received<'_> {
 
     /// Returns the format of the reply, and an error if the request asks for an unknown one. With
     /// V1, the parameter `Format` names it, and without the parameter it is XML. With V3 it is
-    /// JSON, unless `Accept` names XML alone. A deprecated call of the classic SDK sends the
-    /// literal `None` for an absent `Format`.
-    fn asked_format(&self) -> (Format, Option<Error>) {
+    /// JSON, unless `Accept` names XML and not JSON. A deprecated call of the classic SDK sends
+    /// `Format=None` if no format was chosen.
+    fn requested_format(&self) -> (Format, Option<Error>) {
         if self.signed().scheme() == Scheme::V3 {
             let accept = self.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
             let accept = accept.unwrap_or_default().to_ascii_lowercase();
-            let xml_alone = accept.contains("xml") && !accept.contains("json");
-            return (if xml_alone { Format::Xml } else { Format::Json }, None);
+            let only_xml = accept.contains("xml") && !accept.contains("json");
+            return (if only_xml { Format::Xml } else { Format::Json }, None);
         }
         match self.signed().parameter("Format") {
             None | Some("None") => (Format::Xml, None),
@@ -139,9 +140,9 @@ impl Received<'_> {
         }
     }
 
-    /// Checks that no name occurs twice in query and form, and no header that a signature or a
-    /// reply depends on. With two values it would be unknown which one was signed and which one is
-    /// meant.
+    /// Checks that no parameter occurs twice in query and form together. Checks the same for each
+    /// header that a signature or a reply depends on. With two values it would be unknown which one
+    /// was signed and which one is meant.
     fn check_names(&self) -> Result<(), Error> {
         if let Some(name) = self.parameters.repeated() {
             return Err(Error::invalid(name.to_owned()));
@@ -161,7 +162,8 @@ impl Received<'_> {
     }
 
     /// Refuses a body that is not a form, because it is not read. The caller may have put its
-    /// parameters there, and an opening with the default instead cannot be undone.
+    /// parameters there. Without them, an opening would use the default charge type, and an opening
+    /// cannot be undone.
     fn check_body_is_read(&self) -> Result<(), Error> {
         let is_read = self.body.is_empty() || is_form(self.headers);
         if is_read { Ok(()) } else { Err(Error::invalid("Content-Type")) }

@@ -1,6 +1,7 @@
-//! The state of a connection and the order that it got, in a few atomics. The connection updates
-//! them as it runs, and they are checked once a second, so a call needs neither a timer nor the
-//! clock for the limits of its connection.
+//! The signs of a connection: atomics that hold what the connection is doing, and whether it was
+//! ordered to end. The connection updates its state as it runs. `rounds.rs` checks it once a second
+//! and gives the order. So the limits of a connection cost a call neither a timer nor a reading of
+//! the clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
@@ -11,7 +12,7 @@ use futures_util::task::AtomicWaker;
 /// What a connection is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// Go on.
+    /// Continue.
     Stay,
     /// Finish running calls and accept no more.
     Leave,
@@ -19,7 +20,7 @@ pub enum Signal {
     End,
 }
 
-/// The signs of one connection.
+/// The state of one connection, and the order that it was given.
 #[derive(Debug, Default)]
 pub struct Signs {
     has_spoken: AtomicBool,
@@ -30,7 +31,7 @@ pub struct Signs {
     write_waits: AtomicBool,
     written: AtomicU32,
     order: AtomicU8,
-    told: AtomicWaker,
+    task: AtomicWaker,
 }
 
 /// Counts a running call of a connection until it is dropped.
@@ -68,7 +69,7 @@ impl Signs {
         Arriving(Arc::clone(self))
     }
 
-    /// Whether a call runs whose request is complete.
+    /// Whether at least one call runs whose request is complete.
     pub fn works(&self) -> bool {
         self.running.load(Relaxed) > self.arriving.load(Relaxed)
     }
@@ -83,7 +84,7 @@ impl Signs {
         self.running.load(Relaxed) == 0
     }
 
-    /// Records that a write waits until the peer reads.
+    /// Records that a write waits because the peer does not read.
     pub fn write_waits(&self) {
         self.write_waits.store(true, Relaxed);
     }
@@ -99,21 +100,22 @@ impl Signs {
         (self.write_waits.load(Relaxed), self.written.load(Relaxed))
     }
 
-    /// Records that the connection has reached its age, so that its next answer may be the last
-    /// one.
+    /// Records that the connection has reached its age limit. Over HTTP/1, the next answer then
+    /// closes it.
     pub fn grew_old(&self) {
         self.is_old.store(true, Relaxed);
     }
 
-    /// Whether the connection has reached its age.
+    /// Whether the connection has reached its age limit.
     pub fn is_old(&self) -> bool {
         self.is_old.load(Relaxed)
     }
 
-    /// Gives the connection an order. An order that is weaker than the last one has no effect.
+    /// Gives the connection an order and wakes its task. An order that is weaker than an earlier
+    /// one has no effect.
     pub fn tell(&self, order: Signal) {
         self.order.fetch_max(order as u8, Relaxed);
-        self.told.wake(); // synchronizes with `hear`
+        self.task.wake(); // synchronizes with `hear`
     }
 
     /// Returns the strongest order that was given.
@@ -128,7 +130,7 @@ impl Signs {
     /// Returns the order and registers the task of the connection to be woken when the order
     /// changes.
     pub fn hear(&self, waker: &Waker) -> Signal {
-        self.told.register(waker);
+        self.task.register(waker);
         self.order()
     }
 }

@@ -1,5 +1,6 @@
-//! Adds a body to the answers that hyper itself gives to bytes that it cannot read as a request. On
-//! the way to the socket, such an answer, which has no body, is replaced by a complete one.
+//! Adds a body to the answers that hyper itself gives to bytes that it cannot read as a request.
+//! Such an answer has no body. When hyper writes it to the socket, it is replaced by a complete
+//! one.
 
 use std::io;
 use std::pin::Pin;
@@ -24,7 +25,8 @@ impl<S> Completed<S> {
     }
 }
 
-/// Returns the status of an answer of hyper's own. All answers of the service have a body.
+/// Returns the status if the bytes are an error that hyper itself answers: an error without a body.
+/// The errors of the service have a body.
 fn status_without_a_body(bytes: &[u8]) -> Option<u16> {
     let head = bytes.strip_suffix(b"\r\n\r\n")?;
     let head = std::str::from_utf8(head).ok()?.to_ascii_lowercase();
@@ -47,7 +49,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Completed<S> {
             };
             this.replacing = Some(((this.complete)(status), 0));
         }
-        // Hyper calls again with the same bytes until it is told that they are written.
+        // While this returns `Pending`, hyper calls again with the same bytes.
         while let Some((answer, written)) = &mut this.replacing {
             if *written == answer.len() {
                 this.replacing = None;

@@ -1,7 +1,7 @@
-//! Serves a plain HTTP/1 listener: the REST shim and the ops pages. It uses hyper directly, and its
-//! limits are above those of the shim, so that every request gets a documented answer. The place of
-//! a connection measures how long a request takes to arrive, because hyper would use a timer for
-//! each request.
+//! Serves a plain HTTP/1 listener: the REST shim and the ops pages. It uses hyper directly. The
+//! limits that it sets for hyper are above those of the shim, so that the shim refuses with a
+//! documented answer. The time limits of a connection are those of its place (`runtime/places`),
+//! because hyper would use a timer for each request.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -24,18 +24,19 @@ use crate::runtime::Connections;
 use crate::runtime::peer::Peer;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-/// How much longer a connection is kept than announced, unless that is more than half of the time.
+/// A connection is kept for this much longer than answers announce, but the announced time is at
+/// least half of the real time.
 const KEPT_LONGER: Duration = Duration::from_secs(5);
-/// Largest head of a request that is held. It is above the limit of the shim, which therefore gives
-/// a documented answer.
+/// Largest head of a request that hyper reads. It is above the limit of the shim, so that the shim
+/// refuses the request with a documented answer.
 const LARGEST_HEAD: usize = 48 * 1024;
 
-/// The parts of a listener in addition to its handler.
+/// How a listener keeps connections and completes answers.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
     /// How long a connection is kept without a request. Answers announce a little less.
     pub keep_alive: Duration,
-    /// Completes the answers of hyper's own.
+    /// Completes the answers that hyper itself gives.
     pub complete: Complete,
 }
 
@@ -55,18 +56,19 @@ pub async fn serve<H, F>(
     builder.title_case_headers(true);
     // A client that has sent its last request may close its side, and is still answered.
     builder.half_close(true);
-    let keep_alive = told_keep_alive(manner.keep_alive);
+    let keep_alive = announced_keep_alive(manner.keep_alive);
     let begin = |stream, place: &crate::runtime::places::Place| {
         let (handler, signs) = (handler.clone(), place.signs().clone());
         let keep_alive = keep_alive.clone();
         let peer = Peer::new(stream, &signs, 0); // the first request is recorded below
-        // An async block would hold what it awaits twice, for each connection.
+        // An async block would reserve the memory of the future that it awaits twice, for each
+        // connection.
         let service = service_fn(move |request: Request<Incoming>| {
             let running = signs.begin();
             let request = request.map(|incoming| Coming::new(incoming, &signs, None));
             let is_last = signs.is_old();
             let keep_alive = (!is_last && asks_to_be_kept(&request)).then(|| keep_alive.clone());
-            handler(let_go_of_the_buffer(request)).map(move |mut response| {
+            handler(copied_head(request)).map(move |mut response| {
                 drop(running);
                 if is_last {
                     let close = HeaderValue::from_static("close");
@@ -83,29 +85,31 @@ pub async fn serve<H, F>(
     serving::serve(connections, begin, shutdown).await;
 }
 
-/// Returns how long answers announce that their connection is kept. It is less than the real time,
-/// so that a client that respects it never sends a request on a connection that is being closed.
-fn told_keep_alive(kept: Duration) -> HeaderValue {
-    let told = kept.saturating_sub(KEPT_LONGER).max(kept / 2).as_secs().max(1);
-    HeaderValue::from_str(&format!("timeout={told}")).expect("digits")
+/// Returns the value of the `Keep-Alive` header. The time that it announces is less than the real
+/// one, so that a client that respects it never sends a request on a connection that is being
+/// closed.
+fn announced_keep_alive(kept: Duration) -> HeaderValue {
+    let announced = kept.saturating_sub(KEPT_LONGER).max(kept / 2).as_secs().max(1);
+    HeaderValue::from_str(&format!("timeout={announced}")).expect("digits")
 }
 
 /// Whether hyper keeps the connection after the answer to this request.
 fn asks_to_be_kept<B>(request: &Request<B>) -> bool {
     let connection = request.headers().get(header::CONNECTION).map(HeaderValue::as_bytes);
-    let says = |option: &[u8]| connection.is_some_and(|said| said.eq_ignore_ascii_case(option));
+    let has = |option: &[u8]| connection.is_some_and(|value| value.eq_ignore_ascii_case(option));
     match request.version() {
-        Version::HTTP_11 => !says(b"close"),
-        _ => says(b"keep-alive"),
+        Version::HTTP_11 => !has(b"close"),
+        _ => has(b"keep-alive"),
     }
 }
 
-/// Copies the head of a request. Hyper's values are slices of its 8 KiB read buffer, and while such
-/// a slice exists, hyper allocates another 8 KiB to notice whether the client disconnects.
-fn let_go_of_the_buffer<B>(mut request: Request<B>) -> Request<B> {
+/// Copies the target and the header values of a request. Hyper's values are slices of its 8 KiB
+/// read buffer, and while such a slice exists, hyper allocates another 8 KiB to notice whether the
+/// client disconnects.
+fn copied_head<B>(mut request: Request<B>) -> Request<B> {
     let path_and_query = request.uri().path_and_query();
     let copy = path_and_query.and_then(|path| path.as_str().parse::<PathAndQuery>().ok());
-    // A target with an authority is for a proxy, and stays as it is.
+    // A target with an authority is meant for a proxy, and is not copied.
     if let (None, Some(copy)) = (request.uri().authority(), copy) {
         *request.uri_mut() = copy.into();
     }
@@ -138,7 +142,7 @@ mod tests {
         let uri = "/?Action=DescribeDcdnService&Nonce=%20";
         let (read, request) = read(uri);
         assert!(!read.is_unique());
-        let request = let_go_of_the_buffer(request);
+        let request = copied_head(request);
         assert!(read.is_unique());
         assert_eq!(request.uri(), uri);
         assert_eq!(request.headers()["x-acs-name"], VALUE);
@@ -147,7 +151,7 @@ mod tests {
     #[test]
     fn a_request_for_a_proxy_stays_as_it_is() {
         for uri in ["http://cdn.example/?Action=A", "cdn.example:443", "*"] {
-            assert_eq!(let_go_of_the_buffer(read(uri).1).uri(), uri);
+            assert_eq!(copied_head(read(uri).1).uri(), uri);
         }
     }
 }

@@ -20,9 +20,9 @@ const BATCH: i64 = 500;
 
 /// Runs until `shutdown`.
 pub(super) async fn run(store: &Store, clock: &Clock, shutdown: &CancellationToken) {
-    let mut told = FailureLog::new("changes that have taken effect are not settled");
+    let mut failure_log = FailureLog::new("changes that have taken effect are not settled");
     while next_turn(INTERVAL, shutdown).await {
-        told.outcome(settle_due_changes(store, clock).await);
+        failure_log.outcome(settle_due_changes(store, clock).await);
     }
 }
 

@@ -14,24 +14,25 @@ use crate::storage::{NumberingRound, Store};
 
 /// How often the outbox is read if this process writes nothing.
 const POLL: Duration = Duration::from_millis(200);
-/// After failures, the pause before the next attempt grows up to this.
+/// Longest pause after failures. Each failure in a row doubles the pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The pause after a write. Events that are written during the pause are numbered together.
 const GATHER: Duration = Duration::from_millis(5);
-/// The pause after a turn that numbered at least this many events: without it, the statements, one
-/// for each lane, would cost more than the events that they move.
+/// The pause after a turn that numbered at least this many events. A turn runs statements for each
+/// lane. Without the pause, each statement would move few events, and would cost more than they.
 const GATHER_MANY: (i64, Duration) = (64, Duration::from_millis(100));
 /// How long a write may take from the time of its event to its commit. A write that takes longer
 /// was not acknowledged, because its connection was closed before.
 const LONGEST_WRITE: chrono::Duration = chrono::Duration::seconds(10);
-/// How often at most all of the outbox is read, which finds the events of writes that took even
-/// longer; and the inverse of the largest share of time that this may take.
+/// Shortest pause between two reads of the whole outbox. Such a read finds the events of writes
+/// that took longer than [`LONGEST_WRITE`].
 const WHOLE_EVERY: Duration = Duration::from_secs(2);
-const WHOLE_SHARE: u32 = 50;
+/// The pause is also at least this many times as long as the read took.
+const WHOLE_PAUSE_FACTOR: u32 = 50;
 
 /// Numbers events until shutdown.
 pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
-    let mut told = FailureLog::new("events are not numbered");
+    let mut failure_log = FailureLog::new("events are not numbered");
     let mut worker = Worker { store, clock, notify: None, numbered_until: None, next_whole: None };
     let mut failures = 0;
     loop {
@@ -39,7 +40,7 @@ pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
         failures = if numbered.is_ok() { 0 } else { failures + 1 };
         let many = numbered.as_ref().is_ok_and(|count| *count >= GATHER_MANY.0);
         let gather = if many { GATHER_MANY.1 } else { GATHER };
-        told.outcome(numbered.map(drop));
+        failure_log.outcome(numbered.map(drop));
         tokio::select! {
             () = worker.store.written(), if failures == 0 => tokio::time::sleep(gather).await,
             () = tokio::time::sleep(pause(failures)) => {}
@@ -56,12 +57,12 @@ fn pause(failures: u32) -> Duration {
 struct Worker {
     store: Store,
     clock: Clock,
-    /// Whether the engine can notify listeners. It is asked once.
+    /// Whether the database has NOTIFY. `None` until the first query for it.
     notify: Option<bool>,
-    /// The time, by the clock of the database, at which the last turn began that numbered all
-    /// waiting events.
+    /// When the last turn began that numbered all events that it was to number, by the clock of the
+    /// database.
     numbered_until: Option<Time>,
-    /// When all of the outbox is read again.
+    /// When the whole outbox is read again.
     next_whole: Option<Instant>,
 }
 
@@ -74,7 +75,7 @@ impl Worker {
         let after = recent.filter(|_| !whole).unwrap_or(Time::UNIX_EPOCH);
         let lanes = self.store.waiting_lanes(after).await?;
         if whole {
-            let pause = WHOLE_EVERY.max(started.elapsed() * WHOLE_SHARE);
+            let pause = WHOLE_EVERY.max(started.elapsed() * WHOLE_PAUSE_FACTOR);
             self.next_whole = Some(Instant::now() + pause);
         }
         let (count, all) = self.number(lanes, after, shutdown).await?;
@@ -84,8 +85,9 @@ impl Worker {
         Ok(count)
     }
 
-    /// Numbers events of these lanes, in turns, so that no lane waits for a longer one. Returns how
-    /// many, and whether no event is left.
+    /// Numbers events of these lanes. Each round numbers some events of every lane, so that a lane
+    /// with few events does not wait for a lane with many. Returns how many, and whether no event
+    /// is left.
     async fn number(
         &mut self,
         mut lanes: Vec<i16>,

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_e
 /// A decoded parameter to sign: name and value.
 pub type Pair = (String, String);
 
-/// Initial capacity of a canonical form, in bytes. A typical one fits.
+/// Initial capacity of a canonical form, in bytes. It is enough for a typical request.
 const TYPICAL_LENGTH: usize = 512;
 
 /// The ASCII characters that are escaped: all except the unreserved ones of RFC 3986.
@@ -37,7 +37,8 @@ fn query<'a>(parameters: impl Iterator<Item = &'a Parameter>) -> String {
     query
 }
 
-/// Percent-encodes a text as the signatures require it, whatever the encoding of the request was.
+/// Percent-encodes a text as the signatures require. The client may have encoded the request in
+/// another way, a blank as `+` for example.
 fn encode(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, ESCAPED)
 }

@@ -44,13 +44,14 @@ impl Parameters {
         self.sorted().map(|parameter| (parameter.name.as_str(), parameter.value.as_str()))
     }
 
-    /// Returns the repeated name whose second occurrence comes first.
+    /// Returns the name of the first parameter, in the order of the request, whose name occurred
+    /// before.
     #[must_use]
     pub fn repeated(&self) -> Option<&str> {
         self.repeated.as_deref()
     }
 
-    /// Iterates over the parameters as they are signed.
+    /// Iterates over the parameters in the order in which they are signed.
     pub(super) fn sorted(&self) -> impl Iterator<Item = &Parameter> {
         self.sorted.iter()
     }

@@ -26,7 +26,8 @@ pub fn string_to_sign(method: &str, parameters: &Parameters) -> String {
     format!("{method}&%2F&{}", encode(&query(signed)))
 }
 
-/// A secret as the state of the HMAC after its key, which is computed once.
+/// The state of the HMAC after its key, which is the secret. It is computed once, and cloned for
+/// each signature.
 #[derive(Clone)]
 pub struct Key(Hmac<Sha1>);
 
@@ -44,7 +45,8 @@ impl Key {
         STANDARD.encode(self.mac(string_to_sign).finalize().into_bytes())
     }
 
-    /// Returns whether a signature is that of the string. The comparison takes constant time.
+    /// Returns whether this is the signature of the string, in base64. The comparison takes
+    /// constant time.
     #[must_use]
     pub fn verify(&self, string_to_sign: &str, signature: &str) -> bool {
         let Ok(signature) = STANDARD.decode(signature) else { return false };

@@ -57,9 +57,9 @@ impl<'a> Authorization<'a> {
     }
 }
 
-/// Returns the canonical request: method, path, query, signed headers, their names, hash of the
-/// body. A signed header that is absent counts as empty. `payload_hash` is the value of the header;
-/// the caller compares it with the body.
+/// Returns the canonical request: method, path, query, signed headers, their names, and the hash of
+/// the body. A signed header that is absent counts as empty. `payload_hash` is the value of the
+/// header `x-acs-content-sha256`; the caller of this function compares it with the body.
 #[must_use]
 pub fn canonical_request(
     method: &str,
@@ -85,8 +85,8 @@ pub fn canonical_request(
     request
 }
 
-/// Returns all values of a header with all of their bytes, so that the signature does not match if
-/// a value was added or changed after signing.
+/// Returns all values of a header, joined by commas, so that the signature does not match if a
+/// value was added after signing. Bytes that are not UTF-8 are replaced by U+FFFD.
 fn signed_value<'a>(headers: &'a HeaderMap, name: &str) -> Cow<'a, str> {
     let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else { return Cow::Borrowed("") };
@@ -107,7 +107,8 @@ pub fn hash(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// A secret as the state of the HMAC after its key, which is computed once.
+/// The state of the HMAC after its key, which is the secret. It is computed once, and cloned for
+/// each signature.
 #[derive(Clone)]
 pub struct Key(Hmac<Sha256>);
 
@@ -125,7 +126,7 @@ impl Key {
         hex::encode(self.mac(string_to_sign).finalize().into_bytes())
     }
 
-    /// Returns whether a signature is that of the string, in lower-case hex. The comparison takes
+    /// Returns whether this is the signature of the string, in lower-case hex. The comparison takes
     /// constant time.
     #[must_use]
     pub fn verify(&self, string_to_sign: &str, signature: &str) -> bool {

@@ -1,6 +1,7 @@
-//! Writes that a caller can repeat for 24 hours (AIP-155). The same request with the same request
-//! id gets the answer again, which is built again from the resource that it was about. Another
-//! request with this id is refused.
+//! Writes that a caller can repeat for 24 hours (AIP-155). If a request has the request id of an
+//! earlier one, the two are compared. If they are equal, the write is not done again, and the
+//! answer is built from the current state of the resource that was written. If they differ, the
+//! request is refused.
 
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -13,7 +14,8 @@ use crate::grpc::Actions;
 use crate::proto::operator::v1 as wire;
 use crate::storage::{REQUEST_IDS_KEPT, RequestRecord};
 
-/// Number of attempts of a write that collides with a simultaneous write of the same request id.
+/// Largest number of attempts of a write that collides with a simultaneous write of the same
+/// request id.
 const TRIES: u32 = 2;
 
 /// A request with a field `request_id`.
@@ -44,7 +46,7 @@ repeatable!(
     CancelChargeTypeChangeRequest,
 );
 
-/// The facts of a request that become the record of its write once its resource is known.
+/// The part of the record of a write that is known before the write; the resource is added later.
 #[derive(Clone, Debug)]
 pub(super) struct Ticket {
     caller: String,
@@ -75,7 +77,7 @@ impl Ticket {
             return Ok(None);
         }
         let request_id = parsed(field)?;
-        // The request is the same for every spelling of the UUID.
+        // Two spellings of one UUID must give the same fingerprint.
         *field = request_id.to_string();
         let mut fingerprint = Sha256::new();
         fingerprint.update(method);
@@ -102,12 +104,13 @@ impl Ticket {
 }
 
 impl Actions {
-    /// Runs a write. If the request was answered before, `again` builds the answer from the
-    /// resource of that answer. `write` gets the ticket to write its record in the same statement.
+    /// Runs a write. If the request was answered before, `again` builds the answer from the name of
+    /// the resource of that answer. `write` gets the ticket, and writes the record of the request
+    /// in the statement of the write.
     ///
-    /// The first attempt of a request may still run when the caller repeats it, and what it has
-    /// written may be the reason why the second attempt is refused. The record of the first attempt
-    /// was written in the same statement, so it is read again after any error of the write.
+    /// The first request may still run when the caller repeats it, and its write may be the reason
+    /// why the repetition is refused. The record of the first request is written in the statement
+    /// of its write. So the record is read again after any error of the write.
     pub(super) async fn repeatable<T, W, A>(
         &self,
         context: &Context,
@@ -134,7 +137,7 @@ impl Actions {
         let Err(error) = outcome else { return outcome };
         match self.answered(&ticket).await {
             Ok(Some(resource)) => again(resource).await,
-            // The refusal may be due to the first attempt.
+            // The record cannot be read, and the first request may have caused the refusal.
             Err(unknown) if !error.is_our_fault() => Err(unknown),
             _ => Err(error),
         }
@@ -145,8 +148,7 @@ impl Actions {
         let record = self.store.request_record(&ticket.caller, ticket.request_id).await?;
         let Some(record) = record else { return Ok(None) };
         if record.recorded_at + REQUEST_IDS_KEPT <= ticket.recorded_at {
-            // The worker deletes expired records once a minute. A caller does not have to wait for
-            // it.
+            // A worker deletes expired records once a minute. The caller must not depend on it.
             self.store.forget_request(&record).await?;
             return Ok(None);
         }

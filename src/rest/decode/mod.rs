@@ -1,27 +1,28 @@
-//! Decodes a query and a form body: `+` is a blank, `%XX` is a byte, and the result is UTF-8
-//! without control characters, which XML cannot contain.
+//! Decodes a query and a form body: `+` is a blank and `%XX` is a byte. A parameter cannot be used
+//! if its decoded bytes are not UTF-8, or have a control character, which a reply in XML cannot
+//! show.
 
 use percent_encoding::percent_decode;
 
 use crate::auth::signature::{Parameter, Parameters};
 
-/// Decodes the parameters of a query and of a form body. If parameters cannot be used, the second
-/// value is the name of the first of them, without the characters that cannot be shown.
+/// Decodes the parameters of a query and of a form body. The second value is the name of the first
+/// parameter that cannot be used, without the characters that cannot be shown; `None` if all can.
 #[must_use]
 pub fn decode(query: &[u8], form: &[u8]) -> (Parameters, Option<String>) {
     let mut parameters = Vec::new();
-    let mut wrong = None;
+    let mut unusable = None;
     for (raw, in_form) in [(query, false), (form, true)] {
         let raw: Vec<u8> = raw.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
         // Empty parts are skipped, as between `&&`.
         for part in raw.split(|byte| *byte == b'&').filter(|part| !part.is_empty()) {
             match decode_parameter(part) {
                 Ok((name, value)) => parameters.push(Parameter { name, value, in_form }),
-                Err(name) => wrong = wrong.or(Some(name)),
+                Err(name) => unusable = unusable.or(Some(name)),
             }
         }
     }
-    (Parameters::new(parameters), wrong)
+    (Parameters::new(parameters), unusable)
 }
 
 /// Decodes `name=value`. Without a `=`, the value is empty. If the parameter cannot be used, the

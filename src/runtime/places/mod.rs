@@ -1,17 +1,19 @@
-//! The places of a listener: one for each connection that may be open at once. Each open connection
-//! has a place, by which it is counted, checked and ended. If all places are taken, a new
-//! connection gets the place of a connection without work: the oldest one that has not sent
-//! anything yet, else the one that is idle longest, else one without a complete request. So a peer
-//! cannot keep others out by opening connections or by beginning requests.
+//! The connection limit of a listener. A place is the right to have one connection open; a listener
+//! has a fixed number of them. Connections are counted, checked and ended by their places.
 //!
-//! The table shows the bytes that a peer can make the service hold for one connection. Multiplied
-//! by the number of places, this bounds the memory.
+//! If all places are taken, a connection without work is ended, and the new connection is accepted
+//! instead of it. It is the oldest connection that has not sent anything yet, if it is older than a
+//! second or many are silent; else the one that is idle longest; else one without a complete
+//! request. So a peer cannot keep others out by opening connections or by beginning requests.
+//!
+//! The table shows the memory that a peer can make the service use for one connection. The product
+//! with the number of places is the limit for the listener.
 //!
 //! | listener | held for each connection | KiB |
 //! |---|---|---|
-//! | REST, ops | a head while it is read, or a copy of it and the body | 48, or 32 + 64 |
-//! | gRPC | a frame and a head, 8 incomplete calls without a token with what reads them | 40 + 8 x 14 |
-//! | all | in the kernel, twice the set size in each direction; not part of the process | 128 + 128 |
+//! | REST, ops | the head while it is read; later a copy of the head, and the body | 48; 32 + 64 |
+//! | gRPC | a frame and a head; 8 incomplete calls without a token and their tasks | 40 + 8 x 14 |
+//! | all | kernel buffers (not in the process): twice 64 KiB in each direction | 128 + 128 |
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,8 +30,8 @@ use crate::metrics::Listener;
 pub const MOST_ENDING: usize = 16;
 /// How long a new connection waits until others have ended.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How long a new connection may be silent before another may get its place. If more silent
-/// connections are open than an eighth of all places, none is given this time.
+/// A connection that has not sent anything for this long can be ended for a new one. If silent
+/// connections have more than an eighth of all places, the oldest of them can be ended at once.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// The limits for the connections of a listener.
@@ -43,11 +45,11 @@ pub struct PlaceLimits {
     pub write: Duration,
     /// How long a connection may be without a running or new call before it is asked to end.
     pub idle: Duration,
-    /// Age at which a connection is asked to end. Each connection gets up to a tenth more.
+    /// Age at which a connection is asked to end. A random time of up to a tenth is added for each.
     pub age: Duration,
     /// Whether it can be asked to end at any time (HTTP/2), or only with its next answer (HTTP/1).
     pub can_be_asked: bool,
-    /// How long after the age a connection is cut off.
+    /// Time between asking a connection to end, for its age or because it is idle, and ending it.
     pub cut_off: Duration,
     /// How often the connections are checked.
     pub round: Duration,
@@ -103,12 +105,12 @@ pub struct Places {
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// By number, in the order in which they were taken.
+    /// By number. The numbers rise in the order in which the places were taken.
     pub taken: BTreeMap<u64, Taken>,
     next: u64,
     /// How many of these connections were told to end.
     ending: usize,
-    /// The service drains, and no more places are given.
+    /// Whether the service drains; then no more places are given.
     pub is_closed: bool,
 }
 
@@ -203,7 +205,7 @@ impl Places {
         let signs = Arc::<Signs>::default();
         let seen =
             Seen { begun: 0, begun_since: now, idle_since: now, written: 0, waits_since: None };
-        // Connections must not all reach their age at the same time.
+        // A random part of the age, so that connections of the same second do not end together.
         let chance = u32::from(crate::ids::new_id().as_bytes()[15]);
         let age = self.limits.age + self.limits.age * chance / 2560;
         let reason = Reason::Closed;
@@ -224,16 +226,17 @@ impl Table {
     fn make_room(&mut self, now: Instant, places: usize) -> bool {
         let staying = || self.taken.iter().filter(|(_, taken)| !taken.is_ending());
         let mut silent = staying().filter(|(_, taken)| !taken.signs.has_spoken());
-        let first = silent.next();
-        let longest = first.filter(|(_, taken)| {
+        let oldest_silent = silent.next();
+        let silent_too_long = oldest_silent.filter(|(_, taken)| {
             now - taken.since >= SILENCE || silent.by_ref().count() + 1 > places / 8
         });
         let idle = staying().filter(|(_, taken)| taken.signs.is_idle());
-        let longest = longest.or_else(|| idle.min_by_key(|(_, taken)| taken.seen.idle_since));
+        let chosen =
+            silent_too_long.or_else(|| idle.min_by_key(|(_, taken)| taken.seen.idle_since));
         let arriving = staying()
             .filter(|(_, taken)| !taken.signs.works())
             .min_by_key(|(_, taken)| taken.seen.begun_since);
-        let Some(number) = longest.or(first).or(arriving).map(|(number, _)| *number) else {
+        let Some(number) = chosen.or(oldest_silent).or(arriving).map(|(number, _)| *number) else {
             return false;
         };
         self.end(number, Reason::CrowdedOut);
@@ -258,7 +261,7 @@ impl Taken {
 }
 
 impl Place {
-    /// Returns the signs of the connection.
+    /// Returns the state of the connection.
     #[must_use]
     pub fn signs(&self) -> &Arc<Signs> {
         &self.signs

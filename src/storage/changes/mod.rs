@@ -14,16 +14,15 @@ use crate::domain::event::{AnyChargeType, ChangeNotice, Event};
 use crate::domain::{AccountId, Charge, ChargeKind, Time};
 use crate::error::Error;
 
-/// A change that was decided on facts that were read before.
+/// A change to schedule, and the versions of the facts on which it was decided.
 #[derive(Clone, Copy, Debug)]
 pub struct ScheduledChange {
     /// The account that owns the instance.
     pub account_id: AccountId,
-    /// The change is written only if the account is still at this version, on which the decision
-    /// was made.
+    /// The version of the account that was read. The change is written only if it is the same.
     pub account_version: i64,
-    /// The change is written only if this is still the time of the newest event of the instance, on
-    /// which the decision was made.
+    /// The time of the newest event of the instance that was read. The change is written only if it
+    /// is the same.
     pub instance_event_time: Time,
     /// The change as events describe it.
     pub notice: ChangeNotice,
@@ -58,8 +57,9 @@ pub struct CancelledChange {
     pub event_id: Uuid,
 }
 
-// The statement compares the event time of the instance with the one that the decision was made on.
-// If they are equal, nothing has been written to its history since, and no other change is pending.
+// The statement compares the event time of the instance with the one that was read for the
+// decision. If they are equal, no change or lock of the instance was written since, so the decision
+// holds.
 const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
     "account AS (
         SELECT account_id
@@ -86,9 +86,10 @@ const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
     )"
 ));
 
-// A compare-and-set: if several replicas find that the change is due, one of them writes its event.
-// The copy keeps the newest change that was settled before, and not the older ones. All effective
-// times have the same length as text, so their order as text is their order in time.
+// If several replicas find that the change is due, one of them writes its event: the others see in
+// the copy that it is settled. Of the changes of this kind that were settled before, the statement
+// keeps the newest one in the copy and removes the others. All effective times have the same length
+// as text, so their order as text is their order in time.
 const SETTLE_CHANGE: &str = with_event!(concat!(
     touched!(
         "$7",
@@ -183,8 +184,7 @@ impl Store {
     }
 
     /// Writes the in-force event of a change, and removes older settled changes from the copy.
-    /// Returns false if another replica has written it, or
-    /// the change was cancelled.
+    /// Returns false if another replica has written the event, or the change was cancelled.
     pub async fn settle_change(&self, change: SettledChange) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeInForce(change.notice);
         let event = EventRow::new(change.account_id, change.event_id, &event);

@@ -4,8 +4,8 @@
 //! returned to it. If the network drops all packets to the database, that ping never ends, and the
 //! slot of the connection is lost.
 //!
-//! A connection whose statement was answered is kept for the next statement. Any other connection
-//! is closed: the caller was dropped in the middle of a statement, or the database did not answer.
+//! A connection is kept for the next statement if the database has answered the last one. Otherwise
+//! it is closed: the caller was dropped during a statement, or the database did not answer.
 
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
@@ -30,7 +30,7 @@ const PING_LIMIT: Duration = Duration::from_secs(2);
 const CLOSE_LIMIT: Duration = Duration::from_millis(200);
 /// A connection that was idle for this long is pinged before it is used, because the server may
 /// have closed it.
-const IDLE_UNTIL_ASKED: Duration = Duration::from_secs(1);
+const IDLE_UNTIL_PINGED: Duration = Duration::from_secs(1);
 /// A connection is replaced when it reaches this age, and closed when it was unused for this long.
 const LONGEST_KEPT: Duration = Duration::from_mins(5);
 
@@ -47,7 +47,7 @@ pub(in crate::storage) struct DatabaseConnections {
     distrust: Distrust,
 }
 
-/// Which connections are no longer trusted. Clones share it. All stores of a process share it,
+/// Which connections must not be used again. Clones share it. All stores of a process share it,
 /// because they have the same path to the database and the same tables.
 #[derive(Clone, Debug, Default)]
 pub(in crate::storage) struct Distrust(Arc<Mutex<Distrusted>>);
@@ -82,15 +82,18 @@ pub(in crate::storage) struct Connection {
 }
 
 impl Distrust {
-    fn is_silent_since(&self, sent_at: Instant) {
+    /// Records that a statement or ping that was sent at this instant was never answered.
+    fn add_silent_since(&self, sent_at: Instant) {
         let mut distrusted = unpoisoned(&self.0);
         distrusted.silent_since = distrusted.silent_since.max(Some(sent_at));
     }
 
-    fn is_stale(&self) {
+    /// Records that the connections that exist now must not be used again.
+    fn add_stale(&self) {
         unpoisoned(&self.0).stale_before = Some(Instant::now());
     }
 
+    /// Whether a connection must not be used again.
     fn covers(&self, made_at: Instant, answered_at: Instant) -> bool {
         let distrusted = unpoisoned(&self.0);
         distrusted.silent_since.is_some_and(|since| answered_at <= since)
@@ -126,7 +129,7 @@ impl DatabaseConnections {
         let mut permit = free.await.map_err(|_| SqlxError::PoolTimedOut)?;
         loop {
             let held = permit.map_err(|_| SqlxError::PoolClosed)?;
-            // A statement of its own: the lock must not be held during the ping.
+            // A separate `let` ends the lock on the idle connections before the ping.
             let last = self.idle().pop();
             let Some(last) = last else {
                 // Boxed: otherwise every future that takes a connection would reserve space for
@@ -175,7 +178,7 @@ impl DatabaseConnections {
 }
 
 impl Idle {
-    /// Tells the server that the connection ends, so that it need not detect this.
+    /// Tells the server that the connection ends, so that the server does not have to detect it.
     async fn close(self) {
         timeout(CLOSE_LIMIT, self.connection.close()).await.ok();
     }
@@ -191,7 +194,7 @@ impl Connection {
         } else if self.home.distrust.covers(self.made_at, unused_since) {
             false
         } else {
-            unused_since.elapsed() < IDLE_UNTIL_ASKED || self.lives().await
+            unused_since.elapsed() < IDLE_UNTIL_PINGED || self.answers_ping().await
         };
         match self.permit.take_if(|_| !is_usable) {
             Some(permit) => Err(permit),
@@ -199,15 +202,16 @@ impl Connection {
         }
     }
 
-    async fn lives(&mut self) -> bool {
+    /// Returns whether the server answers a ping.
+    async fn answers_ping(&mut self) -> bool {
         let answer = timeout(PING_LIMIT, self.ping()).await;
         if answer.is_err() {
-            self.home.distrust.is_silent_since(self.taken_at);
+            self.home.distrust.add_silent_since(self.taken_at);
         }
         matches!(answer, Ok(Ok(())))
     }
 
-    /// Tells the server that the connection ends, so that it need not detect this.
+    /// Tells the server that the connection ends, so that the server does not have to detect it.
     async fn close(&mut self) {
         if let Some(connection) = self.inner.take() {
             timeout(CLOSE_LIMIT, connection.close()).await.ok();
@@ -230,9 +234,9 @@ impl Connection {
     /// trusted either.
     pub fn failed(self, error: SqlxError) -> SqlxError {
         if failure::was_silent(&error) {
-            self.home.distrust.is_silent_since(self.taken_at);
+            self.home.distrust.add_silent_since(self.taken_at);
         } else if failure::is_of_old_connections(&error) {
-            self.home.distrust.is_stale();
+            self.home.distrust.add_stale();
         }
         error
     }
@@ -243,8 +247,8 @@ impl Connection {
         let Some(connection) = self.inner.take_if(|_| is_trusted) else { return };
         let mut idle = self.home.idle();
         idle.push(Idle { connection, made_at: self.made_at, unused_since: now });
-        // The first one was used longest ago. After a burst of requests, the first ones remain
-        // unused.
+        // The first one is unused for the longest time. After a burst of requests, more connections
+        // are open than are needed; this closes one of them at a time.
         if idle[0].unused_since.elapsed() >= LONGEST_KEPT {
             drop(idle.remove(0));
         }

@@ -1,6 +1,6 @@
 //! Reads the facts of accounts for a product, with one statement for all concurrent callers. The
-//! statement returns one row for each account, which contains everything: rows of several tables
-//! that are combined later would cost the database a look-up in each table.
+//! statement returns one row for each account, with its instance, changes and locks. Changes and
+//! locks come from the copy in the row of the instance, so no look-up in their tables is needed.
 
 use std::collections::HashMap;
 
@@ -43,8 +43,8 @@ pub(in crate::storage) const READ_INSTANCES: &str = concat!(
     WHERE instances.account_id = ANY($1) AND instances.product = $2"
 );
 
-/// Reads the facts for a decision. Both tables name the accounts, so that Citus queries only the
-/// servers of these accounts.
+/// Reads the facts for a decision. The list of accounts is a condition on both tables, so that
+/// Citus queries only the servers that have these accounts.
 pub(in crate::storage) const READ_FACTS: &str = concat!(
     "SELECT
         accounts.account_id,
@@ -70,8 +70,8 @@ pub(in crate::storage) const READ_FACTS: &str = concat!(
     WHERE accounts.account_id = ANY($1)"
 );
 
-/// Reads one instance with the changes that are in force at any time from `$3` to `$4`, from the
-/// table of changes.
+/// Reads one instance with the changes that are in force at some time between `$3` and `$4`. They
+/// come from the table of changes, because the copy has only the newest.
 const READ_INSTANCE_DURING: &str = concat!(
     "SELECT
         instances.account_id,
@@ -197,12 +197,12 @@ fn accounts_of<T>(asked: &[Asked<AccountId, T>]) -> Vec<AccountId> {
 fn answer_each<R: OfAccount, T>(
     rows: &Result<Rows<R>, Error>,
     asked: Vec<Asked<AccountId, Option<T>>>,
-    says: impl Fn(&R) -> Result<T, Error>,
+    convert: impl Fn(&R) -> Result<T, Error>,
 ) {
     for asked in asked {
         let account_id = asked.question;
         asked.answer(match rows {
-            Ok(rows) => rows.get(&account_id.get()).map(&says).transpose(),
+            Ok(rows) => rows.get(&account_id.get()).map(&convert).transpose(),
             Err(error) => Err(error.clone()),
         });
     }

@@ -1,19 +1,19 @@
-//! Instances, and the copy of its history that each has in its row. The tables
+//! Instances. The row of each instance has a copy of the newest part of its history. The tables
 //! `charge_type_changes` and `operation_locks` have the whole history. The row of the instance has
-//! a copy of the part that decisions and a Describe need, so they read one row. `openings/` writes
-//! new instances.
+//! a copy of the part that decisions and a Describe need, so that they read one row. New instances
+//! are written in `openings/`.
 //!
 //! The copy is bounded. Of the changes that are not cancelled, it has for each kind of traffic the
-//! unsettled one and the two that were settled last. The older of these two is in force for a
-//! replica whose clock is behind that of the replica that settled the newer one. The copy also has
-//! the locks that hold, at most [`MOST_LOCKS`].
+//! unsettled one and the two that were settled last. The older of these two is needed by a replica
+//! whose clock is behind: for it, the newer one may not be in force yet. The copy also has the
+//! locks that hold, at most [`MOST_LOCKS`].
 //!
 //! [`MOST_LOCKS`]: crate::domain::instance::MOST_LOCKS
 //!
-//! A statement that writes a change or a lock first updates the row of the instance ([`touched`]):
-//! it changes the copy there, from the columns of that row. While it holds the row, other such
-//! statements wait, and then continue with the newest version of the row. So the copy is always
-//! complete.
+//! A statement that writes a change or a lock first updates the copy in the row of the instance
+//! ([`touched`]), and computes it from that row alone. Until the statement commits, other such
+//! statements wait for the row; then they continue with its newest version. So no statement
+//! overwrites the update of another one.
 //!
 //! All statements lock rows in this order: account, instance, its changes and locks.
 
@@ -59,7 +59,8 @@ pub(super) struct LockEntry {
 /// other tables as they were when it began. So its condition (`$and`) reads the row of the
 /// instance. If the condition is false, no row is updated, and nothing is written.
 ///
-/// `$product` is the parameter of the product, `$copy` changes the copy, and `$from` adds tables.
+/// `$product` is the number of the product's parameter, `$copy` an assignment that updates the
+/// copy, `$from` an optional FROM clause, and `$and` an optional condition that begins with AND.
 macro_rules! touched {
     ($product:literal, $copy:literal, $from:literal, $and:literal) => {
         concat!(

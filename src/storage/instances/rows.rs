@@ -1,6 +1,6 @@
 //! The rows that the statements of `facts.rs` read, one for each account, and their conversion to
-//! facts. If a row has a value that is not in the model, only its own account gets an error, and
-//! not the other accounts that were read with it.
+//! facts. If a row has a value that this version does not know, only the caller that asked for its
+//! account gets an error, and not the callers of the other accounts of the statement.
 
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
@@ -30,8 +30,8 @@ pub(super) struct InstanceRow {
     opening_time: Time,
     order_id: Uuid,
     event_time: Time,
-    /// Parsed only with the rest of the instance, so that an error in it affects its own account
-    /// only.
+    /// Parsed in [`Self::instance`] and not by sqlx: an error of sqlx would affect all accounts of
+    /// the statement.
     changes: Json<Box<JsonRawValue>>,
     locks: Json<Box<JsonRawValue>>,
 }
@@ -99,6 +99,7 @@ impl InstanceRow {
         T::from_name(name).ok_or_else(unknown)
     }
 
+    /// Parses a column. An error names the column and the account.
     fn parsed<T: DeserializeOwned>(
         &self,
         column: &str,

@@ -1,11 +1,12 @@
-//! Answers many concurrent callers with one statement. A caller puts its question into a queue. The
-//! first caller of an empty queue starts the driver. The driver yields until no more questions arrive,
-//! takes all of them, and runs one statement for them; it repeats this until the queue is empty. There
-//! is no timer, so the statement of a single caller starts at once.
+//! Answers many concurrent callers with one statement. A caller puts its question, the id of an
+//! account for example, into a queue. If no driver runs, the caller starts one. The driver is a
+//! task: it yields until no more questions arrive, takes them from the queue, and runs one
+//! statement for them. It repeats this until the queue is empty. No timer delays the statement, so
+//! the question of a single caller is sent at once.
 //!
-//! A statement starts after all of its questions were asked, so no answer is stale. When a statement is
-//! late, the driver starts the next one beside it. A caller that disconnects while queued is skipped;
-//! one that disconnects later does not affect the statement.
+//! A statement starts after all of its questions were asked, so no answer is stale. If a statement
+//! is late, the driver starts the next one while the late one runs. A caller that disconnects while
+//! queued is skipped; one that disconnects later does not affect the statement.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +49,7 @@ pub(in crate::storage) struct Batcher<Q, A>(Arc<BatcherState<Q, A>>);
 
 struct BatcherState<Q, A> {
     queue: Mutex<Queue<Q, A>>,
-    /// Wakes a driver that listens.
+    /// Wakes a driver that waits for a notification.
     called: Notify,
     /// Largest number of questions in one statement.
     most: usize,
@@ -59,7 +60,7 @@ struct Queue<Q, A> {
     driver: Driver,
 }
 
-/// What the driver does when a caller enqueues a question.
+/// What the driver is doing, which decides whether a caller starts or notifies it.
 enum Driver {
     /// There is no driver.
     Absent,
@@ -101,7 +102,8 @@ impl<Q, A> BatcherState<Q, A> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a question into the queue. Returns what the driver did so far; it is busy from now on.
+    /// Puts a question into the queue and marks the driver as busy. Returns what the driver was
+    /// doing before.
     fn enqueue(&self, asked: Asked<Q, A>) -> Result<Driver, Error> {
         let mut queue = self.queue();
         if queue.waiting.len() >= MOST_WAITING {
@@ -123,8 +125,8 @@ impl<Q, A> BatcherState<Q, A> {
         }
     }
 
-    /// Takes the next questions, oldest first, without those whose caller has disconnected. If
-    /// there are none, the driver does `otherwise` from now on.
+    /// Takes the next questions, oldest first, without those whose caller has disconnected. Marks
+    /// the driver as busy, or as `otherwise` if there are no questions.
     fn take(&self, otherwise: Driver) -> Vec<Asked<Q, A>> {
         let mut queue = self.queue();
         let mut taken = Vec::with_capacity(queue.waiting.len().min(self.most));
@@ -159,8 +161,8 @@ where
     S: Fn(Store, Vec<Asked<Q, A>>) -> F,
     F: Future<Output = ()>,
 {
-    let place = DriverGuard(shared);
-    let shared = &*place.0;
+    let guard = DriverGuard(shared);
+    let shared = &*guard.0;
     let mut running = FuturesUnordered::new();
     let mut newest = 0;
     // The instant from which the newest statement is late. `None` if it has ended or is late
