@@ -178,7 +178,7 @@ impl Feed {
         let permit = Arc::clone(&self.shared.pages).acquire_owned().await;
         let permit = permit.map_err(Error::internal)?;
         let store = self.store.clone();
-        let reading = self.store.see_through(async move {
+        let reading = self.store.finish_in_background(async move {
             let page = store.log_page(lane_number(lane), after, rows(limit), account_id);
             let page = timeout(PAGE_WITHIN, page).await;
             drop(permit);

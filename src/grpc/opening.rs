@@ -38,7 +38,9 @@ impl Actions {
                 let account_id = context.account()?;
                 let (reply, answer) = oneshot::channel();
                 let commerce = commerce.clone();
-                self.store.see_through(opener.order_and_write(commerce, account_id, terms, reply));
+                self.store.finish_in_background(
+                    opener.order_and_write(commerce, account_id, terms, reply),
+                );
                 answer.await.map_err(Error::internal)?
             }
         }

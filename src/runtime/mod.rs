@@ -10,7 +10,7 @@
 pub mod peer;
 pub mod places;
 mod rounds;
-pub mod signs;
+pub mod state;
 
 use std::io;
 use std::net::TcpStream as StdTcpStream;

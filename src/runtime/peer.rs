@@ -1,4 +1,4 @@
-//! The socket of a connection. It records in the signs of the connection whether the peer has sent
+//! The socket of a connection. It records in the state of the connection whether the peer has sent
 //! something and whether writes can proceed.
 
 use std::io;
@@ -9,13 +9,13 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::signs::Signs;
+use super::state::ConnectionState;
 
 /// A socket that records what its peer does.
 #[derive(Debug)]
 pub struct Peer {
     stream: TcpStream,
-    signs: Arc<Signs>,
+    state: Arc<ConnectionState>,
     /// Bytes that the peer must still send before it counts as having spoken; 0 if it has.
     greeting: usize,
     write_waits: bool,
@@ -25,18 +25,18 @@ impl Peer {
     /// Creates a socket whose peer has spoken once it has sent `greeting` bytes. With 0, the caller
     /// records that.
     #[must_use]
-    pub fn new(stream: TcpStream, signs: &Arc<Signs>, greeting: usize) -> Self {
-        Self { stream, signs: Arc::clone(signs), greeting, write_waits: false }
+    pub fn new(stream: TcpStream, state: &Arc<ConnectionState>, greeting: usize) -> Self {
+        Self { stream, state: Arc::clone(state), greeting, write_waits: false }
     }
 
     /// Records whether a write had to wait. Most writes do not wait, and record nothing.
     fn wrote<T>(&mut self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_pending() {
             self.write_waits = true;
-            self.signs.write_waits();
+            self.state.write_waits();
         } else if self.write_waits {
             self.write_waits = false;
-            self.signs.write_went_on();
+            self.state.write_went_on();
         }
         polled
     }
@@ -53,7 +53,7 @@ impl AsyncRead for Peer {
         if self.greeting > 0 {
             self.greeting = self.greeting.saturating_sub(buffer.filled().len() - before);
             if self.greeting == 0 {
-                self.signs.spoke();
+                self.state.spoke();
             }
         }
         Poll::Ready(Ok(()))

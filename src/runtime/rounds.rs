@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::places::{PlaceLimits, Places, Reason, Taken};
-use super::signs::Signal;
+use super::state::Signal;
 
 impl Places {
     /// Checks the connections until `shutdown`. Then tells all of them to leave, and returns when
@@ -51,10 +51,10 @@ impl Places {
         table.is_closed = true;
         let mut silent = Vec::new();
         for (number, taken) in &mut table.taken {
-            if taken.signs.has_spoken() {
+            if taken.state.has_spoken() {
                 if !taken.is_ending() {
                     taken.reason = Reason::Drained;
-                    taken.signs.tell(Signal::Leave);
+                    taken.state.tell(Signal::Leave);
                 }
             } else {
                 silent.push(*number);
@@ -70,21 +70,21 @@ impl Taken {
     /// Returns the reason why the connection must end now, if there is one.
     fn over(&mut self, limits: &PlaceLimits, now: Instant) -> Option<Reason> {
         let lived = now - self.since;
-        if lived >= self.age && !self.signs.is_old() {
-            self.signs.grew_old();
+        if lived >= self.age && !self.state.is_old() {
+            self.state.grew_old();
             self.ask(Reason::Age, limits);
         }
         if self.write_stalled(limits, now) {
             return Some(Reason::Stalled);
         }
-        if !self.signs.has_spoken() {
+        if !self.state.has_spoken() {
             return (lived >= limits.greeting).then_some(Reason::Silent);
         }
-        let begun = self.signs.begun();
+        let begun = self.state.begun();
         if begun != self.seen.begun {
             self.seen.begun_since = now;
         }
-        if begun != self.seen.begun || !self.signs.is_idle() {
+        if begun != self.seen.begun || !self.state.is_idle() {
             self.seen.begun = begun;
             self.seen.idle_since = now;
         }
@@ -100,16 +100,16 @@ impl Taken {
 
     /// Asks the connection to end, if it can be asked.
     fn ask(&mut self, reason: Reason, limits: &PlaceLimits) {
-        if self.signs.order() == Signal::Stay {
+        if self.state.order() == Signal::Stay {
             self.reason = reason;
             if limits.can_be_asked {
-                self.signs.tell(Signal::Leave);
+                self.state.tell(Signal::Leave);
             }
         }
     }
 
     fn write_stalled(&mut self, limits: &PlaceLimits, now: Instant) -> bool {
-        let (waits, written) = self.signs.writing();
+        let (waits, written) = self.state.writing();
         if !waits {
             self.seen.waits_since = None;
             return false;

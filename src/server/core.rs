@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
-use super::http::{self, Manner};
+use super::http::{self, HttpOptions};
 use super::readiness::Readiness;
 use super::{ServerSettings, grpc, streaming_paths};
 use crate::auth::Authenticator;
@@ -168,6 +168,6 @@ async fn serve_rest(
         let shim = Arc::clone(&shim);
         answer.map(move |answer| answer.unwrap_or_else(|_| shim.answer_to_a_panic()))
     };
-    let manner = Manner { keep_alive, complete: answer_to_what_is_no_request };
-    http::serve(connections, handler, manner, shutdown).await;
+    let options = HttpOptions { keep_alive, complete: answer_to_what_is_no_request };
+    http::serve(connections, handler, options, shutdown).await;
 }

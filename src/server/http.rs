@@ -17,8 +17,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 
-use super::coming::Coming;
 use super::completed::{Complete, Completed};
+use super::incoming_body::IncomingBody;
 use super::serving;
 use crate::runtime::Connections;
 use crate::runtime::peer::Peer;
@@ -33,7 +33,7 @@ const LARGEST_HEAD: usize = 48 * 1024;
 
 /// How a listener keeps connections and completes answers.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct HttpOptions {
     /// How long a connection is kept without a request. Answers announce a little less.
     pub keep_alive: Duration,
     /// Completes the answers that hyper itself gives.
@@ -44,10 +44,10 @@ pub struct Manner {
 pub async fn serve<H, F>(
     connections: Connections,
     handler: H,
-    manner: Manner,
+    options: HttpOptions,
     shutdown: CancellationToken,
 ) where
-    H: Fn(Request<Coming>) -> F + Clone + Send + 'static,
+    H: Fn(Request<IncomingBody>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let mut builder = http1::Builder::new();
@@ -56,17 +56,17 @@ pub async fn serve<H, F>(
     builder.title_case_headers(true);
     // A client that has sent its last request may close its side, and is still answered.
     builder.half_close(true);
-    let keep_alive = announced_keep_alive(manner.keep_alive);
+    let keep_alive = announced_keep_alive(options.keep_alive);
     let begin = |stream, place: &crate::runtime::places::Place| {
-        let (handler, signs) = (handler.clone(), place.signs().clone());
+        let (handler, state) = (handler.clone(), place.state().clone());
         let keep_alive = keep_alive.clone();
-        let peer = Peer::new(stream, &signs, 0); // the first request is recorded below
+        let peer = Peer::new(stream, &state, 0); // the first request is recorded below
         // An async block would reserve the memory of the future that it awaits twice, for each
         // connection.
         let service = service_fn(move |request: Request<Incoming>| {
-            let running = signs.begin();
-            let request = request.map(|incoming| Coming::new(incoming, &signs, None));
-            let is_last = signs.is_old();
+            let running = state.begin();
+            let request = request.map(|incoming| IncomingBody::new(incoming, &state, None));
+            let is_last = state.is_old();
             let keep_alive = (!is_last && asks_to_be_kept(&request)).then(|| keep_alive.clone());
             handler(copied_head(request)).map(move |mut response| {
                 drop(running);
@@ -80,7 +80,7 @@ pub async fn serve<H, F>(
                 Ok::<_, Infallible>(response)
             })
         });
-        builder.serve_connection(TokioIo::new(Completed::new(peer, manner.complete)), service)
+        builder.serve_connection(TokioIo::new(Completed::new(peer, options.complete)), service)
     };
     serving::serve(connections, begin, shutdown).await;
 }

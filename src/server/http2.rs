@@ -19,7 +19,7 @@ use tokio::time::{Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
-use super::coming::{Coming, Rests};
+use super::incoming_body::{IncomingBody, Rests};
 use super::no_grpc::Begun;
 use super::serving;
 use crate::grpc::answered;
@@ -27,7 +27,7 @@ use crate::metrics::Listener;
 use crate::runtime::Connections;
 use crate::runtime::peer::Peer;
 use crate::runtime::places::Place;
-use crate::runtime::signs::{Running, Signs};
+use crate::runtime::state::{ConnectionState, Running};
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,15 +58,15 @@ pub(super) async fn serve<H, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let begin = |stream, place: &Place| {
-        let signs = Arc::clone(place.signs());
-        let peer = Peer::new(stream, &signs, GREETING);
-        let (handler, rests, of) = (handler(), Rests::default(), Arc::clone(&signs));
+        let state = Arc::clone(place.state());
+        let peer = Peer::new(stream, &state, GREETING);
+        let (handler, rests, of) = (handler(), Rests::default(), Arc::clone(&state));
         let service = service_fn(move |request: Request<Incoming>| {
-            let coming = |incoming| Body::new(Coming::new(incoming, &of, Some(&rests)));
+            let coming = |incoming| Body::new(IncomingBody::new(incoming, &of, Some(&rests)));
             handler(request.map(coming)).map(Ok::<_, Infallible>)
         });
         let listener = Arc::new(place.listener().clone());
-        let calls = Calls { signs, stall, listener: Arc::clone(&listener) };
+        let calls = Calls { state, stall, listener: Arc::clone(&listener) };
         http2::Builder::new(calls)
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEPALIVE_INTERVAL)
@@ -85,7 +85,7 @@ pub(super) async fn serve<H, F>(
 /// Runs each call of a connection as a task of its own.
 #[derive(Clone, Debug)]
 struct Calls {
-    signs: Arc<Signs>,
+    state: Arc<ConnectionState>,
     stall: Duration,
     listener: Arc<Listener>,
 }
@@ -96,7 +96,7 @@ where
 {
     fn execute(&self, call: F) {
         let Self { stall, listener, .. } = self.clone();
-        tokio::spawn(Timed { call, running: self.signs.begin(), stall, listener, stalled: None });
+        tokio::spawn(Timed { call, running: self.state.begin(), stall, listener, stalled: None });
     }
 }
 

@@ -2,7 +2,6 @@
 //! drain at the end.
 
 mod bounds;
-mod coming;
 mod completed;
 mod core;
 pub mod descriptors;
@@ -10,6 +9,7 @@ mod grpc;
 mod health;
 mod http;
 mod http2;
+mod incoming_body;
 mod no_grpc;
 mod ops;
 mod readiness;
@@ -28,7 +28,7 @@ use tonic_health::server::HealthReporter;
 
 pub use self::bounds::Bounds;
 use self::core::CoreSetup;
-use self::http::Manner;
+use self::http::HttpOptions;
 use self::readiness::Readiness;
 pub use self::settings::ServerSettings;
 use crate::events::Feed;
@@ -223,8 +223,8 @@ async fn serve_ops(
         }
         async move { response }
     };
-    let manner = Manner { keep_alive, complete: ops::answer_to_what_is_no_request };
-    http::serve(connections, handler, manner, shutdown).await;
+    let options = HttpOptions { keep_alive, complete: ops::answer_to_what_is_no_request };
+    http::serve(connections, handler, options, shutdown).await;
 }
 
 fn service_names() -> Vec<String> {

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::logging;
 use crate::runtime::Connections;
 use crate::runtime::places::Place;
-use crate::runtime::signs::Signal;
+use crate::runtime::state::Signal;
 
 /// Bytes that the kernel holds for a connection in each direction. Linux doubles this for its own
 /// bookkeeping.
@@ -100,7 +100,7 @@ impl<C: GracefulConnection<Error = hyper::Error>> Future for Served<C> {
                 }
                 return Poll::Ready(());
             }
-            match this.place.signs().hear(context.waker()) {
+            match this.place.state().hear(context.waker()) {
                 Signal::Leave if !*this.is_leaving => {
                     *this.is_leaving = true;
                     this.connection.as_mut().graceful_shutdown();

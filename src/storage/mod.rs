@@ -140,7 +140,7 @@ impl Store {
 
     /// Runs work of several steps in a task of its own, so that a caller that disconnects does not
     /// leave it half done. [`Store::close`] waits for it.
-    pub fn see_through<F>(&self, work: F) -> JoinHandle<F::Output>
+    pub fn finish_in_background<F>(&self, work: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
     {

@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::signs::{Signal, Signs};
+use super::state::{ConnectionState, Signal};
 use crate::metrics::Listener;
 
 /// Largest number of connections that were told to end and have not ended yet, in addition to those
@@ -117,7 +117,7 @@ pub(super) struct Table {
 /// A place that is taken by a connection.
 #[derive(Debug)]
 pub(super) struct Taken {
-    pub signs: Arc<Signs>,
+    pub state: Arc<ConnectionState>,
     pub since: Instant,
     /// The age at which this connection is asked to end.
     pub age: Duration,
@@ -141,7 +141,7 @@ pub(super) struct Seen {
 pub struct Place {
     places: Arc<Places>,
     number: u64,
-    signs: Arc<Signs>,
+    state: Arc<ConnectionState>,
 }
 
 /// Why no place can be given.
@@ -202,18 +202,18 @@ impl Places {
         }
         let number = table.next;
         table.next += 1;
-        let signs = Arc::<Signs>::default();
+        let state = Arc::<ConnectionState>::default();
         let seen =
             Seen { begun: 0, begun_since: now, idle_since: now, written: 0, waits_since: None };
         // A random part of the age, so that connections of the same second do not end together.
         let chance = u32::from(crate::ids::new_id().as_bytes()[15]);
         let age = self.limits.age + self.limits.age * chance / 2560;
         let reason = Reason::Closed;
-        let taken = Taken { signs: Arc::clone(&signs), since: now, age, seen, reason };
+        let taken = Taken { state: Arc::clone(&state), since: now, age, seen, reason };
         table.taken.insert(number, taken);
         drop(table);
         self.listener.opened();
-        Ok(Place { places: Arc::clone(self), number, signs })
+        Ok(Place { places: Arc::clone(self), number, state })
     }
 
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {
@@ -225,16 +225,16 @@ impl Table {
     /// Tells a connection without work to end. Returns false if there is none.
     fn make_room(&mut self, now: Instant, places: usize) -> bool {
         let staying = || self.taken.iter().filter(|(_, taken)| !taken.is_ending());
-        let mut silent = staying().filter(|(_, taken)| !taken.signs.has_spoken());
+        let mut silent = staying().filter(|(_, taken)| !taken.state.has_spoken());
         let oldest_silent = silent.next();
         let silent_too_long = oldest_silent.filter(|(_, taken)| {
             now - taken.since >= SILENCE || silent.by_ref().count() + 1 > places / 8
         });
-        let idle = staying().filter(|(_, taken)| taken.signs.is_idle());
+        let idle = staying().filter(|(_, taken)| taken.state.is_idle());
         let chosen =
             silent_too_long.or_else(|| idle.min_by_key(|(_, taken)| taken.seen.idle_since));
         let arriving = staying()
-            .filter(|(_, taken)| !taken.signs.works())
+            .filter(|(_, taken)| !taken.state.works())
             .min_by_key(|(_, taken)| taken.seen.begun_since);
         let Some(number) = chosen.or(oldest_silent).or(arriving).map(|(number, _)| *number) else {
             return false;
@@ -247,7 +247,7 @@ impl Table {
     pub fn end(&mut self, number: u64, reason: Reason) {
         if let Some(taken) = self.taken.get_mut(&number).filter(|taken| !taken.is_ending()) {
             taken.reason = reason;
-            taken.signs.tell(Signal::End);
+            taken.state.tell(Signal::End);
             self.ending += 1;
         }
     }
@@ -256,15 +256,15 @@ impl Table {
 impl Taken {
     /// Whether the connection was told to end.
     pub fn is_ending(&self) -> bool {
-        self.signs.order() == Signal::End
+        self.state.order() == Signal::End
     }
 }
 
 impl Place {
     /// Returns the state of the connection.
     #[must_use]
-    pub fn signs(&self) -> &Arc<Signs> {
-        &self.signs
+    pub fn state(&self) -> &Arc<ConnectionState> {
+        &self.state
     }
 
     /// Returns the counters of the listener.

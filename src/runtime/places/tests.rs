@@ -37,7 +37,7 @@ async fn all_taken(places: &Arc<Places>) -> Vec<Place> {
 
 /// Returns the indices of the places that have this order.
 fn told(places: &[Place], order: Signal) -> Vec<usize> {
-    let told = places.iter().enumerate().filter(|(_, place)| place.signs.order() == order);
+    let told = places.iter().enumerate().filter(|(_, place)| place.state.order() == order);
     told.map(|(index, _)| index).collect()
 }
 
@@ -45,7 +45,7 @@ fn told(places: &[Place], order: Signal) -> Vec<usize> {
 async fn a_new_connection_gets_the_place_of_the_oldest_silent_one() {
     let (metrics, places) = places(LIMITS);
     let mut all = all_taken(&places).await;
-    all[0].signs.spoke();
+    all[0].state.spoke();
     let new = places.take().await.unwrap();
     assert_eq!(told(&all, Signal::End), [1]);
     let newer = places.take().await.unwrap();
@@ -67,10 +67,10 @@ async fn a_new_connection_gets_the_place_of_the_one_that_is_idle_longest() {
     let (_, places) = places(LIMITS);
     let all = all_taken(&places).await;
     for place in &all {
-        place.signs.spoke();
+        place.state.spoke();
     }
     places.look(Instant::now());
-    let running = all[0].signs.begin();
+    let running = all[0].state.begin();
     places.look(Instant::now() + Duration::from_secs(1));
     drop(running);
     let new = places.take().await.unwrap();
@@ -84,7 +84,7 @@ async fn a_new_connection_gets_the_place_of_the_one_that_is_idle_longest() {
 async fn a_new_connection_is_refused_if_all_others_have_work() {
     let (metrics, places) = places(LIMITS);
     let all = all_taken(&places).await;
-    let running: Vec<_> = all.iter().map(|place| place.signs.begin()).collect();
+    let running: Vec<_> = all.iter().map(|place| place.state.begin()).collect();
     assert!(places.take().await.is_none());
     drop(running);
     assert!(places.take().await.is_some());
@@ -117,23 +117,23 @@ async fn each_limit_ends_a_connection_for_its_own_reason() {
     let (silent, idle) = (places.take().await.unwrap(), places.take().await.unwrap());
     let (stalled, busy) = (places.take().await.unwrap(), places.take().await.unwrap());
     for place in [&idle, &stalled, &busy] {
-        place.signs.spoke();
+        place.state.spoke();
     }
     let all = [silent, idle, stalled, busy];
     let reason = |index: usize| places.table().taken[&all[index].number].reason;
-    let _running = [all[2].signs.begin(), all[3].signs.begin()];
-    all[2].signs.write_waits();
-    all[3].signs.write_waits();
+    let _running = [all[2].state.begin(), all[3].state.begin()];
+    all[2].state.write_waits();
+    all[3].state.write_waits();
     at(5);
-    all[3].signs.write_went_on();
-    all[3].signs.write_waits(); // it reads slowly, but it reads
+    all[3].state.write_went_on();
+    all[3].state.write_waits(); // it reads slowly, but it reads
     at(9);
     assert_eq!(told(&all, Signal::End), [0; 0]);
     at(12);
     assert_eq!(told(&all, Signal::End), [0]);
     at(16);
     assert_eq!(told(&all, Signal::End), [0, 2]);
-    all[3].signs.write_went_on();
+    all[3].state.write_went_on();
     at(299);
     assert_eq!(told(&all, Signal::End), [0, 2]);
     at(331); // five minutes and a tenth
@@ -153,7 +153,7 @@ async fn each_limit_ends_a_connection_for_its_own_reason() {
 async fn at_shutdown_all_connections_are_told_to_leave_and_new_ones_are_refused() {
     let (_, places) = places(LIMITS);
     let (silent, speaking) = (places.take().await.unwrap(), places.take().await.unwrap());
-    speaking.signs.spoke();
+    speaking.state.spoke();
     let shutdown = tokio_util::sync::CancellationToken::new();
     shutdown.cancel();
     let looking = tokio::spawn(Arc::clone(&places).look_after(shutdown));

@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::runtime::signs::{Arriving, Signs};
+use crate::runtime::state::{Arriving, ConnectionState};
 
 /// How long the rest may take to arrive, and its largest size; then the stream is reset.
 const REST: (Duration, usize) = (Duration::from_secs(1), 64 * 1024);
@@ -26,7 +26,7 @@ const REST: (Duration, usize) = (Duration::from_secs(1), 64 * 1024);
 const MOST_RESTS: usize = 16;
 
 /// A body that arrives.
-pub struct Coming {
+pub struct IncomingBody {
     /// `None` only while this is dropped.
     incoming: Option<Incoming>,
     /// `None` once the body is complete.
@@ -44,16 +44,20 @@ impl Default for Rests {
     }
 }
 
-impl Coming {
-    /// Creates the body of a request on the connection with these signs. Over HTTP/1, hyper handles
+impl IncomingBody {
+    /// Creates the body of a request on the connection with this state. Over HTTP/1, hyper handles
     /// the rest.
-    pub(super) fn new(incoming: Incoming, signs: &Arc<Signs>, rests: Option<&Rests>) -> Self {
-        let arriving = (!incoming.is_end_stream()).then(|| signs.arrives());
+    pub(super) fn new(
+        incoming: Incoming,
+        state: &Arc<ConnectionState>,
+        rests: Option<&Rests>,
+    ) -> Self {
+        let arriving = (!incoming.is_end_stream()).then(|| state.arrives());
         Self { incoming: Some(incoming), arriving, rests: rests.cloned() }
     }
 }
 
-impl HttpBody for Coming {
+impl HttpBody for IncomingBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -79,7 +83,7 @@ impl HttpBody for Coming {
     }
 }
 
-impl Drop for Coming {
+impl Drop for IncomingBody {
     fn drop(&mut self) {
         let rest = self.incoming.take().filter(|incoming| !incoming.is_end_stream());
         let permit = self.rests.take().and_then(|rests| rests.0.try_acquire_owned().ok());

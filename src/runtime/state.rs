@@ -1,4 +1,4 @@
-//! The signs of a connection: atomics that hold what the connection is doing, and whether it was
+//! The state of a connection: atomics that hold what the connection is doing, and whether it was
 //! ordered to end. The connection updates its state as it runs. `rounds.rs` checks it once a second
 //! and gives the order. So the limits of a connection cost a call neither a timer nor a reading of
 //! the clock.
@@ -22,7 +22,7 @@ pub enum Signal {
 
 /// The state of one connection, and the order that it was given.
 #[derive(Debug, Default)]
-pub struct Signs {
+pub struct ConnectionState {
     has_spoken: AtomicBool,
     is_old: AtomicBool,
     running: AtomicU32,
@@ -36,13 +36,13 @@ pub struct Signs {
 
 /// Counts a running call of a connection until it is dropped.
 #[derive(Debug)]
-pub struct Running(Arc<Signs>);
+pub struct Running(Arc<ConnectionState>);
 
 /// Counts a call whose request is incomplete until it is dropped.
 #[derive(Debug)]
-pub struct Arriving(Arc<Signs>);
+pub struct Arriving(Arc<ConnectionState>);
 
-impl Signs {
+impl ConnectionState {
     /// Records that the first request or the handshake is complete.
     pub fn spoke(&self) {
         self.has_spoken.store(true, Relaxed);
