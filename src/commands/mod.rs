@@ -19,6 +19,7 @@ use crate::auth::secret::{SealingKey, ServiceToken};
 use crate::clock::Clock;
 use crate::config::SharedSettings;
 use crate::domain::opening::Limits;
+use crate::explorer::ExplorerSettings;
 use crate::orders;
 use crate::server::descriptors::fit;
 use crate::server::{Addresses, Bounds, Server, ServerSettings};
@@ -69,6 +70,7 @@ fn settings(
         bounds: fit(bounds, connections)?,
         drain_delay: shared.drain_delay,
         drain_timeout: shared.drain_timeout,
+        explorer: shared.explorer.unwrap_or(false).then(ExplorerSettings::default),
         clock,
     })
 }

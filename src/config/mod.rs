@@ -168,6 +168,10 @@ pub struct SharedSettings {
     /// on it.
     #[arg(long, env = "WORKERS", default_value_t = true, action = clap::ArgAction::Set)]
     pub workers: bool,
+    /// Whether the listener of the RPC query format also has the API explorer and the error center,
+    /// below /explorer/. Everybody who reaches the listener can read them. Default: no; `dev`: yes.
+    #[arg(long, env = "EXPLORER", action = clap::ArgAction::Set)]
+    pub explorer: Option<bool>,
     /// Logs one of this many successful calls of actions. Faults and operators' calls are always
     /// logged, refusals up to 50 a second. Default: 100; `dev`: 1.
     #[arg(long, env = "LOG_ONE_IN", value_parser = clap::value_parser!(u32).range(1..))]

@@ -77,12 +77,15 @@ pub struct Server {
 
 impl Server {
     /// Binds the listeners. No query is sent to the database yet.
-    pub async fn bind(settings: ServerSettings) -> Result<Self, BindError> {
+    pub async fn bind(mut settings: ServerSettings) -> Result<Self, BindError> {
         let listeners = Addresses {
             grpc: bind(&settings.addresses.grpc).await?,
             rest: bind(&settings.addresses.rest).await?,
             ops: bind(&settings.addresses.ops).await?,
         };
+        if let Some(explorer) = &mut settings.explorer {
+            explorer.grpc = listeners.grpc.local_addr().ok();
+        }
         let store = Store::connect_lazily(&settings.share_of_background());
         Ok(Self { settings, listeners, store })
     }

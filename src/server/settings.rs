@@ -7,6 +7,7 @@ use super::bounds::Bounds;
 use crate::auth::secret::{SealingKey, ServiceToken};
 use crate::clock::Clock;
 use crate::domain::opening::Limits;
+use crate::explorer::ExplorerSettings;
 use crate::{orders, storage};
 
 /// All settings of a deployment.
@@ -41,6 +42,8 @@ pub struct ServerSettings {
     pub drain_delay: Duration,
     /// How long running requests may take to finish.
     pub drain_timeout: Duration,
+    /// The explorer, if the listener of the RPC query format has it.
+    pub explorer: Option<ExplorerSettings>,
     /// The two clocks.
     pub clock: Clock,
 }

@@ -11,6 +11,7 @@ use crate::domain::{
     Account, AccountId, ChargeType, Facts, Product, Profile, Refusal, Site, Time, time,
 };
 use crate::error::Error;
+use crate::explorer::DemoAccount;
 use crate::ids::new_id;
 use crate::storage::{NewAccessKey, NewLock, Opening, ScheduledChange, Store};
 
@@ -50,6 +51,16 @@ const DEMOS: [Demo; 11] = [
     Demo { policy: DESCRIBE_ONLY, ..demo(1_000_000_000_000_010, "testid-readonly", |_| {}) },
     Demo { disabled: true, ..demo(1_000_000_000_000_011, "testid-disabled", |_| {}) },
 ];
+
+/// Returns the demo accounts for the explorer.
+pub(super) fn accounts() -> Vec<DemoAccount> {
+    let shown = |demo: &Demo| DemoAccount {
+        account_id: demo.account_id,
+        access_key_id: demo.access_key_id,
+        access_key_secret: SECRET,
+    };
+    DEMOS.iter().map(shown).collect()
+}
 
 /// Creates the demo accounts that are missing.
 pub(super) async fn create(

@@ -83,7 +83,12 @@ async fn serve(
     let mut shared = dev.shared;
     logging::sample_calls(shared.log_one_in.unwrap_or(1)); // a developer wants to see every call
     shared.drain_timeout = shared.drain_timeout.min(LONGEST_DRAIN);
-    let settings = settings(&shared, database, sealing_key.clone(), Some(token), clock.clone())?;
+    shared.explorer = shared.explorer.or(Some(true));
+    let mut settings =
+        settings(&shared, database, sealing_key.clone(), Some(token), clock.clone())?;
+    if let Some(explorer) = &mut settings.explorer {
+        explorer.accounts = demo::accounts();
+    }
     let server = Server::bind(settings).await?;
     demo::create(server.store(), &sealing_key, clock.wire_now()).await?;
     if let Some(at) = dev.at {
@@ -91,7 +96,8 @@ async fn serve(
     }
 
     let ready = announce(&server)?;
-    let paste = paste_lines(&server, &keys)?;
+    let explorer = shared.explorer == Some(true);
+    let paste = paste_lines(&server, &keys, explorer)?;
     let died = Cell::new(false);
     let stop = async {
         tokio::select! {
@@ -130,14 +136,19 @@ async fn warn_of_the_future(store: &Store, at: Time) -> anyhow::Result<()> {
 }
 
 /// Returns commands to paste into another terminal.
-fn paste_lines(server: &Server, keys: &files::Keys) -> anyhow::Result<String> {
+fn paste_lines(server: &Server, keys: &files::Keys, explorer: bool) -> anyhow::Result<String> {
     let addresses = server.addresses()?;
     let key =
         AccessKey { id: demo::OPENED.to_owned(), secret: Secret::new(demo::SECRET.to_owned()) };
     let endpoint = format!("http://{}", addresses.rest);
     let url = signed_url(&endpoint, "DescribeDcdnService", "2018-01-15", "JSON", &[], &key)?;
+    let explorer = if explorer {
+        format!("\nExplorer and error center: {endpoint}/explorer/\n")
+    } else {
+        String::new()
+    };
     Ok(format!(
-        "\nPaste into another terminal (the signed URL is good for one request within 15 minutes):\n  \
+        "{explorer}\nPaste into another terminal (the signed URL is good for one request within 15 minutes):\n  \
          curl '{url}'\n  \
          grpcurl -plaintext -H \"authorization: Bearer $(cat {token})\" -H 'x-account-id: {account}' \
          {grpc} activation.dcdn.v1.DcdnService/DescribeDcdnService\n\n",

@@ -1,0 +1,61 @@
+//! The page of the explorer and the data that it loads.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ExplorerSettings;
+use super::assets::file;
+use super::catalog::{Catalog, Product};
+use super::html::{self, escaped};
+use super::language::Language;
+
+/// Renders the page. The list of actions is part of it, so that the first paint needs no further
+/// request.
+pub fn render(language: Language) -> String {
+    let products = Catalog::new(language).products();
+    let actions: String = products.iter().map(list).collect();
+    html::fill_page(file("index.html"), language, &[("actions", &actions)])
+}
+
+/// Returns the actions of a product as a list of links.
+fn list(product: &Product) -> String {
+    let name = escaped(&product.name);
+    let items = product.actions.iter().map(|action| {
+        let action = escaped(&action.name);
+        format!(
+            "<li><a href=\"?action={action}\" data-action=\"{action}\" data-product=\"{name}\">\
+             {action}</a></li>"
+        )
+    });
+    let items: String = items.collect();
+    format!("<h2>{}</h2><ul>{items}</ul>", name.to_uppercase())
+}
+
+/// The data of `actions.json`.
+#[derive(Serialize)]
+struct Actions<'a> {
+    accounts: &'a [super::DemoAccount],
+    grpc: Option<String>,
+    products: Vec<Product>,
+}
+
+/// Returns the description of the actions as JSON.
+pub fn actions(language: Language, settings: &ExplorerSettings) -> String {
+    let actions = Actions {
+        accounts: &settings.accounts,
+        grpc: settings.grpc.map(|address| address.to_string()),
+        products: Catalog::new(language).products(),
+    };
+    serde_json::to_string(&actions).expect("texts and numbers only")
+}
+
+/// Returns the samples with their templates as JSON.
+pub fn samples() -> String {
+    let mut samples: Vec<Value> = serde_json::from_str(file("samples/index.json"))
+        .expect("a test reads the index that is part of the program");
+    for sample in &mut samples {
+        let path = format!("samples/{}", sample["file"].as_str().unwrap_or_default());
+        sample["template"] = file(&path).into();
+    }
+    Value::from(samples).to_string()
+}
