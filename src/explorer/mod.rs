@@ -1,0 +1,4 @@
+//! The pages below `/explorer/`.
+
+pub mod errors;
+pub mod html;
