@@ -69,6 +69,7 @@ fn settings(
         bounds: fit(bounds, connections)?,
         drain_delay: shared.drain_delay,
         drain_timeout: shared.drain_timeout,
+        explorer_url: shared.explorer_url.clone(),
         clock,
     })
 }

@@ -84,7 +84,8 @@ async fn serve(
     logging::sample_calls(shared.log_one_in.unwrap_or(1)); // a developer wants to see every call
     shared.drain_timeout = shared.drain_timeout.min(LONGEST_DRAIN);
     let settings = settings(&shared, database, sealing_key.clone(), Some(token), clock.clone())?;
-    let server = Server::bind(settings).await?;
+    let mut server = Server::bind(settings).await?;
+    server.point_to_own_explorer()?;
     demo::create(server.store(), &sealing_key, clock.wire_now()).await?;
     if let Some(at) = dev.at {
         warn_of_the_future(server.store(), at).await?;
