@@ -275,7 +275,7 @@ fn error_table() -> Vec<Vec<String>> {
         let mut cell = || cells.next().expect("HTTP status, gRPC code, message");
         let (http, grpc, message) = (cell(), cell(), cell());
         let message = message.split_once('"').and_then(|(_, message)| message.rsplit_once('"'));
-        let message = message.map_or("{violations}", |(message, _)| message);
+        let message = message.map_or("{field}: {description}", |(message, _)| message);
         let message = message.replace("\\\"", "\"");
         vec![code.to_owned(), http.to_owned(), upper_snake(grpc), message]
     });

@@ -71,6 +71,7 @@ fn settings(
         drain_delay: shared.drain_delay,
         drain_timeout: shared.drain_timeout,
         explorer: shared.explorer.unwrap_or(false).then(ExplorerSettings::default),
+        explorer_url: shared.explorer_url.clone(),
         clock,
     })
 }

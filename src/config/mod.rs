@@ -5,13 +5,14 @@
 mod values;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use self::values::{
-    parse_duration, parse_engine, parse_keep_alive, parse_order_timeout, parse_parameter,
-    parse_retention, parse_time, parse_window,
+    parse_duration, parse_engine, parse_explorer_url, parse_keep_alive, parse_order_timeout,
+    parse_parameter, parse_retention, parse_time, parse_window,
 };
 use crate::domain::Time;
 use crate::storage::Engine;
@@ -193,6 +194,10 @@ pub struct SharedSettings {
     /// all cores, at most 4.
     #[arg(long, env = "CORES", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub cores: Option<u16>,
+    /// URL of an explorer, http or https, to whose pages about errors the errors of this service
+    /// point. Without it, errors have no such address; `dev` uses its own explorer.
+    #[arg(long, env = "EXPLORER_URL", value_parser = parse_explorer_url)]
+    pub explorer_url: Option<Arc<str>>,
 }
 
 /// Settings of `call`.

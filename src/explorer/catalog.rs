@@ -1,6 +1,7 @@
 //! The actions of the signed API as the page shows them, from the descriptors: a new action appears
 //! by itself, with its comments.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use prost_reflect::prost_types::source_code_info::Location;
@@ -10,7 +11,8 @@ use prost_reflect::{
 };
 use serde::Serialize;
 
-use super::language::Language;
+use super::language;
+use crate::error::texts::{Language, codes_of};
 use crate::proto::COMMENTED_DESCRIPTORS;
 
 const TIMESTAMP: &str = "google.protobuf.Timestamp";
@@ -48,6 +50,8 @@ pub struct Action {
     pub parameters: Vec<Parameter>,
     /// Its reply.
     pub reply: Reply,
+    /// The codes of its own refusals.
+    pub errors: Vec<String>,
 }
 
 /// A parameter of an action.
@@ -164,6 +168,7 @@ impl Catalog {
                 name: method.output().name().to_owned(),
                 fields: self.fields(&method.output()),
             },
+            errors: codes_of(method.name()).map(Cow::into_owned).collect(),
         }
     }
 
@@ -231,7 +236,7 @@ impl Catalog {
     }
 
     fn comment(&self, full_name: &str, file: &str, path: &[i32]) -> String {
-        if let Some(translated) = self.language.comment(full_name) {
+        if let Some(translated) = language::comment(self.language, full_name) {
             return translated;
         }
         self.comments.get(&(file.to_owned(), path.to_vec())).cloned().unwrap_or_default()

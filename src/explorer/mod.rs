@@ -22,8 +22,9 @@ use http_body_util::Full;
 use serde::Serialize;
 
 use self::assets::{JSON, assets};
-use self::language::Language;
+use self::language::requested;
 use self::responses::{Content, HTML};
+use crate::error::texts::Language;
 
 /// The path of the page.
 const ROOT: &str = "/explorer/";
@@ -105,7 +106,7 @@ impl Explorer {
             return responses::method_not_allowed("GET, HEAD");
         }
         let header = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-        let language = Language::of(request.uri().query(), header);
+        let language = requested(request.uri().query(), header);
         match self.0.find(&path, language) {
             Some(content) => content.response(request.headers()),
             None => responses::not_found(language),

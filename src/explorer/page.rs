@@ -6,22 +6,41 @@ use serde_json::Value;
 use super::ExplorerSettings;
 use super::assets::file;
 use super::catalog::{Catalog, Product};
-use super::html::{self, escaped};
-use super::language::Language;
+use super::html::{escape, fill};
+use super::language;
+use crate::error::texts::Language;
 
 /// Renders the page. The list of actions is part of it, so that the first paint needs no further
 /// request.
 pub fn render(language: Language) -> String {
     let products = Catalog::new(language).products();
     let actions: String = products.iter().map(list).collect();
-    html::fill_page(file("index.html"), language, &[("actions", &actions)])
+    fill_page(file("index.html"), language, &[("actions", &actions)])
+}
+
+/// Returns the page that says that there is no such page.
+pub fn not_found(language: Language) -> String {
+    fill_page(file("not_found.html"), language, &[])
+}
+
+/// Fills a template with these values, the labels of the language, and its name.
+fn fill_page(template: &str, language: Language, values: &[(&str, &str)]) -> String {
+    let labels = language::labels(language).iter();
+    let labels: Vec<_> =
+        labels.map(|(name, text)| (format!("text:{name}"), escape(text))).collect();
+    let mut slots = vec![("lang", language.name()), ("locale", language.locale())];
+    slots.extend(values);
+    slots.extend(labels.iter().map(|(slot, text)| (slot.as_str(), text.as_str())));
+    let title = slots.iter().find(|(slot, _)| *slot == "text:title").map(|(_, text)| *text);
+    slots.push(("title", title.unwrap_or_default()));
+    fill(template, &slots)
 }
 
 /// Returns the actions of a product as a list of links.
 fn list(product: &Product) -> String {
-    let name = escaped(&product.name);
+    let name = escape(&product.name);
     let items = product.actions.iter().map(|action| {
-        let action = escaped(&action.name);
+        let action = escape(&action.name);
         format!(
             "<li><a href=\"?action={action}\" data-action=\"{action}\" data-product=\"{name}\">\
              {action}</a></li>"

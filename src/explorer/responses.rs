@@ -10,8 +10,8 @@ use http_body_util::{BodyExt, Full, Limited};
 use sha2::{Digest, Sha256};
 
 use super::assets::JSON;
-use super::html;
-use super::language::Language;
+use super::page;
+use crate::error::texts::Language;
 use crate::explain;
 
 pub const HTML: &str = "text/html; charset=utf-8";
@@ -81,7 +81,7 @@ pub fn method_not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
 /// Says that there is no such page.
 pub fn not_found(language: Language) -> Response<Full<Bytes>> {
     let response = start(StatusCode::NOT_FOUND).header(CONTENT_TYPE, HTML);
-    finish(response, html::not_found(language))
+    finish(response, page::not_found(language))
 }
 
 /// Explains a signature. The text comes without the secret.

@@ -104,13 +104,7 @@ impl CoreSetup {
         let serving = async {
             tokio::join!(
                 grpc::serve(grpc, services, guard, settings, listener, shutdown.clone()),
-                serve_rest(
-                    rest,
-                    shim,
-                    self.explorer.clone(),
-                    settings.bounds.keep_alive,
-                    shutdown.clone()
-                ),
+                serve_rest(rest, shim, self.explorer.clone(), settings, shutdown.clone()),
             )
         };
         let too_late = drain_ends(shutdown.clone(), settings.drain_timeout);
@@ -144,12 +138,14 @@ impl CoreSetup {
     }
 
     fn shim(&self, store: &Store, services: Hold<Services>) -> Shim {
-        let ServerSettings { sealing_key, timestamp_window, clock, .. } = &self.settings;
+        let ServerSettings { sealing_key, timestamp_window, clock, explorer_url, .. } =
+            &self.settings;
         let authenticator =
             Authenticator::new(store.clone(), sealing_key.clone(), *timestamp_window);
         let (dispatch, listener) =
             (Arc::clone(&self.described.dispatch), self.metrics.listener("rest"));
-        Shim::new(dispatch, authenticator, services, clock.clone(), listener)
+        let explorer_url = explorer_url.clone();
+        Shim::new(dispatch, authenticator, services, clock.clone(), listener, explorer_url)
     }
 }
 
@@ -169,7 +165,7 @@ async fn serve_rest(
     connections: Connections,
     shim: Shim,
     explorer: Option<Explorer>,
-    keep_alive: Duration,
+    settings: &ServerSettings,
     shutdown: CancellationToken,
 ) {
     let shim = Arc::new(shim);
@@ -185,6 +181,9 @@ async fn serve_rest(
         let answer = AssertUnwindSafe(answer).catch_unwind();
         answer.map(move |answer| answer.unwrap_or_else(|_| shim.answer_to_a_panic()))
     };
-    let options = HttpOptions { keep_alive, complete: answer_to_what_is_no_request };
+    let explorer_url = settings.explorer_url.clone();
+    let complete =
+        Arc::new(move |status| answer_to_what_is_no_request(status, explorer_url.as_deref()));
+    let options = HttpOptions { keep_alive: settings.bounds.keep_alive, complete };
     http::serve(connections, handler, options, shutdown).await;
 }

@@ -18,7 +18,8 @@ mod settings;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use prost_reflect::MethodDescriptor;
@@ -97,6 +98,19 @@ impl Server {
             rest: self.listeners.rest.local_addr()?,
             ops: self.listeners.ops.local_addr()?,
         })
+    }
+
+    /// Makes errors point to the explorer of this server, unless a setting names another one.
+    pub fn point_to_own_explorer(&mut self) -> std::io::Result<()> {
+        let mut address = self.listeners.rest.local_addr()?;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        let own = || format!("http://{address}/explorer/").into();
+        self.settings.explorer_url.get_or_insert_with(own);
+        Ok(())
     }
 
     /// Returns the store, for what must be in the database before the first request.
@@ -226,7 +240,7 @@ async fn serve_ops(
         }
         async move { response }
     };
-    let options = HttpOptions { keep_alive, complete: ops::answer_to_what_is_no_request };
+    let options = HttpOptions { keep_alive, complete: Arc::new(ops::answer_to_what_is_no_request) };
     http::serve(connections, handler, options, shutdown).await;
 }
 

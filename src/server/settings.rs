@@ -1,5 +1,6 @@
 //! The settings of a deployment, and how its connections to the database are divided.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Addresses;
@@ -44,6 +45,8 @@ pub struct ServerSettings {
     pub drain_timeout: Duration,
     /// The explorer, if the listener of the RPC query format has it.
     pub explorer: Option<ExplorerSettings>,
+    /// The address of the explorer, to whose pages errors point. It ends with a slash.
+    pub explorer_url: Option<Arc<str>>,
     /// The two clocks.
     pub clock: Clock,
 }

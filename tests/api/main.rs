@@ -21,6 +21,7 @@ mod describe_cdn_service;
 mod describe_dcdn_service;
 mod due_changes;
 mod engines;
+mod error_center;
 mod events_cursor;
 mod events_delivery;
 mod events_load;

@@ -89,7 +89,10 @@ async fn serve(
     if let Some(explorer) = &mut settings.explorer {
         explorer.accounts = demo::accounts();
     }
-    let server = Server::bind(settings).await?;
+    let mut server = Server::bind(settings).await?;
+    if shared.explorer == Some(true) {
+        server.point_to_own_explorer()?;
+    }
     demo::create(server.store(), &sealing_key, clock.wire_now()).await?;
     if let Some(at) = dev.at {
         warn_of_the_future(server.store(), at).await?;

@@ -183,6 +183,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(1),
         explorer: None,
+        explorer_url: None,
         clock,
     }
 }
