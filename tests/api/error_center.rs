@@ -44,8 +44,8 @@ fn advice(reply: &RawReply) -> (Option<String>, Option<(String, String)>) {
     (links.pop().map(|link| link.url), localized)
 }
 
-fn said(locale: &str, message: &str) -> Option<(String, String)> {
-    Some((locale.to_owned(), message.to_owned()))
+fn said(locale: &str, message: &str) -> (String, String) {
+    (locale.to_owned(), message.to_owned())
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn without_an_explorer_errors_have_no_address() {
     assert_eq!(advice(&refused(&api, &key, None).await), (None, None));
     // The language does not depend on an explorer.
     let reply = refused(&api, &key, Some("zh-CN")).await;
-    assert_eq!(advice(&reply), (None, said("zh-CN", NOT_OPENED.1)));
+    assert_eq!(advice(&reply), (None, Some(said("zh-CN", NOT_OPENED.1))));
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn a_grpc_error_has_a_link_and_speaks_the_language_of_the_caller() {
     let api = api_with_explorer().await;
     let key = api.account().await;
     let link = Some(format!("{EXPLORER}errors/CdnServiceNotFound"));
-    let (english, chinese) = (said("en", NOT_OPENED.0), said("zh-CN", NOT_OPENED.1));
+    let (english, chinese) = (Some(said("en", NOT_OPENED.0)), Some(said("zh-CN", NOT_OPENED.1)));
     for (accept_language, localized) in [
         (None, &None),
         (Some("en"), &english),
@@ -127,17 +127,17 @@ async fn refusals_before_the_action_have_the_same_advice() {
     let of = |code: &str| Some(format!("{EXPLORER}errors/{code}"));
     let chinese = [("accept-language", "zh")];
     let reply = grpc.send(DESCRIBE, &chinese, framed(&[])).await;
-    let localized = said("zh-CN", "调用方服务的令牌缺失、不正确或重复出现。");
+    let localized = Some(said("zh-CN", "调用方服务的令牌缺失、不正确或重复出现。"));
     assert_eq!(advice(&reply), (of("ServiceUnauthenticated"), localized));
     let reply = grpc.send(DESCRIBE, &[], framed(&[])).await;
     assert_eq!(advice(&reply), (of("ServiceUnauthenticated"), None));
     let reply = grpc.call("/activation.cdn.v1.CdnService/NoMethod", &chinese, &[]).await;
-    let localized = said("zh-CN", "该 API 版本中没有此操作，或者路径、gRPC 方法不存在。");
+    let localized = Some(said("zh-CN", "该 API 版本中没有此操作，或者路径、gRPC 方法不存在。"));
     assert_eq!(advice(&reply), (of("InvalidAction.NotFound"), localized));
     let health = tonic_health::pb::HealthCheckRequest { service: "none".to_owned() };
     let check = "/grpc.health.v1.Health/Check";
     let reply = grpc.send(check, &chinese, framed(&health.encode_to_vec())).await;
-    let localized = said("zh-CN", "服务器不提供此名称的服务。");
+    let localized = Some(said("zh-CN", "服务器不提供此名称的服务。"));
     assert_eq!(advice(&reply), (of("ServiceNotFound"), localized));
 }
 
@@ -172,7 +172,7 @@ async fn the_largest_error_with_advice_fits_into_the_metadata() {
     assert_eq!(violations.len(), 5, "the advice replaces no other detail");
     let (link, localized) = advice(&reply);
     assert!(link.is_some_and(|link| link.ends_with("/errors/InvalidAccountId")));
-    assert_eq!(localized, said("zh-CN", "元数据或字段中的账号 ID 不是正的 64 位整数。"));
+    assert_eq!(localized, Some(said("zh-CN", "元数据或字段中的账号 ID 不是正的 64 位整数。")));
     let sent: usize =
         reply.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
     assert!(sent < LARGEST_METADATA, "{sent} bytes");
