@@ -26,7 +26,7 @@ function filled({ catalog, product, action, state, key }) {
     action: action.name,
     version: state.version,
     parameters,
-    endpoint: catalog.endpoint ?? location.host,
+    endpoint: catalog.endpoint ?? location.origin,
     https,
     host: location.hostname,
     port: location.port || (https ? '443' : '80'),
@@ -38,11 +38,29 @@ function filled({ catalog, product, action, state, key }) {
   };
 }
 
+// Says what the client of a sample needs, and what of the form it cannot do.
+function note({ needs, install, signatures, formats }, state) {
+  const parts = [];
+  if (needs) parts.push(text('sample_needs', { needs, install }));
+  if (signatures?.length && !signatures.includes(state.signature)) {
+    parts.push(text('sample_signature', { signatures: signatures.join(', ') }));
+  }
+  if (formats?.length && !formats.includes(state.format)) {
+    parts.push(text('sample_format', { formats: formats.join(', ') }));
+  }
+  return parts.join(' ');
+}
+
 function show() {
   const sample = samples.find((known) => known.id === by('sample-language').value);
   if (!sample || !current) return;
-  by('sample-code').textContent = render(sample.template, filled(current));
   by('copied').textContent = '';
+  by('sample-note').textContent = note(sample, current.state);
+  try {
+    by('sample-code').textContent = render(sample.template, filled(current));
+  } catch (failure) {
+    by('sample-code').textContent = text('sample_failed', { message: failure.message });
+  }
 }
 
 /** Shows the sample of the chosen language for this form. A language without a sample of the action is not offered. */

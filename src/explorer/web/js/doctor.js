@@ -60,9 +60,8 @@ async function bySecret(explained, secret) {
   if (!globalThis.crypto?.subtle) return paragraph(text('no_crypto'), 'notice');
   const found = await matching(explained.candidates, explained.signature, secret);
   if (!found) return paragraph(text('no_candidate'), 'finding bad');
-  return found.code === 'correct'
-    ? finding(text('correct'), found, 'good')
-    : finding(text('found'), found, 'bad');
+  if (found.code !== 'correct') return finding(text('found'), found, 'bad');
+  return finding(text('correct'), { title: text('correct_note') }, 'good');
 }
 
 async function show(explained, secret) {

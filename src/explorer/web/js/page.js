@@ -47,7 +47,7 @@ function showAction(state) {
   markAction(action.name);
   buildFields(action);
   fillForm(action, state);
-  by('form').classList.remove('waiting');
+  by('main').classList.remove('waiting');
   formChanged();
 }
 
