@@ -1,0 +1,36 @@
+// Finds the candidate of an explanation that gives the signature.
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { test } from 'node:test';
+
+import { matching } from '../../../src/explorer/web/js/doctor.js';
+
+const V1 = { algorithm: 'HMAC-SHA1', encoding: 'base64', key_prefix: '', key_suffix: '&', string_to_sign: 'GET&%2F&a' };
+const V3 = { algorithm: 'HMAC-SHA256', encoding: 'hex', key_prefix: '', key_suffix: '', string_to_sign: 'ACS3' };
+const sign = (hash, encoding, key, text) => createHmac(hash, key).update(text).digest(encoding);
+
+// The key that a client used, and the candidate that is found.
+const KEYS = [
+  ['secret&', { ...V1, code: 'correct', secret: 'as_given' }],
+  ['secret', { ...V1, code: 'no_ampersand', key_suffix: '', secret: 'as_given' }],
+  ['secret\n&', { ...V1, code: 'newline', secret: 'with_newline' }],
+  ['secret &', { ...V1, code: 'blank', secret: 'with_blank' }],
+];
+
+for (const [key, candidate] of KEYS) {
+  test(`the key ${JSON.stringify(key)} is found as ${candidate.code}`, async () => {
+    const signature = sign('sha1', 'base64', key, V1.string_to_sign);
+    const found = await matching(KEYS.map(([, known]) => known), signature, 'secret');
+    assert.equal(found, candidate);
+  });
+}
+
+test('a secret that was pasted with blanks is trimmed', async () => {
+  const candidate = { ...V3, code: 'trimmed', secret: 'trimmed' };
+  const signature = sign('sha256', 'hex', 'secret', V3.string_to_sign);
+  assert.equal(await matching([{ ...V3, code: 'correct', secret: 'as_given' }, candidate], signature, ' secret '), candidate);
+});
+
+test('another signature is not found', async () => {
+  assert.equal(await matching([KEYS[0][1]], 'AAAA', 'secret'), undefined);
+});
