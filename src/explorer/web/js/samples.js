@@ -106,9 +106,10 @@ function evaluate(nodes, scope) {
 /** Adds what templates need and the form does not have as such. */
 function described(filled) {
   const url = new URL(filled.endpoint);
-  const message = filled.parameters.map(({ name, value, type, grpcValue }) => [
+  const parameters = filled.parameters.map((each) => ({ ...each, grpcValue: each.grpcValue || each.value }));
+  const message = parameters.map(({ name, value, type, grpcValue }) => [
     name,
-    type === 'boolean' ? value === 'true' : grpcValue || value,
+    type === 'boolean' ? value === 'true' : grpcValue,
   ]);
   return {
     accountId: '',
@@ -116,7 +117,7 @@ function described(filled) {
     authority: url.host,
     grpc: filled.grpc || `${url.hostname}:50051`,
     grpcMessage: JSON.stringify(Object.fromEntries(message)),
-    parameters: filled.parameters.map((parameter) => ({ grpcValue: parameter.value, ...parameter })),
+    parameters,
   };
 }
 
