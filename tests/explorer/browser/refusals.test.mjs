@@ -1,0 +1,51 @@
+// The refusals of the demo accounts (docs/behaviour.md, "Demo accounts"), and the way from each to the error center.
+
+import assert from "node:assert/strict";
+
+import { actionsOf, catalog, fill, filling, inBrowser, open, origin, run } from "./explorer.mjs";
+
+const it = inBrowser();
+// Access key, HTTP status, and the code of CDN and of DCDN if they differ.
+const REFUSALS = [
+  ["testid-bid", 403, "Forbidden.BidUser"],
+  ["testid-intl", 403, "Forbidden.Intl"],
+  ["testid-noname", 400, "NoRealNameAuthentication"],
+  ["testid-noprofile", 400, "FUWU_BIZ_COMMODITY_VERIFY_FAIL_USERPROFILECOMPLETE", "IncompleteInformation"],
+  ["testid-nopay", 400, "FUWU_BIZ_COMMODITY_VERIFY_FAIL_INVALID_PAY_METHOD"],
+  ["testid-poor", 400, "InsufficientBalance"],
+  ["testid-noorder", 400, "LX_CREATE_ORDER_FAILED"],
+  ["testid-readonly", 403, "Forbidden.RAM"],
+  ["testid-disabled", 400, "InvalidAccessKeyId.Inactive"],
+  ["testid-opened", 400, "CdnService.HasOpened", "DcdnService.HasOpened"],
+];
+
+for (const [account, status, ofCdn, ofDcdn = ofCdn] of REFUSALS) {
+  for (const [product, name, code] of [
+    ["cdn", "OpenCdnService", ofCdn],
+    ["dcdn", "OpenDcdnService", ofDcdn],
+  ]) {
+    it(`${account} is refused by ${name} with ${code}`, async (page) => {
+      const action = actionsOf(await catalog()).find((one) => one.name === name);
+      assert.ok(action.errors.includes(code), `the catalog does not name ${code} as an error of ${name}`);
+      await open(page);
+      await fill(page, { product, action: name, account, parameters: filling(action) });
+      const reply = await run(page);
+      assert.equal(reply.httpStatus, status, reply.body);
+      assert.match(reply.status, new RegExp(status));
+      assert.equal(JSON.parse(reply.json).Code, code);
+      assert.match(reply.xml, new RegExp(`<Code>${code}</Code>`));
+      await checkLink(page, reply, code);
+    });
+  }
+}
+
+/** The reply recommends the page of its code, and the result has a link to it. */
+async function checkLink(page, reply, code) {
+  const { Recommend } = JSON.parse(reply.body);
+  assert.equal(Recommend, `${origin}/explorer/errors/${code}`);
+  const link = page.locator(`#result a[href*="errors/${code}"]`).first();
+  const href = await link.evaluate((element) => element.href);
+  const response = await page.request.get(href);
+  assert.equal(response.status(), 200);
+  assert.ok((await response.text()).includes(code));
+}
