@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 
-import { SECRET, fill, inBrowser, open, origin, run } from "./explorer.mjs";
+import { inBrowser } from "./cases.mjs";
+import { SECRET, eachPanel, fill, open, origin, run } from "./explorer.mjs";
 import { signV1 } from "./signer.mjs";
 
 const it = inBrowser();
@@ -15,7 +16,8 @@ async function check(page, where) {
   await page.waitForTimeout(300); // Colours that change slowly are measured at their end.
   const found = await page.evaluate(async () => {
     const { violations } = await window.axe.run(document, { preload: false });
-    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("; ")}`);
+    const told = ({ html, failureSummary }) => `${html} ${failureSummary}`;
+    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(told).join("; ")}`);
   });
   assert.deepEqual(found, [], where);
 }
@@ -31,9 +33,7 @@ for (const colorScheme of ["light", "dark"]) {
       await check(page, "start");
       await fill(page, { product: "dcdn", action: "DescribeDcdnService", account: "testid-opened" });
       await run(page);
-      await check(page, "a run");
-      await page.locator("#result details").evaluateAll((all) => all.forEach((one) => (one.open = true)));
-      await check(page, "all details");
+      await eachPanel(page, (panel) => check(page, `a run, ${panel}`));
       await fill(page, { product: "cdn", action: "OpenCdnService", account: "testid-bid" });
       await run(page);
       await check(page, "a refusal");
@@ -42,8 +42,8 @@ for (const colorScheme of ["light", "dark"]) {
     it(`the doctor (${in_})`, settings, async (page) => {
       await page.addInitScript(axe);
       await open(page, "?lang=zh");
-      const { url } = signV1({ origin, action: "DescribeCdnService", version: "2018-05-10", keyId: "testid", secret: `${SECRET}\n` });
-      await page.fill("#doctor-text", url);
+      const call = { origin, action: "DescribeCdnService", version: "2018-05-10", keyId: "testid" };
+      await page.fill("#doctor-text", signV1({ ...call, secret: `${SECRET}\n` }).url);
       await page.fill("#doctor-secret", SECRET);
       await page.click("#explain");
       await page.waitForFunction(() => document.querySelector("#doctor-result").textContent.trim().length > 20);

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 
-import { SECRET, fill, inBrowser, open, origin, run, typeKey } from "./explorer.mjs";
+import { inBrowser } from "./cases.mjs";
+import { SECRET, fill, open, origin, run, typeKey } from "./explorer.mjs";
 import { escape, macWithoutAmpersand, signV1, signV3 } from "./signer.mjs";
 
 const it = inBrowser();
@@ -57,6 +58,13 @@ async function codeOf(curl) {
   const reply = await fetch(url, { headers: { ...headers, accept: "application/json" } });
   return /SignatureDoesNotMatch/.exec(await reply.text())?.[0];
 }
+
+it("a secret that is pasted with its line feed is named, too", async (page) => {
+  const secret = `${SECRET}\n`;
+  await open(page);
+  const { shown } = await ask(page, signV1({ ...call, secret }).url, { secret });
+  assert.match(shown, newline);
+});
 
 it("a right signature is called right, as a URL and as a curl command", async (page) => {
   await open(page);

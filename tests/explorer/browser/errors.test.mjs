@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { inBrowser, origin } from "./explorer.mjs";
+import { inBrowser } from "./cases.mjs";
+import { origin } from "./explorer.mjs";
 
 const it = inBrowser();
 const at = (path, lang) => `${origin}/explorer/errors/${path}?lang=${lang}`;
@@ -40,7 +41,8 @@ for (const lang of ["en", "zh"]) {
       assert.equal(response.status, 200, code);
       assert.match(text, new RegExp(`<html[^>]*lang="${lang}`));
       assert.ok(/<h1[^>]*>([\s\S]*?)<\/h1>/.exec(text)[1].includes(code), `the heading of ${href} lacks ${code}`);
-      assert.equal(/\p{Script=Han}/u.test(/<dl[\s\S]*?<\/dl>/.exec(text)[0]), lang === "zh", `${code}: the language of its texts`);
+      const facts = /<dl[\s\S]*?<\/dl>/.exec(text)[0];
+      assert.equal(/\p{Script=Han}/u.test(facts), lang === "zh", `${code}: the language of its texts`);
     }
   });
 }

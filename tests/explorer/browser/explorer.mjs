@@ -1,7 +1,6 @@
-// The explorer's pages as the tests use them: a browser, a page that is watched for problems, and the form.
+// The explorer's pages as the tests and the screenshots use them: a browser, a page that is watched for problems, and the form.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
 
 import { chromium } from "playwright-core";
 
@@ -60,30 +59,6 @@ export async function watch(page) {
   });
   page.on("requestfailed", (request) => problems.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
   return problems;
-}
-
-/** Registers the tests of one file: `it(name, body)` with a new page for each, which must have no problem at its end. */
-export function inBrowser() {
-  let browser;
-  before(async () => {
-    browser = await launch();
-  });
-  after(() => browser?.close());
-  return (name, options, body) => {
-    const [settings, run] = body ? [options, body] : [{}, options];
-    test(name, async (t) => {
-      const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-US", ...settings });
-      context.setDefaultTimeout(10_000);
-      const page = await context.newPage();
-      const problems = await watch(page);
-      try {
-        await run(page, t, context);
-        assert.deepEqual(problems, []);
-      } finally {
-        await context.close();
-      }
-    });
-  };
 }
 
 /** Opens the explorer, and waits until its script runs. */
@@ -159,6 +134,16 @@ export async function shown(page) {
     const text = (id) => document.getElementById(id)?.textContent ?? null;
     return Object.fromEntries(Object.entries(names).map(([key, id]) => [key, text(id)]));
   }, ids);
+}
+
+/** Calls `check` for each panel of the result, with its name; once if the page has none. */
+export async function eachPanel(page, check) {
+  const tabs = await page.locator("#result [role=tab]").all();
+  if (tabs.length === 0) await check("");
+  for (const tab of tabs) {
+    await tab.click();
+    await check(await tab.innerText());
+  }
 }
 
 /** Returns a reply without its request id, to compare replies. */

@@ -26,16 +26,16 @@ function node(parameters, environment) {
 }
 
 function testFiles() {
-  const names = given.length > 0 ? given.map((name) => resolve(name)) : readdirSync(here).filter((name) => name.endsWith(".test.mjs"));
-  return names.map((name) => resolve(here, name));
+  if (given.length > 0) return given.map((name) => resolve(name));
+  return readdirSync(here).filter((name) => name.endsWith(".test.mjs")).map((name) => join(here, name));
 }
 
 const binary = takeBinary();
 const server = binary ? await startServer(binary) : undefined;
 const environment = server ? { EXPLORER_ORIGIN: server.origin, EXPLORER_BINARY: binary } : {};
 // The files share the demo accounts of one server, therefore they run one after another.
-const parameters =
-  what === "screenshots" ? [join(here, "screenshots.mjs")] : ["--test", "--test-concurrency=1", "--test-timeout=300000", ...testFiles()];
+const tests = ["--test", "--test-concurrency=1", "--test-timeout=300000"];
+const parameters = what === "screenshots" ? [join(here, "screenshots.mjs")] : [...tests, ...testFiles()];
 let status = await node(parameters, environment);
 const problem = await server?.stop();
 if (problem) {

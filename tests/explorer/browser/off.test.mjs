@@ -16,9 +16,11 @@ test("with EXPLORER=false, /explorer/ is as any other path", { skip: binary ? fa
       return [response.status, response.headers.get("content-type"), response.headers.get("content-security-policy"), text];
     };
     for (const path of ["explorer/", "explorer", "explorer/actions.json", "explorer/errors/"]) {
-      for (const method of ["GET", "POST"]) assert.deepEqual(await answer(path, method), await answer("any/other/", method), path);
+      for (const method of ["GET", "POST"]) {
+        assert.deepEqual(await answer(path, method), await answer("any/other/", method), `${method} ${path}`);
+      }
     }
-    const refusal = JSON.parse((await (await fetch(`${server.origin}/?Action=No&Format=JSON`)).text()));
+    const refusal = await (await fetch(`${server.origin}/?Action=No&Format=JSON`)).json();
     assert.equal(refusal.Recommend, undefined);
   } finally {
     assert.equal(await server.stop(), undefined);

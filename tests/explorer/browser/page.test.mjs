@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { SECRET, actionsOf, catalog, fill, inBrowser, open, origin, run, typeKey } from "./explorer.mjs";
+import { inBrowser } from "./cases.mjs";
+import { SECRET, actionsOf, catalog, eachPanel, fill, open, origin, run, typeKey } from "./explorer.mjs";
 
 const it = inBrowser();
 const PATHS = ["", "errors/", "errors/LX_CREATE_ORDER_FAILED"];
@@ -36,7 +37,9 @@ it("each action's own link opens it", async (page) => {
     await open(page, `?action=${name}`);
     const current = page.locator(`a[data-action="${name}"][data-product="${product}"]`);
     assert.equal(await current.getAttribute("aria-current"), "page", name);
-    for (const parameter of parameters) assert.ok(await page.locator(`#form [name="${parameter.name}"]`).isVisible(), parameter.name);
+    for (const parameter of parameters) {
+      assert.ok(await page.locator(`#form [name="${parameter.name}"]`).isVisible(), parameter.name);
+    }
   }
 });
 
@@ -55,8 +58,8 @@ it("both languages have all texts, and the switch keeps the form", async (page) 
 });
 
 test("the two files of labels have the same names, and every comment is in Chinese", async () => {
-  const [en, zh] = await Promise.all(["en", "zh"].map(async (lang) => (await fetch(`${origin}/explorer/texts/${lang}.json`)).json()));
-  assert.deepEqual(Object.keys(zh).sort(), Object.keys(en).sort());
+  const names = async (lang) => Object.keys(await (await fetch(`${origin}/explorer/texts/${lang}.json`)).json());
+  assert.deepEqual((await names("zh")).sort(), (await names("en")).sort());
   const untranslated = [];
   const visit = (value) => {
     if (value === null || typeof value !== "object") return;
@@ -75,7 +78,8 @@ async function tabTo(page, selector) {
       const element = document.activeElement;
       const style = getComputedStyle(element);
       const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
-      return [element.matches(wanted), ring || style.boxShadow !== "none" || element === document.body, element.outerHTML.slice(0, 90)];
+      const visible = ring || style.boxShadow !== "none" || element === document.body;
+      return [element.matches(wanted), visible, element.outerHTML.slice(0, 90)];
     }, selector);
     assert.ok(visible, `the focus is not visible on ${name}`);
     if (reached) return;
@@ -87,7 +91,7 @@ it("a run needs the keyboard only", async (page) => {
   await open(page);
   await tabTo(page, 'a[data-action="DescribeUserDcdnStatus"]');
   await page.keyboard.press("Enter");
-  await page.waitForFunction(() => document.querySelector('a[data-action="DescribeUserDcdnStatus"]').getAttribute("aria-current"));
+  await page.waitForSelector('a[data-action="DescribeUserDcdnStatus"][aria-current]');
   await page.evaluate(() => document.activeElement.blur());
   await tabTo(page, "#account");
   await page.keyboard.press("ArrowDown");
@@ -110,10 +114,13 @@ for (const width of [360, 768, 1920]) {
         if (path === "") {
           await fill(page, { product: "dcdn", action: "DescribeDcdnService", account: "testid-opened" });
           await run(page);
-          await page.locator("#result details").evaluateAll((all) => all.forEach((one) => (one.open = true)));
         }
-        const [content, view] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
-        assert.ok(content <= view, `/explorer/${path} (${lang}) is ${content} px wide in ${view} px`);
+        await eachPanel(page, async (panel) => {
+          const [content, view] = await page.evaluate(() => {
+            return [document.documentElement.scrollWidth, document.documentElement.clientWidth];
+          });
+          assert.ok(content <= view, `/explorer/${path} (${lang}) ${panel} is ${content} px wide in ${view} px`);
+        });
       }
     }
   });
@@ -178,8 +185,8 @@ it("everything that the page loads is below 150 KB together", async (page) => {
 });
 
 test("every reply below /explorer/ has the headers that protect it", async () => {
-  const paths = [...PATHS, "style.css", "js/page.js", "texts/en.json", "texts/zh.json", "samples.json", "actions.json", "openapi.json"];
-  for (const path of [...paths, "no-such-page"]) {
+  const files = ["style.css", "js/page.js", "texts/en.json", "texts/zh.json", "samples.json", "actions.json", "openapi.json"];
+  for (const path of [...PATHS, ...files, "no-such-page"]) {
     const response = await fetch(`${origin}/explorer/${path}`);
     assert.equal(response.status, path === "no-such-page" ? 404 : 200, path);
     const policy = response.headers.get("content-security-policy") ?? "";

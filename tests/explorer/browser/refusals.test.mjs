@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 
-import { actionsOf, catalog, fill, filling, inBrowser, open, origin, run } from "./explorer.mjs";
+import { inBrowser } from "./cases.mjs";
+import { actionsOf, catalog, fill, filling, open, origin, run } from "./explorer.mjs";
 
 const it = inBrowser();
 // Access key, HTTP status, and the code of CDN and of DCDN if they differ.

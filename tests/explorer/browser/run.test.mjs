@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { SECRET, actionsOf, catalog, fill, filling, inBrowser, open, origin, run, shown, typeKey, withoutId } from "./explorer.mjs";
+import { inBrowser } from "./cases.mjs";
+import { SECRET, actionsOf, catalog, fill, filling, open, origin, run, shown, typeKey, withoutId } from "./explorer.mjs";
 import { macV1, macV3 } from "./signer.mjs";
 
 const it = inBrowser();
@@ -74,7 +75,8 @@ function checkFormats(reply, format) {
   assert.equal(json.RequestId, reply.requestId);
   assert.equal(json.OpeningTime, "2018-03-19T11:16:11Z");
   assert.deepEqual(json.OperationLocks, { LockReason: [{ LockReason: "financial" }] });
-  assert.match(squeezed(reply.xml), /<OperationLocks><LockReason><LockReason>financial<\/LockReason><\/LockReason><\/OperationLocks>/);
+  const lock = "<LockReason><LockReason>financial</LockReason></LockReason>";
+  assert.ok(squeezed(reply.xml).includes(`<OperationLocks>${lock}</OperationLocks>`), reply.xml);
   if (format === "JSON") assert.deepEqual(json, JSON.parse(reply.body));
   else assert.equal(squeezed(reply.xml), squeezed(reply.body));
 }

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { SECRET, actionsOf, catalog, fill, filling, inBrowser, open, run, withoutId } from "./explorer.mjs";
+import { inBrowser } from "./cases.mjs";
+import { SECRET, actionsOf, catalog, fill, filling, open, run, withoutId } from "./explorer.mjs";
 
 const it = inBrowser();
 const python = fileURLToPath(new URL("../../clients/python/.venv/bin/python", import.meta.url));
@@ -25,7 +26,7 @@ async function copy(page, language) {
 
 function languageValue(page, language) {
   return page.locator("#sample-language option").evaluateAll((options, wanted) => {
-    return options.find(({ value, textContent }) => value.toLowerCase() === wanted || textContent.trim().toLowerCase() === wanted)?.value;
+    return options.find((option) => [option.value, option.textContent.trim()].some((text) => text.toLowerCase() === wanted))?.value;
   }, language);
 }
 

@@ -24,7 +24,7 @@ const SETTINGS = [
   "LOG",
 ];
 
-/** Starts the server, and returns its origin and a function that ends it and returns the problem with its end, if there is one. */
+/** Starts the server. Returns its addresses, and `stop`, which ends it and returns the problem with its end, if there is one. */
 export async function startServer(binary, settings = {}) {
   const scratch = mkdtempSync(join(tmpdir(), "cdn-activation-explorer-"));
   chmodSync(scratch, 0o755); // A server that runs as root starts PostgreSQL as an unprivileged user.

@@ -69,7 +69,8 @@ export function signV3({ origin, action, version, keyId, secret, parameters = {}
   const query = canonical(parameters, escape);
   const names = Object.keys(headers).sort();
   const lines = names.map((name) => `${name}:${headers[name]}\n`).join("");
-  const canonicalRequest = [breaks.method ?? method, "/", query, lines, names.join(";"), headers["x-acs-content-sha256"]].join("\n");
+  const digest = headers["x-acs-content-sha256"];
+  const canonicalRequest = [breaks.method ?? method, "/", query, lines, names.join(";"), digest].join("\n");
   const stringToSign = `ACS3-HMAC-SHA256\n${createHash("sha256").update(canonicalRequest).digest("hex")}`;
   const signature = breaks.mac?.(secret, stringToSign) ?? macV3(secret, stringToSign);
   const authorization = `ACS3-HMAC-SHA256 Credential=${keyId},SignedHeaders=${names.join(";")},Signature=${signature}`;
