@@ -26,7 +26,7 @@ function node(parameters, environment) {
 }
 
 function testFiles() {
-  if (given.length > 0) return given.map((name) => resolve(name));
+  if (given.length > 0) return given.map((name) => resolve(here, name));
   return readdirSync(here).filter((name) => name.endsWith(".test.mjs")).map((name) => join(here, name));
 }
 
@@ -34,7 +34,7 @@ const binary = takeBinary();
 const server = binary ? await startServer(binary) : undefined;
 const environment = server ? { EXPLORER_ORIGIN: server.origin, EXPLORER_BINARY: binary } : {};
 // The files share the demo accounts of one server, therefore they run one after another.
-const tests = ["--test", "--test-concurrency=1", "--test-timeout=300000"];
+const tests = ["--test", "--test-reporter=spec", "--test-concurrency=1", "--test-timeout=300000"];
 const parameters = what === "screenshots" ? [join(here, "screenshots.mjs")] : [...tests, ...testFiles()];
 let status = await node(parameters, environment);
 const problem = await server?.stop();
