@@ -18,7 +18,7 @@ export function inBrowser() {
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-US", ...settings });
       context.setDefaultTimeout(10_000);
       const page = await context.newPage();
-      const problems = await watch(page);
+      const problems = await watch(page, settings.javaScriptEnabled);
       try {
         await run(page, t, context);
         assert.deepEqual(problems, []);

@@ -34,6 +34,7 @@ for (const lang of ["en", "zh"]) {
   test(`the page of every code answers, without a script (${lang})`, async () => {
     const list = await (await fetch(at("", lang))).text();
     const rows = [...list.matchAll(/<tr[^>]*data-code="([^"]+)"[\s\S]*?<\/tr>/g)];
+    assert.ok(rows.length > 30, `the list has ${rows.length} codes`);
     for (const [row, code] of rows) {
       const href = /href="([^"]+)"/.exec(row)[1].replaceAll("&amp;", "&");
       const response = await fetch(new URL(href, at("", lang)));

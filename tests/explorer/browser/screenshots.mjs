@@ -1,6 +1,6 @@
 // Makes the images of docs/explorer.md, each 1280 x 800.
 
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -22,7 +22,8 @@ async function signature(page) {
   await fill(page, { product: "dcdn", action: "DescribeDcdnService", account: "testid-opened", signature: "V1", method: "GET" });
   await run(page);
   await page.click("#tab-steps");
-  await top(page, "#action-name");
+  // The panel scrolls by itself. Its end has the string to sign and the signature.
+  await page.locator("#panel-steps").evaluate((panel) => panel.scrollTo(0, panel.scrollHeight));
 }
 
 async function doctor(page) {
@@ -54,9 +55,7 @@ for (const [name, locale, prepare] of STATES) {
   await prepare(page);
   await page.evaluate(() => document.activeElement?.blur());
   await page.waitForTimeout(300);
-  const path = join(images, `explorer-${name}.png`);
-  await page.screenshot({ path });
+  await page.screenshot({ path: join(images, `explorer-${name}.png`) });
   await context.close();
-  console.log(`${path}: ${Math.ceil(statSync(path).size / 1024)} KiB`);
 }
 await browser.close();
