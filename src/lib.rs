@@ -27,6 +27,7 @@
 //! config      every setting
 //! workers     background tasks
 //! runtime     connections and cores
+//! explorer    the description of the API for tools
 //! rest        the signed RPC query format
 //! grpc        the actions and the operator services
 //! events      the feed of followers
@@ -51,6 +52,7 @@ pub mod context;
 pub mod domain;
 pub mod error;
 pub mod events;
+pub mod explorer;
 pub mod grpc;
 pub mod ids;
 pub mod logging;

@@ -1,0 +1,3 @@
+//! The API explorer: what it shows of the API.
+
+pub mod openapi;
