@@ -44,8 +44,9 @@ pub enum Command {
     /// Signs one request, sends it to any endpoint, and prints the answer. Exit status: 0 if the
     /// server accepted the request, 1 if it refused it, 2 if it could not be reached.
     Call(CallSettings),
-    /// Prints the descriptors of the API and of its error details as an encoded FileDescriptorSet.
-    Descriptors,
+    /// Prints the descriptors of the API and of its error details as an encoded FileDescriptorSet,
+    /// or the OpenAPI description of the RPC query format.
+    Descriptors(DescriptorsSettings),
 }
 
 /// Settings of `dev`.
@@ -237,6 +238,14 @@ pub struct CallSettings {
     /// Prints a curl command instead of sending the request.
     #[arg(long)]
     pub print_curl: bool,
+}
+
+/// Settings of `descriptors`.
+#[derive(Args, Debug)]
+pub struct DescriptorsSettings {
+    /// Prints an OpenAPI 3.1 description of the RPC query format in JSON instead.
+    #[arg(long)]
+    pub openapi: bool,
 }
 
 #[cfg(test)]
