@@ -22,6 +22,7 @@ pub fn assets() -> impl Iterator<Item = Asset> {
     FILES.iter().filter_map(|(path, text)| {
         let content_type = match *path {
             "style.css" => "text/css; charset=utf-8",
+            "icon.svg" => "image/svg+xml",
             path if path.starts_with("js/") => "text/javascript; charset=utf-8",
             "texts/en.json" | "texts/zh.json" => JSON,
             _ => return None, // a template, or data for the server

@@ -59,7 +59,9 @@ mod tests {
     fn both_languages_have_the_same_labels() {
         let mut names = [labels(Language::English), labels(Language::Chinese)]
             .map(|labels| labels.keys().collect::<Vec<_>>());
-        names.iter_mut().for_each(|names| names.sort());
+        for names in &mut names {
+            names.sort();
+        }
         assert_eq!(names[0], names[1]);
     }
 }

@@ -29,17 +29,17 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A content with its type and its tag.
 #[derive(Clone, Debug)]
 pub struct Content {
-    content_type: &'static str,
+    media_type: &'static str,
     bytes: Bytes,
     etag: String,
 }
 
 impl Content {
     /// Computes the tag of a content.
-    pub fn new(content_type: &'static str, text: impl Into<Bytes>) -> Self {
+    pub fn new(media_type: &'static str, text: impl Into<Bytes>) -> Self {
         let bytes = text.into();
         let digest = hex::encode(Sha256::digest(&bytes));
-        Self { content_type, bytes, etag: format!("\"{}\"", &digest[..16]) }
+        Self { media_type, bytes, etag: format!("\"{}\"", &digest[..16]) }
     }
 
     /// Returns the content, or that it has not changed since the caller got it.
@@ -50,7 +50,7 @@ impl Content {
             return finish(response, Bytes::new());
         }
         let response = start(StatusCode::OK).header(ETAG, self.etag);
-        finish(response.header(CONTENT_TYPE, self.content_type), self.bytes)
+        finish(response.header(CONTENT_TYPE, self.media_type), self.bytes)
     }
 }
 

@@ -42,7 +42,8 @@ async fn every_page_keeps_to_its_own_origin() {
         assert_eq!(reply.headers["content-security-policy"], SECURITY_POLICY, "{path}");
         assert_eq!(reply.headers["x-content-type-options"], "nosniff", "{path}");
         assert_eq!(reply.headers["referrer-policy"], "no-referrer", "{path}");
-        assert!(!reply.body.contains("{{"), "a slot of {path} is not filled");
+        let is_page = content_type.starts_with("text/html");
+        assert!(!is_page || !reply.body.contains("{{"), "a slot of {path} is not filled");
 
         let etag = reply.headers["etag"].as_str();
         let again = get(&api, path, &[("If-None-Match", etag)]).await;
@@ -57,7 +58,7 @@ async fn a_page_is_in_the_language_of_the_query_or_of_the_browser() {
     let api = with_explorer().await;
     for path in ["/explorer/", "/explorer/errors/", "/explorer/errors/CdnService.HasOpened"] {
         let chinese = get(&api, path, &[("Accept-Language", "zh-CN,en;q=0.5")]).await.body;
-        assert!(chinese.contains("<html lang=\"zh\""), "{path}");
+        assert!(chinese.contains("<html lang=\"zh"), "{path}");
         assert_eq!(get(&api, &format!("{path}?lang=zh"), &[]).await.body, chinese, "{path}");
         let english = get(&api, &format!("{path}?lang=en"), &[("Accept-Language", "zh")]).await;
         assert!(english.body.contains("<html lang=\"en\""), "{path}");
