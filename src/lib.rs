@@ -31,6 +31,7 @@
 //! rest        the signed RPC query format
 //! grpc        the actions and the operator services
 //! events      the feed of followers
+//! explain     why a signature does not match
 //! auth        signatures, access keys, secrets
 //! orders      the commerce system
 //! storage     all SQL

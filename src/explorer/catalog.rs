@@ -222,12 +222,10 @@ impl Catalog {
     ) -> Option<Value> {
         let options = value.options();
         let spelling = options.has_extension(spelling).then(|| options.get_extension(spelling))?;
-        // A value is in the scope of its enum, whose path ends with the number of the value.
-        let full_name = format!("{}.{}", of.full_name(), value.name());
         Some(Value {
             spelling: spelling.as_str()?.to_owned(),
             in_grpc: value.name().to_owned(),
-            comment: self.comment(&full_name, of.parent_file().name(), value.path()),
+            comment: self.comment(value.full_name(), of.parent_file().name(), value.path()),
         })
     }
 
