@@ -94,7 +94,7 @@ fn security_schemes() -> Value {
 }
 
 /// Returns the server, with its address as variables that an importer lets its user set. A variable
-/// has no description: the schema that several validators use does not allow it.
+/// has no description, because swagger-parser refuses one.
 fn server() -> Value {
     json!({
         "url": "{scheme}://{host}",
