@@ -198,8 +198,8 @@ fn statuses_are_in_the_error_table_only() {
     let allowed = [
         "src/error/mod.rs",
         "src/explorer/responses.rs", // pages are not calls
-        "src/server/health.rs",  // reads the statuses of tonic
-        "src/server/no_grpc.rs", // such a request is not a call and has no error code
+        "src/server/health.rs",      // reads the statuses of tonic
+        "src/server/no_grpc.rs",     // such a request is not a call and has no error code
         "src/server/ops.rs",
         "src/rest",
         "src/grpc/layers.rs",

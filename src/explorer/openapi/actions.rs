@@ -100,7 +100,8 @@ impl Api {
 
     /// Returns whether the field must be set.
     pub fn is_required(&self, field: &FieldDescriptor) -> bool {
-        self.comment_of(field).ends_with("Required.")
+        let options = field.options();
+        options.get_extension(&self.option("required")).as_bool() == Some(true)
     }
 
     /// Returns whether a text field is a time.

@@ -24,6 +24,8 @@ use self::errors::Named;
 use self::operations::path_item;
 use self::schemas::Schemas;
 
+/// The one parameter of signature V1 that is optional there.
+const FORMAT: &str = "Format";
 const DESCRIPTION: &str = "\
 Opens CDN and DCDN for accounts and tells how each is charged. Every request is signed with the \
 secret of an access key, by signature V1 (parameters) or V3 (headers). Parameters of the query and \
@@ -91,13 +93,15 @@ fn security_schemes() -> Value {
     })
 }
 
-/// Returns the server, with its address as variables that an importer lets its user set.
+/// Returns the server, with its address as variables that an importer lets its user set. A variable
+/// has no description, because swagger-parser refuses one.
 fn server() -> Value {
     json!({
         "url": "{scheme}://{host}",
+        "description": "The host is REST_ADDR, or a proxy of it.",
         "variables": {
             "scheme": { "default": "http", "enum": ["http", "https"] },
-            "host": { "default": "127.0.0.1:8080", "description": "REST_ADDR, or a proxy of it." },
+            "host": { "default": "127.0.0.1:8080" },
         },
     })
 }
@@ -109,7 +113,7 @@ fn common_parameters() -> Map<String, Value> {
     let text = || json!({ "type": "string", "minLength": 1 });
     let parameters = [
         (
-            "Format",
+            FORMAT,
             one_of(&["JSON", "XML"]),
             "Format of the reply, in any letter case. XML if absent.",
         ),
@@ -128,6 +132,9 @@ fn common_parameters() -> Map<String, Value> {
             json!({ "name": name, "in": "query", "description": description, "schema": schema });
         if let Some(first) = schema.get("enum") {
             parameter["example"] = first[0].clone();
+        }
+        if name == FORMAT {
+            parameter["allowEmptyValue"] = true.into(); // an empty parameter counts as absent
         }
         (name.to_owned(), parameter)
     };
@@ -148,7 +155,7 @@ fn named(api: &Api, products: &[Product], common: &Map<String, Value>) -> Named 
     };
     let mut required = names(&|field| api.is_required(field));
     let always = ["Action", "Version", "Signature"].map(str::to_owned);
-    let of_v1 = common.keys().filter(|name| *name != "Format").cloned();
+    let of_v1 = common.keys().filter(|name| *name != FORMAT).cloned();
     required.extend(always.into_iter().chain(of_v1));
     Named { required, enums: names(&|field| matches!(field.kind(), Kind::Enum(_))) }
 }

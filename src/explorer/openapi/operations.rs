@@ -4,7 +4,7 @@ use prost_reflect::FieldDescriptor;
 use serde_json::{Map, Value, json};
 
 use super::actions::{Action, Api, Product};
-use super::schemas::Schemas;
+use super::schemas::{Schemas, or_empty};
 
 /// Returns the operations of an action: GET has all parameters in the query, POST its own in a
 /// form.
@@ -53,6 +53,7 @@ fn in_query(api: &Api, fields: &[FieldDescriptor], schemas: &mut Schemas<'_>) ->
             "in": "query",
             "description": api.comment_of(field),
             "required": api.is_required(field),
+            "allowEmptyValue": !api.is_required(field), // an empty parameter counts as absent
             "schema": schemas.parameter(field),
         });
         if let Some(example) = schemas.example(field) {
@@ -68,6 +69,9 @@ fn form(api: &Api, fields: &[FieldDescriptor], schemas: &mut Schemas<'_>) -> Val
     let mut example = Map::new();
     for field in fields {
         let mut schema = schemas.parameter(field);
+        if !api.is_required(field) {
+            schema = or_empty(&schema);
+        }
         schema["description"] = api.comment_of(field).into();
         properties.insert(field.json_name().to_owned(), schema);
         let value = schemas.example(field);

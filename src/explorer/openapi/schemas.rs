@@ -9,6 +9,8 @@ use super::actions::Api;
 const TIMESTAMP: &str = "google.protobuf.Timestamp";
 /// The name of the schema of times.
 const TIME: &str = "Time";
+const TIME_PATTERN: &str = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])\
+    T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$";
 
 /// The schemas that operations refer to.
 pub(super) struct Schemas<'a> {
@@ -23,7 +25,7 @@ impl<'a> Schemas<'a> {
         let time = json!({
             "type": "string",
             "description": "UTC, in whole seconds.",
-            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$",
+            "pattern": TIME_PATTERN,
         });
         Self { api, by_name: Map::from_iter([(TIME.to_owned(), time)]) }
     }
@@ -96,7 +98,7 @@ impl<'a> Schemas<'a> {
         if field.is_list() {
             json!({ "type": "array", "items": value })
         } else if self.api.is_empty_when_absent(field) {
-            json!({ "anyOf": [value, { "const": "" }] })
+            or_empty(&value)
         } else {
             value
         }
@@ -133,4 +135,9 @@ impl<'a> Schemas<'a> {
 /// Returns the reference to a schema of the components.
 pub(super) fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// Returns the schema of a value that can also be empty text.
+pub(super) fn or_empty(schema: &Value) -> Value {
+    json!({ "anyOf": [schema, { "const": "" }] })
 }
