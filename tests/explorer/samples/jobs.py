@@ -11,6 +11,9 @@ from typing import Any
 from outcome import from_xml
 from refusals import Refusal
 
+# The typed models of these SDKs do not print empty members.
+DROP_EMPTY = {"go", "php"}
+
 
 @dataclass
 class Job:
@@ -67,8 +70,8 @@ class Job:
             return flaw
         if not fields.pop("RequestId", None):
             return "the reply has no RequestId"
-        expected = _filled_in(self.reply) if self.grpc else self.reply
-        found = _filled_in(fields) if self.grpc else fields
+        loose = self.grpc or self.sample in DROP_EMPTY
+        expected, found = (_filled_in(self.reply), _filled_in(fields)) if loose else (self.reply, fields)
         return "" if found == expected else f"the reply is {found}, not {expected}"
 
 
