@@ -28,6 +28,7 @@ mod events_numbering;
 mod events_order;
 mod events_stream;
 mod events_unread;
+mod explain;
 mod failing_database;
 mod grpc_authentication;
 mod grpc_compression;
