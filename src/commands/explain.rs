@@ -20,6 +20,8 @@ const UNREADABLE: u8 = 2;
 struct Labels {
     recognised: &'static str,
     difference: &'static str,
+    /// Byte, line and column in this order, each as `{}`.
+    place: &'static str,
     server: &'static str,
     client: &'static str,
     certain: &'static str,
@@ -33,6 +35,7 @@ struct Labels {
 const ENGLISH: Labels = Labels {
     recognised: "recognised",
     difference: "first difference",
+    place: "byte {}, line {}, column {}",
     server: "server",
     client: "client",
     certain: "seen in the text",
@@ -47,6 +50,7 @@ const ENGLISH: Labels = Labels {
 const CHINESE: Labels = Labels {
     recognised: "识别为",
     difference: "第一处不同",
+    place: "字节 {}，第 {} 行，第 {} 列",
     server: "服务端",
     client: "客户端",
     certain: "从文本中发现",
@@ -165,8 +169,10 @@ fn with_caret(difference: &Difference, labels: &Labels) -> String {
     let Difference { at, line, column, server, client, context_before } = difference;
     let one_line = |text: &str| text.replace('\n', "↵");
     let caret = format!("{:context_before$}^", "");
+    let numbers = [at, line, column].map(ToString::to_string);
+    let place = numbers.iter().fold(labels.place.to_owned(), |text, n| text.replacen("{}", n, 1));
     format!(
-        "{}: byte {at}, line {line}, column {column}\n  {}\n  {caret} {}\n  {}\n  {caret} {}",
+        "{}: {place}\n  {}\n  {caret} {}\n  {}\n  {caret} {}",
         labels.difference,
         one_line(server),
         labels.server,
@@ -185,12 +191,19 @@ mod tests {
         let request = Request { text: string, lang: "en".to_owned(), ..Request::default() };
         let explanation = explain::explain(&request);
         let shown = shown(&explanation, None, None, Language::English);
-        let expected = "recognised: V1 string_to_sign\n\ncanonical_query:\na=b%20c\n\nstring_to_sign:\n\
-                        GET&%2F&a%3Db%2520c\n\nfirst difference: byte 14, line 1, column 15\n  \
-                        GET&%2F&a%3Db%2520c\n                ^ server\n  GET&%2F&a%3Db%2Bc\n                \
-                        ^ client\n\nseen in the text: A blank is encoded as + and not as %20 \
-                        (plus_for_blank)\n";
-        assert!(shown.starts_with(expected), "{shown}");
+        let lines = [
+            "recognised: V1 string_to_sign",
+            "\ncanonical_query:\na=b%20c",
+            "\nstring_to_sign:\nGET&%2F&a%3Db%2520c",
+            "\nfirst difference: byte 15, line 1, column 16",
+            "  GET&%2F&a%3Db%2520c",
+            "                 ^ server",
+            "  GET&%2F&a%3Db%2Bc",
+            "                 ^ client",
+            "\nseen in the text: A blank is encoded as + and not as %20 (plus_for_blank)",
+        ];
+        let expected = lines.join("\n");
+        assert!(shown.starts_with(&expected), "{shown}");
         assert!(shown.contains(ENGLISH.no_secret));
     }
 }

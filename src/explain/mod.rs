@@ -2,8 +2,8 @@
 //! far as that is possible. All functions are pure.
 //!
 //! It reads what was pasted (`pasted/`), signs the request in the right way and in every wrong way
-//! of the table of causes (`causes/`, `signer/`), and returns what each way signs. Whoever has the
-//! secret computes the MAC of each and compares it with the signature.
+//! of the table of causes (`causes/`, `signer/`), and returns what each way signs. A caller that has
+//! the secret computes the MAC of each and compares it with the signature.
 
 mod attempts;
 mod causes;
