@@ -14,7 +14,7 @@ function valuesOf(text, name) {
 
 function parametersOf(text, message, charges) {
   const body = text.match(new RegExp(`message ${message} \\{([^}]*)\\}`))[1];
-  return [...body.matchAll(/^\s*([\w.]+) \w+ = \d+ \[json_name = "(\w+)"\]/gm)].map(([, type, name]) => {
+  return [...body.matchAll(/^\s*([\w.]+) \w+ = \d+ \[\s*json_name = "(\w+)"/gm)].map(([, type, name]) => {
     const own = type.split('.').pop();
     return type === 'string' ? { name, type, values: [] } : { name, type: 'enum', values: valuesOf(charges, own) };
   });
