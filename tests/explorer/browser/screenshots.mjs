@@ -39,7 +39,7 @@ async function doctor(page) {
 }
 
 async function errors(page) {
-  await page.goto(`${origin}/explorer/errors/`, { waitUntil: "networkidle" });
+  await page.goto(`${origin}/explorer/errors/`);
 }
 
 /** Scrolls so that an element is the first that the window shows. */
