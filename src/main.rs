@@ -51,6 +51,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 commands::migrate::run(settings).await.map(|()| ExitCode::SUCCESS)
             }
             Command::Call(settings) => commands::call::run(settings).await,
+            Command::Explain(settings) => commands::explain::run(&settings),
             Command::Descriptors(settings) => {
                 commands::descriptors::run(&settings).map(|()| ExitCode::SUCCESS)
             }

@@ -4,6 +4,7 @@
 pub mod call;
 pub mod descriptors;
 pub mod dev;
+pub mod explain;
 pub mod migrate;
 pub mod serve;
 

@@ -44,6 +44,11 @@ pub enum Command {
     /// Signs one request, sends it to any endpoint, and prints the answer. Exit status: 0 if the
     /// server accepted the request, 1 if it refused it, 2 if it could not be reached.
     Call(CallSettings),
+    /// Reads a signed URL, a curl command, a raw HTTP request, a string to sign or an error message
+    /// from standard input, and says why its signature does not match. Exit status: 0 if the
+    /// signature is right or a cause is named, 1 if no cause was found, 2 if the input cannot be
+    /// read.
+    Explain(ExplainSettings),
     /// Prints the descriptors of the API and of its error details as an encoded FileDescriptorSet,
     /// or the OpenAPI description of the RPC query format.
     Descriptors(DescriptorsSettings),
@@ -246,6 +251,26 @@ pub struct DescriptorsSettings {
     /// Prints an OpenAPI 3.1 description of the RPC query format in JSON instead.
     #[arg(long)]
     pub openapi: bool,
+}
+
+/// Settings of `explain`.
+#[derive(Args, Debug)]
+pub struct ExplainSettings {
+    /// File with the secret of the access key. With the secret, the signature is compared with that
+    /// of each known mistake.
+    #[arg(long)]
+    pub access_key_secret_file: Option<PathBuf>,
+    /// The secret of the access key. It is read from the variable only: the value of a flag is
+    /// visible to other users of the machine.
+    #[arg(env = "ALIBABA_CLOUD_ACCESS_KEY_SECRET", long, hide = true, hide_env_values = true)]
+    pub access_key_secret: Option<String>,
+    /// File with the client's own string to sign, or its canonical request. It is compared with
+    /// that of the server.
+    #[arg(long)]
+    pub string_to_sign_file: Option<PathBuf>,
+    /// Language of the output: en or zh.
+    #[arg(long, default_value = "en", value_parser = ["en", "zh"])]
+    pub lang: String,
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::causes::{self, Cause, Language};
+use super::causes::{self, Cause};
 use super::signer::{Mac, Signer, Strings};
 use crate::auth::signature::v3;
+use crate::error::texts::Language;
 
 /// The most attempts.
 pub const MOST_ATTEMPTS: usize = 200;

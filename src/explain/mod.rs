@@ -2,8 +2,8 @@
 //! far as that is possible. All functions are pure.
 //!
 //! It reads what was pasted (`pasted/`), signs the request in the right way and in every wrong way
-//! of the table of causes (`causes/`, `signer/`), and returns what each way signs. Whoever has the
-//! secret computes the MAC of each and compares it with the signature.
+//! of the table of causes (`causes/`, `signer/`), and returns what each way signs. A caller that has
+//! the secret computes the MAC of each and compares it with the signature.
 
 mod attempts;
 mod causes;
@@ -19,7 +19,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use self::attempts::Attempts;
-pub use self::causes::{CORRECT, Language};
+pub use self::causes::CORRECT;
 pub use self::difference::Difference;
 pub use self::pasted::Kind;
 use self::pasted::Pasted;
@@ -28,6 +28,7 @@ pub use self::signer::{Algorithm, Encoding, Mac, Used, Version};
 use self::subject::{Found, Subject};
 use crate::auth::secret::Secret;
 use crate::auth::signature::{canonical_query, v1, v3};
+use crate::error::texts::Language;
 
 /// Largest length of a text that is explained, in bytes.
 pub const LONGEST_TEXT: usize = 64 * 1024;
@@ -101,7 +102,7 @@ pub struct Candidate {
 /// Explains a signature.
 #[must_use]
 pub fn explain(request: &Request) -> Explanation {
-    let language = Language::of(&request.lang);
+    let language = Language::preferred(&request.lang);
     let own = request.client_string_to_sign.as_deref().map(pasted::own_string);
     let own = own.filter(|own| !own.is_empty());
     if request.text.len().max(own.as_ref().map_or(0, String::len)) > LONGEST_TEXT {

@@ -52,6 +52,10 @@ impl Subject {
         if let Some(received) = received.filter(|received| !received.is_empty()) {
             subject.read_signature(received);
         }
+        if !are_distinct(&subject.signed_headers) {
+            subject.signed_headers.clear();
+            subject.refuse("authorization_unreadable", "");
+        }
         if matches!(pasted.kind, Kind::Url | Kind::Curl | Kind::Http) {
             subject.check(sent);
         }
@@ -71,7 +75,7 @@ impl Subject {
         }
         let trimmed = text.trim_matches(['\r', '\n', '\t']).trim_end();
         if trimmed.len() < text.len() {
-            text = trimmed.to_owned();
+            text = trimmed.into();
             self.refuse("signature_with_line_end", "");
         }
         if is_hex(&text) {
@@ -169,6 +173,13 @@ impl Pasted {
     fn own_is_v3(&self) -> bool {
         self.own.as_deref().is_some_and(|own| own.starts_with(v3::ALGORITHM))
     }
+}
+
+/// Whether no name of a list occurs twice. Otherwise the canonical request could be as long as the
+/// square of the text.
+fn are_distinct(signed_headers: &str) -> bool {
+    let mut names = HashSet::new();
+    signed_headers.split(';').all(|name| names.insert(name.to_ascii_lowercase()))
 }
 
 /// Returns a field of the header `Authorization`.

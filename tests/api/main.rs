@@ -29,6 +29,7 @@ mod events_numbering;
 mod events_order;
 mod events_stream;
 mod events_unread;
+mod explain;
 mod explorer;
 mod failing_database;
 mod grpc_authentication;

@@ -11,28 +11,7 @@ mod v3;
 mod v3_headers;
 
 use super::signer::Signer;
-
-/// The language of a text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Language {
-    /// English.
-    #[default]
-    English,
-    /// Chinese.
-    Chinese,
-}
-
-impl Language {
-    /// Returns the language of a tag such as `zh-CN`. Every other tag is English.
-    #[must_use]
-    pub fn of(tag: &str) -> Self {
-        if tag.get(..2).is_some_and(|tag| tag.eq_ignore_ascii_case("zh")) {
-            Self::Chinese
-        } else {
-            Self::English
-        }
-    }
-}
+use crate::error::texts::Language;
 
 /// A reason why a signature does not match.
 #[derive(Debug)]
@@ -116,7 +95,7 @@ mod tests {
                 assert_eq!(is_chinese, language == Language::Chinese, "{}", cause.code);
             }
         }
-        assert_eq!(Language::of("zh-CN"), Language::Chinese);
-        assert_eq!(Language::of("en-US"), Language::English);
+        assert_eq!(Language::preferred("zh-CN"), Language::Chinese);
+        assert_eq!(Language::preferred("en-US"), Language::English);
     }
 }

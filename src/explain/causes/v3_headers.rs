@@ -72,7 +72,7 @@ pub(super) const CAUSES: &[Cause] = &[
             let ends =
                 ["", "; charset=utf-8", ";charset=utf-8", "; charset=UTF-8", ";charset=UTF-8"];
             let values = ends.map(|end| format!("{plain}{end}"));
-            values.iter().flat_map(|value| with_value(right, "content-type", value)).collect()
+            values.iter().filter_map(|value| with_value(right, "content-type", value)).collect()
         },
     },
     Cause {
@@ -156,5 +156,5 @@ fn hosts<'a>(right: &Signer<'a>) -> Vec<Signer<'a>> {
     let host = right.sent.header("host").unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let values = ["", ":80", ":443", ":8080"].map(|port| format!("{name}{port}"));
-    values.iter().flat_map(|value| with_value(right, "host", value)).collect()
+    values.iter().filter_map(|value| with_value(right, "host", value)).collect()
 }

@@ -29,8 +29,9 @@ fn to_sign(canonical: &str) -> String {
 
 /// Returns the request with a signature, as a curl command and as raw HTTP.
 fn pasted(signature: &str) -> [String; 2] {
-    let authorization =
-        format!("ACS3-HMAC-SHA256 Credential=testid,SignedHeaders={SIGNED},Signature={signature}");
+    let authorization = format!(
+        "ACS3-HMAC-SHA256 Credential=LTAItest,SignedHeaders={SIGNED},Signature={signature}"
+    );
     let headers = [
         ("X-Acs-Action", "OpenCdnService"),
         ("x-acs-date", "2026-08-06T02:19:46Z"),
@@ -190,7 +191,7 @@ fn what_the_server_refuses_beside_the_signature_is_named() {
     assert_eq!(named_by_mac(&explained(&unsigned), SECRET), "header_not_signed");
     let absent = text.replace("-H 'x-acs-date: 2026-08-06T02:19:46Z'", "");
     assert_eq!(codes(&explained(&absent)), ["signed_header_not_sent"]);
-    let unreadable = text.replace("Credential=testid,", "");
+    let unreadable = text.replace("Credential=LTAItest,", "");
     assert_eq!(codes(&explained(&unreadable)), ["authorization_unreadable"]);
     let no_hash = text.replace("-H 'x-acs-content-sha256", "-H 'y");
     assert!(codes(&explained(&no_hash)).contains(&"payload_hash_missing"));

@@ -46,7 +46,7 @@ pub fn pairs() -> Vec<(String, String)> {
         ("accountName", "x"),
         ("Format", "JSON"),
         ("SignatureType", ""),
-        ("AccessKeyId", "testid"),
+        ("AccessKeyId", "LTAItest"),
         ("SignatureMethod", "HMAC-SHA1"),
         ("SignatureVersion", "1.0"),
         ("SignatureNonce", "9b7a44b0"),

@@ -7,6 +7,7 @@ The packages of Python and Node.js are those of the client suite. The packages o
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,9 @@ class Tool:
         link = bin_dir / "cdn-activation"
         if not link.exists():
             link.symlink_to(binary)
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith(("ALIBABA_CLOUD_", "ALICLOUD_"))}
+        # Neither a key of the developer nor a proxy may be used for a server on loopback.
+        unwanted = re.compile(r"(ALIBABA_?CLOUD|ALICLOUD)_.*|https?_proxy|all_proxy", re.IGNORECASE)
+        self.env = {name: value for name, value in os.environ.items() if not unwanted.fullmatch(name)}
         self.env["PATH"] = f"{bin_dir}:{self.env['PATH']}"
         self.env["TOKEN"] = token
 
@@ -254,7 +257,10 @@ terraform init -input=false
 """
 
     def command(self, job: Job) -> list[str]:
-        return ["bash", "-ec", "terraform init -input=false >&2; terraform apply -auto-approve -input=false -no-color"]
+        # The address of the server is in the command that the head of the sample shows.
+        proxy = re.findall(r"HTTP_PROXY=\S+", job.text)[0]
+        apply = f"{proxy} terraform apply -auto-approve -input=false -no-color"
+        return ["bash", "-ec", f"terraform init -input=false >&2; {apply}"]
 
     def prepared(self) -> Tool:
         tool = super().prepared()
