@@ -3,10 +3,10 @@
 
 use std::fmt::Write;
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
 use super::html::{escape, fill, inline};
-use crate::error::texts::{By, Language, Row, rows, rows_of};
+use crate::error::texts::{By, ESCAPED, Language, Row, rows, rows_of};
 
 const LIST: &str = include_str!("web/errors.html");
 const LIST_ROW: &str = include_str!("web/errors-row.html");
@@ -95,7 +95,7 @@ pub fn page(code: &str, language: Language) -> Option<String> {
 }
 
 fn list_row(row: &Row, language: Language) -> String {
-    let address = utf8_percent_encode(&row.code, NON_ALPHANUMERIC).to_string();
+    let address = utf8_percent_encode(&row.code, ESCAPED).to_string();
     fill_row(LIST_ROW, row, language, &address)
 }
 

@@ -54,7 +54,7 @@ for (const colorScheme of ["light", "dark"]) {
       await page.addInitScript(axe);
       for (const path of ["errors/?lang=en", "errors/?lang=zh", "errors/LX_CREATE_ORDER_FAILED?lang=zh", "no-such-page"]) {
         await page.route("**/no-such-page", async (route) => route.fulfill({ response: await route.fetch(), status: 200 }));
-        await page.goto(`${origin}/explorer/${path}`, { waitUntil: "networkidle" });
+        await page.goto(`${origin}/explorer/${path}`);
         await check(page, path);
       }
     });

@@ -11,7 +11,7 @@ const at = (path, lang) => `${origin}/explorer/errors/${path}?lang=${lang}`;
 
 for (const lang of ["en", "zh"]) {
   it(`the list finds LX_CREATE_ORDER_FAILED by its search (${lang})`, async (page) => {
-    await page.goto(at("", lang), { waitUntil: "networkidle" });
+    await page.goto(at("", lang));
     const all = await page.locator("tr[data-code]:visible").count();
     assert.ok(all > 30, `the list has ${all} codes`);
     await page.fill("#search", "create_order");

@@ -48,8 +48,8 @@ export async function watch(page, withScripts = true) {
   page.on("pageerror", (error) => problems.push(`exception: ${error.message}`));
   page.on("console", (message) => {
     const about = message.location().url;
-    // Chromium reports each refusal of the API as an error of the page.
-    const refusal = /status of 4\d\d/.test(message.text()) && new URL(about).pathname === "/";
+    // Chromium reports each refusal of the API and of the doctor as an error of the page.
+    const refusal = /status of 4\d\d/.test(message.text()) && ["/", "/explorer/explain"].includes(new URL(about).pathname);
     if (["error", "warning"].includes(message.type()) && !refusal) problems.push(`console: ${message.text()} (${about})`);
   });
   page.on("request", (request) => {
@@ -65,10 +65,16 @@ export async function watch(page, withScripts = true) {
   return problems;
 }
 
-/** Opens the explorer, and waits until its script runs. */
+/** Opens the explorer. */
 export async function open(page, query = "") {
-  await page.goto(`${origin}/explorer/${query}`, { waitUntil: "networkidle" });
-  await page.waitForSelector("#run");
+  await page.goto(`${origin}/explorer/${query}`);
+  await loaded(page);
+}
+
+/** Waits until the form and the samples of the explorer are there. */
+export async function loaded(page) {
+  await page.waitForFunction(() => document.querySelector("#version").value);
+  await page.waitForFunction(() => document.querySelector("#sample-code").textContent);
 }
 
 /** Fills the form. `account` is the id of an access key of a demo account. */

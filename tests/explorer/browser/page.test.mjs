@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { inBrowser } from "./cases.mjs";
-import { SECRET, actionsOf, catalog, eachPanel, fill, open, origin, run, typeKey } from "./explorer.mjs";
+import { SECRET, actionsOf, catalog, eachPanel, fill, loaded, open, origin, run, typeKey } from "./explorer.mjs";
 
 const it = inBrowser();
 const PATHS = ["", "errors/", "errors/LX_CREATE_ORDER_FAILED"];
@@ -23,7 +23,8 @@ it("the link restores the form, and has no key, secret or token", async (page) =
   const expected = { action: "DescribeCdnUserBillType", version: "2018-05-10", signature: "V3", method: "POST", format: "XML" };
   assert.deepEqual({ ...query, ...expected, StartTime: "2018-03-01T00:00:00Z" }, query);
 
-  await page.goto(href, { waitUntil: "networkidle" });
+  await page.goto(href);
+  await loaded(page);
   for (const id of ["version", "signature", "method", "format"]) assert.equal(await page.inputValue(`#${id}`), expected[id]);
   assert.equal(await page.inputValue('#form [name="StartTime"]'), "2018-03-01T00:00:00Z");
   assert.equal(await page.inputValue('#form [name="EndTime"]'), "2018-03-02T00:00:00Z");
@@ -53,7 +54,7 @@ it("both languages have all texts, and the switch keeps the form", async (page) 
   assert.doesNotMatch(english, /\p{Script=Han}/u);
   await page.selectOption("#language", "zh");
   await page.waitForFunction(() => document.documentElement.lang.startsWith("zh"));
-  await page.waitForFunction(() => /\p{Script=Han}/u.test(document.querySelector("#run").textContent));
+  await loaded(page);
   assert.equal(await page.inputValue('#form [name="BillType"]'), "PayByTraffic");
   assert.equal((await words()).includes("undefined"), false);
 });
@@ -111,8 +112,9 @@ for (const width of [360, 768, 1920]) {
   it(`nothing scrolls sideways at ${width} px`, { viewport: { width, height: 800 } }, async (page) => {
     for (const path of PATHS) {
       for (const lang of ["en", "zh"]) {
-        await page.goto(`${origin}/explorer/${path}?lang=${lang}`, { waitUntil: "networkidle" });
+        await page.goto(`${origin}/explorer/${path}?lang=${lang}`);
         if (path === "") {
+          await loaded(page);
           await fill(page, { product: "dcdn", action: "DescribeDcdnService", account: "testid-opened" });
           await run(page);
         }
@@ -144,7 +146,7 @@ it("nothing shifts while the page loads and during a run", async (page) => {
     assert.ok(sum < 0.01, `${when}: ${sum} ${JSON.stringify(shifts)}`);
   };
   for (const path of PATHS) {
-    await page.goto(`${origin}/explorer/${path}`, { waitUntil: "networkidle" });
+    await page.goto(`${origin}/explorer/${path}`);
     await check(`/explorer/${path}`);
   }
   await open(page, "?action=DescribeDcdnService");

@@ -40,9 +40,11 @@ for (const [account, status, ofCdn, ofDcdn = ofCdn] of REFUSALS) {
   }
 }
 
-test("the catalog names these refusals as errors of the actions that open", async () => {
+test("the catalog names the refusals of the products as errors of the actions that open", async () => {
   const actions = actionsOf(await catalog());
-  for (const [, , ofCdn, ofDcdn = ofCdn] of REFUSALS) {
+  for (const [account, , ofCdn, ofDcdn = ofCdn] of REFUSALS) {
+    // Every action can answer the refusals of an access key.
+    if (["testid-readonly", "testid-disabled"].includes(account)) continue;
     for (const [name, code] of [
       ["OpenCdnService", ofCdn],
       ["OpenDcdnService", ofDcdn],
