@@ -20,6 +20,7 @@ use http::header::ACCEPT_LANGUAGE;
 use http::{Method, Request, Response};
 use http_body_util::Full;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use self::assets::{JSON, assets};
 use self::language::requested;
@@ -61,6 +62,8 @@ struct Contents {
     /// The page and the description of the actions, in each language.
     pages: [Content; 2],
     actions: [Content; 2],
+    /// The turn to explain a signature.
+    explaining: Semaphore,
 }
 
 impl Explorer {
@@ -80,6 +83,7 @@ impl Explorer {
             files,
             pages: both.map(|language| Content::new(HTML, page::render(language))),
             actions: both.map(|language| Content::new(JSON, page::actions(language, settings))),
+            explaining: Semaphore::new(1),
         }))
     }
 
@@ -100,7 +104,7 @@ impl Explorer {
             return responses::moved(ROOT);
         };
         if path == "explain" {
-            return responses::explained(request).await;
+            return responses::explained(request, &self.0.explaining).await;
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return responses::method_not_allowed("GET, HEAD");

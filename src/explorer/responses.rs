@@ -8,6 +8,7 @@ use http::response::Builder;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use super::assets::JSON;
 use super::page;
@@ -21,10 +22,11 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const SECURITY_POLICY: &str =
     "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
-/// Largest text to explain, with what surrounds it in JSON, in bytes.
-const LARGEST_TEXT: usize = 64 * 1024;
-/// How long a text to explain may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest request to explain a signature, in bytes: two texts of 64 KiB, and what surrounds and
+/// escapes them in JSON.
+const LARGEST_BODY: usize = 192 * 1024;
+/// How long such a request may take to arrive, and how long it may then wait for others.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A content with its type and its tag.
 #[derive(Clone, Debug)]
@@ -84,8 +86,9 @@ pub fn not_found(language: Language) -> Response<Full<Bytes>> {
     finish(response, page::not_found(language))
 }
 
-/// Explains a signature. The text comes without the secret.
-pub async fn explained<B>(request: Request<B>) -> Response<Full<Bytes>>
+/// Explains a signature. The text comes without the secret. One request at a time is explained, on a
+/// thread of its own, because a long text takes a while.
+pub async fn explained<B>(request: Request<B>, turn: &Semaphore) -> Response<Full<Bytes>>
 where
     B: hyper::body::Body<Data = Bytes> + Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -94,18 +97,22 @@ where
         return method_not_allowed("POST");
     }
     let refuse = |status, text: String| finish(start(status).header(CONTENT_TYPE, TEXT), text);
-    let body = std::pin::pin!(Limited::new(request.into_body(), LARGEST_TEXT));
-    let body = match tokio::time::timeout(BODY_TIMEOUT, body.collect()).await {
+    let body = std::pin::pin!(Limited::new(request.into_body(), LARGEST_BODY));
+    let body = match tokio::time::timeout(TIMEOUT, body.collect()).await {
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(_)) => {
-            let text = format!("the text is longer than {LARGEST_TEXT} bytes, or broken off\n");
+            let text = format!("the request is longer than {LARGEST_BODY} bytes, or broken off\n");
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, text);
         }
         Err(_) => {
             return refuse(StatusCode::REQUEST_TIMEOUT, "the text did not arrive in time\n".into());
         }
     };
-    match explain::answer(&body) {
+    let Ok(Ok(_turn)) = tokio::time::timeout(TIMEOUT, turn.acquire()).await else {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many texts wait: try later\n".into());
+    };
+    let explained = tokio::task::spawn_blocking(move || explain::answer(&body)).await;
+    match explained.unwrap_or_else(|_| Err("the text cannot be explained".to_owned())) {
         Ok(json) => finish(start(StatusCode::OK).header(CONTENT_TYPE, JSON), json),
         Err(sentence) => refuse(StatusCode::BAD_REQUEST, format!("{sentence}\n")),
     }

@@ -86,7 +86,7 @@ async fn what_the_explorer_does_not_have_is_refused() {
 }
 
 #[tokio::test]
-async fn a_text_to_explain_is_at_most_64_kib() {
+async fn a_request_to_explain_a_signature_is_at_most_192_kib() {
     let api = with_explorer().await;
     let explain = async |text: &str| {
         let json = serde_json::json!({ "text": text }).to_string();
@@ -97,7 +97,9 @@ async fn a_text_to_explain_is_at_most_64_kib() {
     let url = format!("http://127.0.0.1/?{}", crate::support::rest::query(&request));
     let explained = explain(&url).await;
     assert_eq!((explained.status, explained.text("version")), (200, "V1".to_owned()));
-    assert_eq!(explain(&"a".repeat(65 * 1024)).await.status, 413);
+    let too_long = explain(&"a".repeat(65 * 1024)).await;
+    assert_eq!(too_long.json()["causes"][0]["code"], "too_long");
+    assert_eq!(explain(&"a".repeat(193 * 1024)).await.status, 413);
     let reply = api.send("POST", "/explorer/explain", &[], b"no JSON").await;
     assert_eq!(reply.status, 400, "{reply:?}");
 }

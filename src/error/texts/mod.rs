@@ -25,7 +25,8 @@ const PARAMETER: &str = "{parameter}";
 /// Largest length of a parameter's name in a code that is looked up, in bytes.
 const LONGEST_PARAMETER: usize = 64;
 /// What is escaped in the code of an address.
-pub(crate) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+pub(crate) const ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A text in both languages. What stands between backticks is code.
 #[derive(Debug)]
