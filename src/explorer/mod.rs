@@ -19,7 +19,6 @@ use bytes::Bytes;
 use http::header::ACCEPT_LANGUAGE;
 use http::{Method, Request, Response};
 use http_body_util::Full;
-use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use self::assets::{JSON, assets};
@@ -41,7 +40,7 @@ pub struct ExplorerSettings {
 }
 
 /// An account that a visitor of the page may use.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct DemoAccount {
     /// The account.
     pub account_id: i64,
@@ -49,6 +48,8 @@ pub struct DemoAccount {
     pub access_key_id: &'static str,
     /// The secret of the key, which is published.
     pub access_key_secret: &'static str,
+    /// What is special about the account, in English and in Chinese.
+    pub notes: [&'static str; 2],
 }
 
 /// Answers everything below `/explorer/`. Clones share the contents.

@@ -3,11 +3,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ExplorerSettings;
 use super::assets::file;
 use super::catalog::{Catalog, Product};
 use super::html::{escape, fill};
 use super::language;
+use super::{DemoAccount, ExplorerSettings};
 use crate::error::texts::Language;
 
 /// Renders the page. The list of actions is part of it, so that the first paint needs no further
@@ -53,19 +53,39 @@ fn list(product: &Product) -> String {
 /// The data of `actions.json`.
 #[derive(Serialize)]
 struct Actions<'a> {
-    accounts: &'a [super::DemoAccount],
+    accounts: Vec<Account<'a>>,
     grpc: Option<String>,
     products: Vec<Product>,
+}
+
+/// An account to choose.
+#[derive(Serialize)]
+struct Account<'a> {
+    #[serde(rename = "account_id")]
+    id: i64,
+    access_key_id: &'a str,
+    access_key_secret: &'a str,
+    note: &'a str,
 }
 
 /// Returns the description of the actions as JSON.
 pub fn actions(language: Language, settings: &ExplorerSettings) -> String {
     let actions = Actions {
-        accounts: &settings.accounts,
+        accounts: settings.accounts.iter().map(|account| shown(account, language)).collect(),
         grpc: settings.grpc.map(|address| address.to_string()),
         products: Catalog::new(language).products(),
     };
     serde_json::to_string(&actions).expect("texts and numbers only")
+}
+
+fn shown(account: &DemoAccount, language: Language) -> Account<'_> {
+    let [english, chinese] = account.notes;
+    Account {
+        id: account.account_id,
+        access_key_id: account.access_key_id,
+        access_key_secret: account.access_key_secret,
+        note: if language == Language::Chinese { chinese } else { english },
+    }
 }
 
 /// Returns the samples with their templates as JSON.

@@ -14,6 +14,7 @@ async fn with_explorer() -> Api {
         account_id: 7,
         access_key_id: "testid",
         access_key_secret: "a published secret",
+        notes: ["has no limits", "没有限制"],
     };
     let explorer = ExplorerSettings { accounts: vec![account], grpc: None };
     Api::start_with(|settings| settings.explorer = Some(explorer)).await
