@@ -48,7 +48,7 @@ const fn demo(
 const DEMOS: [Demo; 11] = [
     demo(1_000_000_000_000_001, "testid", ["may open everything", "可以开通全部产品"], |_| {}),
     demo(OPENED_ACCOUNT, OPENED, ["has opened CDN and DCDN", "已开通 CDN 和 DCDN"], |_| {}),
-    demo(1_000_000_000_000_003, "testid-bid", ["is a bid user", "虚商用户"], |profile| {
+    demo(1_000_000_000_000_003, "testid-bid", ["is a bid user", "bid 用户"], |profile| {
         profile.bid_user = true;
     }),
     demo(
