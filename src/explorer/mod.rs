@@ -19,11 +19,10 @@ use bytes::Bytes;
 use http::header::ACCEPT_LANGUAGE;
 use http::{Method, Request, Response};
 use http_body_util::Full;
-use tokio::sync::Semaphore;
 
 use self::assets::{JSON, assets};
 use self::language::requested;
-use self::responses::{Content, HTML};
+use self::responses::{Content, HTML, Turns};
 use crate::error::texts::Language;
 
 /// The path of the page.
@@ -63,8 +62,8 @@ struct Contents {
     /// The page and the description of the actions, in each language.
     pages: [Content; 2],
     actions: [Content; 2],
-    /// The turn to explain a signature.
-    explaining: Semaphore,
+    /// The places of requests to explain a signature.
+    explaining: Turns,
 }
 
 impl Explorer {
@@ -76,15 +75,16 @@ impl Explorer {
             let content = Content::new(asset.content_type, asset.text);
             files.insert(asset.path.to_owned(), content);
         }
-        files
-            .insert("openapi.json".to_owned(), Content::new(JSON, openapi::document().to_string()));
+        let mut openapi = openapi::document();
+        openapi["servers"] = serde_json::json!([{ "url": "/" }]); // the one that serves it
+        files.insert("openapi.json".to_owned(), Content::new(JSON, openapi.to_string()));
         files.insert("samples.json".to_owned(), Content::new(JSON, page::samples()));
         let both = [Language::English, Language::Chinese];
         Self(Arc::new(Contents {
             files,
             pages: both.map(|language| Content::new(HTML, page::render(language))),
             actions: both.map(|language| Content::new(JSON, page::actions(language, settings))),
-            explaining: Semaphore::new(1),
+            explaining: Turns::default(),
         }))
     }
 
@@ -104,6 +104,9 @@ impl Explorer {
         let Some(path) = request.uri().path().strip_prefix(ROOT).map(str::to_owned) else {
             return responses::moved(ROOT);
         };
+        if path == "errors" {
+            return responses::moved("/explorer/errors/");
+        }
         if path == "explain" {
             return responses::explained(request, &self.0.explaining).await;
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, VARY};
 use http::response::Builder;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -25,6 +25,8 @@ const SECURITY_POLICY: &str =
 /// Largest request to explain a signature, in bytes: two texts of 64 KiB, and what surrounds and
 /// escapes them in JSON.
 const LARGEST_BODY: usize = 192 * 1024;
+/// Largest number of such requests at the same time.
+const MOST_WAITING: usize = 8;
 /// How long such a request may take to arrive, and how long it may then wait for others.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -47,7 +49,10 @@ impl Content {
     /// Returns the content, or that it has not changed since the caller got it.
     pub fn response(self, headers: &HeaderMap) -> Response<Full<Bytes>> {
         let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-        if known.is_some_and(|known| known.split(',').any(|tag| tag.trim() == self.etag)) {
+        // A proxy that compresses makes the tag weak.
+        let is_same =
+            |tag: &str| [self.etag.as_str(), "*"].contains(&tag.trim().trim_start_matches("W/"));
+        if known.is_some_and(|known| known.split(',').any(is_same)) {
             let response = start(StatusCode::NOT_MODIFIED).header(ETAG, self.etag);
             return finish(response, Bytes::new());
         }
@@ -60,6 +65,7 @@ fn start(status: StatusCode) -> Builder {
     Response::builder()
         .status(status)
         .header(CACHE_CONTROL, "no-cache")
+        .header(VARY, "accept-language")
         .header("content-security-policy", SECURITY_POLICY)
         .header("x-content-type-options", "nosniff")
         .header("referrer-policy", "no-referrer")
@@ -86,9 +92,23 @@ pub fn not_found(language: Language) -> Response<Full<Bytes>> {
     finish(response, page::not_found(language))
 }
 
+/// The places of requests to explain a signature.
+pub struct Turns {
+    /// For those whose body is read, and those that wait or run.
+    waiting: Semaphore,
+    /// For the one that runs.
+    running: Semaphore,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { waiting: Semaphore::new(MOST_WAITING), running: Semaphore::new(1) }
+    }
+}
+
 /// Explains a signature. The text comes without the secret. One request at a time is explained, on a
 /// thread of its own, because a long text takes a while.
-pub async fn explained<B>(request: Request<B>, turn: &Semaphore) -> Response<Full<Bytes>>
+pub async fn explained<B>(request: Request<B>, turns: &Turns) -> Response<Full<Bytes>>
 where
     B: hyper::body::Body<Data = Bytes> + Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -97,6 +117,9 @@ where
         return method_not_allowed("POST");
     }
     let refuse = |status, text: String| finish(start(status).header(CONTENT_TYPE, TEXT), text);
+    let too_many =
+        || refuse(StatusCode::SERVICE_UNAVAILABLE, "too many texts wait: try later\n".into());
+    let Ok(_place) = turns.waiting.try_acquire() else { return too_many() };
     let body = std::pin::pin!(Limited::new(request.into_body(), LARGEST_BODY));
     let body = match tokio::time::timeout(TIMEOUT, body.collect()).await {
         Ok(Ok(collected)) => collected.to_bytes(),
@@ -108,8 +131,8 @@ where
             return refuse(StatusCode::REQUEST_TIMEOUT, "the text did not arrive in time\n".into());
         }
     };
-    let Ok(Ok(_turn)) = tokio::time::timeout(TIMEOUT, turn.acquire()).await else {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many texts wait: try later\n".into());
+    let Ok(Ok(_turn)) = tokio::time::timeout(TIMEOUT, turns.running.acquire()).await else {
+        return too_many();
     };
     let explained = tokio::task::spawn_blocking(move || explain::answer(&body)).await;
     match explained.unwrap_or_else(|_| Err("the text cannot be explained".to_owned())) {

@@ -101,16 +101,17 @@ impl Server {
     }
 
     /// Makes errors point to the explorer of this server, unless a setting names another one.
-    pub fn point_to_own_explorer(&mut self) -> std::io::Result<()> {
+    /// Returns the address of the explorer of this server.
+    pub fn point_to_own_explorer(&mut self) -> std::io::Result<String> {
         let mut address = self.listeners.rest.local_addr()?;
         match address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
             IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
             _ => {}
         }
-        let own = || format!("http://{address}/explorer/").into();
-        self.settings.explorer_url.get_or_insert_with(own);
-        Ok(())
+        let own = format!("http://{address}/explorer/");
+        self.settings.explorer_url.get_or_insert_with(|| own.as_str().into());
+        Ok(own)
     }
 
     /// Returns the store, for what must be in the database before the first request.

@@ -2,9 +2,10 @@
 //! there is none unless a setting asks for it. `tests/explorer` uses it in a browser.
 
 use cdn_activation::explorer::{DemoAccount, ExplorerSettings};
+use tokio::io::AsyncWriteExt;
 
-use crate::support::Api;
 use crate::support::rest::Reply;
+use crate::support::{Api, eventually};
 
 const SECURITY_POLICY: &str =
     "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
@@ -49,6 +50,8 @@ async fn every_page_keeps_to_its_own_origin() {
         let etag = reply.headers["etag"].as_str();
         let again = get(&api, path, &[("If-None-Match", etag)]).await;
         assert_eq!((again.status, again.body.as_str()), (304, ""), "{path}");
+        let weak = get(&api, path, &[("If-None-Match", &format!("W/{etag}"))]).await;
+        assert_eq!(weak.status, 304, "{path}");
         let head = api.send("HEAD", path, &[], b"").await;
         assert_eq!((head.status, head.body.as_str()), (200, ""), "{path}");
     }
@@ -121,4 +124,28 @@ async fn the_signed_api_is_beside_the_explorer() {
     let api = with_explorer().await;
     let key = api.account().await;
     api.get(&key, "Action=OpenCdnService").await.succeeded();
+}
+
+#[tokio::test]
+async fn more_than_eight_requests_to_explain_a_signature_are_refused() {
+    let api = with_explorer().await;
+    let head = format!(
+        "POST /explorer/explain HTTP/1.1\r\nHost: {}\r\nContent-Length: 9\r\nConnection: close\r\n\r\n",
+        api.addresses.rest
+    );
+    let mut incomplete = Vec::new();
+    for _ in 0..8 {
+        let mut stream = tokio::net::TcpStream::connect(api.addresses.rest).await.expect("open");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        incomplete.push(stream);
+    }
+    eventually("the ninth is refused", async || {
+        api.send("POST", "/explorer/explain", &[], b"{}").await.status == 503
+    })
+    .await;
+    drop(incomplete);
+    eventually("others are explained again", async || {
+        api.send("POST", "/explorer/explain", &[], br#"{"text":"x"}"#).await.status == 200
+    })
+    .await;
 }

@@ -90,17 +90,15 @@ async fn serve(
         explorer.accounts = demo::accounts();
     }
     let mut server = Server::bind(settings).await?;
-    if shared.explorer == Some(true) {
-        server.point_to_own_explorer()?;
-    }
+    let is_on = shared.explorer == Some(true);
+    let explorer = if is_on { Some(server.point_to_own_explorer()?) } else { None };
     demo::create(server.store(), &sealing_key, clock.wire_now()).await?;
     if let Some(at) = dev.at {
         warn_of_the_future(server.store(), at).await?;
     }
 
     let ready = announce(&server)?;
-    let explorer = shared.explorer == Some(true);
-    let paste = paste_lines(&server, &keys, explorer)?;
+    let paste = paste_lines(&server, &keys, explorer.as_deref())?;
     let died = Cell::new(false);
     let stop = async {
         tokio::select! {
@@ -139,17 +137,19 @@ async fn warn_of_the_future(store: &Store, at: Time) -> anyhow::Result<()> {
 }
 
 /// Returns commands to paste into another terminal.
-fn paste_lines(server: &Server, keys: &files::Keys, explorer: bool) -> anyhow::Result<String> {
+fn paste_lines(
+    server: &Server,
+    keys: &files::Keys,
+    explorer: Option<&str>,
+) -> anyhow::Result<String> {
     let addresses = server.addresses()?;
     let key =
         AccessKey { id: demo::OPENED.to_owned(), secret: Secret::new(demo::SECRET.to_owned()) };
     let endpoint = format!("http://{}", addresses.rest);
     let url = signed_url(&endpoint, "DescribeDcdnService", "2018-01-15", "JSON", &[], &key)?;
-    let explorer = if explorer {
-        format!("\nExplorer and error center: {endpoint}/explorer/\n")
-    } else {
-        String::new()
-    };
+    let explorer = explorer
+        .map(|address| format!("\nExplorer and error center: {address}\n"))
+        .unwrap_or_default();
     Ok(format!(
         "{explorer}\nPaste into another terminal (the signed URL is good for one request within 15 minutes):\n  \
          curl '{url}'\n  \

@@ -13,8 +13,8 @@ const sign = (hash, encoding, key, text) => createHmac(hash, key).update(text).d
 const KEYS = [
   ['secret&', { ...V1, code: 'correct', secret: 'as_given' }],
   ['secret', { ...V1, code: 'no_ampersand', key_suffix: '', secret: 'as_given' }],
-  ['secret\n&', { ...V1, code: 'newline', secret: 'with_newline' }],
-  ['secret &', { ...V1, code: 'blank', secret: 'with_blank' }],
+  ['secret\n&', { ...V1, code: 'newline', key_suffix: '\n&', secret: 'as_given' }],
+  ['secret &', { ...V1, code: 'blank', key_suffix: ' &', secret: 'as_given' }],
 ];
 
 for (const [key, candidate] of KEYS) {
@@ -29,6 +29,15 @@ test('a secret that was pasted with blanks is trimmed', async () => {
   const candidate = { ...V3, code: 'trimmed', secret: 'trimmed' };
   const signature = sign('sha256', 'hex', 'secret', V3.string_to_sign);
   assert.equal(await matching([{ ...V3, code: 'correct', secret: 'as_given' }, candidate], signature, ' secret '), candidate);
+});
+
+test('each encoding of a signature is found as its own', async () => {
+  const candidates = ['hex', 'base64', 'base64_of_hex'].map((encoding) => ({ ...V3, encoding, secret: 'as_given' }));
+  const digest = sign('sha256', 'hex', 'secret', V3.string_to_sign);
+  const signatures = [digest, Buffer.from(digest, 'hex').toString('base64'), Buffer.from(digest).toString('base64')];
+  for (const [index, signature] of signatures.entries()) {
+    assert.equal(await matching(candidates, signature, 'secret'), candidates[index]);
+  }
 });
 
 test('another signature is not found', async () => {

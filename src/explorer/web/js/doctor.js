@@ -8,9 +8,11 @@ import { language, text } from './texts.js';
 const SECRETS = {
   as_given: (secret) => secret,
   trimmed: (secret) => secret.trim(),
-  with_newline: (secret) => `${secret}\n`,
-  with_carriage_return: (secret) => `${secret}\r\n`,
-  with_blank: (secret) => `${secret} `,
+};
+const ENCODINGS = {
+  base64,
+  hex,
+  base64_of_hex: (data) => base64(new TextEncoder().encode(hex(data))),
 };
 
 /** Returns the signature that a candidate gives with this secret. */
@@ -19,7 +21,7 @@ export async function candidateSignature(candidate, secret) {
   const key = `${candidate.key_prefix ?? ''}${changed}${candidate.key_suffix ?? ''}`;
   const hash = candidate.algorithm === 'HMAC-SHA256' ? 'SHA-256' : 'SHA-1';
   const data = await mac(hash, key, candidate.string_to_sign);
-  return candidate.encoding === 'hex' ? hex(data) : base64(data);
+  return ENCODINGS[candidate.encoding](data);
 }
 
 /** Returns the first candidate that gives the signature, or undefined. */
@@ -79,9 +81,9 @@ async function ask(body) {
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body),
   });
-  const answer = await reply.json().catch(() => ({}));
-  if (!reply.ok) throw new Error(answer.message ?? answer.Message ?? String(reply.status));
-  return answer;
+  // A refusal is one sentence of plain text.
+  if (!reply.ok) throw new Error((await reply.text()).trim() || String(reply.status));
+  return reply.json();
 }
 
 /** Explains what the fields of the doctor say. */
