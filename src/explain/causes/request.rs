@@ -60,6 +60,18 @@ pub(super) const CAUSES: &[Cause] = &[
         signers: none,
     },
     Cause {
+        code: "too_many_parameters",
+        en: [
+            "The request has more than 500 parameters or 200 headers",
+            "Paste one request only, with the parameters and headers that the server knows.",
+        ],
+        zh: [
+            "请求的参数超过 500 个，或请求头超过 200 个",
+            "请只粘贴一个请求，且只保留服务端支持的参数和请求头。",
+        ],
+        signers: none,
+    },
+    Cause {
         code: "only_a_hash",
         en: [
             "This string to sign of V3 contains only a hash",
