@@ -19,7 +19,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use self::attempts::Attempts;
-pub use self::causes::CORRECT;
+pub use self::causes::{CORRECT, OPTION_NOT_READ};
 pub use self::difference::Difference;
 pub use self::pasted::Kind;
 use self::pasted::Pasted;

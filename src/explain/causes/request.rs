@@ -1,6 +1,6 @@
 //! Causes that the request itself shows, without the secret.
 
-use super::{CORRECT, Cause, OWN_STRING, none};
+use super::{CORRECT, Cause, OPTION_NOT_READ, OWN_STRING, none};
 
 pub(super) const CAUSES: &[Cause] = &[
     Cause {
@@ -68,6 +68,18 @@ pub(super) const CAUSES: &[Cause] = &[
         zh: [
             "请求的参数超过 500 个，或请求头超过 200 个",
             "请只粘贴一个请求，且只保留服务端支持的参数和请求头。",
+        ],
+        signers: none,
+    },
+    Cause {
+        code: OPTION_NOT_READ,
+        en: [
+            "The option {} names a file that cannot be read here",
+            "Paste its content: give the data itself in the command, or the raw HTTP request.",
+        ],
+        zh: [
+            "选项 {} 引用了文件，此处无法读取",
+            "请粘贴文件内容：在命令中直接写出数据，或粘贴 HTTP 原始请求。",
         ],
         signers: none,
     },
