@@ -10,6 +10,11 @@ fn text() -> impl Strategy<Value = String> {
     let fragments = prop::sample::select(vec![
         "curl ",
         "-X",
+        "-sX",
+        "^",
+        "\\u",
+        "\\x",
+        "@f ",
         "-H '",
         "-d ",
         "'",
