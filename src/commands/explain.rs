@@ -11,7 +11,8 @@ use crate::auth::secret::Secret;
 use crate::config::ExplainSettings;
 use crate::error::texts::Language;
 use crate::explain::{
-    self, CORRECT, Candidate, Difference, Explanation, LONGEST_TEXT, Named, Request,
+    self, CORRECT, Candidate, Difference, Explanation, LONGEST_TEXT, Named, OPTION_NOT_READ,
+    Request,
 };
 use crate::logging::{self, Output};
 
@@ -89,9 +90,11 @@ pub fn run(settings: &ExplainSettings) -> anyhow::Result<ExitCode> {
     Ok(if is_named { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Whether a cause was found without the secret. That the string is right is not a cause.
+/// Whether a cause was found without the secret. That the string is right is not a cause, and
+/// neither is that a part of the request is unknown.
 fn is_certain(explanation: &Explanation) -> bool {
-    explanation.causes.iter().any(|cause| cause.code != "string_is_right")
+    let is_none = |code: &str| ["string_is_right", OPTION_NOT_READ].contains(&code);
+    explanation.causes.iter().any(|cause| !is_none(&cause.code))
 }
 
 fn read(settings: &ExplainSettings) -> anyhow::Result<(Request, Option<Secret>)> {
@@ -126,7 +129,9 @@ fn shown(
 ) -> String {
     let labels = if language == Language::Chinese { &CHINESE } else { &ENGLISH };
     let mut out = String::new();
-    let mut line = |text: &str| writeln!(out, "{text}").expect("writing to a String cannot fail");
+    let mut line = |text: &str| {
+        writeln!(out, "{}", visible(text)).expect("writing to a String cannot fail");
+    };
     line(&recognised(explanation, labels));
     for step in &explanation.steps {
         line(&format!("\n{}:\n{}", step.name, step.text));
@@ -145,6 +150,7 @@ fn shown(
             line(&format!("\n{}", named(&candidate.cause)));
         }
         (Some(candidate), ..) => line(&format!("\n{}: {}", labels.by_mac, named(&candidate.cause))),
+        (None, ..) if explanation.causes.iter().any(|cause| cause.code == OPTION_NOT_READ) => {}
         (None, None, _) => line(&format!("\n{}", labels.no_secret)),
         (None, Some(secret), Some(right)) if explanation.signature.is_none() => {
             let signature = right.mac.sign(&right.string_to_sign, secret.expose());
@@ -164,14 +170,31 @@ fn recognised(explanation: &Explanation, labels: &Labels) -> String {
 }
 
 fn named(cause: &Named) -> String {
-    format!("{} ({})\n  {}", cause.title, cause.code, cause.advice)
+    let [title, advice] = [&cause.title, &cause.advice].map(|text| text.replace('\n', "↵"));
+    format!("{title} ({})\n  {advice}", cause.code)
+}
+
+/// Escapes the characters of the input that could control a terminal or reorder its text. Line ends
+/// remain.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for one in text.chars() {
+        let is_bidi = matches!(one, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if is_bidi || (one.is_control() && one != '\n') {
+            out.extend(one.escape_unicode());
+        } else {
+            out.push(one);
+        }
+    }
+    out
 }
 
 /// Returns both strings around the first difference, with a caret below it.
 fn with_caret(difference: &Difference, labels: &Labels) -> String {
     let Difference { at, line, column, server, client, context_before } = difference;
-    let one_line = |text: &str| text.replace('\n', "↵");
-    let caret = format!("{:context_before$}^", "");
+    let one_line = |text: &str| visible(&text.replace('\n', "↵"));
+    let before: String = server.chars().take(*context_before).collect();
+    let caret = format!("{:1$}^", "", visible(&before).chars().count());
     let numbers = [at, line, column].map(ToString::to_string);
     let place = numbers.iter().fold(labels.place.to_owned(), |text, n| text.replacen("{}", n, 1));
     format!(
@@ -208,5 +231,48 @@ mod tests {
         let expected = lines.join("\n");
         assert!(shown.starts_with(&expected), "{shown}");
         assert!(shown.contains(ENGLISH.no_secret));
+    }
+
+    fn shown_of(text: &str, own: Option<&str>) -> (String, Explanation) {
+        let client_string_to_sign = own.map(str::to_owned);
+        let request = Request { text: text.to_owned(), client_string_to_sign, lang: "en".into() };
+        let explanation = explain::explain(&request);
+        (shown(&explanation, None, None, Language::English), explanation)
+    }
+
+    #[test]
+    fn the_input_cannot_control_the_terminal() {
+        let texts = [
+            (
+                "http://h/\u{1b}[2J?Action=A&%1B]0;x%07=1&%1B]0;x%07=2&Signature=\u{9b}x\u{202e}",
+                None,
+            ),
+            ("GET / HTTP/1.1\nx-acs-date: \u{1b}c\n\n", Some("GET\n/\n\u{8}\nhost:h\n\nhost\nabc")),
+            ("GET&%2F&a%3Db", Some("GET&%2F&\u{1b}[1m")),
+        ];
+        for (text, own) in texts {
+            let (shown, _) = shown_of(text, own);
+            let is_safe = |one: char| one == '\n' || !(one.is_control() || one == '\u{202e}');
+            assert!(shown.chars().all(is_safe), "{shown:?}");
+            assert!(shown.contains("\\u{"), "{shown}");
+        }
+        let (shown, _) = shown_of("http://h/?a%0A=1&a%0A=2&Signature=x", None);
+        assert!(shown.contains("The parameter a↵ is sent twice"), "{shown}");
+        let (shown, _) =
+            shown_of("GET\n/\n\u{7}=1\nh:h\n\nh\nabc", Some("GET\n/\n\u{7}=2\nh:h\n\nh\nabc"));
+        assert!(shown.contains("\n  GET↵/↵"), "{shown}");
+    }
+
+    #[test]
+    fn a_part_that_is_in_a_file_is_not_a_cause() {
+        for (text, is_cause) in [
+            ("curl -d @file 'http://h/?Action=A'", false),
+            ("curl -d @file 'http://h/?Action=A&Action=B'", true),
+            ("curl -d a=1 'http://h/?Action=A'", true),
+        ] {
+            let (shown, explanation) = shown_of(text, None);
+            assert_eq!(is_certain(&explanation), is_cause, "{shown}");
+            assert_eq!(shown.contains("The option --data @file names a file"), text.contains('@'));
+        }
     }
 }

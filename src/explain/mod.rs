@@ -19,10 +19,11 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use self::attempts::Attempts;
-pub use self::causes::CORRECT;
+pub use self::causes::{CORRECT, OPTION_NOT_READ};
 pub use self::difference::Difference;
 pub use self::pasted::Kind;
 use self::pasted::Pasted;
+use self::sent::Sent;
 use self::signer::Signer;
 pub use self::signer::{Algorithm, Encoding, Mac, Used, Version};
 use self::subject::{Found, Subject};
@@ -32,6 +33,10 @@ use crate::error::texts::Language;
 
 /// Largest length of a text that is explained, in bytes.
 pub const LONGEST_TEXT: usize = 64 * 1024;
+/// The most parameters of a request that is explained.
+const MOST_PARAMETERS: usize = 500;
+/// The most headers of a request that is explained, sent or signed.
+const MOST_HEADERS: usize = 200;
 
 /// What is asked.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -109,9 +114,16 @@ pub fn explain(request: &Request) -> Explanation {
         return unexplained("too_long", language);
     }
     match pasted::recognise(&request.text) {
+        Some(pasted) if has_too_many(&pasted.sent) => unexplained("too_many_parameters", language),
         Some(pasted) => explain_pasted(pasted, own, language),
         None => unexplained("not_recognised", language),
     }
+}
+
+/// Whether the work for a request would be too much.
+fn has_too_many(sent: &Sent) -> bool {
+    let signed = sent.header("authorization").unwrap_or_default().split(';').count();
+    sent.raw.len() > MOST_PARAMETERS || sent.headers.len().max(signed) > MOST_HEADERS
 }
 
 /// Explains the signature of a request in JSON, and returns the answer in JSON. The error says why

@@ -21,6 +21,8 @@ pub struct Sent {
     pub headers: Vec<Pair>,
     /// The body.
     pub body: String,
+    /// Options of the command that name a file, and so cannot be read.
+    pub unread: Vec<String>,
 }
 
 /// A parameter with the escapes that it had in the request.

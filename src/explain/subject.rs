@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::causes::OPTION_NOT_READ;
 use super::pasted::{Kind, Pasted};
 use super::sent::Sent;
 use super::signer::{Signer, Version, encoding};
@@ -107,7 +108,10 @@ impl Subject {
 
     /// Finds what the server refuses before it compares the signature, or beside it.
     fn check(&mut self, sent: &Sent) {
-        if self.signature.is_none() {
+        for option in sent.unread.iter().take(5) {
+            self.hints.push((OPTION_NOT_READ, option.clone()));
+        }
+        if self.signature.is_none() && sent.unread.is_empty() {
             self.refuse("signature_missing", "");
         }
         let mut names = HashSet::new();
@@ -138,11 +142,15 @@ impl Subject {
         let authorization = sent.header("authorization").unwrap_or_default();
         let fields = authorization.strip_prefix(v3::ALGORITHM).unwrap_or_default();
         let Some(parsed) = v3::Authorization::parse(fields.trim_start()) else {
-            return self.refuse("authorization_unreadable", "");
+            if sent.unread.is_empty() {
+                self.refuse("authorization_unreadable", "");
+            }
+            return;
         };
         match sent.header("x-acs-content-sha256") {
+            None if !sent.unread.is_empty() => {}
             None => self.refuse("payload_hash_missing", ""),
-            Some(hash) if !is_hash_of(hash, &sent.body) => {
+            Some(hash) if sent.unread.is_empty() && !is_hash_of(hash, &sent.body) => {
                 self.refuse("payload_hash_of_another_body", "");
             }
             Some(_) => {}

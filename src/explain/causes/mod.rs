@@ -31,6 +31,8 @@ pub struct Cause {
 pub const CORRECT: &str = "correct";
 /// The client signed the string that it gave.
 pub const OWN_STRING: &str = "own_string";
+/// A part of the request is in a file, so that more is not known.
+pub const OPTION_NOT_READ: &str = "option_not_read";
 
 /// All causes. The most frequent ones of a kind come first: two causes with the same effect are
 /// named by the first.

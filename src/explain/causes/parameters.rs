@@ -1,5 +1,7 @@
 //! Mistakes in which parameters are signed, and in which order.
 
+use std::collections::HashSet;
+
 use super::Cause;
 use crate::auth::signature::{Pair, v1};
 use crate::explain::signer::{Empty, Order, Signer};
@@ -57,7 +59,10 @@ pub(super) const CAUSES: &[Cause] = &[
             "Signature V1 covers the parameters of query and form together.",
         ],
         zh: ["表单中的参数没有参与签名", "V1 签名覆盖查询串和表单中的全部参数。"],
-        signers: |right| kept(right, |right, name| !is_in(right, name, true)),
+        signers: |right| {
+            let form = names(right, true);
+            kept(right, |name| !form.contains(name))
+        },
     },
     Cause {
         code: "query_not_signed",
@@ -66,7 +71,10 @@ pub(super) const CAUSES: &[Cause] = &[
             "Sign the parameters of the query, too.",
         ],
         zh: ["查询串中的参数没有参与签名", "查询串中的参数也必须参与签名。"],
-        signers: |right| kept(right, |right, name| !is_in(right, name, false)),
+        signers: |right| {
+            let query = names(right, false);
+            kept(right, |name| !query.contains(name))
+        },
     },
     Cause {
         code: "form_in_query",
@@ -130,8 +138,8 @@ pub(super) const CAUSES: &[Cause] = &[
         ],
         zh: ["只签名了业务参数，或只签名了公共参数", "公共参数和业务参数都必须参与签名。"],
         signers: |right| {
-            let mut wrong = kept(right, |_, name| COMMON.contains(&name));
-            wrong.extend(kept(right, |_, name| !COMMON.contains(&name)));
+            let mut wrong = kept(right, |name| COMMON.contains(&name));
+            wrong.extend(kept(right, |name| !COMMON.contains(&name)));
             wrong
         },
     },
@@ -163,12 +171,13 @@ fn with_empty<'a>(right: &Signer<'a>, empty: Empty) -> Vec<Signer<'a>> {
 }
 
 /// Returns a signer with the parameters whose names are kept.
-fn kept<'a>(right: &Signer<'a>, keep: fn(&Signer<'a>, &str) -> bool) -> Vec<Signer<'a>> {
-    let pairs: Vec<Pair> =
-        right.pairs.iter().filter(|(name, _)| keep(right, name)).cloned().collect();
+fn kept<'a>(right: &Signer<'a>, keep: impl Fn(&str) -> bool) -> Vec<Signer<'a>> {
+    let pairs: Vec<Pair> = right.pairs.iter().filter(|(name, _)| keep(name)).cloned().collect();
     vec![Signer { pairs, ..right.clone() }]
 }
 
-fn is_in(right: &Signer<'_>, name: &str, in_form: bool) -> bool {
-    right.sent.raw.iter().any(|raw| raw.in_form == in_form && raw.decoded().0 == name)
+/// Returns the decoded names of the parameters of the form, or of the query.
+fn names(right: &Signer<'_>, in_form: bool) -> HashSet<String> {
+    let raw = right.sent.raw.iter().filter(|raw| raw.in_form == in_form);
+    raw.map(|raw| raw.decoded().0).collect()
 }

@@ -1,6 +1,6 @@
 //! Causes that the request itself shows, without the secret.
 
-use super::{CORRECT, Cause, OWN_STRING, none};
+use super::{CORRECT, Cause, OPTION_NOT_READ, OWN_STRING, none};
 
 pub(super) const CAUSES: &[Cause] = &[
     Cause {
@@ -57,6 +57,30 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "too_long",
         en: ["The text is longer than 64 KiB", "Paste one request or one string only."],
         zh: ["文本超过 64 KiB", "请只粘贴一个请求或一个字符串。"],
+        signers: none,
+    },
+    Cause {
+        code: "too_many_parameters",
+        en: [
+            "The request has more than 500 parameters or 200 headers",
+            "Paste one request only, with the parameters and headers that the server knows.",
+        ],
+        zh: [
+            "请求的参数超过 500 个，或请求头超过 200 个",
+            "请只粘贴一个请求，且只保留服务端支持的参数和请求头。",
+        ],
+        signers: none,
+    },
+    Cause {
+        code: OPTION_NOT_READ,
+        en: [
+            "The option {} names a file that cannot be read here",
+            "Paste its content: give the data itself in the command, or the raw HTTP request.",
+        ],
+        zh: [
+            "选项 {} 引用了文件，此处无法读取",
+            "请粘贴文件内容：在命令中直接写出数据，或粘贴 HTTP 原始请求。",
+        ],
         signers: none,
     },
     Cause {

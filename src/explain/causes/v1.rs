@@ -27,8 +27,9 @@ pub(super) const CAUSES: &[Cause] = &[
         zh: ["请求方法不是大写", "请使用大写的方法名：GET 或 POST。"],
         signers: |right| {
             let lower = right.method.to_ascii_lowercase();
-            let title = [&right.method[..right.method.len().min(1)], lower.get(1..).unwrap_or("")];
-            vec![with_method(right, &lower), with_method(right, &title.concat())]
+            let first = right.method.chars().take(1);
+            let title: String = first.chain(lower.chars().skip(1)).collect();
+            vec![with_method(right, &lower), with_method(right, &title)]
         },
     },
     Cause {

@@ -142,7 +142,7 @@ fn header_orders<'a>(right: &Signer<'a>) -> Vec<Signer<'a>> {
     let mut sorted = right.clone();
     sorted.headers.sort();
     let mut as_sent = right.clone();
-    as_sent.headers.sort_by_key(|(name, _)| place(name));
+    as_sent.headers.sort_by_cached_key(|(name, _)| place(name));
     let orders = [sorted, as_sent].into_iter().flat_map(|lines| {
         let names: Vec<_> = lines.headers.iter().map(|(name, _)| name.as_str()).collect();
         let both = Signer { signed_headers: names.join(";"), ..lines.clone() };

@@ -10,6 +10,11 @@ fn text() -> impl Strategy<Value = String> {
     let fragments = prop::sample::select(vec![
         "curl ",
         "-X",
+        "-sX",
+        "^",
+        "\\u",
+        "\\x",
+        "@f ",
         "-H '",
         "-d ",
         "'",
@@ -93,4 +98,39 @@ fn the_answer_to_a_long_text_is_bounded() {
         let answer = answer(json.as_bytes()).unwrap();
         assert!(answer.len() < 2 * 1024 * 1024, "{} bytes", answer.len());
     }
+}
+
+#[test]
+fn a_method_that_is_not_ascii_is_read() {
+    let explanation = explained("curl -X 'éa' 'http://h/?Action=a&Signature=x'");
+    assert!(explanation.candidates.iter().any(|one| one.string_to_sign.starts_with("éa&%2F&")));
+}
+
+#[test]
+fn the_work_for_many_distinct_names_is_bounded() {
+    let names: Vec<_> = (0..10_000).map(|number| format!("{number:x}=")).collect();
+    let query = names.join("&");
+    assert!((55_000..LONGEST_TEXT).contains(&query.len()), "{}", query.len());
+    let headers: Vec<_> = (0..7_000).map(|number| format!("{number}:")).collect();
+    let headers = headers.join("\n");
+    let signed: Vec<_> = (0..9_000).map(|number| number.to_string()).collect();
+    let signed = signed.join(";");
+    let authorization = format!("ACS3-HMAC-SHA256 SignedHeaders={signed}");
+    for text in [
+        format!("http://h/?{query}&Signature=x"),
+        format!("GET\n/\n{query}\nhost:h\n\nhost\nabc"),
+        format!("GET\n/\n\n{headers}\n\nhost\nabc"),
+        format!("curl -d '{query}' http://h/"),
+        format!("curl -H 'authorization: {authorization}' http://h/"),
+    ] {
+        let start = std::time::Instant::now();
+        let explanation = explained(&text);
+        assert!(start.elapsed().as_secs() < 2, "{:?} for {}", start.elapsed(), &text[..20]);
+        assert_eq!(super::codes(&explanation), ["too_many_parameters"], "{}", &text[..20]);
+    }
+    let few = |count: usize| format!("GET\n/\n{}\nhost:h\n\nhost\nabc", names[..count].join("&"));
+    assert_eq!(super::codes(&explained(&few(501))), ["too_many_parameters"]);
+    let start = std::time::Instant::now();
+    assert!(explained(&few(500)).recognised.is_some());
+    assert!(start.elapsed().as_secs() < 2, "{:?}", start.elapsed());
 }
