@@ -27,9 +27,11 @@
 //! config      every setting
 //! workers     background tasks
 //! runtime     connections and cores
+//! explorer    the API explorer and the error center
 //! rest        the signed RPC query format
 //! grpc        the actions and the operator services
 //! events      the feed of followers
+//! explain     why a signature does not match
 //! auth        signatures, access keys, secrets
 //! orders      the commerce system
 //! storage     all SQL
@@ -51,6 +53,8 @@ pub mod context;
 pub mod domain;
 pub mod error;
 pub mod events;
+pub mod explain;
+pub mod explorer;
 pub mod grpc;
 pub mod ids;
 pub mod logging;

@@ -51,7 +51,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 commands::migrate::run(settings).await.map(|()| ExitCode::SUCCESS)
             }
             Command::Call(settings) => commands::call::run(settings).await,
-            Command::Descriptors => commands::descriptors::run().map(|()| ExitCode::SUCCESS),
+            Command::Explain(settings) => commands::explain::run(&settings),
+            Command::Descriptors(settings) => {
+                commands::descriptors::run(&settings).map(|()| ExitCode::SUCCESS)
+            }
         }
     });
     // A DNS lookup that blocks in the system must not delay the end of the process.

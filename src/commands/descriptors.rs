@@ -5,10 +5,15 @@ use std::collections::HashSet;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
+use crate::config::DescriptorsSettings;
+use crate::explorer::openapi;
 use crate::proto::COMMENTED_DESCRIPTORS;
 
 /// Runs the command.
-pub fn run() -> anyhow::Result<()> {
+pub fn run(settings: &DescriptorsSettings) -> anyhow::Result<()> {
+    if settings.openapi {
+        return super::print(format_args!("{:#}", openapi::document()));
+    }
     super::print_bytes(&descriptors())
 }
 

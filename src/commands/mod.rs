@@ -4,6 +4,7 @@
 pub mod call;
 pub mod descriptors;
 pub mod dev;
+pub mod explain;
 pub mod migrate;
 pub mod serve;
 
@@ -19,6 +20,7 @@ use crate::auth::secret::{SealingKey, ServiceToken};
 use crate::clock::Clock;
 use crate::config::SharedSettings;
 use crate::domain::opening::Limits;
+use crate::explorer::ExplorerSettings;
 use crate::orders;
 use crate::server::descriptors::fit;
 use crate::server::{Addresses, Bounds, Server, ServerSettings};
@@ -69,6 +71,8 @@ fn settings(
         bounds: fit(bounds, connections)?,
         drain_delay: shared.drain_delay,
         drain_timeout: shared.drain_timeout,
+        explorer: shared.explorer.unwrap_or(false).then(ExplorerSettings::default),
+        explorer_url: shared.explorer_url.clone(),
         clock,
     })
 }

@@ -5,13 +5,14 @@
 mod values;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use self::values::{
-    parse_duration, parse_engine, parse_keep_alive, parse_order_timeout, parse_parameter,
-    parse_retention, parse_time, parse_window,
+    parse_duration, parse_engine, parse_explorer_url, parse_keep_alive, parse_order_timeout,
+    parse_parameter, parse_retention, parse_time, parse_window,
 };
 use crate::domain::Time;
 use crate::storage::Engine;
@@ -43,8 +44,14 @@ pub enum Command {
     /// Signs one request, sends it to any endpoint, and prints the answer. Exit status: 0 if the
     /// server accepted the request, 1 if it refused it, 2 if it could not be reached.
     Call(CallSettings),
-    /// Prints the descriptors of the API and of its error details as an encoded FileDescriptorSet.
-    Descriptors,
+    /// Reads a signed URL, a curl command, a raw HTTP request, a string to sign or an error message
+    /// from standard input, and says why its signature does not match. Exit status: 0 if the
+    /// signature is right or a cause is named, 1 if no cause was found, 2 if the input cannot be
+    /// read.
+    Explain(ExplainSettings),
+    /// Prints the descriptors of the API and of its error details as an encoded FileDescriptorSet,
+    /// or the OpenAPI description of the RPC query format.
+    Descriptors(DescriptorsSettings),
 }
 
 /// Settings of `dev`.
@@ -168,6 +175,10 @@ pub struct SharedSettings {
     /// on it.
     #[arg(long, env = "WORKERS", default_value_t = true, action = clap::ArgAction::Set)]
     pub workers: bool,
+    /// Whether the listener of the RPC query format also has the API explorer and the error center,
+    /// below /explorer/. Everybody who reaches the listener can read them. Default: no; `dev`: yes.
+    #[arg(long, env = "EXPLORER", action = clap::ArgAction::Set)]
+    pub explorer: Option<bool>,
     /// Logs one of this many successful calls of actions. Faults and operators' calls are always
     /// logged, refusals up to 50 a second. Default: 100; `dev`: 1.
     #[arg(long, env = "LOG_ONE_IN", value_parser = clap::value_parser!(u32).range(1..))]
@@ -189,6 +200,10 @@ pub struct SharedSettings {
     /// all cores, at most 4.
     #[arg(long, env = "CORES", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub cores: Option<u16>,
+    /// URL of an explorer, http or https, to whose pages about errors the errors of this service
+    /// point. Without it, errors have no such address; `dev` uses its own explorer.
+    #[arg(long, env = "EXPLORER_URL", value_parser = parse_explorer_url)]
+    pub explorer_url: Option<Arc<str>>,
 }
 
 /// Settings of `call`.
@@ -228,6 +243,34 @@ pub struct CallSettings {
     /// Prints a curl command instead of sending the request.
     #[arg(long)]
     pub print_curl: bool,
+}
+
+/// Settings of `descriptors`.
+#[derive(Args, Debug)]
+pub struct DescriptorsSettings {
+    /// Prints an OpenAPI 3.1 description of the RPC query format in JSON instead.
+    #[arg(long)]
+    pub openapi: bool,
+}
+
+/// Settings of `explain`.
+#[derive(Args, Debug)]
+pub struct ExplainSettings {
+    /// File with the secret of the access key. With the secret, the signature is compared with that
+    /// of each known mistake.
+    #[arg(long)]
+    pub access_key_secret_file: Option<PathBuf>,
+    /// The secret of the access key. It is read from the variable only: the value of a flag is
+    /// visible to other users of the machine.
+    #[arg(env = "ALIBABA_CLOUD_ACCESS_KEY_SECRET", long, hide = true, hide_env_values = true)]
+    pub access_key_secret: Option<String>,
+    /// File with the client's own string to sign, or its canonical request. It is compared with
+    /// that of the server.
+    #[arg(long)]
+    pub string_to_sign_file: Option<PathBuf>,
+    /// Language of the output: en or zh.
+    #[arg(long, default_value = "en", value_parser = ["en", "zh"])]
+    pub lang: String,
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Parsers of the values of settings. The command line parser shows their errors after the flag.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use http::Uri;
 
 use crate::domain::{Time, time};
 use crate::storage::{Engine, SLOT_SECONDS};
@@ -64,6 +67,29 @@ pub(super) fn parse_retention(text: &str) -> Result<Duration, String> {
     Err("the time is not between 1m and 3650d".to_owned())
 }
 
+/// Largest length of the URL of an explorer, in bytes. It is part of gRPC metadata, of which clients
+/// refuse more than 8 KiB.
+const LONGEST_URL: usize = 512;
+
+/// Parses the URL of an explorer, and adds the slash at its end if it is missing.
+pub(super) fn parse_explorer_url(text: &str) -> Result<Arc<str>, String> {
+    let is_plain = text.len() <= LONGEST_URL
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"?#@".contains(&byte));
+    let uri = text.parse::<Uri>().ok().filter(|_| is_plain);
+    let is_web = |uri: &Uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+    };
+    if !uri.is_some_and(|uri| is_web(&uri)) {
+        return Err(format!(
+            "{text:?} is not the URL of an explorer; expected a value such as \
+             https://cdn.example.com/explorer/, with at most {LONGEST_URL} bytes"
+        ));
+    }
+    let slash = if text.ends_with('/') { "" } else { "/" };
+    Ok(format!("{text}{slash}").into())
+}
+
 /// Parses a duration: `900s`, `15m`, `24h`, `250ms`, or a number without a unit, which is seconds.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) =
@@ -92,6 +118,31 @@ mod tests {
         assert_eq!(parse_engine("citus"), Ok(Engine::Citus));
         assert_eq!(parse_engine("postgres"), Ok(Engine::Postgres));
         assert!(parse_engine("Citus").is_err() && parse_engine("").is_err());
+    }
+
+    #[test]
+    fn the_url_of_an_explorer_ends_with_a_slash() {
+        let of = |text: &str| parse_explorer_url(text).ok();
+        assert_eq!(of("https://a.example").as_deref(), Some("https://a.example/"));
+        assert_eq!(of("http://[::1]:80/x").as_deref(), Some("http://[::1]:80/x/"));
+        assert_eq!(of("http://a/explorer/").as_deref(), Some("http://a/explorer/"));
+        let long = format!("http://a/{}", "b".repeat(512));
+        for wrong in [
+            "",
+            "a.example",
+            "/explorer/",
+            "ftp://a/",
+            "http:///x",
+            "http://a/?b",
+            "http://a/#b",
+            "http://u:p@a/",
+            "http://a/]]><",
+            "http://a/ä",
+            "http://a /",
+            &long,
+        ] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

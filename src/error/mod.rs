@@ -9,6 +9,7 @@ mod cause;
 mod field;
 mod shown;
 pub mod status;
+pub mod texts;
 
 use std::borrow::Cow;
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::error::Error;
@@ -16,6 +16,19 @@ pub const HTTP_STATUS: &str = "http_status";
 
 /// Longest message from tonic that is returned, in bytes. It may repeat what the caller sent.
 const LONGEST_TEXT: usize = 256;
+
+/// Returns the name of a code as the gRPC specification spells it, for example `NOT_FOUND`.
+#[must_use]
+pub fn name(code: Code) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
 
 /// Returns the status of an error with another message, which says more.
 #[must_use]

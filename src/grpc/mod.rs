@@ -1,6 +1,7 @@
 //! Step 3: the actions (docs/behaviour.md, "Actions"). Each action is a short method. This module
 //! has what all actions share: they get a context, log one line, and return an error as a status.
 
+pub mod advice;
 pub mod answered;
 mod attempts;
 pub mod authentication;

@@ -46,6 +46,8 @@ pub struct Shim {
     services: Hold<Services>,
     clock: Clock,
     listener: Listener,
+    /// The address of the explorer, to whose pages errors point.
+    explorer_url: Option<Arc<str>>,
 }
 
 /// A call that has passed authentication and the check of its permission.
@@ -57,7 +59,7 @@ struct Admitted<'s> {
 
 impl Shim {
     /// Returns a shim in front of these services. They have the layers that both wires share.
-    /// Answers are counted on `listener`.
+    /// Answers are counted on `listener`. Errors point to the explorer at `explorer_url`.
     #[must_use]
     pub fn new(
         dispatch: Arc<Dispatch>,
@@ -65,8 +67,9 @@ impl Shim {
         services: Hold<Services>,
         clock: Clock,
         listener: Listener,
+        explorer_url: Option<Arc<str>>,
     ) -> Self {
-        Self { dispatch, authenticator, services, clock, listener }
+        Self { dispatch, authenticator, services, clock, listener, explorer_url }
     }
 
     /// Answers one request. The answer to a failure is an error body.
@@ -93,7 +96,9 @@ impl Shim {
             Ok(_) => self.listener.answered(),
             Err(status) => self.listener.answered_with(status),
         }
-        let refusal = |status| encode::refusal(&status, &request_id, &host_id, format);
+        let explorer_url = self.explorer_url.as_deref();
+        let refusal =
+            |status| encode::refusal(&status, &request_id, &host_id, format, explorer_url);
         response(body.unwrap_or_else(refusal), format, &request_id)
     }
 
@@ -106,7 +111,9 @@ impl Shim {
         log_error(&error, "-", &request_id, Wire::Rest);
         let status = status::of(&error, &request_id, None);
         self.listener.answered_with(&status);
-        response(encode::refusal(&status, &request_id, "", Format::Xml), Format::Xml, &request_id)
+        let explorer_url = self.explorer_url.as_deref();
+        let body = encode::refusal(&status, &request_id, "", Format::Xml, explorer_url);
+        response(body, Format::Xml, &request_id)
     }
 
     async fn admit(
@@ -157,13 +164,13 @@ impl Shim {
 /// Returns the whole response to bytes that hyper cannot read as a request. It is in XML, because
 /// the requested format is not known.
 #[must_use]
-pub fn answer_to_what_is_no_request(status: u16) -> Vec<u8> {
+pub fn answer_to_what_is_no_request(status: u16, explorer_url: Option<&str>) -> Vec<u8> {
     let too_large = [StatusCode::URI_TOO_LONG, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE];
     let is_too_large = too_large.iter().any(|too_large| too_large.as_u16() == status);
     let error = if is_too_large { Error::RequestTooLarge } else { Error::MalformedRequest };
     let request_id = RequestId::random();
-    let body =
-        encode::refusal(&status::of(&error, &request_id, None), &request_id, "", Format::Xml);
+    let status = status::of(&error, &request_id, None);
+    let body = encode::refusal(&status, &request_id, "", Format::Xml, explorer_url);
     let reason = StatusCode::from_u16(body.http_status).ok();
     let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or_default();
     let head = format!(

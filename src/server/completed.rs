@@ -4,12 +4,13 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Returns the complete answer for the status that hyper has chosen.
-pub(super) type Complete = fn(status: u16) -> Vec<u8>;
+pub(super) type Complete = Arc<dyn Fn(u16) -> Vec<u8> + Send + Sync>;
 
 /// A socket on which every answer has a body.
 pub(super) struct Completed<S> {

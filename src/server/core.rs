@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::Either;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
@@ -15,6 +16,7 @@ use super::readiness::Readiness;
 use super::{ServerSettings, grpc, streaming_paths};
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
+use crate::explorer::Explorer;
 use crate::grpc::Actions;
 use crate::grpc::layers::{Guard, Hold};
 use crate::grpc::operator::Events;
@@ -52,6 +54,7 @@ pub(super) struct CoreSetup {
     metrics: Metrics,
     guard: Guard,
     described: Arc<Described>,
+    explorer: Option<Explorer>,
     shutdown: CancellationToken,
 }
 
@@ -83,6 +86,7 @@ impl CoreSetup {
             metrics: metrics.clone(),
             guard: Guard::new(metrics.clone(), streaming_paths(), settings.bounds.watches),
             described: Arc::new(Described::new(readiness)),
+            explorer: settings.explorer.as_ref().map(Explorer::new),
             shutdown: shutdown.clone(),
         }
     }
@@ -100,7 +104,7 @@ impl CoreSetup {
         let serving = async {
             tokio::join!(
                 grpc::serve(grpc, services, guard, settings, listener, shutdown.clone()),
-                serve_rest(rest, shim, settings.bounds.keep_alive, shutdown.clone()),
+                serve_rest(rest, shim, self.explorer.clone(), settings, shutdown.clone()),
             )
         };
         let too_late = drain_ends(shutdown.clone(), settings.drain_timeout);
@@ -134,12 +138,14 @@ impl CoreSetup {
     }
 
     fn shim(&self, store: &Store, services: Hold<Services>) -> Shim {
-        let ServerSettings { sealing_key, timestamp_window, clock, .. } = &self.settings;
+        let ServerSettings { sealing_key, timestamp_window, clock, explorer_url, .. } =
+            &self.settings;
         let authenticator =
             Authenticator::new(store.clone(), sealing_key.clone(), *timestamp_window);
         let (dispatch, listener) =
             (Arc::clone(&self.described.dispatch), self.metrics.listener("rest"));
-        Shim::new(dispatch, authenticator, services, clock.clone(), listener)
+        let explorer_url = explorer_url.clone();
+        Shim::new(dispatch, authenticator, services, clock.clone(), listener, explorer_url)
     }
 }
 
@@ -158,16 +164,26 @@ fn drain_ends(shutdown: CancellationToken, drain_timeout: Duration) -> Cancellat
 async fn serve_rest(
     connections: Connections,
     shim: Shim,
-    keep_alive: Duration,
+    explorer: Option<Explorer>,
+    settings: &ServerSettings,
     shutdown: CancellationToken,
 ) {
     let shim = Arc::new(shim);
     let handler = move |request| {
+        let explorer = explorer.clone().filter(|explorer| explorer.is_for(&request));
+        let answer = match explorer {
+            // Boxed: it is rare, and every waiting caller would have room for it.
+            Some(explorer) => Either::Left(Box::pin(explorer.answer(request))),
+            None => Either::Right(Arc::clone(&shim).answer(request)),
+        };
         // If the shim itself panics, the caller still gets an answer.
-        let answer = AssertUnwindSafe(Arc::clone(&shim).answer(request)).catch_unwind();
         let shim = Arc::clone(&shim);
+        let answer = AssertUnwindSafe(answer).catch_unwind();
         answer.map(move |answer| answer.unwrap_or_else(|_| shim.answer_to_a_panic()))
     };
-    let options = HttpOptions { keep_alive, complete: answer_to_what_is_no_request };
+    let explorer_url = settings.explorer_url.clone();
+    let complete =
+        Arc::new(move |status| answer_to_what_is_no_request(status, explorer_url.as_deref()));
+    let options = HttpOptions { keep_alive: settings.bounds.keep_alive, complete };
     http::serve(connections, handler, options, shutdown).await;
 }

@@ -14,6 +14,7 @@ use tower::{Layer, Service};
 
 use super::{ServerSettings, http2, no_grpc};
 use crate::grpc::Actions;
+use crate::grpc::advice::Advice;
 use crate::grpc::authentication::ServiceAuthLayer;
 use crate::grpc::bodies::CountedAtItsEnd;
 use crate::grpc::layers::Guard;
@@ -100,18 +101,22 @@ pub(super) async fn serve(
     );
     let services = authentication.layer(guard.layer(services));
     let listener = Arc::new(listener);
+    let advice = Advice::new(settings.explorer_url.clone());
     let door = || {
         let (services, listener) = (services.clone(), Arc::clone(&listener));
+        let advice = advice.clone();
         let tokenless = OfConnection::default();
         move |mut request: Request<Body>| {
             if let Some(refused) = no_grpc::answer(&request) {
                 listener.refused(refused.status().as_str());
                 return Either::Left(ready(refused));
             }
+            let (advice, language) = (advice.clone(), Advice::language(request.headers()));
             tokenless.hold(&mut request);
             let (answer, listener) = (services.clone().call(request), Arc::clone(&listener));
             Either::Right(answer.map(move |answer| {
-                let Ok(response) = answer;
+                let Ok(mut response) = answer;
+                advice.add_to(&mut response, language);
                 count(&listener, &response);
                 response
             }))

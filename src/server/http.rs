@@ -4,6 +4,7 @@
 //! because hyper would use a timer for each request.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,7 +33,7 @@ const KEPT_LONGER: Duration = Duration::from_secs(5);
 const LARGEST_HEAD: usize = 48 * 1024;
 
 /// How a listener keeps connections and completes answers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct HttpOptions {
     /// How long a connection is kept without a request. Answers announce a little less.
     pub keep_alive: Duration,
@@ -80,7 +81,10 @@ pub async fn serve<H, F>(
                 Ok::<_, Infallible>(response)
             })
         });
-        builder.serve_connection(TokioIo::new(Completed::new(peer, options.complete)), service)
+        builder.serve_connection(
+            TokioIo::new(Completed::new(peer, Arc::clone(&options.complete))),
+            service,
+        )
     };
     serving::serve(connections, begin, shutdown).await;
 }

@@ -18,7 +18,8 @@ mod settings;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use prost_reflect::MethodDescriptor;
@@ -77,12 +78,15 @@ pub struct Server {
 
 impl Server {
     /// Binds the listeners. No query is sent to the database yet.
-    pub async fn bind(settings: ServerSettings) -> Result<Self, BindError> {
+    pub async fn bind(mut settings: ServerSettings) -> Result<Self, BindError> {
         let listeners = Addresses {
             grpc: bind(&settings.addresses.grpc).await?,
             rest: bind(&settings.addresses.rest).await?,
             ops: bind(&settings.addresses.ops).await?,
         };
+        if let Some(explorer) = &mut settings.explorer {
+            explorer.grpc = listeners.grpc.local_addr().ok();
+        }
         let store = Store::connect_lazily(&settings.share_of_background());
         Ok(Self { settings, listeners, store })
     }
@@ -94,6 +98,20 @@ impl Server {
             rest: self.listeners.rest.local_addr()?,
             ops: self.listeners.ops.local_addr()?,
         })
+    }
+
+    /// Makes errors point to the explorer of this server, unless a setting names another one.
+    /// Returns the address of the explorer of this server.
+    pub fn point_to_own_explorer(&mut self) -> std::io::Result<String> {
+        let mut address = self.listeners.rest.local_addr()?;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        let own = format!("http://{address}/explorer/");
+        self.settings.explorer_url.get_or_insert_with(|| own.as_str().into());
+        Ok(own)
     }
 
     /// Returns the store, for what must be in the database before the first request.
@@ -223,7 +241,7 @@ async fn serve_ops(
         }
         async move { response }
     };
-    let options = HttpOptions { keep_alive, complete: ops::answer_to_what_is_no_request };
+    let options = HttpOptions { keep_alive, complete: Arc::new(ops::answer_to_what_is_no_request) };
     http::serve(connections, handler, options, shutdown).await;
 }
 

@@ -1,5 +1,6 @@
 //! The settings of a deployment, and how its connections to the database are divided.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Addresses;
@@ -7,6 +8,7 @@ use super::bounds::Bounds;
 use crate::auth::secret::{SealingKey, ServiceToken};
 use crate::clock::Clock;
 use crate::domain::opening::Limits;
+use crate::explorer::ExplorerSettings;
 use crate::{orders, storage};
 
 /// All settings of a deployment.
@@ -41,6 +43,10 @@ pub struct ServerSettings {
     pub drain_delay: Duration,
     /// How long running requests may take to finish.
     pub drain_timeout: Duration,
+    /// The explorer, if the listener of the RPC query format has it.
+    pub explorer: Option<ExplorerSettings>,
+    /// The address of the explorer, to whose pages errors point. It ends with a slash.
+    pub explorer_url: Option<Arc<str>>,
     /// The two clocks.
     pub clock: Clock,
 }

@@ -42,16 +42,16 @@ const REFUSED: [(&str, &str, u16, &str, &str); 18] = [
 /// Checks that every demo account gets the answer of its row.
 async fn assert_every_row(api: &Api) {
     for (id, open, status, code, message) in REFUSED {
-        api.get(&demo_key(id), open).await.refused(status, code, message);
+        api.get(&demo_key(id), open).await.refused_by_dev(api, status, code, message);
     }
     let readonly = demo_key("testid-readonly");
     let none = "Your account does not open DCDN service yet.";
     let reply = api.get(&readonly, "Action=DescribeDcdnService").await;
-    reply.refused(403, "DcdnServiceNotFound", none);
+    reply.refused_by_dev(api, 403, "DcdnServiceNotFound", none);
     let (action, version) = ("DescribeCdnService", "2018-05-10");
     let reply = api.post_v3(&readonly, action, version, "").await;
     let none = "Your account does not open CDN service yet.";
-    reply.refused(403, "CdnServiceNotFound", none);
+    reply.refused_by_dev(api, 403, "CdnServiceNotFound", none);
     for open in [OPEN_CDN, OPEN_DCDN] {
         api.get(&demo_key("testid"), open).await.succeeded();
     }
@@ -100,7 +100,7 @@ async fn the_demo_accounts_show_every_row_of_the_opening_table_and_the_sample() 
     // earlier time.
     let (program, api) = Program::dev(&directory, &["--at", "2018-03-01T00:00:00Z"]).await;
     let again = api.get(&demo_key("testid"), OPEN_CDN).await;
-    again.refused(400, "CdnService.HasOpened", "Your cdn service has opened.");
+    again.refused_by_dev(&api, 400, "CdnService.HasOpened", "Your cdn service has opened.");
     let ended = program.stop().await;
     assert_eq!(ended.code, Some(0));
     let earlier = |line: &&str| line.contains("earlier than what is stored");

@@ -103,9 +103,11 @@ async fn dev_keeps_its_state_in_its_directory_and_leaves_no_process() {
     // The second start uses the existing data.
     let (program, api) = Program::dev(&directory, &[]).await;
     let (status, code, message) = already_opened;
-    api.get(&demo_key("testid"), "Action=OpenCdnService").await.refused(status, code, message);
+    api.get(&demo_key("testid"), "Action=OpenCdnService")
+        .await
+        .refused_by_dev(&api, status, code, message);
     let used = "Specified signature nonce was used already.";
-    api.send_get(&open).await.refused(400, "SignatureNonceUsed", used);
+    api.send_get(&open).await.refused_by_dev(&api, 400, "SignatureNonceUsed", used);
     api.get(&key, "Action=DescribeCdnService").await.succeeded();
     create_key(&api, token.trim(), ACCOUNT_OF_TESTID).await;
     program.signal("INT");

@@ -160,7 +160,7 @@ async fn dev_ends_with_a_sentence_when_its_postgresql_is_killed_and_starts_again
 
     let (program, api) = Program::dev(&directory, &[]).await;
     let again = api.get(&demo_key("testid"), "Action=OpenCdnService").await;
-    again.refused(400, "CdnService.HasOpened", "Your cdn service has opened.");
+    again.refused_by_dev(&api, 400, "CdnService.HasOpened", "Your cdn service has opened.");
     assert_eq!(program.stop().await.code, Some(0));
 }
 

@@ -116,7 +116,7 @@ impl Server {
 }
 
 /// Settings of our service that the environment must not change: the defaults are measured.
-pub const OUR_SETTINGS: [&str; 21] = [
+pub const OUR_SETTINGS: [&str; 23] = [
     "LOG",
     "MINIMUM_BALANCE",
     "OVERDUE_GRACE",
@@ -125,6 +125,8 @@ pub const OUR_SETTINGS: [&str; 21] = [
     "ORDER_TIMEOUT",
     "ORDER_RECONCILE_AFTER",
     "EVENT_RETENTION",
+    "EXPLORER",
+    "EXPLORER_URL",
     "DRAIN_DELAY",
     "DRAIN_TIMEOUT",
     "DB_CONNECTIONS",

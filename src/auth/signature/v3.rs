@@ -2,6 +2,7 @@
 //! "Signature V3").
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -27,7 +28,8 @@ pub struct Authorization<'a> {
 
 impl<'a> Authorization<'a> {
     /// Parses `Credential=…,SignedHeaders=…,Signature=…`. The fields can be in any order, and
-    /// blanks can follow the commas. Returns `None` if a field is missing, unknown or given twice.
+    /// blanks can follow the commas. Returns `None` if a field is missing, unknown or given twice, or
+    /// if a header is named twice.
     #[must_use]
     pub fn parse(fields: &'a str) -> Option<Self> {
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
@@ -43,11 +45,13 @@ impl<'a> Authorization<'a> {
                 return None;
             }
         }
-        Some(Self {
-            credential: credential?,
-            signed_headers: signed_headers?,
-            signature: signature?,
-        })
+        let signed_headers = signed_headers?;
+        // The canonical request has the value of each header once for each time that it is named.
+        let mut names = HashSet::new();
+        if !signed_headers.split(';').all(|name| names.insert(name)) {
+            return None;
+        }
+        Some(Self { credential: credential?, signed_headers, signature: signature? })
     }
 
     /// Returns whether a header is signed.

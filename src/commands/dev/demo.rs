@@ -11,6 +11,7 @@ use crate::domain::{
     Account, AccountId, ChargeType, Facts, Product, Profile, Refusal, Site, Time, time,
 };
 use crate::error::Error;
+use crate::explorer::DemoAccount;
 use crate::ids::new_id;
 use crate::storage::{NewAccessKey, NewLock, Opening, ScheduledChange, Store};
 
@@ -27,29 +28,95 @@ const DESCRIBE_ONLY: &str = r#"{"Version":"1","Statement":[{"Effect":"Allow","Ac
 struct Demo {
     account_id: i64,
     access_key_id: &'static str,
+    /// What it shows, in English and in Chinese.
+    notes: [&'static str; 2],
     /// Changes the profile of an account that can open everything.
     differs: fn(&mut Profile),
     policy: &'static str,
     disabled: bool,
 }
 
-const fn demo(account_id: i64, access_key_id: &'static str, differs: fn(&mut Profile)) -> Demo {
-    Demo { account_id, access_key_id, differs, policy: EVERYTHING, disabled: false }
+const fn demo(
+    account_id: i64,
+    access_key_id: &'static str,
+    notes: [&'static str; 2],
+    differs: fn(&mut Profile),
+) -> Demo {
+    Demo { account_id, access_key_id, notes, differs, policy: EVERYTHING, disabled: false }
 }
 
 const DEMOS: [Demo; 11] = [
-    demo(1_000_000_000_000_001, "testid", |_| {}),
-    demo(OPENED_ACCOUNT, OPENED, |_| {}),
-    demo(1_000_000_000_000_003, "testid-bid", |profile| profile.bid_user = true),
-    demo(1_000_000_000_000_004, "testid-intl", |profile| profile.site = Site::Intl),
-    demo(1_000_000_000_000_005, "testid-noname", |profile| profile.real_name_verified = false),
-    demo(1_000_000_000_000_006, "testid-noprofile", |profile| profile.profile_complete = false),
-    demo(1_000_000_000_000_007, "testid-nopay", |profile| profile.payment_method_valid = false),
-    demo(1_000_000_000_000_008, "testid-poor", |profile| profile.balance = i64::MIN),
-    demo(1_000_000_000_000_009, "testid-noorder", |profile| profile.orders_refused = true),
-    Demo { policy: DESCRIBE_ONLY, ..demo(1_000_000_000_000_010, "testid-readonly", |_| {}) },
-    Demo { disabled: true, ..demo(1_000_000_000_000_011, "testid-disabled", |_| {}) },
+    demo(1_000_000_000_000_001, "testid", ["may open everything", "可以开通全部产品"], |_| {}),
+    demo(OPENED_ACCOUNT, OPENED, ["has opened CDN and DCDN", "已开通 CDN 和 DCDN"], |_| {}),
+    demo(1_000_000_000_000_003, "testid-bid", ["is a bid user", "bid 用户"], |profile| {
+        profile.bid_user = true;
+    }),
+    demo(
+        1_000_000_000_000_004,
+        "testid-intl",
+        ["is of the international site", "国际站账号"],
+        |profile| profile.site = Site::Intl,
+    ),
+    demo(
+        1_000_000_000_000_005,
+        "testid-noname",
+        ["has no real-name authentication", "未实名认证"],
+        |profile| profile.real_name_verified = false,
+    ),
+    demo(
+        1_000_000_000_000_006,
+        "testid-noprofile",
+        ["has an incomplete profile", "资料不完整"],
+        |profile| profile.profile_complete = false,
+    ),
+    demo(
+        1_000_000_000_000_007,
+        "testid-nopay",
+        ["has no valid payment method", "没有有效的支付方式"],
+        |profile| profile.payment_method_valid = false,
+    ),
+    demo(
+        1_000_000_000_000_008,
+        "testid-poor",
+        ["has not enough balance", "余额不足"],
+        |profile| profile.balance = i64::MIN,
+    ),
+    demo(
+        1_000_000_000_000_009,
+        "testid-noorder",
+        ["its orders are refused", "订单被拒绝"],
+        |profile| profile.orders_refused = true,
+    ),
+    Demo {
+        policy: DESCRIBE_ONLY,
+        ..demo(
+            1_000_000_000_000_010,
+            "testid-readonly",
+            ["its key may only describe", "密钥只有查询权限"],
+            |_| {},
+        )
+    },
+    Demo {
+        disabled: true,
+        ..demo(
+            1_000_000_000_000_011,
+            "testid-disabled",
+            ["its key is disabled", "密钥已禁用"],
+            |_| {},
+        )
+    },
 ];
+
+/// Returns the demo accounts for the explorer.
+pub(super) fn accounts() -> Vec<DemoAccount> {
+    let shown = |demo: &Demo| DemoAccount {
+        account_id: demo.account_id,
+        access_key_id: demo.access_key_id,
+        access_key_secret: SECRET,
+        notes: demo.notes,
+    };
+    DEMOS.iter().map(shown).collect()
+}
 
 /// Creates the demo accounts that are missing.
 pub(super) async fn create(

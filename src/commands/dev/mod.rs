@@ -83,15 +83,22 @@ async fn serve(
     let mut shared = dev.shared;
     logging::sample_calls(shared.log_one_in.unwrap_or(1)); // a developer wants to see every call
     shared.drain_timeout = shared.drain_timeout.min(LONGEST_DRAIN);
-    let settings = settings(&shared, database, sealing_key.clone(), Some(token), clock.clone())?;
-    let server = Server::bind(settings).await?;
+    shared.explorer = shared.explorer.or(Some(true));
+    let mut settings =
+        settings(&shared, database, sealing_key.clone(), Some(token), clock.clone())?;
+    if let Some(explorer) = &mut settings.explorer {
+        explorer.accounts = demo::accounts();
+    }
+    let mut server = Server::bind(settings).await?;
+    let is_on = shared.explorer == Some(true);
+    let explorer = if is_on { Some(server.point_to_own_explorer()?) } else { None };
     demo::create(server.store(), &sealing_key, clock.wire_now()).await?;
     if let Some(at) = dev.at {
         warn_of_the_future(server.store(), at).await?;
     }
 
     let ready = announce(&server)?;
-    let paste = paste_lines(&server, &keys)?;
+    let paste = paste_lines(&server, &keys, explorer.as_deref())?;
     let died = Cell::new(false);
     let stop = async {
         tokio::select! {
@@ -130,14 +137,21 @@ async fn warn_of_the_future(store: &Store, at: Time) -> anyhow::Result<()> {
 }
 
 /// Returns commands to paste into another terminal.
-fn paste_lines(server: &Server, keys: &files::Keys) -> anyhow::Result<String> {
+fn paste_lines(
+    server: &Server,
+    keys: &files::Keys,
+    explorer: Option<&str>,
+) -> anyhow::Result<String> {
     let addresses = server.addresses()?;
     let key =
         AccessKey { id: demo::OPENED.to_owned(), secret: Secret::new(demo::SECRET.to_owned()) };
     let endpoint = format!("http://{}", addresses.rest);
     let url = signed_url(&endpoint, "DescribeDcdnService", "2018-01-15", "JSON", &[], &key)?;
+    let explorer = explorer
+        .map(|address| format!("\nExplorer and error center: {address}\n"))
+        .unwrap_or_default();
     Ok(format!(
-        "\nPaste into another terminal (the signed URL is good for one request within 15 minutes):\n  \
+        "{explorer}\nPaste into another terminal (the signed URL is good for one request within 15 minutes):\n  \
          curl '{url}'\n  \
          grpcurl -plaintext -H \"authorization: Bearer $(cat {token})\" -H 'x-account-id: {account}' \
          {grpc} activation.dcdn.v1.DcdnService/DescribeDcdnService\n\n",

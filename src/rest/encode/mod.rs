@@ -1,16 +1,16 @@
 //! Step 7: writes a reply as JSON or XML by the plan of its message, and a status as the error
-//! body. One walk serves both formats and writes the text directly. An absent field is left out, or
+//! body (`refusal`). One walk serves both formats and writes the text directly. An absent field is left out, or
 //! is shown as empty text if its option says so. The root element has the name of the message.
 
-use tonic::Status;
-use tonic_types::StatusExt;
+mod refusal;
 
+use tonic::Status;
+
+pub use self::refusal::refusal;
 use super::parameters::Format;
 use super::plan::{Field, ReplyPlan, Shape, WhenAbsent};
 use super::records::{Value, malformed, records, varint};
 use crate::domain::{Time, time};
-use crate::error::status::HTTP_STATUS;
-use crate::ids::RequestId;
 
 const XML_DECLARATION: &str = "<?xml version='1.0' encoding='UTF-8'?>";
 
@@ -41,31 +41,6 @@ pub fn reply(plan: &ReplyPlan, message: &[u8], format: Format) -> Result<Body, S
     writer.message(plan, message)?;
     writer.end(&plan.name);
     Ok(Body { http_status: 200, text: writer.out })
-}
-
-/// Writes the body of an error. It contains exactly what a gRPC client can read in the status.
-#[must_use]
-pub fn refusal(status: &Status, request_id: &RequestId, host_id: &str, format: Format) -> Body {
-    let info = status.get_details_error_info();
-    let http_status = info
-        .as_ref()
-        .and_then(|info| info.metadata.get(HTTP_STATUS))
-        .and_then(|number| number.parse().ok());
-    let code = info.map_or_else(|| "InternalError".to_owned(), |info| info.reason);
-    let mut writer = Writer::new(format);
-    writer.begin_root("Error");
-    writer.begin_object();
-    for (name, text) in [
-        ("RequestId", request_id.as_str()),
-        ("HostId", host_id),
-        ("Code", &code),
-        ("Message", status.message()),
-    ] {
-        writer.text_member(name, text);
-    }
-    writer.end_object();
-    writer.end("Error");
-    Body { http_status: http_status.unwrap_or(500), text: writer.out }
 }
 
 /// Writes either format. A member is a name and a value in JSON and an element in XML. A list is an

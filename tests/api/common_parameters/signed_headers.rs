@@ -223,3 +223,16 @@ async fn letters_beyond_ascii_are_signed_like_other_letters() {
     assert_eq!(api.send_raw(&bytes).await.text("Code"), "SignatureDoesNotMatch");
     api.send_draft(&signed_as_empty).await.says(Format::Json, STATUS_JSON);
 }
+
+#[tokio::test]
+async fn a_header_that_is_named_twice_makes_the_signature_incomplete() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    // Each repetition would repeat the value in the canonical request: 12,000 times 24 kB.
+    let prepare = |draft: DraftV3| {
+        let draft = draft.with("x-acs-a", "a");
+        let signed = [draft.names().as_str(), ";x-acs-a"].concat();
+        draft.signed_over(&key, &signed)
+    };
+    api.refuses_v3(prepare, &INCOMPLETE_SIGNATURE).await;
+}

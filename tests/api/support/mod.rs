@@ -182,6 +182,8 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         bounds: Bounds::default(),
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(1),
+        explorer: None,
+        explorer_url: None,
         clock,
     }
 }

@@ -284,13 +284,33 @@ impl Reply {
     /// Checks that the call was refused with this status, code and message, in JSON with exactly
     /// the four documented members.
     pub fn refused(&self, status: u16, code: &str, message: &str) -> &Self {
+        self.refused_with(status, code, message, None)
+    }
+
+    /// Checks the same of a reply of `dev`, whose errors point to its explorer.
+    pub fn refused_by_dev(&self, dev: &Api, status: u16, code: &str, message: &str) -> &Self {
+        let address = format!("http://{}/explorer/errors/{code}", dev.addresses.rest);
+        self.refused_with(status, code, message, Some(&address))
+    }
+
+    /// Checks the same of a reply with or without the address of a page about the code.
+    pub fn refused_with(
+        &self,
+        status: u16,
+        code: &str,
+        message: &str,
+        recommend: Option<&str>,
+    ) -> &Self {
         let body: serde_json::Value = self.json();
-        let expected = serde_json::json!({
+        let mut expected = serde_json::json!({
             "RequestId": self.headers["x-acs-request-id"],
             "HostId": "127.0.0.1",
             "Code": code,
             "Message": message,
         });
+        if let Some(address) = recommend {
+            expected["Recommend"] = address.into();
+        }
         assert_eq!((self.status, &body), (status, &expected));
         assert_eq!(self.headers["content-type"], "application/json;charset=utf-8");
         self
