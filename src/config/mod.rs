@@ -176,7 +176,7 @@ pub struct SharedSettings {
     #[arg(long, env = "WORKERS", default_value_t = true, action = clap::ArgAction::Set)]
     pub workers: bool,
     /// Whether the listener of the RPC query format also has the API explorer and the error center,
-    /// below /explorer/. Everybody who reaches the listener can read them. Default: no; `dev`: yes.
+    /// below /explorer/. Every peer that reaches the listener can read them. Default: no; `dev`: yes.
     #[arg(long, env = "EXPLORER", action = clap::ArgAction::Set)]
     pub explorer: Option<bool>,
     /// Logs one of this many successful calls of actions. Faults and operators' calls are always

@@ -2,18 +2,16 @@
 //! by itself, with its comments.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
-use prost_reflect::prost_types::source_code_info::Location;
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, EnumDescriptor, EnumValueDescriptor, ExtensionDescriptor,
-    FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor,
+    EnumDescriptor, EnumValueDescriptor, ExtensionDescriptor, FieldDescriptor, Kind,
+    MessageDescriptor, MethodDescriptor, ServiceDescriptor,
 };
 use serde::Serialize;
 
+use super::descriptors::{Descriptors, texts};
 use super::language;
 use crate::error::texts::{Language, codes_of};
-use crate::proto::COMMENTED_DESCRIPTORS;
 
 const TIMESTAMP: &str = "google.protobuf.Timestamp";
 /// The beginning of the names of actions that change nothing.
@@ -110,37 +108,24 @@ pub struct Field {
     pub fields: Vec<Field>,
 }
 
-/// The descriptors with what is read from them.
+/// The descriptors, and the language of their comments.
 pub struct Catalog {
-    pool: DescriptorPool,
+    descriptors: Descriptors,
     language: Language,
-    /// The comments by file and by path within the file.
-    comments: HashMap<(String, Vec<i32>), String>,
 }
 
 impl Catalog {
     /// Reads the descriptors. Comments without a translation are in English.
     #[must_use]
     pub fn new(language: Language) -> Self {
-        let pool = DescriptorPool::decode(COMMENTED_DESCRIPTORS)
-            .expect("the descriptors that the build made are valid");
-        let mut comments = HashMap::new();
-        for file in pool.files() {
-            let info = file.file_descriptor_proto().source_code_info.clone().unwrap_or_default();
-            for Location { path, leading_comments, .. } in info.location {
-                if let Some(comment) = leading_comments {
-                    let words: Vec<_> = comment.split_whitespace().collect();
-                    comments.insert((file.name().to_owned(), path), words.join(" "));
-                }
-            }
-        }
-        Self { pool, language, comments }
+        Self { descriptors: Descriptors::read(), language }
     }
 
     /// Returns the products that the signed API has.
     #[must_use]
     pub fn products(&self) -> Vec<Product> {
-        let signed = self.pool.services().filter(|service| !self.versions(service).is_empty());
+        let signed =
+            self.descriptors.pool.services().filter(|service| !self.versions(service).is_empty());
         let products = signed.map(|service| Product {
             name: self.product(&service),
             service: service.full_name().to_owned(),
@@ -155,7 +140,7 @@ impl Catalog {
     }
 
     fn action(&self, service: &ServiceDescriptor, method: &MethodDescriptor) -> Action {
-        let own = texts(&method.options(), &self.option("method_versions"));
+        let own = texts(&method.options(), &self.descriptors.option("method_versions"));
         let product = self.product(service);
         Action {
             name: method.name().to_owned(),
@@ -173,7 +158,8 @@ impl Catalog {
     }
 
     fn parameter(&self, field: &FieldDescriptor) -> Parameter {
-        let required = field.options().get_extension(&self.option("required")).as_bool();
+        let required =
+            field.options().get_extension(&self.descriptors.option("required")).as_bool();
         Parameter {
             name: field.json_name().to_owned(),
             r#type: if matches!(field.kind(), Kind::Enum(_)) { "enum" } else { "string" },
@@ -210,7 +196,7 @@ impl Catalog {
     /// Returns the values that have a spelling, if the field is an enum.
     fn values(&self, field: &FieldDescriptor) -> Vec<Value> {
         let Kind::Enum(values) = field.kind() else { return Vec::new() };
-        let spelling = self.option("spelling");
+        let spelling = self.descriptors.option("spelling");
         values.values().filter_map(|value| self.value(&values, &value, &spelling)).collect()
     }
 
@@ -237,28 +223,17 @@ impl Catalog {
         if let Some(translated) = language::comment(self.language, full_name) {
             return translated;
         }
-        self.comments.get(&(file.to_owned(), path.to_vec())).cloned().unwrap_or_default()
+        self.descriptors.comment(file, path)
     }
 
     fn versions(&self, service: &ServiceDescriptor) -> Vec<String> {
-        texts(&service.options(), &self.option("versions"))
+        texts(&service.options(), &self.descriptors.option("versions"))
     }
 
     fn product(&self, service: &ServiceDescriptor) -> String {
-        let product = self.option("product");
+        let product = self.descriptors.option("product");
         service.options().get_extension(&product).as_str().unwrap_or_default().to_owned()
     }
-
-    fn option(&self, name: &str) -> ExtensionDescriptor {
-        let full_name = format!("activation.rpc.v1.{name}");
-        self.pool.get_extension_by_name(&full_name).expect("an option of options.proto")
-    }
-}
-
-fn texts(options: &DynamicMessage, extension: &ExtensionDescriptor) -> Vec<String> {
-    let values = options.get_extension(extension);
-    let values = values.as_list().unwrap_or_default();
-    values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod assets;
 mod catalog;
+mod descriptors;
 pub mod errors;
 pub mod html;
 mod language;

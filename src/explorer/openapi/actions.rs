@@ -1,24 +1,15 @@
 //! What the descriptors say about the actions of the RPC query format, with the comments of the
 //! files.
 
-use std::collections::HashMap;
+use prost_reflect::{EnumDescriptor, FieldDescriptor, FileDescriptor, MethodDescriptor};
 
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, EnumDescriptor, ExtensionDescriptor, FieldDescriptor,
-    FileDescriptor, MethodDescriptor,
-};
-
-use crate::proto::COMMENTED_DESCRIPTORS;
+use crate::explorer::descriptors::{Descriptors, texts};
 
 /// The form of a time in a comment. A text with such a comment is a time.
 const TIME: &str = "yyyy-MM-ddTHH:mm:ssZ";
 
-/// The descriptors, their comments, and the API's own options.
-pub(super) struct Api {
-    pool: DescriptorPool,
-    /// The comments by file and path in the file.
-    comments: HashMap<(String, Vec<i32>), String>,
-}
+/// The descriptors, read for this description.
+pub(super) struct Api(Descriptors);
 
 /// A product: the actions of one service.
 pub(super) struct Product {
@@ -43,28 +34,17 @@ pub(super) struct Action {
 impl Api {
     /// Reads the descriptors that the build made.
     pub fn read() -> Self {
-        let pool = DescriptorPool::decode(COMMENTED_DESCRIPTORS);
-        let pool = pool.expect("the descriptors that the build made are valid");
-        let mut comments = HashMap::new();
-        for file in pool.files() {
-            let info = file.file_descriptor_proto().source_code_info.as_ref();
-            for location in info.iter().flat_map(|info| &info.location) {
-                if let Some(comment) = &location.leading_comments {
-                    let place = (file.name().to_owned(), location.path.clone());
-                    comments.insert(place, one_paragraph(comment));
-                }
-            }
-        }
-        Self { pool, comments }
+        Self(Descriptors::read())
     }
 
     /// Returns the products, in the order of the files. Services without an API version are not
     /// reachable in the RPC query format.
     pub fn products(&self) -> Vec<Product> {
-        let (versions, method_versions) = (self.option("versions"), self.option("method_versions"));
-        let product = self.option("product");
+        let (versions, method_versions) =
+            (self.0.option("versions"), self.0.option("method_versions"));
+        let product = self.0.option("product");
         let mut products = Vec::new();
-        for service in self.pool.services() {
+        for service in self.0.pool.services() {
             let of_service = texts(&service.options(), &versions);
             let mut actions = Vec::new();
             for method in service.methods() {
@@ -89,8 +69,7 @@ impl Api {
 
     /// Returns the comment at a path of a file, in one line; empty text if there is none.
     pub fn comment(&self, file: &FileDescriptor, path: &[i32]) -> String {
-        let place = (file.name().to_owned(), path.to_vec());
-        self.comments.get(&place).cloned().unwrap_or_default()
+        self.0.comment(file.name(), path)
     }
 
     /// Returns the comment of a field.
@@ -101,7 +80,7 @@ impl Api {
     /// Returns whether the field must be set.
     pub fn is_required(&self, field: &FieldDescriptor) -> bool {
         let options = field.options();
-        options.get_extension(&self.option("required")).as_bool() == Some(true)
+        options.get_extension(&self.0.option("required")).as_bool() == Some(true)
     }
 
     /// Returns whether a text field is a time.
@@ -112,12 +91,12 @@ impl Api {
     /// Returns whether a reply shows the field as empty text if it is absent.
     pub fn is_empty_when_absent(&self, field: &FieldDescriptor) -> bool {
         let options = field.options();
-        options.get_extension(&self.option("empty_when_absent")).as_bool() == Some(true)
+        options.get_extension(&self.0.option("empty_when_absent")).as_bool() == Some(true)
     }
 
     /// Returns the spelling and the comment of each value that has a spelling.
     pub fn spellings(&self, values: &EnumDescriptor) -> Vec<(String, String)> {
-        let option = self.option("spelling");
+        let option = self.0.option("spelling");
         let file = values.parent_file();
         let spelled = values.values().filter_map(|value| {
             let options = value.options();
@@ -127,19 +106,4 @@ impl Api {
         });
         spelled.collect()
     }
-
-    fn option(&self, name: &str) -> ExtensionDescriptor {
-        let option = self.pool.get_extension_by_name(&format!("activation.rpc.v1.{name}"));
-        option.expect("an option of options.proto")
-    }
-}
-
-fn texts(options: &DynamicMessage, extension: &ExtensionDescriptor) -> Vec<String> {
-    let values = options.get_extension(extension);
-    let values = values.as_list().unwrap_or_default();
-    values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
-}
-
-fn one_paragraph(comment: &str) -> String {
-    comment.split_whitespace().collect::<Vec<_>>().join(" ")
 }
