@@ -1,9 +1,11 @@
 //! The context of a request: its id, its caller, and the two instants that all of its decisions
 //! use.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use http::HeaderMap;
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -11,16 +13,61 @@ use crate::domain::{AccountId, Time};
 use crate::error::Error;
 use crate::ids::{RequestId, new_id};
 
+/// The header with the caller's own id of a request, on both wires. Over gRPC, answers carry the
+/// request id in the metadata of the same name.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// Largest part of a correlation id that is kept, in bytes.
+const LONGEST_CORRELATION_ID: usize = 64;
+
 /// The caller of a request.
 #[derive(Clone, Debug)]
 pub enum Caller {
-    /// An account, which signed the request.
-    Account(AccountId),
+    /// An account, one of whose access keys signed the request.
+    Account {
+        /// The account.
+        account_id: AccountId,
+        /// The id of the access key that signed.
+        access_key_id: Arc<str>,
+    },
     /// A calling service, which can name the account that it acts for.
     Service {
+        /// The name of the service, as it has authenticated.
+        name: Arc<str>,
         /// The metadata `x-account-id`, not parsed.
         account_id: Option<String>,
     },
+}
+
+/// The peer of a connection. It is carried in the extensions of each of its requests.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The address of the client.
+    pub address: IpAddr,
+}
+
+/// Where a request comes from. It is logged, and decides nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The address of the client. `None` for a request that no client has sent.
+    pub address: Option<IpAddr>,
+    /// The caller's own id of the request, as it is spelt: the header `x-request-id`.
+    pub correlation_id: Option<Box<str>>,
+}
+
+impl Origin {
+    /// Reads the origin of a request. A correlation id with characters that are not visible is
+    /// ignored, and a long one is cut.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, extensions: &http::Extensions) -> Self {
+        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let given = given.filter(|given| !given.is_empty());
+        let cut = |given: &str| given[..given.len().min(LONGEST_CORRELATION_ID)].into();
+        Self {
+            address: extensions.get::<Peer>().map(|peer| peer.address),
+            correlation_id: given.map(cut),
+        }
+    }
 }
 
 /// The wire on which a request arrived.
@@ -50,6 +97,8 @@ pub struct Context {
     pub request_id: RequestId,
     /// The caller of a request.
     pub caller: Caller,
+    /// Where the request comes from.
+    pub origin: Origin,
     /// The wire on which it arrived.
     pub wire: Wire,
     /// The API version that was requested. `None` over gRPC, which counts as the newest.
@@ -79,20 +128,28 @@ impl Context {
     /// Returns the account that the request is about.
     pub fn account(&self) -> Result<AccountId, Error> {
         match &self.caller {
-            Caller::Account(account_id) => Ok(*account_id),
-            Caller::Service { account_id: None } => Err(Error::MissingAccountId),
-            Caller::Service { account_id: Some(text) } => {
+            Caller::Account { account_id, .. } => Ok(*account_id),
+            Caller::Service { account_id: None, .. } => Err(Error::MissingAccountId),
+            Caller::Service { account_id: Some(text), .. } => {
                 AccountId::parse(text).ok_or(Error::InvalidAccountId(Vec::new()))
             }
         }
     }
 
-    /// Returns the name of the calling service, and refuses an account. All services have the same
-    /// token, and therefore the same name.
-    pub fn service_name(&self) -> Result<&'static str, Error> {
-        match self.caller {
-            Caller::Service { .. } => Ok("service"),
-            Caller::Account(_) => Err(Error::ServiceUnauthenticated),
+    /// Returns the name of the calling service, and refuses an account.
+    pub fn service_name(&self) -> Result<&Arc<str>, Error> {
+        match &self.caller {
+            Caller::Service { name, .. } => Ok(name),
+            Caller::Account { .. } => Err(Error::ServiceUnauthenticated),
+        }
+    }
+
+    /// Returns who calls: `service:NAME`, or `key:ID` with the id of the access key.
+    #[must_use]
+    pub fn principal(&self) -> String {
+        match &self.caller {
+            Caller::Service { name, .. } => format!("service:{name}"),
+            Caller::Account { access_key_id, .. } => format!("key:{access_key_id}"),
         }
     }
 
@@ -113,10 +170,16 @@ impl Context {
 impl Clock {
     /// Returns the context of a request that arrives now.
     #[must_use]
-    pub fn context(&self, request_id: RequestId, caller: Caller, wire: Wire) -> Context {
+    pub fn context(
+        &self,
+        request_id: RequestId,
+        caller: Caller,
+        origin: Origin,
+        wire: Wire,
+    ) -> Context {
         let (now, wire_now) = self.both();
         let arrived = Instant::now();
         let (api_version, found_key) = (None, None);
-        Context { request_id, caller, wire, api_version, now, wire_now, arrived, found_key }
+        Context { request_id, caller, origin, wire, api_version, now, wire_now, arrived, found_key }
     }
 }

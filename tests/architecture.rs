@@ -196,7 +196,7 @@ fn only_the_server_depends_on_cores() {
 #[test]
 fn statuses_are_in_the_error_table_only() {
     let allowed = [
-        "src/error/mod.rs",
+        "src/error/table.rs",
         "src/explorer/responses.rs", // pages are not calls
         "src/server/health.rs",      // reads the statuses of tonic
         "src/server/no_grpc.rs",     // such a request is not a call and has no error code
@@ -266,9 +266,9 @@ fn without_backticks(cell: &str) -> String {
     code.filter(|code| !code.contains('`')).unwrap_or(cell).to_owned()
 }
 
-/// Returns the code, HTTP status, gRPC code and message of each row of the table in `src/error/mod.rs`.
+/// Returns the code, HTTP status, gRPC code and message of each row of the table in `src/error/table.rs`.
 fn error_table() -> Vec<Vec<String>> {
-    let source = fs::read_to_string("src/error/mod.rs").expect("UTF-8");
+    let source = fs::read_to_string("src/error/table.rs").expect("UTF-8");
     let rows = source.lines().filter_map(|line| line.split_once("=> row(")).map(|(_, row)| {
         let (_, from_code) = row.split_once('"').expect("a code");
         let (code, after_code) = from_code.split_once('"').expect("the end of the code");
@@ -310,7 +310,7 @@ fn the_page_of_errors_equals_the_error_table() {
     let obsolete: Vec<_> = page.iter().filter(|row| !table.contains(row)).collect();
     assert!(
         obsolete.is_empty(),
-        "docs/errors.md has rows that src/error/mod.rs lacks: {obsolete:#?}"
+        "docs/errors.md has rows that src/error/table.rs lacks: {obsolete:#?}"
     );
 }
 

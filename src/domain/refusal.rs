@@ -1,4 +1,4 @@
-//! Why a decision refuses a request. The error table (`src/error/mod.rs`) has the code, the status and the
+//! Why a decision refuses a request. The error table (`src/error/table.rs`) has the code, the status and the
 //! message of each.
 
 use super::Product;

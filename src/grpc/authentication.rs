@@ -8,20 +8,17 @@ use std::task::{Context as TaskContext, Poll};
 
 use http::{HeaderMap, Request, Response};
 use tower::{Layer, Service};
-use uuid::Uuid;
 
 use crate::auth::secret::ServiceToken;
 use crate::clock::Clock;
-use crate::context::{Caller, Wire};
+use crate::context::{Caller, Origin, REQUEST_ID, Wire};
 use crate::error::{Error, status};
 use crate::ids::RequestId;
-use crate::logging::{self, log_error};
+use crate::logging::log_error;
 use crate::proto::POOL;
 
 /// The metadata that names the account.
 pub const ACCOUNT_ID: &str = "x-account-id";
-/// The metadata that carries the request id, in requests and responses.
-pub const REQUEST_ID: &str = "x-request-id";
 
 /// What is logged instead of a path that is not a method of the service, as in the metrics.
 const OTHER: &str = "_OTHER";
@@ -35,6 +32,8 @@ pub struct ServiceAuthLayer {
     clock: Clock,
     /// If there is none, only health checks are admitted.
     token: Option<ServiceToken>,
+    /// The name of the service that has the token.
+    name: Arc<str>,
     /// The names of the services that exist.
     services: Arc<HashSet<&'static str>>,
 }
@@ -43,7 +42,7 @@ impl ServiceAuthLayer {
     /// Returns a layer that admits calls with this token to these services.
     #[must_use]
     pub fn new(clock: Clock, token: Option<ServiceToken>, services: HashSet<&'static str>) -> Self {
-        Self { clock, token, services: Arc::new(services) }
+        Self { clock, token, name: "service".into(), services: Arc::new(services) }
     }
 
     /// Checks that the service exists, and then the token. A load balancer probes without a token
@@ -106,18 +105,21 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let request_id = request_id(request.headers());
+        let request_id = RequestId::random();
+        let origin = Origin::of(request.headers(), request.extensions());
         let path = request.uri().path();
         if let Err(error) = self.layer.check(path, request.headers()) {
-            log_error(&error, logged_path(path), &request_id, Wire::Grpc);
+            log_error(&error, logged_path(path), &request_id, origin, Wire::Grpc);
             let mut response = status::of(&error, &request_id, None).into_http();
             add_request_id(response.headers_mut(), &request_id);
             return Box::pin(std::future::ready(Ok(response)));
         }
-        let caller = Caller::Service { account_id: account_id(request.headers()) };
+        let name = Arc::clone(&self.layer.name);
+        let caller = Caller::Service { name, account_id: account_id(request.headers()) };
         request.extensions_mut().insert(self.layer.clock.context(
             request_id.clone(),
             caller,
+            origin,
             Wire::Grpc,
         ));
         let response = self.inner.call(request);
@@ -135,23 +137,6 @@ fn account_id(headers: &HeaderMap) -> Option<String> {
     let mut given = headers.get_all(ACCOUNT_ID).iter();
     let first = given.next()?.to_str().unwrap_or("?");
     Some(if given.next().is_none() { first } else { "?" }.to_owned())
-}
-
-/// Returns the request id that the caller sent, if it is a UUID. Any other text is only logged, and
-/// a new id is returned. Both wires use this function.
-pub fn request_id(headers: &HeaderMap) -> RequestId {
-    let Some(given) = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()) else {
-        return RequestId::random();
-    };
-    if let Ok(id) = Uuid::try_parse(given) {
-        return RequestId::from(id);
-    }
-    let request_id = RequestId::random();
-    if logging::is_within_limit() {
-        let correlation_id: String = given.chars().take(64).collect();
-        tracing::info!(%request_id, correlation_id, "the caller's request id is not a UUID");
-    }
-    request_id
 }
 
 fn add_request_id(headers: &mut HeaderMap, request_id: &RequestId) {

@@ -108,7 +108,8 @@ where
         return Err(status::of(&Error::ServiceUnauthenticated, &RequestId::random(), None));
     };
     let (request_id, wire) = (context.request_id.clone(), context.wire);
-    let line = CallLine { action, request_id, wire, subject: subject(&mut context, &message) };
+    let (origin, subject) = (context.origin.clone(), subject(&mut context, &message));
+    let line = CallLine { action, request_id, wire, origin, subject };
     let (arrived, api_version) = (context.arrived, context.api_version.clone());
     let outcome = decide(context, message).await;
     if outcome.is_err() || success_is_logged() {

@@ -7,7 +7,8 @@ use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::authentication::{HEALTH, REQUEST_ID};
+use super::authentication::HEALTH;
+use crate::context::REQUEST_ID;
 use crate::error::Error;
 
 /// The method that answers with a stream.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::is_within_limit;
-use crate::context::{FoundKey, Wire};
+use crate::context::{FoundKey, Origin, Wire};
 use crate::error::Error;
 use crate::ids::RequestId;
 
@@ -19,6 +19,8 @@ pub struct CallLine<'a> {
     pub request_id: RequestId,
     /// The wire on which the request arrived.
     pub wire: Wire,
+    /// Where the request comes from.
+    pub origin: Origin,
     /// The caller, account and access key of the call.
     pub subject: Subject,
 }
@@ -27,7 +29,7 @@ pub struct CallLine<'a> {
 #[derive(Debug, Default)]
 pub struct Subject {
     /// The calling service of an operator's call.
-    pub caller: Option<&'static str>,
+    pub caller: Option<Arc<str>>,
     /// The account that the request names.
     pub account_id: Option<i64>,
     /// The access key that the request names.
@@ -39,8 +41,10 @@ pub struct Subject {
 impl CallLine<'_> {
     /// Writes the line, with the outcome of the call and the time that it took.
     pub fn write(&self, error: Option<&Error>, took: Duration) {
-        let Self { action, request_id, wire, subject } = self;
-        let (wire, caller) = (wire.name(), subject.caller);
+        let Self { action, request_id, wire, origin, subject } = self;
+        let peer = origin.address.map(tracing::field::display);
+        let correlation_id = origin.correlation_id.as_deref();
+        let (wire, caller) = (wire.name(), subject.caller.as_deref());
         let found = subject.found_key.as_ref().and_then(|found| found.get());
         let account_id = found.map(|found| found.account_id.get()).or(subject.account_id);
         let access_key_id = found.map(|found| &found.access_key_id);
@@ -51,7 +55,7 @@ impl CallLine<'_> {
         macro_rules! line {
             ($level:ident, $($rest:tt)+) => {
                 tracing::$level!(
-                    action, %request_id, wire, caller, account_id, access_key_id, milliseconds, $($rest)+
+                    action, %request_id, correlation_id, peer, wire, caller, account_id, access_key_id, milliseconds, $($rest)+
                 )
             };
         }
@@ -72,8 +76,8 @@ impl CallLine<'_> {
 }
 
 /// Logs an error of a request that did not reach its action, or that occurred after the answer.
-pub fn log_error(error: &Error, action: &str, request_id: &RequestId, wire: Wire) {
-    let line =
-        CallLine { action, request_id: request_id.clone(), wire, subject: Subject::default() };
+pub fn log_error(error: &Error, action: &str, request_id: &RequestId, origin: Origin, wire: Wire) {
+    let (request_id, subject) = (request_id.clone(), Subject::default());
+    let line = CallLine { action, request_id, wire, origin, subject };
     line.write(Some(error), Duration::ZERO);
 }

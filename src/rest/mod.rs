@@ -24,10 +24,9 @@ use parameters::{Format, RawRequest, Received};
 
 use crate::auth::{Authenticator, CommonParameters};
 use crate::clock::Clock;
-use crate::context::{Caller, Context, Wire};
+use crate::context::{Caller, Context, Origin, Wire};
 use crate::error::Error;
 use crate::error::status;
-use crate::grpc::authentication::request_id;
 use crate::grpc::layers::Hold;
 use crate::grpc::services::Services;
 use crate::ids::RequestId;
@@ -78,12 +77,14 @@ impl Shim {
         B: hyper::body::Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let request_id = request_id(request.headers());
+        let request_id = RequestId::random();
+        let origin = Origin::of(request.headers(), request.extensions());
         let (admitted, format, host_id) = {
             let mut raw = RawRequest::read(request).await;
             let received = raw.received();
-            let admitted = self.admit(&received, &request_id).await;
-            let admitted = admitted.map_err(|error| self.refuse(&received, &error, &request_id));
+            let admitted = self.admit(&received, &request_id, &origin).await;
+            let admitted =
+                admitted.map_err(|error| self.refuse(&received, &error, &request_id, origin));
             // The request is dropped here: hundreds of callers can wait for their calls at the same
             // time.
             (admitted, received.format, received.host_id.to_owned())
@@ -108,7 +109,7 @@ impl Shim {
     pub fn answer_to_a_panic(&self) -> Response<Full<Bytes>> {
         let request_id = RequestId::random();
         let error = Error::internal("the shim panicked");
-        log_error(&error, "-", &request_id, Wire::Rest);
+        log_error(&error, "-", &request_id, Origin::default(), Wire::Rest);
         let status = status::of(&error, &request_id, None);
         self.listener.answered_with(&status);
         let explorer_url = self.explorer_url.as_deref();
@@ -120,6 +121,7 @@ impl Shim {
         &self,
         received: &Received<'_>,
         request_id: &RequestId,
+        origin: &Origin,
     ) -> Result<Admitted<'_>, Error> {
         received.problem.clone().map_or(Ok(()), Err)?;
         let request = received.signed();
@@ -136,8 +138,12 @@ impl Shim {
         key.permit(&rpc.permission)?;
 
         let message = rpc.request.message(&request);
-        let caller = Caller::Account(key.account_id);
-        let mut context = self.clock.context(request_id.clone(), caller, Wire::Rest);
+        let caller = Caller::Account {
+            account_id: key.account_id,
+            access_key_id: credentials.access_key_id.into(),
+        };
+        let (request_id, origin) = (request_id.clone(), origin.clone());
+        let mut context = self.clock.context(request_id, caller, origin, Wire::Rest);
         context.wire_now = wire_now;
         context.api_version = Some(Arc::clone(version));
         Ok(Admitted { rpc, message, context })
@@ -151,12 +157,18 @@ impl Shim {
 
     /// Returns the status of an error before the call, and logs the error. A called action writes
     /// its own log line.
-    fn refuse(&self, received: &Received<'_>, error: &Error, request_id: &RequestId) -> Status {
+    fn refuse(
+        &self,
+        received: &Received<'_>,
+        error: &Error,
+        request_id: &RequestId,
+        origin: Origin,
+    ) -> Status {
         let request = received.signed();
         let action = CommonParameters::read(&request).action().map_or("-", |(action, _)| action);
         // The name of an unknown action is an arbitrary text of the client, and is not logged.
         let action = if self.dispatch.has_action(action) { action } else { "-" };
-        log_error(error, action, request_id, Wire::Rest);
+        log_error(error, action, request_id, origin, Wire::Rest);
         status::of(error, request_id, None)
     }
 }

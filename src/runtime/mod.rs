@@ -7,13 +7,13 @@
 //! The rest of the code is written for one runtime and does not know about cores. What cores share
 //! (clock, metrics, readiness, the ring of events) is shared memory.
 
-pub mod peer;
 pub mod places;
 mod rounds;
+pub mod socket;
 pub mod state;
 
 use std::io;
-use std::net::TcpStream as StdTcpStream;
+use std::net::{SocketAddr, TcpStream as StdTcpStream};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -61,18 +61,29 @@ impl Core {
     }
 }
 
-/// An accepted connection with its place, on the way to a core. It is taken soon, and there are
-/// never more of them than places.
-type Accepted = (StdTcpStream, Place);
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct Accepted<S> {
+    /// Its socket.
+    pub stream: S,
+    /// The address of the peer.
+    pub address: SocketAddr,
+    /// Its place.
+    pub place: Place,
+}
+
+/// A connection on the way to a core. It is taken soon, and there are never more of them than
+/// places.
+type OnItsWay = Accepted<StdTcpStream>;
 
 /// The sending end, through which a listener hands connections to one core.
 #[derive(Clone, Debug)]
-pub struct Handover(mpsc::UnboundedSender<Accepted>);
+pub struct Handover(mpsc::UnboundedSender<OnItsWay>);
 
 /// The receiving end of a core for connections of one listener. The sockets belong to the runtime
 /// that takes them.
 #[derive(Debug)]
-pub struct Connections(mpsc::UnboundedReceiver<Accepted>);
+pub struct Connections(mpsc::UnboundedReceiver<OnItsWay>);
 
 impl Connections {
     /// Creates the two ends.
@@ -84,14 +95,13 @@ impl Connections {
 }
 
 impl Stream for Connections {
-    type Item = io::Result<(TcpStream, Place)>;
+    type Item = io::Result<Accepted<TcpStream>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let accepted = ready!(self.0.poll_recv(context));
-        Poll::Ready(
-            accepted
-                .map(|(stream, place)| TcpStream::from_std(stream).map(|stream| (stream, place))),
-        )
+        Poll::Ready(accepted.map(|Accepted { stream, address, place }| {
+            TcpStream::from_std(stream).map(|stream| Accepted { stream, address, place })
+        }))
     }
 }
 
@@ -110,12 +120,12 @@ pub async fn hand_out(
             () = shutdown.cancelled() => return,
         };
         // Deregister the socket from this runtime, whose thread only accepts.
-        match accepted.and_then(|(stream, _)| stream.into_std()) {
-            Ok(stream) => {
+        match accepted.and_then(|(stream, address)| Ok((stream.into_std()?, address))) {
+            Ok((stream, address)) => {
                 let Some(place) = places.take().await else { continue };
                 // Without it, a reply can wait 40 ms for the client's delayed acknowledgement.
                 stream.set_nodelay(true).ok();
-                hand_over((stream, place), &cores, turn);
+                hand_over(Accepted { stream, address, place }, &cores, turn);
                 turn += 1;
             }
             Err(error) => {
@@ -131,7 +141,7 @@ pub async fn hand_out(
 
 /// Hands a connection to the core whose turn it is or, if that has ended, to the next one that has
 /// not.
-fn hand_over(mut accepted: Accepted, cores: &[Handover], turn: usize) {
+fn hand_over(mut accepted: OnItsWay, cores: &[Handover], turn: usize) {
     for core in cores.iter().cycle().skip(turn % cores.len().max(1)).take(cores.len()) {
         match core.0.send(accepted) {
             Ok(()) => return,

@@ -21,8 +21,10 @@ use tokio_util::sync::CancellationToken;
 use super::completed::{Complete, Completed};
 use super::incoming_body::IncomingBody;
 use super::serving;
+use crate::context::Peer;
 use crate::runtime::Connections;
-use crate::runtime::peer::Peer;
+use crate::runtime::places::Place;
+use crate::runtime::socket::Socket;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// A connection is kept for this much longer than answers announce, but the announced time is at
@@ -58,15 +60,16 @@ pub async fn serve<H, F>(
     // A client that has sent its last request may close its side, and is still answered.
     builder.half_close(true);
     let keep_alive = announced_keep_alive(options.keep_alive);
-    let begin = |stream, place: &crate::runtime::places::Place| {
+    let begin = |stream, peer: Peer, place: &Place| {
         let (handler, state) = (handler.clone(), place.state().clone());
         let keep_alive = keep_alive.clone();
-        let peer = Peer::new(stream, &state, 0); // the first request is recorded below
+        let socket = Socket::new(stream, &state, 0); // the first request is recorded below
         // An async block would reserve the memory of the future that it awaits twice, for each
         // connection.
         let service = service_fn(move |request: Request<Incoming>| {
             let running = state.begin();
-            let request = request.map(|incoming| IncomingBody::new(incoming, &state, None));
+            let mut request = request.map(|incoming| IncomingBody::new(incoming, &state, None));
+            request.extensions_mut().insert(peer.clone());
             let is_last = state.is_old();
             let keep_alive = (!is_last && asks_to_be_kept(&request)).then(|| keep_alive.clone());
             handler(copied_head(request)).map(move |mut response| {
@@ -82,7 +85,7 @@ pub async fn serve<H, F>(
             })
         });
         builder.serve_connection(
-            TokioIo::new(Completed::new(peer, Arc::clone(&options.complete))),
+            TokioIo::new(Completed::new(socket, Arc::clone(&options.complete))),
             service,
         )
     };

@@ -22,11 +22,12 @@ use tonic::body::Body;
 use super::incoming_body::{IncomingBody, Rests};
 use super::no_grpc::Begun;
 use super::serving;
+use crate::context::Peer;
 use crate::grpc::answered;
 use crate::metrics::Listener;
 use crate::runtime::Connections;
-use crate::runtime::peer::Peer;
 use crate::runtime::places::Place;
+use crate::runtime::socket::Socket;
 use crate::runtime::state::{ConnectionState, Running};
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -57,11 +58,12 @@ pub(super) async fn serve<H, F>(
     H: Fn(Request<Body>) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let begin = |stream, place: &Place| {
+    let begin = |stream, peer: Peer, place: &Place| {
         let state = Arc::clone(place.state());
-        let peer = Peer::new(stream, &state, GREETING);
+        let socket = Socket::new(stream, &state, GREETING);
         let (handler, rests, of) = (handler(), Rests::default(), Arc::clone(&state));
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer.clone());
             let coming = |incoming| Body::new(IncomingBody::new(incoming, &of, Some(&rests)));
             handler(request.map(coming)).map(Ok::<_, Infallible>)
         });
@@ -77,7 +79,7 @@ pub(super) async fn serve<H, F>(
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
             .max_header_list_size(LARGEST_HEAD)
-            .serve_connection(TokioIo::new(Begun::new(peer, &listener)), service)
+            .serve_connection(TokioIo::new(Begun::new(socket, &listener)), service)
     };
     serving::serve(connections, begin, shutdown).await;
 }

@@ -11,10 +11,11 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::context::Peer;
 use crate::logging;
-use crate::runtime::Connections;
 use crate::runtime::places::Place;
 use crate::runtime::state::Signal;
+use crate::runtime::{Accepted, Connections};
 
 /// Bytes that the kernel holds for a connection in each direction. Linux doubles this for its own
 /// bookkeeping.
@@ -46,7 +47,7 @@ fn listen_at(address: std::net::SocketAddr) -> std::io::Result<TcpListener> {
 /// Serves until `shutdown`, then finishes running calls.
 pub(super) async fn serve<C>(
     mut connections: Connections,
-    begin: impl Fn(TcpStream, &Place) -> C,
+    begin: impl Fn(TcpStream, Peer, &Place) -> C,
     shutdown: CancellationToken,
 ) where
     C: GracefulConnection<Error = hyper::Error> + Send + 'static,
@@ -58,8 +59,9 @@ pub(super) async fn serve<C>(
             () = shutdown.cancelled() => None,
         };
         match next {
-            Some(Ok((stream, place))) => {
-                let connection = begin(stream, &place);
+            Some(Ok(Accepted { stream, address, place })) => {
+                let peer = Peer { address: address.ip().to_canonical() };
+                let connection = begin(stream, peer, &place);
                 running.spawn(Served { connection, place, is_leaving: false });
             }
             Some(Err(error)) if logging::is_within_limit() => {

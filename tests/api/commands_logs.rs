@@ -88,9 +88,14 @@ async fn log_lines_do_not_contain_secrets_signatures_or_the_token() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let account_id = key.account_id.to_string();
         let lines = format!("{}{}", ended.stdout, ended.stderr);
-        for expected in
-            ["mine-42", "mine-43", "SignatureDoesNotMatch", "does not exist", &account_id]
-        {
+        for expected in [
+            "mine-42",
+            "mine-43",
+            "127.0.0.1",
+            "SignatureDoesNotMatch",
+            "does not exist",
+            &account_id,
+        ] {
             assert!(lines.contains(expected), "the log ({log}) does not contain {expected}");
         }
         for line in lines.lines() {

@@ -1,5 +1,5 @@
 //! What each error means, what the caller does about it, and which actions answer it, in English
-//! and Chinese. Code, statuses and message of a row come from the table in `src/error/mod.rs`: each
+//! and Chinese. Code, statuses and message of a row come from the table in `src/error/table.rs`: each
 //! entry here makes an error of its row. `docs/errors.md` shows the English texts, and a test below
 //! holds it equal to them.
 

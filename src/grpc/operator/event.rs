@@ -8,7 +8,7 @@ use futures_util::stream::unfold;
 use tonic::{Request, Status};
 
 use super::account_id;
-use crate::context::{Context, Wire};
+use crate::context::{Context, Origin, Wire};
 use crate::domain::AccountId;
 use crate::error::{Error, status};
 use crate::events::{Cursor, CursorKey, Feed, Followed, Watched};
@@ -91,14 +91,16 @@ impl Events {
         let cursor = self.start(&message.cursor, account_id, message.from_now).await?;
         let followed = Followed::start(self.feed.clone(), cursor, until.into());
         let (cursors, request_id) = (self.cursors.clone(), context.request_id.clone());
+        let origin = context.origin.clone();
         // This is polled only while the client has room. It takes responses that are ready, and
         // reads nothing itself.
         let responses = unfold(followed, move |mut followed| {
             let (cursors, request_id) = (cursors.clone(), request_id.clone());
+            let origin = origin.clone();
             async move {
                 let told = followed.next().await?;
                 let response = told.map(|told| response(&cursors, &told));
-                Some((response.map_err(|error| ended(&error, &request_id)), followed))
+                Some((response.map_err(|error| ended(&error, &request_id, origin)), followed))
             }
         });
         Ok(Box::pin(responses))
@@ -135,9 +137,9 @@ fn response(cursors: &CursorKey, told: &Watched) -> wire::WatchEventsResponse {
 
 /// Returns the status with which a stream ends. The error is logged here, because the call was
 /// answered long ago. A stream that ended in time has a log line of its own.
-fn ended(error: &Error, request_id: &RequestId) -> Status {
+fn ended(error: &Error, request_id: &RequestId, origin: Origin) -> Status {
     if !matches!(error, Error::Draining | Error::DeadlineExceeded) {
-        log_error(error, "WatchEvents", request_id, Wire::Grpc);
+        log_error(error, "WatchEvents", request_id, origin, Wire::Grpc);
     }
     status::of(error, request_id, None)
 }

@@ -30,7 +30,7 @@ pub(in crate::grpc) fn subject(context: &mut Context, message: &impl Names) -> S
     context.found_key = Some(Arc::clone(&found_key));
     let id = message.access_key_id();
     Subject {
-        caller: context.service_name().ok(),
+        caller: context.service_name().ok().cloned(),
         account_id: message.account_id().filter(|account_id| *account_id != 0),
         access_key_id: id.map(|id| id[..id.floor_char_boundary(LONGEST_ID)].to_owned()),
         found_key: Some(found_key),

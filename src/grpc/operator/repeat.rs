@@ -84,7 +84,7 @@ impl Ticket {
         fingerprint.update([0]);
         fingerprint.update(request.encode_to_vec());
         Ok(Some(Self {
-            caller: context.service_name()?.to_owned(),
+            caller: context.service_name()?.to_string(),
             request_id,
             fingerprint: fingerprint.finalize().to_vec(),
             recorded_at: context.wire_now,

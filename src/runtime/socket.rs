@@ -13,7 +13,7 @@ use super::state::ConnectionState;
 
 /// A socket that records what its peer does.
 #[derive(Debug)]
-pub struct Peer {
+pub struct Socket {
     stream: TcpStream,
     state: Arc<ConnectionState>,
     /// Bytes that the peer must still send before it counts as having spoken; 0 if it has.
@@ -21,7 +21,7 @@ pub struct Peer {
     write_waits: bool,
 }
 
-impl Peer {
+impl Socket {
     /// Creates a socket whose peer has spoken once it has sent `greeting` bytes. With 0, the caller
     /// records that.
     #[must_use]
@@ -42,7 +42,7 @@ impl Peer {
     }
 }
 
-impl AsyncRead for Peer {
+impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -60,7 +60,7 @@ impl AsyncRead for Peer {
     }
 }
 
-impl AsyncWrite for Peer {
+impl AsyncWrite for Socket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
