@@ -44,6 +44,9 @@ pub enum Caller {
 pub struct Peer {
     /// The address of the client.
     pub address: IpAddr,
+    /// The names in the certificate that the client has shown: its URI and DNS names. Empty without
+    /// one.
+    pub certificate_names: Arc<[String]>,
 }
 
 /// Where a request comes from. It is logged, and decides nothing.

@@ -2,6 +2,7 @@
 //! place gets, and is counted.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
@@ -60,7 +61,8 @@ pub(super) async fn serve<C>(
         };
         match next {
             Some(Ok(Accepted { stream, address, place })) => {
-                let peer = Peer { address: address.ip().to_canonical() };
+                let address = address.ip().to_canonical();
+                let peer = Peer { address, certificate_names: Arc::default() };
                 let connection = begin(stream, peer, &place);
                 running.spawn(Served { connection, place, is_leaving: false });
             }
