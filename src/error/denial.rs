@@ -69,7 +69,7 @@ impl Denial {
         Self {
             action: "cdn:OpenCdnService".into(),
             account_id: AccountId::new(1).expect("a positive number"),
-            access_key_id: "testid".into(),
+            access_key_id: "LTAIexample".into(),
             principal: PrincipalType::SubUser,
             policy: PolicyType::AccountLevelIdentityBasedPolicy,
             is_explicit: false,
