@@ -111,6 +111,7 @@ impl fmt::Debug for ReadyKeys {
 mod tests {
     use super::*;
     use crate::auth::secret::Secret;
+    use crate::domain::policy::Permission;
     use crate::domain::{AccountId, Time, policy};
 
     fn row(sealing_key: &SealingKey, id: &str, secret: &str) -> StoredAccessKey {
@@ -144,7 +145,8 @@ mod tests {
             ..row.clone()
         };
         let narrowed = keys.of(&narrowed, &sealing_key).unwrap();
-        assert!(!narrowed.policy.allows("cdn:OpenCdnService"));
+        let permission = narrowed.policy.decide("cdn:OpenCdnService", row.account_id);
+        assert_eq!(permission, Permission::DeniedImplicitly);
         assert_eq!(narrowed.v1.sign("text"), kept.v1.sign("text"));
     }
 

@@ -16,8 +16,10 @@ use keys::{ReadyKey, ReadyKeys};
 use secret::SealingKey;
 use signature::{v1, v3};
 
+use crate::domain::policy::Permission;
 use crate::domain::{AccountId, Time, time};
 use crate::error::Error;
+use crate::error::denial::{Denial, PolicyType, PrincipalType};
 use crate::storage::{NonceUse, Store};
 
 /// Checks signed requests. Clones share the keys that are ready.
@@ -39,10 +41,25 @@ pub struct AuthenticatedKey {
 }
 
 impl AuthenticatedKey {
-    /// Refuses an action that the key's policy does not allow; `action` is like
-    /// "cdn:OpenCdnService".
-    pub fn permit(&self, action: &str) -> Result<(), Error> {
-        if self.ready.policy.allows(action) { Ok(()) } else { Err(Error::ForbiddenByPolicy) }
+    /// Refuses an action that a policy of the key does not allow; `action` is like
+    /// "cdn:OpenCdnService". The denial names the key as the request does.
+    pub fn permit(&self, action: &str, access_key_id: &str, wire_now: Time) -> Result<(), Error> {
+        let policies = [(PolicyType::AccountLevelIdentityBasedPolicy, &self.ready.policy)];
+        for (policy_type, policy) in policies {
+            let permission = policy.decide(action, self.account_id);
+            if permission != Permission::Allowed {
+                return Err(Error::ForbiddenByPolicy(Box::new(Denial {
+                    action: action.into(),
+                    account_id: self.account_id,
+                    access_key_id: access_key_id.into(),
+                    principal: PrincipalType::SubUser,
+                    policy: policy_type,
+                    is_explicit: permission == Permission::DeniedExplicitly,
+                    at: wire_now,
+                })));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@
 //! form that AIP-193 asks for.
 
 mod cause;
+pub mod denial;
 mod field;
 mod shown;
 pub mod status;
@@ -17,6 +18,7 @@ use std::borrow::Cow;
 use tonic::Code;
 
 pub use self::cause::Cause;
+pub use self::denial::Denial;
 use self::field::shortened;
 pub use self::field::{FieldViolation, both};
 pub use self::shown::Shown;
@@ -75,8 +77,8 @@ pub enum Error {
     },
     /// The nonce was used before.
     NonceUsed,
-    /// The key's policy does not allow the action.
-    ForbiddenByPolicy,
+    /// A policy does not allow the action.
+    ForbiddenByPolicy(Box<Denial>),
 
     // gRPC callers and operators.
     /// The calling service is not authenticated.

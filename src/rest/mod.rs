@@ -135,7 +135,7 @@ impl Shim {
         let credentials = common.credentials()?;
         let wire_now = self.clock.wire_now();
         let key = self.authenticator.authenticate(&request, &credentials, wire_now).await?;
-        key.permit(&rpc.permission)?;
+        key.permit(&rpc.permission, credentials.access_key_id, wire_now)?;
 
         let message = rpc.request.message(&request);
         let caller = Caller::Account {

@@ -133,24 +133,18 @@ async fn a_policy_that_cannot_be_evaluated_is_refused() {
         (" ".to_owned(), "the policy cannot be read: EOF"),
         ("everything".to_owned(), "the policy cannot be read: expected value"),
         ("\0".to_owned(), "the policy cannot be read: expected value"),
-        (r#"{"Statement":[]}"#.to_owned(), "the policy cannot be read: missing field `Version`"),
+        (r#"{"Statement":[]}"#.to_owned(), "the policy has no Version"),
         (r#"{"Version":"2","Statement":[]}"#.to_owned(), "Version of the policy is not \"1\""),
-        (one(deny), "the policy cannot be read: missing field `Resource`"),
+        (one(deny), "a statement of the policy has no Resource"),
         (
             one(&format!(r#"{deny},"Effect":"Allow",{any}"#)),
-            "the policy cannot be read: duplicate field `Effect`",
+            "the policy cannot be read: \"Effect\" occurs twice",
         ),
+        (one(&format!(r#"{deny},{any},"Condition":{{}}"#)), "Condition is not supported"),
+        (one(&format!(r#"{deny},"NotResource":"*""#)), "NotResource is not supported"),
         (
-            one(&format!(r#"{deny},{any},"Condition":{{}}"#)),
-            "the policy cannot be read: unknown field `Condition`",
-        ),
-        (
-            one(&format!(r#"{deny},"NotResource":"*""#)),
-            "the policy cannot be read: unknown field `NotResource`",
-        ),
-        (
-            one(&format!(r#"{deny},"Resource":"acs:cdn:*:*:domain/a""#)),
-            "Resource of a statement is not \"*\"",
+            one(&format!(r#"{deny},"Resource":"acs:cdn:*:domain/a""#)),
+            "\"acs:cdn:*:domain/a\" is not a Resource",
         ),
         (
             one(&format!(r#""Effect":"Deny","Action":"cdn:Open?",{any}"#)),

@@ -3,7 +3,7 @@
 
 use super::By::{GrpcCalls, SignedActions};
 use super::{By, Entry, Text};
-use crate::error::{Error, Shown};
+use crate::error::{Denial, Error, Shown};
 
 const SIGNED: &[By] = &[SignedActions];
 const BOTH_WIRES: &[By] = &[SignedActions, GrpcCalls];
@@ -226,7 +226,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         },
     },
     Entry {
-        error: || Error::ForbiddenByPolicy,
+        error: || Error::ForbiddenByPolicy(Box::new(Denial::example())),
         answered_by: SIGNED,
         meaning: Text {
             en: "The policy of the access key does not allow the action.",

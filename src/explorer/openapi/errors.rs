@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::operations::{content, response_headers};
 use super::schemas::reference;
 use crate::domain::{Product, Refusal};
-use crate::error::{Error, Shown};
+use crate::error::denial::TOLD;
+use crate::error::{Denial, Error, Shown};
 
 /// Stands for the name of a parameter in a code or in a message, as in `docs/errors.md`.
 const PARAMETER: &str = "{parameter}";
@@ -38,7 +39,12 @@ pub(super) fn responses(
         let name = format!("Error{status}");
         let codes = rows.iter().map(|row| row.code.as_str());
         let codes: BTreeSet<_> = codes.collect();
-        schemas.insert(name.clone(), body(&codes));
+        let denied = Error::ForbiddenByPolicy(Box::new(Denial::example()));
+        let mut body = body(&codes);
+        if codes.contains(&*denied.code()) {
+            body["properties"]["AccessDeniedDetail"] = denial();
+        }
+        schemas.insert(name.clone(), body);
         let lines = rows.iter().map(|row| format!("* `{}`: {}", row.code, row.message));
         let mut headers = response_headers();
         if status == Error::UnsupportedHttpMethod.http_status() {
@@ -83,6 +89,20 @@ fn body(codes: &BTreeSet<&str>) -> Value {
         },
         "additionalProperties": false,
         "xml": { "name": "Error" },
+    })
+}
+
+/// Returns the schema of the detail with which a denial by a policy is answered.
+fn denial() -> Value {
+    let names = TOLD.map(|(_, name)| name);
+    let members: Map<_, _> =
+        names.map(|name| (name.to_owned(), json!({ "type": "string" }))).into_iter().collect();
+    json!({
+        "type": "object",
+        "description": "Which policy does not allow the action. Only with `Forbidden.RAM`.",
+        "required": names,
+        "properties": members,
+        "additionalProperties": false,
     })
 }
 
@@ -155,7 +175,7 @@ fn all() -> Vec<Error> {
             canonical_request: shown("{canonical_request}"),
         },
         Error::NonceUsed,
-        Error::ForbiddenByPolicy,
+        Error::ForbiddenByPolicy(Box::new(Denial::example())),
         Error::Contended,
         Error::DeadlineExceeded,
         Error::internal("an example"),

@@ -8,6 +8,7 @@ pub mod commerce;
 pub mod connection;
 pub mod cutting_proxy;
 pub mod database;
+pub mod denials;
 pub mod drafts;
 pub mod events;
 pub mod grpc;
