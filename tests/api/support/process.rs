@@ -209,6 +209,11 @@ impl Program {
         Api::of_ready_line(said.lines().next().expect("a line"))
     }
 
+    /// Returns its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns the path of one of its files in `/proc`.
     pub fn proc_file(&self, name: &str) -> String {
         format!("/proc/{}/{name}", self.child.id())
