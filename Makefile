@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-engine clients lint fmt bench bench-check attack release rust
+.PHONY: help run test test-engine clients lint fmt advisories bench bench-check attack timing release rust
 
 # The shell's variables about a PostgreSQL are about another than the private ones that are started here.
 unexport $(filter-out PG PG_%,$(filter PG%,$(.VARIABLES)))
@@ -40,6 +40,9 @@ lint: rust ## Formatting, clippy, proto files, licences and duplicates of crates
 	.ci/check-proto
 	.ci/check-deps
 
+advisories: rust ## Known vulnerabilities of crates; needs the network or a copy of the database: ADVISORY_DB=FOLDER
+	.ci/check-advisories
+
 fmt: rust ## Format Rust and proto files
 	cargo fmt --all
 	.ci/check-proto --write
@@ -56,8 +59,12 @@ attack: release ## Attacks the released program and checks its limits, 20 s each
 	@.ci/install-postgresql
 	$(BENCH) attack $(ARGS)
 
-release: rust ## Build the program as it is shipped: target/HOST/release/cdn-activation
+timing: rust ## Whether the time of a refusal tells how much of a signature or token is right
+	$(BENCH) timing
+
+release: rust ## Build the program as it is shipped, and its bill of materials: target/HOST/release/cdn-activation{,.cdx.json}
 	deploy/pgo/cargo build --locked --release --bin cdn-activation
+	deploy/supply/sbom
 
 rust:
 	@. .ci/lib.sh; need_command cargo 'Install Rust 1.95 or newer with rustup.'; \

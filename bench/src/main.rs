@@ -16,6 +16,7 @@ mod servers;
 mod signature;
 mod statements;
 mod subjects;
+mod timing;
 mod train;
 
 use std::net::SocketAddr;
@@ -76,6 +77,8 @@ enum Verb {
         #[arg(long)]
         short: bool,
     },
+    /// Fails if the time of a refusal tells how much of a signature or token is right.
+    Timing,
     #[command(hide = true)]
     ServeEcho(Listen),
     #[command(hide = true)]
@@ -137,6 +140,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Verb::ServeTextbook(textbook)) => serve_textbook(textbook)?,
         Some(Verb::Attack { short }) => return attack::run(&cli.run, short),
         Some(Verb::Check) => return check::run(&cli.run),
+        Some(Verb::Timing) => return timing::run(),
         Some(Verb::Train) => train::run(&cli.run)?,
         None => full::run(&cli.run)?,
     }

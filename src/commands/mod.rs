@@ -5,6 +5,7 @@ pub mod call;
 pub mod descriptors;
 pub mod dev;
 pub mod explain;
+mod hardening;
 pub mod migrate;
 pub mod serve;
 

@@ -3,7 +3,8 @@
 use anyhow::Context;
 
 use super::{
-    announce, database_url, read_sealing_key, read_service_token, settings, stop_requested,
+    announce, database_url, hardening, read_sealing_key, read_service_token, settings,
+    stop_requested,
 };
 use crate::clock::Clock;
 use crate::config::ServeSettings;
@@ -16,6 +17,7 @@ const LOG_ONE_IN: u32 = 100;
 
 /// Runs the command.
 pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
+    hardening::forbid_dumps()?;
     let database = database_url("DATABASE_URL", &serve.database_url)?;
     let sealing_key =
         serve.shared.sealing_key_file.as_deref().context("SEALING_KEY_FILE is not set")?;

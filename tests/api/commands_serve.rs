@@ -1,13 +1,15 @@
 //! `cdn-activation migrate` and `serve` as a deployment runs them, with settings from the
 //! environment.
 
+use std::process::Command;
+
 use cdn_activation::auth::secret::SealingKey;
 use serde_json::Value;
 use tonic::Code;
 
 use crate::support::database::Database;
 use crate::support::grpc::refusal;
-use crate::support::process::{ANY_PORTS, Ended, Program, run};
+use crate::support::process::{ANY_PORTS, Ended, Program, command_through, run};
 use crate::support::scratch::Scratch;
 use crate::support::{Api, TOKEN, eventually};
 
@@ -287,4 +289,53 @@ async fn settings_are_flags_or_variables_of_the_same_name() {
     {
         assert!(help.stdout.contains(&format!("[env: {variable}")), "{variable}: {}", help.stdout);
     }
+}
+
+/// Runs a program without the right to trace every process, which root has.
+fn untraced() -> Vec<&'static str> {
+    let id = Command::new("id").arg("-u").output().expect("it is everywhere");
+    if id.stdout.trim_ascii() == b"0" {
+        vec!["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]
+    } else {
+        vec!["env"]
+    }
+}
+
+/// Returns whether another process of the same user may look into the memory of a process. The
+/// kernel asks the same for a debugger as for this file.
+fn can_be_traced(process: u32) -> bool {
+    let through = untraced();
+    let mut cat = Command::new(through[0]);
+    cat.args(&through[1..]).arg("cat").arg(format!("/proc/{process}/environ"));
+    cat.output().expect("they are everywhere").status.success()
+}
+
+#[tokio::test]
+async fn nobody_gets_the_memory_of_serve_as_a_core_dump_or_with_a_debugger() {
+    let (database, files) = (Database::fresh().await, Files::new());
+    let mut serve = command_through(untraced(), ["serve"]);
+    let mut program = Program::spawn({
+        serve.envs(files.variables(&database));
+        serve
+    });
+    program.ready().await;
+    let limits = std::fs::read_to_string(program.proc_file("limits")).expect("it runs, on Linux");
+    let cores = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
+    let cores: Vec<_> = cores.expect("a line").split_whitespace().collect();
+    assert_eq!(cores, ["0", "0", "bytes"]);
+    assert!(!can_be_traced(program.id()));
+    assert_eq!(program.stop().await.code, Some(0));
+
+    let through = untraced();
+    let mut other = Command::new(through[0]);
+    let mut other =
+        other.args(&through[1..]).args(["sleep", "60"]).spawn().expect("it is everywhere");
+    eventually("it is another program", async || {
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", other.id()));
+        name.is_ok_and(|name| name.trim() == "sleep")
+    })
+    .await;
+    let is_traced = can_be_traced(other.id());
+    other.kill().and_then(|()| other.wait()).expect("it is ours");
+    assert!(is_traced, "otherwise this test sees nothing");
 }

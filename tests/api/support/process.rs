@@ -209,9 +209,19 @@ impl Program {
         Api::of_ready_line(said.lines().next().expect("a line"))
     }
 
+    /// Returns its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns the path of one of its files in `/proc`.
+    pub fn proc_file(&self, name: &str) -> String {
+        format!("/proc/{}/{name}", self.child.id())
+    }
+
     /// Returns its largest memory use so far, in kilobytes.
     pub fn peak_kilobytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = std::fs::read_to_string(self.proc_file("status"));
         let status = status.expect("it runs, on Linux");
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a line");
         line.split_whitespace().nth(1).expect("a number").parse().expect("a number")

@@ -1,0 +1,124 @@
+//! The checks of credentials whose times are measured, and one that leaks.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cdn_activation::auth::secret::{Secret, ServiceToken};
+use cdn_activation::auth::signature::{v1, v3};
+use std::hint::black_box;
+
+/// A check of a credential.
+pub struct Subject {
+    /// Its name in the table.
+    pub name: &'static str,
+    /// The right credential, before it is encoded.
+    pub right: Vec<u8>,
+    /// Returns another byte than the first argument; the second one is random.
+    pub other: fn(u8, u8) -> u8,
+    /// Writes a credential as the check expects it.
+    pub encode: fn(&[u8]) -> String,
+    /// Returns whether a credential is right.
+    pub check: Box<dyn Fn(&str) -> bool>,
+    /// Whether its time is expected to tell how much is right.
+    pub leaks: bool,
+}
+
+/// What is signed: as long as that of a short request.
+const STRING_TO_SIGN: &str = "GET&%2F&AccessKeyId%3Dtestid%26Action%3DDescribeCdnService%26Format%3DJSON\
+    %26SignatureMethod%3DHMAC-SHA1%26SignatureNonce%3D7a6e551cde62bcc74778728992ebe12f%26SignatureVersion\
+    %3D1.0%26Timestamp%3D2026-11-21T22%253A29%253A50Z%26Version%3D2018-05-10";
+
+/// Returns all rows.
+pub fn all() -> anyhow::Result<Vec<Subject>> {
+    Ok(vec![signature_v1()?, signature_v3()?, service_token()?, leaking()?])
+}
+
+fn signature_v1() -> anyhow::Result<Subject> {
+    let key = v1::Key::new(&Secret::random()?);
+    Ok(Subject {
+        name: "signature V1",
+        right: STANDARD.decode(key.sign(STRING_TO_SIGN))?,
+        other: other_byte,
+        encode: |bytes| STANDARD.encode(bytes),
+        check: Box::new(move |signature| key.verify(STRING_TO_SIGN, signature)),
+        leaks: false,
+    })
+}
+
+fn signature_v3() -> anyhow::Result<Subject> {
+    let key = v3::Key::new(&Secret::random()?);
+    let signature = key.sign(STRING_TO_SIGN);
+    let digits: Vec<_> = signature.as_bytes().chunks(2).map(std::str::from_utf8).collect();
+    let bytes = digits.into_iter().map(|pair| Ok(u8::from_str_radix(pair?, 16)?));
+    Ok(Subject {
+        name: "signature V3",
+        right: bytes.collect::<anyhow::Result<_>>()?,
+        other: other_byte,
+        encode: |bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        check: Box::new(move |signature| key.verify(STRING_TO_SIGN, signature)),
+        leaks: false,
+    })
+}
+
+fn service_token() -> anyhow::Result<Subject> {
+    let right = letters(40)?;
+    let token = ServiceToken::new(&text(&right))?;
+    Ok(Subject {
+        name: "service token",
+        right,
+        other: other_letter,
+        encode: text,
+        check: Box::new(move |given| token.is(given)),
+        leaks: false,
+    })
+}
+
+/// The comparison that nobody should write: it stops at the first difference.
+fn leaking() -> anyhow::Result<Subject> {
+    let right = letters(40)?;
+    let expected = right.clone();
+    Ok(Subject {
+        name: "control: stops at the first difference",
+        right,
+        other: other_letter,
+        encode: text,
+        check: Box::new(move |given| {
+            given.len() == expected.len()
+                && given.bytes().zip(&expected).all(|(one, other)| black_box(one) == *other)
+        }),
+        leaks: true,
+    })
+}
+
+fn other_byte(byte: u8, random: u8) -> u8 {
+    byte ^ random.max(1)
+}
+
+fn other_letter(letter: u8, random: u8) -> u8 {
+    b'a' + (letter - b'a' + 1 + random % 25) % 26
+}
+
+fn letters(length: usize) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.into_iter().map(|byte| b'a' + byte % 26).collect())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_byte_is_never_the_same() {
+        for random in 0..=u8::MAX {
+            assert!((0..=u8::MAX).all(|byte| other_byte(byte, random) != byte));
+            for letter in b'a'..=b'z' {
+                let other = other_letter(letter, random);
+                assert!(other != letter && other.is_ascii_lowercase());
+            }
+        }
+    }
+}
