@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-use super::{print, read_secret};
+use super::print;
 use crate::auth::secret::Secret;
 use crate::config::ExplainSettings;
 use crate::error::texts::Language;

@@ -7,6 +7,7 @@ pub mod dev;
 pub mod explain;
 pub mod migrate;
 pub mod serve;
+pub mod token;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -14,9 +15,10 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use tokio::signal::unix::{SignalKind, signal};
-use zeroize::Zeroizing;
 
-use crate::auth::secret::{SealingKey, ServiceToken};
+use crate::auth::secret::SealingKey;
+use crate::auth::secret_files::read_secret;
+use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
 use crate::config::SharedSettings;
 use crate::domain::opening::Limits;
@@ -37,7 +39,7 @@ fn settings(
     shared: &SharedSettings,
     database: DatabaseUrl,
     sealing_key: SealingKey,
-    service_token: Option<ServiceToken>,
+    callers: ServiceDirectory,
     clock: Clock,
 ) -> anyhow::Result<ServerSettings> {
     let cores = shared.cores.unwrap_or_else(all_cores);
@@ -61,7 +63,8 @@ fn settings(
         },
         orders: orders(shared)?,
         sealing_key,
-        service_token,
+        callers,
+        reflection: shared.callers.reflection,
         timestamp_window: chrono::Duration::from_std(shared.timestamp_window)?,
         limits: Limits { minimum_balance: shared.minimum_balance },
         overdue_grace: chrono::Duration::from_std(shared.overdue_grace)?,
@@ -139,12 +142,6 @@ async fn stop_requested() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Zeroizing::new(text))
-}
-
 fn read_sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
     let key = SealingKey::parse(&read_secret(path)?);
     key.with_context(|| {
@@ -152,15 +149,7 @@ fn read_sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
     })
 }
 
-fn read_service_token(path: &Path) -> anyhow::Result<ServiceToken> {
-    let text = read_secret(path)?;
-    let token = text.trim();
-    if token.len() < ServiceToken::SHORTEST || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let shortest = ServiceToken::SHORTEST;
-        bail!(
-            "{} does not contain a service token; expected at least {shortest} visible characters",
-            path.display()
-        );
-    }
-    Ok(ServiceToken::new(token)?)
+/// Reads the tokens and grants of calling services.
+fn open_callers(files: ServiceFiles) -> anyhow::Result<ServiceDirectory> {
+    ServiceDirectory::open(files).map_err(|sentence| anyhow!(sentence))
 }
