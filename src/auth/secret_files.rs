@@ -120,7 +120,9 @@ mod tests {
             ),
             (
                 0o666,
-                Some(format!("{name} can be read and written by every user; run: chmod o-rw {name}")),
+                Some(format!(
+                    "{name} can be read and written by every user; run: chmod o-rw {name}"
+                )),
                 Some(format!("{name} can be written by every user; run: chmod o-w {name}")),
             ),
         ] {
@@ -134,7 +136,11 @@ mod tests {
             };
             assert_eq!(sentence(read_secret(&path)), secret, "{mode:o}");
             assert_eq!(sentence(read_trusted(&path)), trusted, "{mode:o}");
-            assert_eq!(read_secret(&link).is_err(), secret.is_some(), "a link has its target's mode");
+            assert_eq!(
+                read_secret(&link).is_err(),
+                secret.is_some(),
+                "a link has its target's mode"
+            );
         }
         fs::remove_dir_all(&directory).unwrap();
     }

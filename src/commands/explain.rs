@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 
 use super::print;
 use crate::auth::secret::Secret;
+use crate::auth::secret_files::read_secret;
 use crate::config::ExplainSettings;
 use crate::error::texts::Language;
 use crate::explain::{

@@ -227,9 +227,9 @@ mod tests {
     /// Returns the command, flag, variable and default of each setting of a command and of those
     /// below it, as `docs/settings.md` spells them.
     fn settings_of(name: &str, command: &clap::Command) -> Vec<[String; 4]> {
-        let below = command.get_subcommands().flat_map(|below| {
-            settings_of(&format!("{name} {}", below.get_name()), below)
-        });
+        let below = command
+            .get_subcommands()
+            .flat_map(|below| settings_of(&format!("{name} {}", below.get_name()), below));
         own_settings_of(name, command).into_iter().chain(below).collect()
     }
 

@@ -97,11 +97,8 @@ pub(super) async fn serve(
     listener: Listener,
     shutdown: CancellationToken,
 ) {
-    let authentication = ServiceAuthLayer::new(
-        settings.clock.clone(),
-        settings.callers.clone(),
-        services.names(),
-    );
+    let authentication =
+        ServiceAuthLayer::new(settings.clock.clone(), settings.callers.clone(), services.names());
     let services = authentication.layer(guard.layer(services));
     let listener = Arc::new(listener);
     let advice = Advice::new(settings.explorer_url.clone());

@@ -68,10 +68,8 @@ impl ServiceDirectory {
     /// Returns a directory of a file of tokens and a file of grants with these contents. It does
     /// not change.
     pub fn of(tokens: &str, grants: &str) -> Result<Self, String> {
-        let known = KnownServices::of(
-            &super::token_file::parse(tokens)?,
-            &super::grants::parse(grants)?,
-        );
+        let known =
+            KnownServices::of(&super::token_file::parse(tokens)?, &super::grants::parse(grants)?);
         Ok(Self(Arc::new(Shared { known: RwLock::new(known), files: Mutex::default() })))
     }
 
@@ -158,7 +156,9 @@ mod tests {
         let end = time::parse("2027-01-01T00:00:00Z").unwrap();
         let line = ServiceToken::new("secret").line("a", Some(end));
         let directory = ServiceDirectory::of(&line, "").unwrap();
-        let at = |seconds| name(directory.of_token("secret", || end + chrono::Duration::seconds(seconds)));
+        let at = |seconds| {
+            name(directory.of_token("secret", || end + chrono::Duration::seconds(seconds)))
+        };
         assert_eq!(at(-1).as_deref(), Some("a"));
         assert_eq!((at(0), at(1)), (None, None));
         assert_eq!(name(directory.of_token("secret ", || end - chrono::Duration::days(1))), None);

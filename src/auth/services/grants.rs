@@ -116,7 +116,9 @@ fn add(
         if matched.peek().is_none() {
             let of = match kind {
                 MethodKind::Action => "action, such as OpenCdnService",
-                _ => "operator method, such as AccountService/GetAccount; the audit is granted by audit = true",
+                _ => {
+                    "operator method, such as AccountService/GetAccount; the audit is granted by audit = true"
+                }
             };
             let sentence = format!("{:?} does not match an {of}", pattern.get_ref());
             return Err(wrong(pattern, sentence));
@@ -210,10 +212,12 @@ mod tests {
         let full = file(include_str!("../../../deploy/grants/full-operator.toml"));
         let caller = file(include_str!("../../../deploy/grants/caller.toml"));
         let (read, full, caller) = (&read["console"], &full["billing"], &caller["shop"]);
-        let of = |identity: &Identity| [DESCRIBE, OPEN, GET, LOCK].map(|path| identity.may_call(path));
+        let of =
+            |identity: &Identity| [DESCRIBE, OPEN, GET, LOCK].map(|path| identity.may_call(path));
         assert_eq!(of(read), [false, false, true, false]);
         for path in MethodKind::Operator.paths("*") {
-            let reads = ["Get", "List", "Watch"].iter().any(|verb| path.contains(&format!("/{verb}")));
+            let reads =
+                ["Get", "List", "Watch"].iter().any(|verb| path.contains(&format!("/{verb}")));
             assert_eq!(read.may_call(&path), reads, "{path}");
             assert!(full.may_call(&path), "{path}");
         }

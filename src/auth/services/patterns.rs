@@ -34,7 +34,9 @@ impl MethodKind {
     pub fn paths(self, pattern: &str) -> impl Iterator<Item = String> {
         let services = POOL.services().filter(move |service| Self::of(service) == self);
         let methods = services.flat_map(|service| service.methods().collect::<Vec<_>>());
-        methods.filter(move |method| matches(pattern, &self.name(method))).map(|method| path(&method))
+        methods
+            .filter(move |method| matches(pattern, &self.name(method)))
+            .map(|method| path(&method))
     }
 
     /// Returns the text that a pattern is matched with.

@@ -49,21 +49,18 @@ pub(super) fn parse_of_dev(text: &str) -> Result<Vec<ListedToken>, String> {
     }
     if token.len() < SHORTEST_SINGLE_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(format!(
-            "does not contain a service token; expected at least {SHORTEST_SINGLE_TOKEN} visible \
-             characters"
+            "expected a service token of at least {SHORTEST_SINGLE_TOKEN} visible characters"
         ));
     }
-    Ok(vec![ListedToken {
-        digest: digest_of(token),
-        name: DEVELOPER.to_owned(),
-        not_after: None,
-    }])
+    Ok(vec![ListedToken { digest: digest_of(token), name: DEVELOPER.to_owned(), not_after: None }])
 }
 
 fn listed(line: &str) -> Result<ListedToken, &'static str> {
     let mut words = line.split_ascii_whitespace();
     let (Some(name), Some(digest)) = (words.next(), words.next()) else {
-        return Err("is not NAME sha256:HEX [NOT-AFTER]; `cdn-activation token new` prints such a line");
+        return Err(
+            "is not NAME sha256:HEX [NOT-AFTER]; `cdn-activation token new` prints such a line",
+        );
     };
     let not_after = words.next();
     if words.next().is_some() {
@@ -149,11 +146,14 @@ mod tests {
 
     #[test]
     fn dev_also_takes_a_single_token() {
-        let digests = |text| parse_of_dev(text).map(|tokens| tokens.into_iter().map(|t| t.digest).collect::<Vec<_>>());
+        let digests = |text: &str| {
+            let tokens = parse_of_dev(text)?;
+            Ok::<_, String>(tokens.into_iter().map(|token| token.digest).collect::<Vec<_>>())
+        };
         assert_eq!(digests("sixteen-letters!\n").unwrap(), [digest_of("sixteen-letters!")]);
         assert_eq!(digests(&line("abc", "a", None)).unwrap(), [digest_of("abc")]);
         for wrong in ["", "fifteen-letters", "sixteen-letters-ä"] {
-            assert!(digests(wrong).unwrap_err().starts_with("does not contain"), "{wrong}");
+            assert!(digests(wrong).unwrap_err().starts_with("expected a service token"), "{wrong}");
         }
     }
 }
