@@ -9,7 +9,7 @@ use http::HeaderMap;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::domain::{AccountId, Time};
+use crate::domain::{AccountId, Identity, Time};
 use crate::error::Error;
 use crate::ids::{RequestId, new_id};
 
@@ -32,8 +32,8 @@ pub enum Caller {
     },
     /// A calling service, which can name the account that it acts for.
     Service {
-        /// The name of the service, as it has authenticated.
-        name: Arc<str>,
+        /// Who the service is, and what it is granted.
+        identity: Arc<Identity>,
         /// The metadata `x-account-id`, not parsed.
         account_id: Option<String>,
     },
@@ -128,8 +128,15 @@ pub struct FoundKey {
 }
 
 impl Context {
-    /// Returns the account that the request is about.
+    /// Returns the account that the request is about. A calling service must be granted it.
     pub fn account(&self) -> Result<AccountId, Error> {
+        let account_id = self.named_account()?;
+        self.check_grant(Some(account_id))?;
+        Ok(account_id)
+    }
+
+    /// Returns the account that the request names, granted or not, for its log line.
+    pub fn named_account(&self) -> Result<AccountId, Error> {
         match &self.caller {
             Caller::Account { account_id, .. } => Ok(*account_id),
             Caller::Service { account_id: None, .. } => Err(Error::MissingAccountId),
@@ -139,10 +146,28 @@ impl Context {
         }
     }
 
+    /// Refuses an account that the calling service is not granted. `None` stands for a request that
+    /// is not about one valid account, which a service may send only if it is granted all.
+    pub fn check_grant(&self, account_id: Option<AccountId>) -> Result<(), Error> {
+        let Caller::Service { identity, .. } = &self.caller else { return Ok(()) };
+        let is_granted = match account_id {
+            Some(account_id) => identity.may_act_for(account_id),
+            None => !identity.is_limited_to_accounts(),
+        };
+        if is_granted { Ok(()) } else { Err(Error::AccountNotGranted) }
+    }
+
+    /// Returns whether the caller must not learn which accounts exist. To such a caller, an account
+    /// or access key that does not exist is [`Error::AccountNotGranted`].
+    #[must_use]
+    pub fn hides_accounts(&self) -> bool {
+        matches!(&self.caller, Caller::Service { identity, .. } if identity.is_limited_to_accounts())
+    }
+
     /// Returns the name of the calling service, and refuses an account.
     pub fn service_name(&self) -> Result<&Arc<str>, Error> {
         match &self.caller {
-            Caller::Service { name, .. } => Ok(name),
+            Caller::Service { identity, .. } => Ok(identity.name()),
             Caller::Account { .. } => Err(Error::ServiceUnauthenticated),
         }
     }
@@ -151,16 +176,18 @@ impl Context {
     #[must_use]
     pub fn principal(&self) -> String {
         match &self.caller {
-            Caller::Service { name, .. } => format!("service:{name}"),
+            Caller::Service { identity, .. } => format!("service:{}", identity.name()),
             Caller::Account { access_key_id, .. } => format!("key:{access_key_id}"),
         }
     }
 
-    /// Records, for the log line of an operator's call, which access key it is about.
-    pub fn note_key(&self, account_id: AccountId, access_key_id: &str) {
+    /// Records, for the log line of an operator's call, which access key it is about. Refuses the
+    /// key of an account that the calling service is not granted.
+    pub fn note_key(&self, account_id: AccountId, access_key_id: &str) -> Result<(), Error> {
         if let Some(found) = &self.found_key {
             found.get_or_init(|| FoundKey { account_id, access_key_id: access_key_id.to_owned() });
         }
+        self.check_grant(Some(account_id))
     }
 
     /// Returns a new id for a row or an event. Ids are ordered by time.

@@ -52,6 +52,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
             Command::Call(settings) => commands::call::run(settings).await,
             Command::Explain(settings) => commands::explain::run(&settings),
+            Command::Token(settings) => commands::token::run(&settings).map(|()| ExitCode::SUCCESS),
             Command::Descriptors(settings) => {
                 commands::descriptors::run(&settings).map(|()| ExitCode::SUCCESS)
             }

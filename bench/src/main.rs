@@ -4,6 +4,7 @@
 //! The targets of the Makefile run it with the released program.
 
 mod attack;
+mod callers;
 mod check;
 mod clock;
 mod database;

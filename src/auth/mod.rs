@@ -1,9 +1,11 @@
 //! Step 2: authentication. It maps a signed request to an account, or returns the error of the
-//! first check that fails. For gRPC, see `grpc/authentication.rs`.
+//! first check that fails. For gRPC, see `services/` and `grpc/authentication.rs`.
 
 pub mod common;
 mod keys;
 pub mod secret;
+pub mod secret_files;
+pub mod services;
 pub mod signature;
 
 use std::sync::Arc;

@@ -1,6 +1,5 @@
-//! The secrets of access keys and the token of calling services. The secrets of access keys are
-//! encrypted in the database and not hashed, because a signature can be checked with the secret
-//! only. `Debug` prints none of them.
+//! The secrets of access keys. They are encrypted in the database and not hashed, because a
+//! signature can be checked with the secret only. `Debug` prints none of them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -158,49 +157,6 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-/// The token of calling services. It is kept as a keyed digest, so that the time of a comparison
-/// does not depend on where two tokens differ. Clones share it.
-#[derive(Clone)]
-pub struct ServiceToken(Arc<KeyedToken>);
-
-struct KeyedToken {
-    /// The state of the HMAC after its key, which is computed once and not for every call.
-    keyed: Hmac<Sha256>,
-    digest: [u8; 32],
-}
-
-impl ServiceToken {
-    /// Smallest length of a token, in bytes.
-    pub const SHORTEST: usize = 16;
-
-    /// Computes the digest of a token.
-    pub fn new(token: &str) -> Result<Self, Error> {
-        let mut key = Zeroizing::new([0; 32]);
-        fill_random(&mut *key)?;
-        let keyed = keyed(&*key);
-        let digest = keyed.clone().chain_update(token).finalize().into_bytes().into();
-        Ok(Self(Arc::new(KeyedToken { keyed, digest })))
-    }
-
-    /// Generates a token of 40 letters and digits.
-    pub fn generate() -> Result<Zeroizing<String>, Error> {
-        random_letters(40)
-    }
-
-    /// Returns whether a token equals this one.
-    #[must_use]
-    pub fn is(&self, token: &str) -> bool {
-        let KeyedToken { keyed, digest } = &*self.0;
-        keyed.clone().chain_update(token).verify_slice(digest).is_ok()
-    }
-}
-
-impl fmt::Debug for ServiceToken {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("ServiceToken(…)")
-    }
-}
-
 fn keyed(key: &[u8]) -> Hmac<Sha256> {
     KeyInit::new_from_slice(key).expect("HMAC takes a key of any length")
 }
@@ -225,9 +181,8 @@ mod tests {
     #[test]
     fn secrets_cannot_be_printed() {
         let key = SealingKey::parse(&SealingKey::generate().unwrap()).unwrap();
-        let token = ServiceToken::new("a long service token").unwrap();
-        let printed = format!("{:?} {key:?} {token:?}", Secret::new("testsecret".to_owned()));
-        assert_eq!(printed, "Secret(…) SealingKey(…) ServiceToken(…)");
+        let printed = format!("{:?} {key:?}", Secret::new("testsecret".to_owned()));
+        assert_eq!(printed, "Secret(…) SealingKey(…)");
     }
 
     #[test]
@@ -239,17 +194,6 @@ mod tests {
         let other = SealingKey::parse(&SealingKey::generate().unwrap()).unwrap();
         assert_ne!(key.derive("cursor"), other.derive("cursor"));
         assert!(SealingKey::parse("c2hvcnQ=").is_none() && SealingKey::parse("").is_none());
-    }
-
-    #[test]
-    fn only_an_equal_token_is_accepted() {
-        let token = ServiceToken::new("a long service token").unwrap();
-        assert!(token.is("a long service token"));
-        assert!(
-            !token.is("a long service toker")
-                && !token.is("")
-                && !token.is("a long service token ")
-        );
     }
 
     #[test]

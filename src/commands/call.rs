@@ -14,8 +14,9 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use super::{print, read_secret};
+use super::print;
 use crate::auth::secret::Secret;
+use crate::auth::secret_files::read_secret;
 use crate::auth::signature::{Pair, Parameters, canonical_query, v1, v3};
 use crate::clock::Clock;
 use crate::config::CallSettings;

@@ -8,6 +8,7 @@ pub mod explain;
 mod hardening;
 pub mod migrate;
 pub mod serve;
+pub mod token;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -15,9 +16,10 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use tokio::signal::unix::{SignalKind, signal};
-use zeroize::Zeroizing;
 
-use crate::auth::secret::{SealingKey, ServiceToken};
+use crate::auth::secret::SealingKey;
+use crate::auth::secret_files::read_secret;
+use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
 use crate::config::SharedSettings;
 use crate::domain::opening::Limits;
@@ -38,7 +40,7 @@ fn settings(
     shared: &SharedSettings,
     database: DatabaseUrl,
     sealing_key: SealingKey,
-    service_token: Option<ServiceToken>,
+    callers: ServiceDirectory,
     clock: Clock,
 ) -> anyhow::Result<ServerSettings> {
     let cores = shared.cores.unwrap_or_else(all_cores);
@@ -62,7 +64,8 @@ fn settings(
         },
         orders: orders(shared)?,
         sealing_key,
-        service_token,
+        callers,
+        reflection: shared.callers.reflection,
         timestamp_window: chrono::Duration::from_std(shared.timestamp_window)?,
         limits: Limits { minimum_balance: shared.minimum_balance },
         overdue_grace: chrono::Duration::from_std(shared.overdue_grace)?,
@@ -140,12 +143,6 @@ async fn stop_requested() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Zeroizing::new(text))
-}
-
 fn read_sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
     let key = SealingKey::parse(&read_secret(path)?);
     key.with_context(|| {
@@ -153,15 +150,7 @@ fn read_sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
     })
 }
 
-fn read_service_token(path: &Path) -> anyhow::Result<ServiceToken> {
-    let text = read_secret(path)?;
-    let token = text.trim();
-    if token.len() < ServiceToken::SHORTEST || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let shortest = ServiceToken::SHORTEST;
-        bail!(
-            "{} does not contain a service token; expected at least {shortest} visible characters",
-            path.display()
-        );
-    }
-    Ok(ServiceToken::new(token)?)
+/// Reads the tokens and grants of calling services.
+fn open_callers(files: ServiceFiles) -> anyhow::Result<ServiceDirectory> {
+    ServiceDirectory::open(files).map_err(|sentence| anyhow!(sentence))
 }

@@ -2,6 +2,7 @@
 //! texts of `--help`.
 #![expect(clippy::doc_markdown, reason = "these comments are shown as plain text in a terminal")]
 
+mod services;
 mod tools;
 mod values;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::services::{CallerSettings, NewTokenSettings, TokenCommand, TokenSettings};
 pub use self::tools::{CallSettings, DescriptorsSettings, ExplainSettings};
 use self::values::{
     parse_duration, parse_engine, parse_explorer_url, parse_keep_alive, parse_order_timeout,
@@ -51,6 +53,8 @@ pub enum Command {
     /// signature is right or a cause is named, 1 if no cause was found, 2 if the input cannot be
     /// read.
     Explain(ExplainSettings),
+    /// Makes tokens for services that call over gRPC.
+    Token(TokenSettings),
     /// Prints the descriptors of the API and of its error details as an encoded FileDescriptorSet,
     /// or the OpenAPI description of the RPC query format.
     Descriptors(DescriptorsSettings),
@@ -120,10 +124,9 @@ pub struct SharedSettings {
     /// Address of /livez, /readyz and /metrics. Port 0 selects a free port.
     #[arg(long, env = "OPS_ADDR", default_value = "127.0.0.1:9090")]
     pub ops_addr: String,
-    /// File with the token that calling services send as "authorization: Bearer …". Without it,
-    /// `serve` answers only health checks over gRPC; `dev` creates a token.
-    #[arg(long, env = "SERVICE_TOKEN_FILE")]
-    pub service_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub callers: CallerSettings,
     /// File with the key that encrypts the secrets of access keys in the database: 32 bytes in
     /// base64. `dev` creates a key.
     #[arg(long, env = "SEALING_KEY_FILE")]
@@ -211,7 +214,6 @@ pub struct SharedSettings {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::iter;
 
     use clap::CommandFactory;
 
@@ -222,9 +224,16 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// Returns the command, flag, variable and default of each setting, as `docs/settings.md`
-    /// spells them.
-    fn settings_of(command: &clap::Command) -> Vec<[String; 4]> {
+    /// Returns the command, flag, variable and default of each setting of a command and of those
+    /// below it, as `docs/settings.md` spells them.
+    fn settings_of(name: &str, command: &clap::Command) -> Vec<[String; 4]> {
+        let below = command
+            .get_subcommands()
+            .flat_map(|below| settings_of(&format!("{name} {}", below.get_name()), below));
+        own_settings_of(name, command).into_iter().chain(below).collect()
+    }
+
+    fn own_settings_of(name: &str, command: &clap::Command) -> Vec<[String; 4]> {
         let cell = |text: Option<String>| text.map_or("–".to_owned(), |text| format!("`{text}`"));
         let settings = command.get_arguments().filter(|setting| setting.get_long().is_some());
         let rows = settings.map(|setting| {
@@ -233,7 +242,7 @@ mod tests {
             let default = setting.get_default_values().first();
             let default = default.map(|value| value.to_string_lossy().into_owned());
             let flag = flag.map(|long| format!("--{long}"));
-            [command.get_name().to_owned(), cell(flag), cell(variable), cell(default)]
+            [name.to_owned(), cell(flag), cell(variable), cell(default)]
         });
         rows.collect()
     }
@@ -253,8 +262,10 @@ mod tests {
             }
         }
         let program = Cli::command();
-        let commands = iter::once(&program).chain(program.get_subcommands());
-        let settings: BTreeSet<_> = commands.flat_map(settings_of).collect();
+        let below =
+            program.get_subcommands().flat_map(|command| settings_of(command.get_name(), command));
+        let settings: BTreeSet<_> =
+            own_settings_of(program.get_name(), &program).into_iter().chain(below).collect();
         let missing: Vec<_> = settings.difference(&page).collect();
         let obsolete: Vec<_> = page.difference(&settings).collect();
         assert!(missing.is_empty(), "docs/settings.md lacks {missing:#?}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Uri;
 
+use crate::auth::services::is_service_name;
 use crate::domain::{Time, time};
 use crate::storage::{Engine, SLOT_SECONDS};
 
@@ -17,6 +18,14 @@ pub(super) fn parse_time(text: &str) -> Result<Time, String> {
     } else {
         Err(format!("{text:?} is not before the year 9999"))
     }
+}
+
+pub(super) fn parse_service_name(text: &str) -> Result<String, String> {
+    // A name that begins with "#" would be a comment in the file of tokens.
+    if is_service_name(text) && !text.starts_with('#') {
+        return Ok(text.to_owned());
+    }
+    Err("the name is not 1 to 255 visible ASCII characters that do not begin with #".to_owned())
 }
 
 pub(super) fn parse_parameter(text: &str) -> Result<(String, String), String> {

@@ -83,6 +83,11 @@ pub enum Error {
     // gRPC callers and operators.
     /// The calling service is not authenticated.
     ServiceUnauthenticated,
+    /// The calling service is not granted the method.
+    ServiceForbidden,
+    /// The calling service is not granted the account. To a service that is granted some accounts
+    /// only, an account or access key that does not exist is this error, too.
+    AccountNotGranted,
     /// The request names no account.
     MissingAccountId,
     /// The account id is not a positive 64-bit number: in the metadata, or in a field of an

@@ -72,6 +72,8 @@ impl Error {
             Self::ForbiddenByPolicy(_)           => row("Forbidden.RAM",                 403, PermissionDenied,   "User not authorized to operate on the specified resource, or this API doesn't support RAM."),
 
             Self::ServiceUnauthenticated         => row("ServiceUnauthenticated",        401, Unauthenticated,    "The calling service is not authenticated: send its token in the metadata authorization."),
+            Self::ServiceForbidden               => row("ServiceForbidden",              403, PermissionDenied,   "The calling service is not granted this method."),
+            Self::AccountNotGranted              => row("AccountNotGranted",             403, PermissionDenied,   "The calling service is granted no such account."),
             Self::MissingAccountId               => row("MissingAccountId",              401, Unauthenticated,    "The request names no account: send its id in the metadata x-account-id."),
             Self::InvalidAccountId(_)            => row("InvalidAccountId",              400, InvalidArgument,    "The account id is not a positive 64-bit number."),
             Self::AccountNotFound                => row("AccountNotFound",               404, NotFound,           "There is no such account."),

@@ -74,7 +74,8 @@ where
     F: Future<Output = Result<T, Error>>,
 {
     let subject = |context: &mut Context, _: &M| Subject {
-        account_id: context.account().ok().map(AccountId::get),
+        caller: context.service_name().ok().cloned(),
+        account_id: context.named_account().ok().map(AccountId::get),
         ..Subject::default()
     };
     run(action, request, decide, subject, logging::is_in_sample).await
@@ -90,6 +91,10 @@ async fn operate<M: Names, T, F>(
 where
     F: Future<Output = Result<T, Error>>,
 {
+    let decide = async |context, message| {
+        names::check(&context, &message)?;
+        decide(context, message).await
+    };
     run(action, request, decide, names::subject, || true).await
 }
 
@@ -111,7 +116,13 @@ where
     let (origin, subject) = (context.origin.clone(), subject(&mut context, &message));
     let line = CallLine { action, request_id, wire, origin, subject };
     let (arrived, api_version) = (context.arrived, context.api_version.clone());
-    let outcome = decide(context, message).await;
+    let hides_accounts = context.hides_accounts();
+    let outcome = match decide(context, message).await {
+        Err(Error::AccountNotFound | Error::UnknownAccessKey) if hides_accounts => {
+            Err(Error::AccountNotGranted)
+        }
+        outcome => outcome,
+    };
     if outcome.is_err() || success_is_logged() {
         line.write(outcome.as_ref().err(), arrived.elapsed());
     }

@@ -65,9 +65,9 @@ struct Described {
 }
 
 impl Described {
-    fn new(readiness: &Readiness) -> Self {
+    fn new(readiness: &Readiness, reflection: bool) -> Self {
         let dispatch = Dispatch::new().expect("a test reads the descriptors that the build made");
-        let infrastructure = grpc::infrastructure(readiness.service());
+        let infrastructure = grpc::infrastructure(readiness.service(), reflection);
         Self { infrastructure, dispatch: Arc::new(dispatch) }
     }
 }
@@ -85,7 +85,7 @@ impl CoreSetup {
             feed: feed.clone(),
             metrics: metrics.clone(),
             guard: Guard::new(metrics.clone(), streaming_paths(), settings.bounds.watches),
-            described: Arc::new(Described::new(readiness)),
+            described: Arc::new(Described::new(readiness, settings.reflection)),
             explorer: settings.explorer.as_ref().map(Explorer::new),
             shutdown: shutdown.clone(),
         }

@@ -51,14 +51,17 @@ macro_rules! bounded {
     };
 }
 
-/// Returns the services that need no store: health and reflection. They are built once, because
-/// reading the descriptors takes longer than everything else at a start.
-pub(super) fn infrastructure(health: HealthServer<impl Health>) -> Services {
+/// Returns the services that need no store: health and, if it is on, reflection. They are built
+/// once, because reading the descriptors takes longer than everything else at a start.
+pub(super) fn infrastructure(health: HealthServer<impl Health>, reflects: bool) -> Services {
+    let services = Services::default().with(bounded!(health, LARGEST_HEALTH_MESSAGE));
+    if !reflects {
+        return services;
+    }
     let reflects = "the descriptors are those that the build made";
     let v1 = reflection().build_v1().expect(reflects);
     let v1alpha = reflection().build_v1alpha().expect(reflects);
-    Services::default()
-        .with(bounded!(health, LARGEST_HEALTH_MESSAGE))
+    services
         .with(bounded!(v1, LARGEST_REFLECTION_MESSAGE))
         .with(bounded!(v1alpha, LARGEST_REFLECTION_MESSAGE))
 }
@@ -94,11 +97,8 @@ pub(super) async fn serve(
     listener: Listener,
     shutdown: CancellationToken,
 ) {
-    let authentication = ServiceAuthLayer::new(
-        settings.clock.clone(),
-        settings.service_token.clone(),
-        services.names(),
-    );
+    let authentication =
+        ServiceAuthLayer::new(settings.clock.clone(), settings.callers.clone(), services.names());
     let services = authentication.layer(guard.layer(services));
     let listener = Arc::new(listener);
     let advice = Advice::new(settings.explorer_url.clone());

@@ -165,6 +165,7 @@ impl Server {
                 settings.sealing_key.check_value(),
                 shutdown.clone(),
             )),
+            tokio::spawn(settings.callers.clone().follow(shutdown.clone())),
             tokio::spawn(once_ready(readiness.clone(), shutdown.clone(), feed.run())),
             tokio::spawn(once_ready(
                 readiness.clone(),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Addresses;
 use super::bounds::Bounds;
-use crate::auth::secret::{SealingKey, ServiceToken};
+use crate::auth::secret::SealingKey;
+use crate::auth::services::ServiceDirectory;
 use crate::clock::Clock;
 use crate::domain::opening::Limits;
 use crate::explorer::ExplorerSettings;
@@ -22,8 +23,10 @@ pub struct ServerSettings {
     pub orders: Option<orders::CommerceSettings>,
     /// The key that encrypts secrets in the database.
     pub sealing_key: SealingKey,
-    /// The token of calling services. Without one, gRPC refuses every caller.
-    pub service_token: Option<ServiceToken>,
+    /// The services that may call over gRPC, and what each is granted.
+    pub callers: ServiceDirectory,
+    /// Whether gRPC has the reflection service.
+    pub reflection: bool,
     /// How far a signed timestamp may be from the clock.
     pub timestamp_window: chrono::Duration,
     /// The limits that decisions about openings obey.

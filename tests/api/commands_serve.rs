@@ -11,13 +11,13 @@ use crate::support::database::Database;
 use crate::support::grpc::refusal;
 use crate::support::process::{ANY_PORTS, Ended, Program, command_through, run};
 use crate::support::scratch::Scratch;
-use crate::support::{Api, TOKEN, eventually};
+use crate::support::{Api, callers, eventually};
 
 /// The files that a deployment mounts.
 struct Files {
     scratch: Scratch,
     sealing_key: String,
-    token: String,
+    callers: [(&'static str, String); 2],
 }
 
 impl Files {
@@ -25,16 +25,18 @@ impl Files {
         let scratch = Scratch::new();
         let key = SealingKey::generate().expect("random bytes");
         let sealing_key = scratch.file("sealing-key", &format!("{}\n", key.as_str()));
-        let token = scratch.file("service-token", &format!("{TOKEN}\n"));
-        Self { scratch, sealing_key, token }
+        let callers = callers::files(&scratch.0);
+        Self { scratch, sealing_key, callers }
     }
 
     /// Returns the environment of `serve`.
     fn variables<'a>(&'a self, database: &'a Database) -> Vec<(&'a str, &'a str)> {
+        let [tokens, grants] = &self.callers;
         vec![
             ("DATABASE_URL", &database.url),
             ("SEALING_KEY_FILE", &self.sealing_key),
-            ("SERVICE_TOKEN_FILE", &self.token),
+            (tokens.0, &tokens.1),
+            (grants.0, &grants.1),
             ("GRPC_ADDR", "127.0.0.1:0"),
             ("REST_ADDR", "127.0.0.1:0"),
             ("OPS_ADDR", "127.0.0.1:0"),
@@ -134,7 +136,7 @@ async fn without_a_token_file_serve_refuses_every_grpc_call_and_logs_a_warning()
         (Code::Unauthenticated, "ServiceUnauthenticated")
     );
     let ended = program.stop().await;
-    let warning = "SERVICE_TOKEN_FILE is not set: gRPC answers health checks only";
+    let warning = "SERVICE_TOKEN_FILE is not set: no token of a calling service is valid";
     assert!(ended.stderr.contains(warning), "{ended:?}");
 }
 
@@ -178,11 +180,18 @@ async fn a_setting_that_serve_cannot_start_with_is_reported_in_one_sentence() {
             "SERVICE_TOKEN_FILE",
             Some(&short),
             format!(
-                "{short} does not contain a service token; expected at least 16 visible characters"
+                "{short}: line 1 is not NAME sha256:HEX [NOT-AFTER]; `cdn-activation token new` prints \
+                 such a line"
             ),
         ),
         (
             "SERVICE_TOKEN_FILE",
+            Some(&missing),
+            format!("cannot read {missing}: No such file or directory (os error 2)"),
+        ),
+        ("GRANTS_FILE", Some(&no_key), format!("{no_key}: line 1: extra `=`, expected nothing")),
+        (
+            "GRANTS_FILE",
             Some(&missing),
             format!("cannot read {missing}: No such file or directory (os error 2)"),
         ),
@@ -264,7 +273,9 @@ async fn settings_are_flags_or_variables_of_the_same_name() {
         "--sealing-key-file",
         &files.sealing_key,
         "--service-token-file",
-        &files.token,
+        &files.callers[0].1,
+        "--grants-file",
+        &files.callers[1].1,
         "--minimum-balance",
         "20000",
         "--log",

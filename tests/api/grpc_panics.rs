@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
-use cdn_activation::auth::secret::ServiceToken;
 use cdn_activation::clock::Clock;
 use cdn_activation::context::Context;
 use cdn_activation::events::{CursorKey, Feed};
@@ -31,7 +30,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::support::grpc::{GrpcRefusal, refusal};
 use crate::support::raw_grpc::{RawGrpc, RawReply};
-use crate::support::{Api, TOKEN};
+use crate::support::{Api, callers};
 
 const OPEN: &str = "/activation.cdn.v1.CdnService/OpenCdnService";
 const DESCRIBE: &str = "/activation.cdn.v1.CdnService/DescribeCdnService";
@@ -92,8 +91,8 @@ async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     let incoming = TcpIncoming::from(listener);
     let server = tonic::transport::Server::builder();
     if authenticate {
-        let token = ServiceToken::new(TOKEN).expect("a token");
-        let layer = ServiceAuthLayer::new(Clock::system(), Some(token), services.names());
+        let callers = callers::directory();
+        let layer = ServiceAuthLayer::new(Clock::system(), callers, services.names());
         tokio::spawn(server.layer(layer).layer(guard).serve_with_incoming(services, incoming));
     } else {
         tokio::spawn(server.layer(guard).serve_with_incoming(services, incoming));

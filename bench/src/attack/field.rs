@@ -1,17 +1,18 @@
 //! The target of the attacks: the service on a private PostgreSQL that it reaches through a proxy,
 //! with a low limit of file descriptors and an output that is not read.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{self, File, Permissions};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use cdn_activation::auth::secret::{SealingKey, ServiceToken};
+use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::services::ServiceToken;
 use cdn_activation::storage;
 use private_postgres::{Durability, Options, PrivatePostgres};
 use sqlx::postgres::PgConnectOptions;
@@ -20,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use super::people::Caller;
 use super::proxy::Proxy;
 use super::wire;
+use crate::callers;
 
 /// `DRAIN_TIMEOUT` of the service.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -71,9 +73,10 @@ impl Field {
         let socket = database.get_socket().context("it listens on a Unix socket")?;
         let proxy = Proxy::before(socket.join(format!(".s.PGSQL.{}", database.get_port()))).await?;
         let url = format!("postgres://postgres@{}/{DATABASE}?sslmode=disable", proxy.address);
-        let token = ServiceToken::generate()?.to_string();
-        secret(&directory.0.join("token"), &token)?;
-        secret(&directory.0.join("sealing-key"), SealingKey::generate()?.as_ref())?;
+        let token = ServiceToken::generate()?.expose().to_owned();
+        callers::write(&directory.0, &token)?;
+        let sealing_key = SealingKey::generate()?;
+        callers::write_secret(&directory.0.join("sealing-key"), &sealing_key)?;
         let service = fs::canonicalize(service).context("the service is not built")?;
         Ok(Self { _postgres: postgres, database, proxy, token, directory, service, url })
     }
@@ -114,9 +117,9 @@ impl Field {
         command.args(["-c", script]).arg(&self.service).stdin(Stdio::null());
         command
             .env("DATABASE_URL", &self.url)
-            .env("SERVICE_TOKEN_FILE", self.directory.0.join("token"))
             .env("SEALING_KEY_FILE", self.directory.0.join("sealing-key"))
             .env("DRAIN_TIMEOUT", format!("{}s", DRAIN_TIMEOUT.as_secs()));
+        callers::name_to(&mut command, &self.directory.0);
         for variable in ["GRPC_ADDR", "REST_ADDR", "OPS_ADDR"] {
             command.env(variable, "127.0.0.1:0");
         }
@@ -197,9 +200,4 @@ impl Drop for Serve {
         self.child.kill().ok();
         self.child.wait().ok();
     }
-}
-
-fn secret(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    Ok(file.write_all(text.as_bytes())?)
 }

@@ -7,10 +7,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cdn_activation::auth::secret::{SealingKey, Secret, ServiceToken};
+use cdn_activation::auth::secret::{SealingKey, Secret};
+use cdn_activation::auth::services::ServiceToken;
 use cdn_activation::domain::policy::EVERYTHING;
 use sqlx::PgConnection;
 
+use crate::callers;
 use crate::load::accounts::access_key_id;
 
 /// The secrets of the data. Their files are beside it, and only their owner can read them.
@@ -22,8 +24,8 @@ pub struct Keys {
     pub secret: String,
     /// The token that callers over gRPC send.
     pub service_token: String,
-    /// The file with the token.
-    pub service_token_file: PathBuf,
+    /// The directory with the files of callers.
+    pub callers_dir: PathBuf,
 }
 
 impl Keys {
@@ -32,13 +34,15 @@ impl Keys {
         let sealing_key_file = data_dir.join("sealing-key");
         let text = kept(&sealing_key_file, || Ok(SealingKey::generate()?.to_string()))?;
         let random = || Ok(Secret::random()?.expose().to_owned());
-        let service_token_file = data_dir.join("service-token");
+        let new_token = || Ok(ServiceToken::generate()?.expose().to_owned());
+        let service_token = kept(&data_dir.join("service-token"), new_token)?;
+        callers::write(data_dir, &service_token)?;
         Ok(Self {
             sealing_key: SealingKey::parse(&text).context("the sealing key is damaged")?,
             sealing_key_file,
             secret: kept(&data_dir.join("access-key-secret"), random)?,
-            service_token: kept(&service_token_file, || Ok(ServiceToken::generate()?.to_string()))?,
-            service_token_file,
+            service_token,
+            callers_dir: data_dir.to_owned(),
         })
     }
 

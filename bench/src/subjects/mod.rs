@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use crate::callers;
 use crate::database::Keys;
 use crate::statements;
 pub use peers::{Peer, prepare};
@@ -49,8 +50,8 @@ impl Server {
         command
             .arg("serve")
             .env("DATABASE_URL", &surroundings.url)
-            .env("SEALING_KEY_FILE", &surroundings.keys.sealing_key_file)
-            .env("SERVICE_TOKEN_FILE", &surroundings.keys.service_token_file);
+            .env("SEALING_KEY_FILE", &surroundings.keys.sealing_key_file);
+        callers::name_to(&mut command, &surroundings.keys.callers_dir);
         for variable in ["GRPC_ADDR", "REST_ADDR", "OPS_ADDR"] {
             command.env(variable, ANY_PORT);
         }
@@ -116,7 +117,7 @@ impl Server {
 }
 
 /// Settings of our service that the environment must not change: the defaults are measured.
-pub const OUR_SETTINGS: [&str; 23] = [
+pub const OUR_SETTINGS: [&str; 24] = [
     "LOG",
     "MINIMUM_BALANCE",
     "OVERDUE_GRACE",
@@ -133,6 +134,7 @@ pub const OUR_SETTINGS: [&str; 23] = [
     "REST_CONNECTIONS",
     "GRPC_CONNECTIONS",
     "KEEP_ALIVE",
+    "REFLECTION",
     "ENGINE",
     "WORKERS",
     "CARRY_AFTER",

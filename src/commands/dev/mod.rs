@@ -14,8 +14,9 @@ use anyhow::Context;
 use private_postgres::{Durability, Options, PrivatePostgres, misleading_variables};
 
 use super::call::{AccessKey, signed_url};
-use super::{announce, read_sealing_key, read_service_token, settings, stop_requested};
+use super::{announce, open_callers, read_sealing_key, settings, stop_requested};
 use crate::auth::secret::Secret;
+use crate::auth::services::ServiceFiles;
 use crate::clock::Clock;
 use crate::config::DevSettings;
 use crate::domain::{Time, time};
@@ -78,14 +79,17 @@ async fn serve(
 
     let keys = files::Keys::make(data_dir, &dev.shared)?;
     let sealing_key = read_sealing_key(&keys.sealing_key)?;
-    let token = read_service_token(&keys.service_token)?;
+    let callers = open_callers(ServiceFiles {
+        tokens: Some(keys.service_token.clone()),
+        grants: dev.shared.callers.grants_file.clone(),
+        development: true,
+    })?;
     let clock = dev.at.map_or_else(Clock::system, Clock::starting_at);
     let mut shared = dev.shared;
     logging::sample_calls(shared.log_one_in.unwrap_or(1)); // a developer wants to see every call
     shared.drain_timeout = shared.drain_timeout.min(LONGEST_DRAIN);
     shared.explorer = shared.explorer.or(Some(true));
-    let mut settings =
-        settings(&shared, database, sealing_key.clone(), Some(token), clock.clone())?;
+    let mut settings = settings(&shared, database, sealing_key.clone(), callers, clock.clone())?;
     if let Some(explorer) = &mut settings.explorer {
         explorer.accounts = demo::accounts();
     }

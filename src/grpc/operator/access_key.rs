@@ -25,7 +25,7 @@ impl AccessKeyService for Actions {
         operate("CreateAccessKey", request, async |context, message| {
             context.service_name()?;
             let (key, secret) = self.create_key(&context, &message).await?;
-            context.note_key(key.account_id, &key.access_key_id);
+            context.note_key(key.account_id, &key.access_key_id)?;
             let access_key_secret = secret.expose().to_owned();
             Ok(wire::CreateAccessKeyResponse { access_key: Some(key.into()), access_key_secret })
         })
@@ -171,7 +171,7 @@ impl Actions {
         let write = async |ticket| self.write_disabled(context, wanted, ticket).await;
         let again = async |_| {
             let key = self.existing_key(wanted.id).await?;
-            context.note_key(key.account_id, wanted.id);
+            context.note_key(key.account_id, wanted.id)?;
             Ok(key)
         };
         self.repeatable(context, method, message, write, again).await
@@ -185,7 +185,7 @@ impl Actions {
     ) -> Result<StoredAccessKey, Error> {
         attempts(async |_| {
             let key = self.existing_key(wanted.id).await?;
-            context.note_key(key.account_id, wanted.id);
+            context.note_key(key.account_id, wanted.id)?;
             check_etag(&key, wanted.etag)?;
             if key.disabled == wanted.disabled {
                 self.record_unwritten(ticket.as_ref(), wanted.id).await?;
@@ -211,7 +211,7 @@ impl Actions {
         let write = async |ticket: Option<Ticket>| {
             attempts(async |_| {
                 let key = self.existing_key(&message.access_key_id).await?;
-                context.note_key(key.account_id, &message.access_key_id);
+                context.note_key(key.account_id, &message.access_key_id)?;
                 check_etag(&key, &message.etag)?;
                 let record = ticket.as_ref().map(|ticket| ticket.about(&message.access_key_id));
                 let deleted = self.store.delete_access_key(&key, context.new_id(), record).await?;

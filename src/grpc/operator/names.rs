@@ -1,8 +1,11 @@
-//! The account and the access key that an operator's request names, for the log line of the call.
+//! The account and the access key that an operator's request names, for the log line of the call and
+//! for the check of the grants.
 
 use std::sync::Arc;
 
 use crate::context::Context;
+use crate::domain::AccountId;
+use crate::error::Error;
 use crate::logging::Subject;
 use crate::proto::operator::v1 as wire;
 
@@ -35,6 +38,15 @@ pub(in crate::grpc) fn subject(context: &mut Context, message: &impl Names) -> S
         access_key_id: id.map(|id| id[..id.floor_char_boundary(LONGEST_ID)].to_owned()),
         found_key: Some(found_key),
     }
+}
+
+/// Refuses a request about an account that the calling service is not granted. The account of an
+/// access key is known only after the key is read, and is checked then, by [`Context::note_key`].
+pub(in crate::grpc) fn check(context: &Context, message: &impl Names) -> Result<(), Error> {
+    if message.access_key_id().is_some() {
+        return Ok(());
+    }
+    context.check_grant(message.account_id().and_then(AccountId::new))
 }
 
 /// Implements [`Names`] for requests with a field `account_id`.

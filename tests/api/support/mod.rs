@@ -3,6 +3,7 @@
 
 pub mod action_refusals;
 pub mod call;
+pub mod callers;
 pub mod captures;
 pub mod commerce;
 pub mod connection;
@@ -34,7 +35,7 @@ pub mod wires;
 
 use std::time::Duration;
 
-use cdn_activation::auth::secret::{SealingKey, ServiceToken};
+use cdn_activation::auth::secret::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::domain::opening::Limits;
 use cdn_activation::domain::time;
@@ -46,7 +47,8 @@ use tokio::task::JoinHandle;
 use self::database::Database;
 use self::rest::Key;
 
-/// The token of calling services in tests.
+/// The token of the calling service of most tests, which may do everything. It is the identity
+/// [`callers::NAME`].
 pub const TOKEN: &str = "token-of-the-test-services";
 
 /// The sealing key of services in tests, as the text of a key file. Services and processes with the
@@ -174,7 +176,8 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         orders: None,
         event_retention: chrono::Duration::days(7),
         sealing_key,
-        service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
+        callers: callers::directory(),
+        reflection: true,
         timestamp_window: chrono::Duration::minutes(15),
         limits: Limits { minimum_balance: 0 },
         overdue_grace: chrono::Duration::hours(24),

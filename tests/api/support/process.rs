@@ -21,7 +21,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cdn-activation");
 
 /// Every variable that is a setting, or from which a client takes a key. They are removed from the
 /// environment of a program under test.
-const VARIABLES: [&str; 25] = [
+const VARIABLES: [&str; 27] = [
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "CORES",
@@ -32,6 +32,7 @@ const VARIABLES: [&str; 25] = [
     "DRAIN_DELAY",
     "DRAIN_TIMEOUT",
     "ENGINE",
+    "GRANTS_FILE",
     "GRPC_ADDR",
     "GRPC_CONNECTIONS",
     "LOG",
@@ -41,6 +42,7 @@ const VARIABLES: [&str; 25] = [
     "ORDER_ENDPOINT",
     "OVERDUE_GRACE",
     "PG_BIN",
+    "REFLECTION",
     "REST_ADDR",
     "REST_CONNECTIONS",
     "RUST_BACKTRACE",
