@@ -7,6 +7,7 @@ pub mod dev;
 pub mod explain;
 mod hardening;
 pub mod migrate;
+pub mod reseal;
 pub mod serve;
 pub mod token;
 
@@ -17,8 +18,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::auth::secret::SealingKey;
-use crate::auth::secret_files::read_secret;
+use crate::auth::sealing::KeyRing;
 use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
 use crate::config::SharedSettings;
@@ -39,7 +39,7 @@ fn database_url(setting: &str, url: &str) -> anyhow::Result<DatabaseUrl> {
 fn settings(
     shared: &SharedSettings,
     database: DatabaseUrl,
-    sealing_key: SealingKey,
+    key_ring: KeyRing,
     callers: ServiceDirectory,
     clock: Clock,
 ) -> anyhow::Result<ServerSettings> {
@@ -63,7 +63,7 @@ fn settings(
             ..storage::StoreOptions::new(database, connections)
         },
         orders: orders(shared)?,
-        sealing_key,
+        key_ring,
         callers,
         reflection: shared.callers.reflection,
         timestamp_window: chrono::Duration::from_std(shared.timestamp_window)?,
@@ -143,11 +143,9 @@ async fn stop_requested() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
-    let key = SealingKey::parse(&read_secret(path)?);
-    key.with_context(|| {
-        format!("{} does not contain a sealing key; expected 32 bytes in base64", path.display())
-    })
+/// Reads the key ring, which then follows its file.
+fn read_key_ring(path: &Path) -> anyhow::Result<KeyRing> {
+    KeyRing::of_file(path).map_err(|error| anyhow!(error.about(path)))
 }
 
 /// Reads the tokens and grants of calling services.

@@ -2,7 +2,9 @@
 
 use anyhow::Context;
 
-use super::{announce, database_url, hardening, open_callers, read_sealing_key, settings, stop_requested};
+use super::{
+    announce, database_url, hardening, open_callers, read_key_ring, settings, stop_requested,
+};
 use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
 use crate::config::{CallerSettings, ServeSettings};
@@ -19,9 +21,9 @@ pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
     let database = database_url("DATABASE_URL", &serve.database_url)?;
     let sealing_key =
         serve.shared.sealing_key_file.as_deref().context("SEALING_KEY_FILE is not set")?;
-    let sealing_key = read_sealing_key(sealing_key)?;
+    let key_ring = read_key_ring(sealing_key)?;
     let callers = callers(&serve.shared.callers)?;
-    let settings = settings(&serve.shared, database, sealing_key, callers, Clock::system())?;
+    let settings = settings(&serve.shared, database, key_ring, callers, Clock::system())?;
     logging::sample_calls(serve.shared.log_one_in.unwrap_or(LOG_ONE_IN));
     let server = Server::bind(settings).await?;
     let ready = announce(&server)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Addresses;
 use super::bounds::Bounds;
-use crate::auth::secret::SealingKey;
+use crate::auth::sealing::KeyRing;
 use crate::auth::services::ServiceDirectory;
 use crate::clock::Clock;
 use crate::domain::opening::Limits;
@@ -21,8 +21,8 @@ pub struct ServerSettings {
     pub database: storage::StoreOptions,
     /// The commerce system that takes orders. Without one, orders are rows of the service.
     pub orders: Option<orders::CommerceSettings>,
-    /// The key that encrypts secrets in the database.
-    pub sealing_key: SealingKey,
+    /// The keys that encrypt secrets in the database.
+    pub key_ring: KeyRing,
     /// The services that may call over gRPC, and what each is granted.
     pub callers: ServiceDirectory,
     /// Whether gRPC has the reflection service.

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::auth::services::ServiceToken;
 use cdn_activation::storage;
 use private_postgres::{Durability, Options, PrivatePostgres};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use private_postgres::choose_data_dir;
 
-use crate::auth::secret::SealingKey;
+use crate::auth::sealing::SealingKey;
 use crate::auth::services::ServiceToken;
 use crate::config::SharedSettings;
 

@@ -35,7 +35,7 @@ pub mod wires;
 
 use std::time::Duration;
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::{KeyRing, SealingKey};
 use cdn_activation::clock::Clock;
 use cdn_activation::domain::opening::Limits;
 use cdn_activation::domain::time;
@@ -175,7 +175,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         database: storage::StoreOptions::new(database.url.parse().expect("a URL"), 16),
         orders: None,
         event_retention: chrono::Duration::days(7),
-        sealing_key,
+        key_ring: KeyRing::of(sealing_key),
         callers: callers::directory(),
         reflection: true,
         timestamp_window: chrono::Duration::minutes(15),
