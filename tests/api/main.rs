@@ -76,5 +76,6 @@ mod seeds;
 mod silent_database;
 mod statements;
 mod support;
+mod tls_serving;
 mod user_status;
 mod workers;

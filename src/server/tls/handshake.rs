@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn at_most_64_handshakes_have_a_turn_at_once() {
         let (turns, running, most) = (Turns::default(), AtomicUsize::new(0), AtomicUsize::new(0));
         let work = (0..1000).map(|_| {
@@ -125,13 +125,14 @@ mod tests {
         assert_eq!((most.into_inner(), running.into_inner()), (TURNS, 0));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn handshakes_that_stop_in_the_middle_lose_their_turn() {
         let turns = Turns::default();
         let silent = join_all((0..TURNS).map(|_| turns.take(pending::<()>())));
         let other = std::pin::pin!(turns.take(async {}));
         let begun = tokio::time::Instant::now();
         select(std::pin::pin!(silent), other).await;
-        assert_eq!(begun.elapsed().as_millis(), LONGEST_TURN.as_millis());
+        let waited = begun.elapsed();
+        assert!((LONGEST_TURN..10 * LONGEST_TURN).contains(&waited), "{waited:?}");
     }
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cdn_activation::orders::CommerceSettings;
+use cdn_activation::orders::{CommerceIdentity, CommerceSettings};
 use cdn_activation::proto::order::v1::order_service_server::{OrderService, OrderServiceServer};
 use cdn_activation::proto::order::v1::{
     CancelOrderRequest, CancelOrderResponse, PlaceOrderRequest, PlaceOrderResponse,
@@ -235,6 +235,11 @@ pub fn settings(
     timeout: Duration,
     reconcile_after: Duration,
 ) -> CommerceSettings {
-    CommerceSettings::new(&format!("http://{address}"), timeout, reconcile_after)
-        .expect("an endpoint")
+    CommerceSettings::new(
+        &format!("http://{address}"),
+        CommerceIdentity::default(),
+        timeout,
+        reconcile_after,
+    )
+    .expect("an endpoint")
 }

@@ -28,6 +28,7 @@ pub mod serve_process;
 pub mod setup;
 pub mod standby;
 pub mod stored;
+pub mod tls;
 pub mod upstream;
 pub mod wires;
 
@@ -37,7 +38,7 @@ use cdn_activation::auth::secret::{SealingKey, ServiceToken};
 use cdn_activation::clock::Clock;
 use cdn_activation::domain::opening::Limits;
 use cdn_activation::domain::time;
-use cdn_activation::server::{Addresses, Bounds, Server, ServerSettings};
+use cdn_activation::server::{Addresses, Bounds, Listening, Server, ServerSettings};
 use cdn_activation::storage;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -170,6 +171,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
     ServerSettings {
         addresses: Addresses { grpc: any(), rest: any(), ops: any() },
         database: storage::StoreOptions::new(database.url.parse().expect("a URL"), 16),
+        listening: Listening::default(),
         orders: None,
         event_retention: chrono::Duration::days(7),
         sealing_key,
