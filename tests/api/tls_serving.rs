@@ -71,7 +71,7 @@ async fn both_wires_are_served_over_tls_1_2_and_1_3() {
         assert_eq!(reply.status().code(), tonic::Code::Ok);
         let request = status_request(&secure.api, &key);
         let reply = only(HTTP_1).exchange(secure.api.addresses.rest, &request).await;
-        assert_eq!(reply.expect("answered").succeeded().text("OnService"), "true");
+        XX
     }
     assert_eq!(secure.handshakes("grpc", "complete").await, 2.0);
     assert_eq!(secure.handshakes("rest", "complete").await, 2.0);
@@ -116,7 +116,8 @@ async fn a_client_without_alpn_is_served_and_one_with_other_protocols_is_refused
 
 /// Returns the hello of a client that speaks at most this version of TLS.
 fn old_hello(minor: u8) -> Vec<u8> {
-    let body = [&[3, minor][..], &[7; 32], &[0, 0, 2, 0, 0x2f, 1, 0]].concat();
+    let signatures = [0, 8, 0, 13, 0, 4, 0, 2, 4, 1];
+    let body = [&[3, minor][..], &[7; 32], &[0, 0, 2, 0, 0x2f, 1, 0], &signatures].concat();
     let length = u8::try_from(body.len()).expect("short");
     [&[0x16, 3, 1, 0, length + 4, 1, 0, 0, length][..], &body].concat()
 }

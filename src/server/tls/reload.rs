@@ -57,3 +57,59 @@ impl Tls {
         (digest, Some(outcome))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::server::TlsFiles;
+
+    /// Writes a new certificate and its key into a directory.
+    fn write(directory: &std::path::Path) {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(directory.join("certificate"), cert.pem()).unwrap();
+        fs::write(directory.join("key"), signing_key.serialize_pem()).unwrap();
+    }
+
+    #[test]
+    fn contents_are_used_or_refused_once() {
+        let name = format!("cdn-activation-tls-{}", std::process::id());
+        let directory: PathBuf = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory).unwrap();
+        write(&directory);
+        let files = TlsFiles {
+            certificate: directory.join("certificate"),
+            key: directory.join("key"),
+            client_ca: None,
+            read_secret: |path| Ok(Zeroizing::new(fs::read_to_string(path).unwrap_or_default())),
+        };
+        let tls = Tls::load(files).unwrap();
+        let mut used = tls.grpc();
+        let mut seen = tls.0.first_read;
+        let mut reload = || {
+            let (digest, outcome) = tls.reload(seen);
+            seen = digest;
+            outcome.map(|outcome| outcome.map_err(|error| error.to_string()))
+        };
+        assert_eq!(reload(), None);
+        write(&directory);
+        assert_eq!(reload(), Some(Ok(())));
+        assert_eq!(reload(), None);
+        assert!(used.has_changed().unwrap());
+        used.mark_unchanged();
+        fs::write(directory.join("key"), "no key").unwrap();
+        let refused = reload().unwrap().unwrap_err();
+        assert!(refused.ends_with("does not contain a private key in PEM"), "{refused}");
+        assert_eq!(reload(), None);
+        fs::remove_file(directory.join("certificate")).unwrap();
+        assert!(reload().unwrap().unwrap_err().starts_with("cannot read "));
+        assert_eq!(reload(), None);
+        assert!(!used.has_changed().unwrap());
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}

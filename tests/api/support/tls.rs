@@ -152,7 +152,10 @@ impl Api {
 
 /// How a client makes handshakes.
 #[derive(Clone)]
-pub struct TlsClient(ClientConfig);
+pub struct TlsClient {
+    config: ClientConfig,
+    name: &'static str,
+}
 
 impl TlsClient {
     /// Creates a client that trusts these authorities, in PEM, and offers this protocol.
@@ -190,7 +193,7 @@ impl TlsClient {
             }
         };
         config.alpn_protocols = vec![protocol.to_vec()];
-        Self(config)
+        Self { config, name: "localhost" }
     }
 
     /// The same with one version of TLS.
@@ -204,15 +207,20 @@ impl TlsClient {
 
     /// Returns the same client with a change.
     pub fn changed(&self, change: impl FnOnce(&mut ClientConfig)) -> Self {
-        let mut config = self.0.clone();
+        let mut config = self.config.clone();
         change(&mut config);
-        Self(config)
+        Self { config, name: self.name }
+    }
+
+    /// Returns the same client, which expects a server of this name.
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 
     /// Returns the first message of a handshake.
     pub fn hello(&self) -> Vec<u8> {
-        let name = ServerName::try_from("localhost").expect("a name");
-        let client = ClientConnection::new(Arc::new(self.0.clone()), name);
+        let name = ServerName::try_from(self.name).expect("a name");
+        let client = ClientConnection::new(Arc::new(self.config.clone()), name);
         let mut hello = Vec::new();
         client.expect("a configuration").write_tls(&mut hello).expect("a Vec takes all");
         hello
@@ -227,8 +235,8 @@ impl TlsClient {
 
     /// Makes a handshake on a connection.
     pub async fn shake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let name = ServerName::try_from("localhost").expect("a name");
-        TlsConnector::from(Arc::new(self.0.clone())).connect(name, stream).await
+        let name = ServerName::try_from(self.name).expect("a name");
+        TlsConnector::from(Arc::new(self.config.clone())).connect(name, stream).await
     }
 
     /// Opens a connection for gRPC by hand.
