@@ -71,7 +71,7 @@ async fn both_wires_are_served_over_tls_1_2_and_1_3() {
         assert_eq!(reply.status().code(), tonic::Code::Ok);
         let request = status_request(&secure.api, &key);
         let reply = only(HTTP_1).exchange(secure.api.addresses.rest, &request).await;
-        XX
+        assert_eq!(reply.expect("answered").succeeded().json()["OnService"], true);
     }
     assert_eq!(secure.handshakes("grpc", "complete").await, 2.0);
     assert_eq!(secure.handshakes("rest", "complete").await, 2.0);
