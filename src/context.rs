@@ -51,6 +51,14 @@ pub struct Peer {
     pub certificate_names: Arc<[String]>,
 }
 
+impl Peer {
+    /// Returns a peer at this address that has shown no certificate.
+    #[must_use]
+    pub fn at(address: IpAddr) -> Self {
+        Self { address, certificate_names: Arc::default() }
+    }
+}
+
 /// Where a request comes from. It is logged, and decides nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {

@@ -6,6 +6,7 @@ pub mod descriptors;
 pub mod dev;
 pub mod explain;
 mod hardening;
+mod listening;
 pub mod migrate;
 pub mod reseal;
 pub mod serve;
@@ -15,7 +16,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::auth::sealing::KeyRing;
@@ -24,7 +25,6 @@ use crate::clock::Clock;
 use crate::config::SharedSettings;
 use crate::domain::opening::Limits;
 use crate::explorer::ExplorerSettings;
-use crate::orders;
 use crate::server::descriptors::fit;
 use crate::server::{Addresses, Bounds, Server, ServerSettings};
 use crate::storage::{self, DatabaseUrl};
@@ -58,11 +58,12 @@ fn settings(
             rest: shared.rest_addr.clone(),
             ops: shared.ops_addr.clone(),
         },
+        listening: listening::listening(&shared.listening)?,
         database: storage::StoreOptions {
             engine: shared.engine,
             ..storage::StoreOptions::new(database, connections)
         },
-        orders: orders(shared)?,
+        orders: listening::orders(shared)?,
         key_ring,
         callers,
         reflection: shared.callers.reflection,
@@ -91,17 +92,6 @@ const CONNECTIONS_PER_CORE: u32 = 8;
 fn all_cores() -> u16 {
     let all = std::thread::available_parallelism().map_or(1, usize::from);
     u16::try_from(all).map_or(MOST_CORES, |all| all.min(MOST_CORES))
-}
-
-/// Returns the settings of the commerce system, if there is one.
-fn orders(shared: &SharedSettings) -> anyhow::Result<Option<orders::CommerceSettings>> {
-    let Some(endpoint) = &shared.order_endpoint else { return Ok(None) };
-    let (timeout, reconcile_after) = (shared.order_timeout, shared.order_reconcile_after);
-    if reconcile_after <= timeout {
-        bail!("ORDER_RECONCILE_AFTER must be longer than ORDER_TIMEOUT");
-    }
-    let settings = orders::CommerceSettings::new(endpoint, timeout, reconcile_after);
-    settings.map(Some).map_err(|sentence| anyhow!("ORDER_ENDPOINT: {sentence}"))
 }
 
 /// Returns the line for standard output that says that all three listeners answer.

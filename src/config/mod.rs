@@ -2,6 +2,8 @@
 //! texts of `--help`.
 #![expect(clippy::doc_markdown, reason = "these comments are shown as plain text in a terminal")]
 
+mod commerce;
+mod listening;
 mod sealing;
 mod services;
 mod tools;
@@ -13,6 +15,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::commerce::OrderIdentitySettings;
+pub use self::listening::ListeningSettings;
 pub use self::sealing::ResealSettings;
 pub use self::services::{CallerSettings, NewTokenSettings, TokenCommand, TokenSettings};
 pub use self::tools::{CallSettings, DescriptorsSettings, ExplainSettings};
@@ -149,9 +153,7 @@ pub struct SharedSettings {
     #[arg(long, env = "TIMESTAMP_WINDOW", default_value = "15m", value_parser = parse_window)]
     pub timestamp_window: Duration,
     /// URL of the commerce system that takes the orders of openings: http://host:port, or
-    /// https://host:port. It implements activation.order.v1.OrderService. Its certificate is
-    /// verified with the certificates of the operating system, or those of SSL_CERT_FILE. Without
-    /// this setting, orders are rows in the database, and orders that remain in the commerce system
+    /// https://host:port. It implements activation.order.v1.OrderService. Without this setting, orders are rows in the database, and orders that remain in the commerce system
     /// are not cancelled: unset it only when every row of order_intents is opened or cancelled.
     #[arg(long, env = "ORDER_ENDPOINT")]
     pub order_endpoint: Option<String>,
@@ -215,6 +217,12 @@ pub struct SharedSettings {
     /// point. Without it, errors have no such address; `dev` uses its own explorer.
     #[arg(long, env = "EXPLORER_URL", value_parser = parse_explorer_url)]
     pub explorer_url: Option<Arc<str>>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub listening: ListeningSettings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub order_identity: OrderIdentitySettings,
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use futures_util::future::Either;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
+use super::entrance::Entrance;
 use super::http::{self, HttpOptions};
 use super::readiness::Readiness;
 use super::{ServerSettings, grpc, streaming_paths};
@@ -105,10 +106,12 @@ impl CoreSetup {
         let guard = self.guard.clone();
         let (settings, shutdown) = (&self.settings, &self.shutdown);
         let listener = self.metrics.listener("grpc");
+        let (of_grpc, of_rest) = settings.listening.entrances();
+        let explorer = self.explorer.clone();
         let serving = async {
             tokio::join!(
-                grpc::serve(grpc, services, guard, settings, listener, shutdown.clone()),
-                serve_rest(rest, shim, self.explorer.clone(), settings, shutdown.clone()),
+                grpc::serve(grpc, of_grpc, services, guard, settings, listener, shutdown.clone()),
+                serve_rest(rest, of_rest, shim, explorer, settings, shutdown.clone()),
             )
         };
         let too_late = drain_ends(shutdown.clone(), settings.drain_timeout);
@@ -167,6 +170,7 @@ fn drain_ends(shutdown: CancellationToken, drain_timeout: Duration) -> Cancellat
 
 async fn serve_rest(
     connections: Connections,
+    entrance: Entrance,
     shim: Shim,
     explorer: Option<Explorer>,
     settings: &ServerSettings,
@@ -189,5 +193,5 @@ async fn serve_rest(
     let complete =
         Arc::new(move |status| answer_to_what_is_no_request(status, explorer_url.as_deref()));
     let options = HttpOptions { keep_alive: settings.bounds.keep_alive, complete };
-    http::serve(connections, handler, options, shutdown).await;
+    http::serve(connections, entrance, handler, options, shutdown).await;
 }

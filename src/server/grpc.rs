@@ -12,6 +12,7 @@ use tonic::codec::CompressionEncoding;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::{Layer, Service};
 
+use super::entrance::Entrance;
 use super::{ServerSettings, http2, no_grpc};
 use crate::grpc::Actions;
 use crate::grpc::advice::Advice;
@@ -91,6 +92,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 /// Serves until `shutdown`, then finishes running calls.
 pub(super) async fn serve(
     connections: Connections,
+    entrance: Entrance,
     services: Services,
     guard: Guard,
     settings: &ServerSettings,
@@ -102,7 +104,7 @@ pub(super) async fn serve(
     let services = authentication.layer(guard.layer(services));
     let listener = Arc::new(listener);
     let advice = Advice::new(settings.explorer_url.clone());
-    let door = || {
+    let door = move || {
         let (services, listener) = (services.clone(), Arc::clone(&listener));
         let advice = advice.clone();
         let tokenless = OfConnection::default();
@@ -122,7 +124,7 @@ pub(super) async fn serve(
             }))
         }
     };
-    http2::serve(connections, door, settings.bounds.stall, shutdown).await;
+    http2::serve(connections, entrance, door, settings.bounds.stall, shutdown).await;
 }
 
 /// Counts an answer, whether or not an action gave it. Streams of the service are counted when they

@@ -5,6 +5,7 @@ mod bounds;
 mod completed;
 mod core;
 pub mod descriptors;
+mod entrance;
 mod grpc;
 mod health;
 mod http;
@@ -12,9 +13,11 @@ mod http2;
 mod incoming_body;
 mod no_grpc;
 mod ops;
+mod proxies;
 mod readiness;
 mod serving;
 mod settings;
+mod tls;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -23,15 +26,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost_reflect::MethodDescriptor;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 pub use self::bounds::Bounds;
 use self::core::CoreSetup;
+use self::entrance::Entrance;
 use self::http::HttpOptions;
+pub use self::proxies::TrustedProxies;
 use self::readiness::Readiness;
-pub use self::settings::ServerSettings;
+pub use self::settings::{Listening, ServerSettings};
+pub use self::tls::{Tls, TlsError, TlsFiles};
 use crate::auth::last_uses::LastUses;
 use crate::events::Feed;
 use crate::metrics::Metrics;
@@ -63,10 +69,26 @@ impl fmt::Display for Addresses<SocketAddr> {
 
 /// A listener could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {cause}")]
-pub struct BindError {
-    address: String,
-    cause: std::io::Error,
+pub enum BindError {
+    /// The system refused the address.
+    #[error("cannot listen on {address}: {cause}")]
+    Refused {
+        /// The address of the setting.
+        address: String,
+        /// Why it was refused.
+        cause: std::io::Error,
+    },
+    /// Callers and tokens would be readable on the network.
+    #[error(
+        "{setting}={address} is reachable from other hosts, and TLS is not set: set TLS_CERT_FILE and TLS_KEY_FILE, or \
+         INSECURE_PLAINTEXT=true if a mesh or a proxy terminates TLS"
+    )]
+    Exposed {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        address: String,
+    },
 }
 
 /// A service with its listeners bound.
@@ -80,10 +102,11 @@ pub struct Server {
 impl Server {
     /// Binds the listeners. No query is sent to the database yet.
     pub async fn bind(mut settings: ServerSettings) -> Result<Self, BindError> {
+        let (of, addresses) = (&settings.listening, &settings.addresses);
         let listeners = Addresses {
-            grpc: bind(&settings.addresses.grpc).await?,
-            rest: bind(&settings.addresses.rest).await?,
-            ops: bind(&settings.addresses.ops).await?,
+            grpc: bind(&addresses.grpc, Some(("GRPC_ADDR", of))).await?,
+            rest: bind(&addresses.rest, Some(("REST_ADDR", of))).await?,
+            ops: bind(&addresses.ops, None).await?,
         };
         if let Some(explorer) = &mut settings.explorer {
             explorer.grpc = listeners.grpc.local_addr().ok();
@@ -110,9 +133,15 @@ impl Server {
             IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
             _ => {}
         }
-        let own = format!("http://{address}/explorer/");
+        let own = format!("{}://{address}/explorer/", self.scheme());
         self.settings.explorer_url.get_or_insert_with(|| own.as_str().into());
         Ok(own)
+    }
+
+    /// Returns the scheme of the URLs of the REST listener: `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        self.settings.listening.scheme()
     }
 
     /// Returns the store, for what must be in the database before the first request.
@@ -148,7 +177,9 @@ impl Server {
         }
         let (to_ops, ops) = Connections::handed_over();
         let places = settings.bounds.places(&metrics);
+        let certificates = stay_current(&settings, &shutdown);
         let background = [
+            tokio::spawn(certificates),
             tokio::spawn(places.grpc.clone().look_after(shutdown.clone())),
             tokio::spawn(places.rest.clone().look_after(shutdown.clone())),
             tokio::spawn(places.ops.clone().look_after(shutdown.clone())),
@@ -204,6 +235,20 @@ impl Server {
     }
 }
 
+/// Uses new certificates until `shutdown`, if there is TLS.
+fn stay_current(
+    settings: &ServerSettings,
+    shutdown: &CancellationToken,
+) -> impl Future<Output = ()> + 'static {
+    let (tls, interval) = (settings.listening.tls.clone(), settings.bounds.certificates);
+    let shutdown = shutdown.clone();
+    async move {
+        if let Some(tls) = tls {
+            tls.stay_current(interval, shutdown).await;
+        }
+    }
+}
+
 /// Runs work that needs a database that is ready.
 async fn once_ready(
     readiness: Readiness,
@@ -225,9 +270,19 @@ async fn work(settings: ServerSettings, store: Store, shutdown: CancellationToke
     }
 }
 
-async fn bind(address: &str) -> Result<TcpListener, BindError> {
-    let bound = serving::listen(address).await;
-    bound.map_err(|cause| BindError { address: address.to_owned(), cause })
+/// Binds a listener. `public` names the setting of a listener that callers reach.
+async fn bind(
+    address: &str,
+    public: Option<(&'static str, &Listening)>,
+) -> Result<TcpListener, BindError> {
+    let refused = |cause| BindError::Refused { address: address.to_owned(), cause };
+    let found: Vec<_> = lookup_host(address).await.map_err(refused)?.collect();
+    if let Some((setting, listening)) = public
+        && found.iter().any(|found| listening.exposes(*found))
+    {
+        return Err(BindError::Exposed { setting, address: address.to_owned() });
+    }
+    serving::listen(&found).map_err(refused)
 }
 
 async fn serve_ops(
@@ -247,7 +302,7 @@ async fn serve_ops(
         async move { response }
     };
     let options = HttpOptions { keep_alive, complete: Arc::new(ops::answer_to_what_is_no_request) };
-    http::serve(connections, handler, options, shutdown).await;
+    http::serve(connections, Entrance::default(), handler, options, shutdown).await;
 }
 
 fn service_names() -> Vec<String> {

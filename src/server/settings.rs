@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::Addresses;
 use super::bounds::Bounds;
+use super::entrance::Entrance;
+use super::proxies::TrustedProxies;
+use super::tls::{Handshakes, Tls, Turns};
 use crate::auth::sealing::KeyRing;
 use crate::auth::services::ServiceDirectory;
 use crate::clock::Clock;
@@ -17,6 +20,8 @@ use crate::{orders, storage};
 pub struct ServerSettings {
     /// The addresses of the three listeners.
     pub addresses: Addresses<String>,
+    /// How the listeners are reached.
+    pub listening: Listening,
     /// The database.
     pub database: storage::StoreOptions,
     /// The commerce system that takes orders. Without one, orders are rows of the service.
@@ -52,6 +57,42 @@ pub struct ServerSettings {
     pub explorer_url: Option<Arc<str>>,
     /// The two clocks.
     pub clock: Clock,
+}
+
+/// How the gRPC and the REST listener are reached. The default is plaintext on loopback, without
+/// proxies.
+#[derive(Clone, Debug, Default)]
+pub struct Listening {
+    /// Their TLS, if they have it.
+    pub tls: Option<Tls>,
+    /// The proxies in front of them.
+    pub proxies: TrustedProxies,
+    /// Whether they may be reached without TLS from other hosts.
+    pub insecure_plaintext: bool,
+}
+
+impl Listening {
+    /// Returns the entrances of both listeners on one core, which share the turns of handshakes.
+    pub(super) fn entrances(&self) -> (Entrance, Entrance) {
+        let turns = Turns::default();
+        let entrance = |config: fn(&Tls) -> _| {
+            let handshakes = self.tls.as_ref().map(|tls| Handshakes::new(config(tls), &turns));
+            Entrance::new(self.proxies.clone(), handshakes)
+        };
+        (entrance(Tls::grpc), entrance(Tls::rest))
+    }
+
+    /// Whether a listener at this address would be reached from other hosts without TLS, and no
+    /// setting says that it may be.
+    pub(super) fn exposes(&self, address: std::net::SocketAddr) -> bool {
+        let is_local = address.ip().to_canonical().is_loopback();
+        !is_local && self.tls.is_none() && !self.insecure_plaintext
+    }
+
+    /// Returns the scheme of the URLs of the REST listener.
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 impl ServerSettings {

@@ -152,15 +152,19 @@ fn paste_lines(
         secret: Secret::new(demo::SECRET.to_owned()),
         security_token: None,
     };
-    let endpoint = format!("http://{}", addresses.rest);
+    let (curl, grpcurl) = match server.scheme() {
+        "https" => ("curl --cacert CA_FILE", "grpcurl -cacert CA_FILE"),
+        _ => ("curl", "grpcurl -plaintext"),
+    };
+    let endpoint = format!("{}://{}", server.scheme(), addresses.rest);
     let url = signed_url(&endpoint, "DescribeDcdnService", "2018-01-15", "JSON", &[], &key)?;
     let explorer = explorer
         .map(|address| format!("\nExplorer and error center: {address}\n"))
         .unwrap_or_default();
     Ok(format!(
         "{explorer}\nPaste into another terminal (the signed URL is good for one request within 15 minutes):\n  \
-         curl '{url}'\n  \
-         grpcurl -plaintext -H \"authorization: Bearer $(cat {token})\" -H 'x-account-id: {account}' \
+         {curl} '{url}'\n  \
+         {grpcurl} -H \"authorization: Bearer $(cat {token})\" -H 'x-account-id: {account}' \
          {grpc} activation.dcdn.v1.DcdnService/DescribeDcdnService\n\n",
         token = keys.service_token.display(),
         account = demo::OPENED_ACCOUNT,

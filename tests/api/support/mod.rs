@@ -30,6 +30,7 @@ pub mod serve_process;
 pub mod setup;
 pub mod standby;
 pub mod stored;
+pub mod tls;
 pub mod upstream;
 pub mod wires;
 
@@ -39,7 +40,7 @@ use cdn_activation::auth::sealing::{KeyRing, SealingKey};
 use cdn_activation::clock::Clock;
 use cdn_activation::domain::opening::Limits;
 use cdn_activation::domain::time;
-use cdn_activation::server::{Addresses, Bounds, Server, ServerSettings};
+use cdn_activation::server::{Addresses, Bounds, Listening, Server, ServerSettings};
 use cdn_activation::storage;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -173,6 +174,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
     ServerSettings {
         addresses: Addresses { grpc: any(), rest: any(), ops: any() },
         database: storage::StoreOptions::new(database.url.parse().expect("a URL"), 16),
+        listening: Listening::default(),
         orders: None,
         event_retention: chrono::Duration::days(7),
         key_ring: KeyRing::of(sealing_key),

@@ -21,7 +21,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cdn-activation");
 
 /// Every variable that is a setting, or from which a client takes a key. They are removed from the
 /// environment of a program under test.
-const VARIABLES: [&str; 28] = [
+const VARIABLES: [&str; 39] = [
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "ALIBABA_CLOUD_SECURITY_TOKEN",
@@ -36,20 +36,31 @@ const VARIABLES: [&str; 28] = [
     "GRANTS_FILE",
     "GRPC_ADDR",
     "GRPC_CONNECTIONS",
+    "INSECURE_PLAINTEXT",
     "LOG",
     "LOG_ONE_IN",
     "MINIMUM_BALANCE",
     "OPS_ADDR",
+    "ORDER_CA_FILE",
+    "ORDER_CERT_FILE",
     "ORDER_ENDPOINT",
+    "ORDER_KEY_FILE",
+    "ORDER_TOKEN_FILE",
     "OVERDUE_GRACE",
     "PG_BIN",
+    "PROXY_PROTOCOL",
     "REFLECTION",
     "REST_ADDR",
     "REST_CONNECTIONS",
     "RUST_BACKTRACE",
     "SEALING_KEY_FILE",
     "SERVICE_TOKEN_FILE",
+    "SSL_CERT_FILE",
     "TIMESTAMP_WINDOW",
+    "TLS_CERT_FILE",
+    "TLS_CLIENT_CA_FILE",
+    "TLS_KEY_FILE",
+    "TRUSTED_PROXIES",
 ];
 
 /// Arguments that choose any free port for each listener.
