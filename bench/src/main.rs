@@ -16,6 +16,7 @@ mod servers;
 mod signature;
 mod statements;
 mod subjects;
+mod tls;
 mod train;
 
 use std::net::SocketAddr;
