@@ -1,5 +1,6 @@
 //! The target of the attacks: the service on a private PostgreSQL that it reaches through a proxy,
-//! with a low limit of file descriptors and an output that is not read.
+//! with a low limit of file descriptors and an output that is not read. If it takes TLS only, the
+//! attacks reach it through forwarders.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, Write};
@@ -20,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use super::people::Caller;
 use super::proxy::Proxy;
 use super::wire;
+use crate::tls::{Certificate, Forwarder, Protocol, TlsClient};
 
 /// `DRAIN_TIMEOUT` of the service.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -28,6 +30,15 @@ const DATABASE: &str = "attacked";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest time after an attack until all calls are served again.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How the listeners of gRPC and of the query format are reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Without TLS.
+    Plaintext,
+    /// With TLS, to which a forwarder brings those attacks that have none.
+    Tls,
+}
 
 /// The surroundings of the service, for a whole run.
 pub struct Field {
@@ -39,6 +50,7 @@ pub struct Field {
     pub proxy: Proxy,
     /// The token of calling services.
     pub token: String,
+    certificate: Certificate,
     directory: Directory,
     service: PathBuf,
     url: String,
@@ -74,26 +86,36 @@ impl Field {
         let token = ServiceToken::generate()?.to_string();
         secret(&directory.0.join("token"), &token)?;
         secret(&directory.0.join("sealing-key"), SealingKey::generate()?.as_ref())?;
+        let certificate = Certificate::make(&directory.0)?;
         let service = fs::canonicalize(service).context("the service is not built")?;
-        Ok(Self { _postgres: postgres, database, proxy, token, directory, service, url })
+        Ok(Self {
+            _postgres: postgres,
+            database,
+            proxy,
+            token,
+            certificate,
+            directory,
+            service,
+            url,
+        })
     }
 
     /// Starts the service with an output that is not read.
-    pub fn serve(&self) -> anyhow::Result<Serve> {
-        let mut child = self.command().stdout(Stdio::piped()).spawn()?;
+    pub async fn serve(&self, over: Over) -> anyhow::Result<Serve> {
+        let mut child = self.command(over).stdout(Stdio::piped()).spawn()?;
         let mut output = BufReader::new(child.stdout.take().context("a pipe")?);
         let mut line = String::new();
         while !line.starts_with("ready ") {
             line.clear();
             ensure!(output.read_line(&mut line)? > 0, "it has ended before it was ready");
         }
-        Serve::ready(child, Some(output), &line)
+        self.ready(over, child, Some(output), &line).await
     }
 
     /// Starts the service with its log in a file.
-    pub async fn serve_with_a_log(&self) -> anyhow::Result<(Serve, PathBuf)> {
+    pub async fn serve_with_a_log(&self, over: Over) -> anyhow::Result<(Serve, PathBuf)> {
         let path = self.directory.0.join("log");
-        let child = self.command().stdout(File::create(&path)?).spawn()?;
+        let child = self.command(over).stdout(File::create(&path)?).spawn()?;
         let written = async {
             loop {
                 let text = fs::read_to_string(&path).unwrap_or_default();
@@ -105,10 +127,10 @@ impl Field {
             }
         };
         let line = timeout(PATIENCE, written).await.context("it is not ready")?;
-        Ok((Serve::ready(child, None, &line)?, path))
+        Ok((self.ready(over, child, None, &line).await?, path))
     }
 
-    fn command(&self) -> Command {
+    fn command(&self, over: Over) -> Command {
         let mut command = Command::new("sh");
         let script = "ulimit -n 1024; exec \"$0\" serve 2>&1";
         command.args(["-c", script]).arg(&self.service).stdin(Stdio::null());
@@ -125,8 +147,57 @@ impl Field {
                 command.env_remove(variable);
             }
         }
+        if over == Over::Tls {
+            command.envs(self.certificate.settings());
+        }
         command
     }
+
+    /// Reads the addresses of a service that is ready, and starts the forwarders.
+    async fn ready(
+        &self,
+        over: Over,
+        child: Child,
+        output: Option<BufReader<ChildStdout>>,
+        line: &str,
+    ) -> anyhow::Result<Serve> {
+        let address = |name: &str| {
+            let word = line.split_whitespace().find_map(|word| word.strip_prefix(name));
+            word.and_then(|text| text.parse().ok())
+                .with_context(|| format!("{line:?} lacks {name}"))
+        };
+        let (grpc, rest, ops) = (address("grpc=")?, address("rest=")?, address("ops=")?);
+        let mut serve = Serve { child, _output: output, over, grpc, rest, ops, behind: None };
+        if over == Over::Tls {
+            let grpc = Secured::listener(grpc, self.certificate.client(Protocol::Http2)?).await?;
+            let rest = Secured::listener(rest, self.certificate.client(Protocol::Http1)?).await?;
+            (serve.grpc, serve.rest) = (grpc.forwarder.address, rest.forwarder.address);
+            serve.behind = Some(Behind { grpc, rest });
+        }
+        Ok(serve)
+    }
+}
+
+/// A listener that takes TLS only.
+pub struct Secured {
+    /// Its own address.
+    pub address: SocketAddr,
+    /// A client that it takes.
+    pub client: TlsClient,
+    forwarder: Forwarder,
+}
+
+impl Secured {
+    async fn listener(address: SocketAddr, client: TlsClient) -> anyhow::Result<Self> {
+        let forwarder = Forwarder::before(address, client.clone()).await?;
+        Ok(Self { address, client, forwarder })
+    }
+}
+
+/// The listeners behind the forwarders.
+pub struct Behind {
+    pub grpc: Secured,
+    pub rest: Secured,
 }
 
 /// A running service. It is killed if it has not ended.
@@ -134,25 +205,18 @@ pub struct Serve {
     child: Child,
     /// The output, which is not read.
     _output: Option<BufReader<ChildStdout>>,
-    /// The addresses of its listeners.
+    pub over: Over,
+    /// The addresses of its listeners, or of the forwarders before them.
     pub grpc: SocketAddr,
     pub rest: SocketAddr,
     pub ops: SocketAddr,
+    behind: Option<Behind>,
 }
 
 impl Serve {
-    fn ready(
-        child: Child,
-        output: Option<BufReader<ChildStdout>>,
-        line: &str,
-    ) -> anyhow::Result<Self> {
-        let address = |name: &str| {
-            let word = line.split_whitespace().find_map(|word| word.strip_prefix(name));
-            word.and_then(|text| text.parse().ok())
-                .with_context(|| format!("{line:?} lacks {name}"))
-        };
-        let (grpc, rest, ops) = (address("grpc=")?, address("rest=")?, address("ops=")?);
-        Ok(Self { child, _output: output, grpc, rest, ops })
+    /// Returns the listeners that take TLS only.
+    pub fn behind(&self) -> anyhow::Result<&Behind> {
+        self.behind.as_ref().context("it takes no TLS")
     }
 
     /// Returns the process id.
