@@ -6,6 +6,7 @@
 mod attack;
 mod check;
 mod clock;
+mod cost;
 mod database;
 mod full;
 mod load;
@@ -68,6 +69,8 @@ struct Run {
 enum Verb {
     /// Fails if the CPU time of a call is above a bound.
     Check,
+    /// Measures what quotas and TLS cost; fails if quotas cost more CPU time than they may.
+    Cost,
     /// Puts the service under load, so that it records a profile for the compiler.
     #[command(hide = true)]
     Train,
@@ -138,6 +141,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Verb::ServeTextbook(textbook)) => serve_textbook(textbook)?,
         Some(Verb::Attack { short }) => return attack::run(&cli.run, short),
         Some(Verb::Check) => return check::run(&cli.run),
+        Some(Verb::Cost) => return cost::run(&cli.run),
         Some(Verb::Train) => train::run(&cli.run)?,
         None => full::run(&cli.run)?,
     }

@@ -4,7 +4,6 @@ mod peers;
 pub mod pgbench;
 mod process;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,7 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::database::Keys;
+use crate::load::Address;
 use crate::statements;
+use crate::tls::{Certificate, Protocol};
 pub use peers::{Peer, prepare};
 use process::Process;
 
@@ -23,9 +24,31 @@ const ANY_PORT: &str = "127.0.0.1:0";
 pub struct Server {
     process: Process,
     /// The address of gRPC.
-    pub grpc: SocketAddr,
+    pub grpc: Address,
     /// The address of the query format, if the server has it.
-    pub rest: Option<SocketAddr>,
+    pub rest: Option<Address>,
+}
+
+/// What our service does for each call besides its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Guards {
+    /// No quotas, no TLS.
+    Fewest,
+    /// Quotas that refuse nothing.
+    Quotas,
+    /// The same, and TLS.
+    QuotasAndTls,
+}
+
+impl Guards {
+    /// Returns the name of the log.
+    fn log(self) -> &'static str {
+        match self {
+            Self::Fewest => "ours.log",
+            Self::Quotas => "quotas.log",
+            Self::QuotasAndTls => "tls.log",
+        }
+    }
 }
 
 /// The options of all servers.
@@ -44,28 +67,27 @@ pub struct Surroundings<'a> {
 
 impl Server {
     /// Starts our service with its defaults and authentication.
-    pub fn ours(surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
-        let mut command = Command::new(surroundings.service);
-        command
-            .arg("serve")
-            .env("DATABASE_URL", &surroundings.url)
-            .env("SEALING_KEY_FILE", &surroundings.keys.sealing_key_file)
-            .env("SERVICE_TOKEN_FILE", &surroundings.keys.service_token_file);
-        for variable in ["GRPC_ADDR", "REST_ADDR", "OPS_ADDR"] {
-            command.env(variable, ANY_PORT);
-        }
-        for variable in OUR_SETTINGS {
-            command.env_remove(variable);
-        }
-        if let Some(notes) = surroundings.notes {
-            command.env("LLVM_PROFILE_FILE", notes.join("%p.profraw"));
-        }
-        let process = Process::start(command, &surroundings.logs.join("ours.log"))?;
-        let address = |name: &str| {
-            let word = process.ready.split(' ').find_map(|word| word.strip_prefix(name));
-            word.and_then(|text| text.parse().ok()).context("our service names no address")
+    pub fn ours(surroundings: &Surroundings<'_>, guards: Guards) -> anyhow::Result<Self> {
+        let mut command = our_command(surroundings);
+        command.env("QUOTAS", (guards != Guards::Fewest).to_string());
+        let certificate = if guards == Guards::QuotasAndTls {
+            let certificate = Certificate::make(&surroundings.logs)?;
+            command.envs(certificate.settings());
+            Some(certificate)
+        } else {
+            None
         };
-        Ok(Self { grpc: address("grpc=")?, rest: Some(address("rest=")?), process })
+        let process = Process::start(command, &surroundings.logs.join(guards.log()))?;
+        let address = |name: &str, protocol| {
+            let word = process.ready.split(' ').find_map(|word| word.strip_prefix(name));
+            let address = word.and_then(|text| text.parse().ok());
+            let address = address.context("our service names no address")?;
+            let tls = certificate.as_ref().map(|certificate| certificate.client(protocol));
+            anyhow::Ok(Address { address, tls: tls.transpose()? })
+        };
+        let grpc = address("grpc=", Protocol::Http2)?;
+        let rest = address("rest=", Protocol::Http1)?;
+        Ok(Self { grpc, rest: Some(rest), process })
     }
 
     /// Starts a server of this program, by its verb.
@@ -96,7 +118,7 @@ impl Server {
         let address = process.ready.trim().strip_prefix("ready ");
         let address = address.and_then(|text| text.parse().ok());
         let address = address.with_context(|| format!("{name} says {:?}", process.ready))?;
-        Ok(Self { grpc: address, rest: None, process })
+        Ok(Self { grpc: Address { address, tls: None }, rest: None, process })
     }
 
     /// Sends SIGTERM, and waits for the end.
@@ -115,8 +137,28 @@ impl Server {
     }
 }
 
+/// Returns the command that starts our service with its defaults.
+fn our_command(surroundings: &Surroundings<'_>) -> Command {
+    let mut command = Command::new(surroundings.service);
+    command
+        .arg("serve")
+        .env("DATABASE_URL", &surroundings.url)
+        .env("SEALING_KEY_FILE", &surroundings.keys.sealing_key_file)
+        .env("SERVICE_TOKEN_FILE", &surroundings.keys.service_token_file);
+    for variable in ["GRPC_ADDR", "REST_ADDR", "OPS_ADDR"] {
+        command.env(variable, ANY_PORT);
+    }
+    for variable in OUR_SETTINGS {
+        command.env_remove(variable);
+    }
+    if let Some(notes) = surroundings.notes {
+        command.env("LLVM_PROFILE_FILE", notes.join("%p.profraw"));
+    }
+    command
+}
+
 /// Settings of our service that the environment must not change: the defaults are measured.
-pub const OUR_SETTINGS: [&str; 23] = [
+pub const OUR_SETTINGS: [&str; 29] = [
     "LOG",
     "MINIMUM_BALANCE",
     "OVERDUE_GRACE",
@@ -140,6 +182,12 @@ pub const OUR_SETTINGS: [&str; 23] = [
     "LOG_ONE_IN",
     "PG_BIN",
     "DATA_DIR",
+    "QUOTAS",
+    "QUOTA_BURST",
+    "TLS_CERT_FILE",
+    "TLS_KEY_FILE",
+    "TLS_CLIENT_CA_FILE",
+    "INSECURE_PLAINTEXT",
 ];
 
 /// The longest time until a server is ready.
