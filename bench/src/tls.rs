@@ -60,10 +60,7 @@ impl Certificate {
         let made = rcgen::generate_simple_self_signed([LOCALHOST.to_string()])?;
         let (file, key_file) = (directory.join("tls.crt"), directory.join("tls.key"));
         fs::write(&file, made.cert.pem())?;
-        fs::remove_file(&key_file).ok(); // that of an earlier run
-        let mut key =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key_file)?;
-        key.write_all(made.signing_key.serialize_pem().as_bytes())?;
+        write_secret(&key_file, &made.signing_key.serialize_pem())?;
         Ok(Self { der: made.cert.der().clone(), file, key_file })
     }
 
@@ -84,6 +81,13 @@ impl Certificate {
         config.resumption = Resumption::disabled();
         Ok(TlsClient { config: Arc::new(config), protocol })
     }
+}
+
+/// Writes a file that only its owner can read, in place of that of an earlier run.
+pub fn write_secret(path: &Path, text: &str) -> io::Result<()> {
+    fs::remove_file(path).ok();
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 /// A client of one protocol.

@@ -1,9 +1,9 @@
-//! Attacks on TLS itself: half of a hello, handshakes without a request, requests without TLS.
+//! Attacks on TLS itself: handshakes that stop, handshakes without a request, requests without TLS.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout, timeout_at};
@@ -21,10 +21,38 @@ const BARE: usize = 16;
 const AGAIN: Duration = Duration::from_millis(10);
 const REQUEST: &[u8] = b"GET /?Action=DescribeCdnService HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// Opens connections that say the first half of a hello, and holds them.
-pub async fn half(listener: &Secured, lasts: Duration) -> anyhow::Result<Outcome> {
+/// How much of a hello is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// Nothing.
+    None,
+    /// The first half.
+    Half,
+    /// All. The server then computes its part of a handshake that never ends.
+    All,
+}
+
+/// Opens connections to both listeners on which handshakes stop, and holds them.
+pub async fn stopped(behind: &Behind, said: Said, lasts: Duration) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let both = [&behind.rest, &behind.grpc].map(|listener| stop(listener, said, lasts));
+    for one in try_join_all(both).await? {
+        outcome.sent += one.sent;
+        outcome.answered += one.answered;
+        outcome.note = [outcome.note, one.note].join(" ");
+    }
+    outcome.note.insert_str(0, "REST, gRPC:");
+    Ok(outcome)
+}
+
+async fn stop(listener: &Secured, said: Said, lasts: Duration) -> anyhow::Result<Outcome> {
     let hello = listener.client.hello()?;
-    silent(listener.address, &hello[..hello.len() / 2], lasts).await
+    let length = match said {
+        Said::None => 0,
+        Said::Half => hello.len() / 2,
+        Said::All => hello.len(),
+    };
+    silent(listener.address, &hello[..length], lasts).await
 }
 
 /// Shakes hands and leaves, as often as it goes.

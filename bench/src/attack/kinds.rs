@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use super::beside::Beside;
 use super::connections::{self, PREFACE};
 use super::field::{Field, Over, Serve};
+use super::handshakes::Said;
 use super::people::{self, Caller};
 use super::table::Row;
 use super::{Outcome, amplification, followers, handshakes, log, memory, path, rows};
@@ -30,12 +31,8 @@ pub enum Attack {
     Amplification,
     /// Rows of this number of accounts are locked.
     HeldRows(i64),
-    /// Connections that say nothing, not even hello.
-    UnshakenRest,
-    UnshakenGrpc,
-    /// Connections that say half of a hello.
-    HalfHelloRest,
-    HalfHelloGrpc,
+    /// Connections that say this much of a hello, and nothing else.
+    Hello(Said),
     Handshakes,
     /// Requests without TLS.
     Bare,
@@ -58,13 +55,12 @@ const ATTACKS: [(&str, Attack); 14] = [
     ("8 held rows", Attack::HeldRows(people::MANY)),
 ];
 /// Attacks on listeners that take TLS only, without a forwarder.
-const ON_TLS: [(&str, Attack); 6] = [
-    ("10 no hello, REST", Attack::UnshakenRest),
-    ("10 no hello, gRPC", Attack::UnshakenGrpc),
-    ("11 half hello, REST", Attack::HalfHelloRest),
-    ("11 half hello, gRPC", Attack::HalfHelloGrpc),
-    ("12 handshakes", Attack::Handshakes),
-    ("13 no TLS", Attack::Bare),
+const ON_TLS: [(&str, Attack); 5] = [
+    ("10 no hello", Attack::Hello(Said::None)),
+    ("11 half of a hello", Attack::Hello(Said::Half)),
+    ("12 a hello, no more", Attack::Hello(Said::All)),
+    ("13 handshakes, no more", Attack::Handshakes),
+    ("14 no TLS", Attack::Bare),
 ];
 
 /// Returns the names of the attacks, in their order.
@@ -151,14 +147,7 @@ impl Attack {
             Self::Prefaces => connections::silent(serve.grpc, PREFACE, lasts).await,
             Self::Amplification => amplification::run(field, serve, lasts).await,
             Self::HeldRows(accounts) => rows::held_rows(field, caller, accounts, lasts).await,
-            Self::UnshakenRest => {
-                connections::silent(serve.behind()?.rest.address, b"", lasts).await
-            }
-            Self::UnshakenGrpc => {
-                connections::silent(serve.behind()?.grpc.address, b"", lasts).await
-            }
-            Self::HalfHelloRest => handshakes::half(&serve.behind()?.rest, lasts).await,
-            Self::HalfHelloGrpc => handshakes::half(&serve.behind()?.grpc, lasts).await,
+            Self::Hello(said) => handshakes::stopped(serve.behind()?, said, lasts).await,
             Self::Handshakes => handshakes::completed(serve.behind()?, lasts).await,
             Self::Bare => handshakes::bare(serve.behind()?, lasts).await,
         }

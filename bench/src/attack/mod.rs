@@ -110,16 +110,16 @@ async fn attack(run: &Run, short: bool) -> anyhow::Result<Vec<Row>> {
     serve.terminate().await?;
     let mut rows = Vec::new();
     for over in [Over::Plaintext, Over::Tls] {
-        let part = Part::new(over, run, short);
-        if !part.is_empty() {
-            rows.extend(part.run(&field, &caller).await?);
+        let series = Series::new(over, run, short);
+        if !series.is_empty() {
+            rows.extend(series.run(&field, &caller).await?);
         }
     }
     Ok(rows)
 }
 
 /// The attacks on one process.
-struct Part {
+struct Series {
     over: Over,
     lasts: Duration,
     attacks: Vec<(String, Attack)>,
@@ -128,7 +128,7 @@ struct Part {
     all_at_once: Option<String>,
 }
 
-impl Part {
+impl Series {
     /// Returns the attacks that are wanted, and the calls without one if there are any.
     fn new(over: Over, run: &Run, short: bool) -> Self {
         let seconds = match over {

@@ -1,5 +1,6 @@
 //! The programs that are measured: our released service, the servers of this crate, and the peers.
 
+mod guards;
 mod peers;
 pub mod pgbench;
 mod process;
@@ -13,7 +14,8 @@ use anyhow::Context;
 use crate::database::Keys;
 use crate::load::Address;
 use crate::statements;
-use crate::tls::{Certificate, Protocol};
+use crate::tls::Protocol;
+pub use guards::Guards;
 pub use peers::{Peer, prepare};
 use process::Process;
 
@@ -27,28 +29,6 @@ pub struct Server {
     pub grpc: Address,
     /// The address of the query format, if the server has it.
     pub rest: Option<Address>,
-}
-
-/// What our service does for each call besides its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Guards {
-    /// No quotas, no TLS.
-    Fewest,
-    /// Quotas that refuse nothing.
-    Quotas,
-    /// The same, and TLS.
-    QuotasAndTls,
-}
-
-impl Guards {
-    /// Returns the name of the log.
-    fn log(self) -> &'static str {
-        match self {
-            Self::Fewest => "ours.log",
-            Self::Quotas => "quotas.log",
-            Self::QuotasAndTls => "tls.log",
-        }
-    }
 }
 
 /// The options of all servers.
@@ -68,15 +48,22 @@ pub struct Surroundings<'a> {
 impl Server {
     /// Starts our service with its defaults and authentication.
     pub fn ours(surroundings: &Surroundings<'_>, guards: Guards) -> anyhow::Result<Self> {
-        let mut command = our_command(surroundings);
-        command.env("QUOTAS", (guards != Guards::Fewest).to_string());
-        let certificate = if guards == Guards::QuotasAndTls {
-            let certificate = Certificate::make(&surroundings.logs)?;
-            command.envs(certificate.settings());
-            Some(certificate)
-        } else {
-            None
-        };
+        let mut command = Command::new(surroundings.service);
+        command
+            .arg("serve")
+            .env("DATABASE_URL", &surroundings.url)
+            .env("SEALING_KEY_FILE", &surroundings.keys.sealing_key_file)
+            .env("SERVICE_TOKEN_FILE", &surroundings.keys.service_token_file);
+        for variable in ["GRPC_ADDR", "REST_ADDR", "OPS_ADDR"] {
+            command.env(variable, ANY_PORT);
+        }
+        for variable in OUR_SETTINGS {
+            command.env_remove(variable);
+        }
+        if let Some(notes) = surroundings.notes {
+            command.env("LLVM_PROFILE_FILE", notes.join("%p.profraw"));
+        }
+        let certificate = guards.set(&mut command, &surroundings.logs)?;
         let process = Process::start(command, &surroundings.logs.join(guards.log()))?;
         let address = |name: &str, protocol| {
             let word = process.ready.split(' ').find_map(|word| word.strip_prefix(name));
@@ -137,28 +124,8 @@ impl Server {
     }
 }
 
-/// Returns the command that starts our service with its defaults.
-fn our_command(surroundings: &Surroundings<'_>) -> Command {
-    let mut command = Command::new(surroundings.service);
-    command
-        .arg("serve")
-        .env("DATABASE_URL", &surroundings.url)
-        .env("SEALING_KEY_FILE", &surroundings.keys.sealing_key_file)
-        .env("SERVICE_TOKEN_FILE", &surroundings.keys.service_token_file);
-    for variable in ["GRPC_ADDR", "REST_ADDR", "OPS_ADDR"] {
-        command.env(variable, ANY_PORT);
-    }
-    for variable in OUR_SETTINGS {
-        command.env_remove(variable);
-    }
-    if let Some(notes) = surroundings.notes {
-        command.env("LLVM_PROFILE_FILE", notes.join("%p.profraw"));
-    }
-    command
-}
-
 /// Settings of our service that the environment must not change: the defaults are measured.
-pub const OUR_SETTINGS: [&str; 29] = [
+pub const OUR_SETTINGS: [&str; 31] = [
     "LOG",
     "MINIMUM_BALANCE",
     "OVERDUE_GRACE",
@@ -188,6 +155,8 @@ pub const OUR_SETTINGS: [&str; 29] = [
     "TLS_KEY_FILE",
     "TLS_CLIENT_CA_FILE",
     "INSECURE_PLAINTEXT",
+    "TRUSTED_PROXIES",
+    "PROXY_PROTOCOL",
 ];
 
 /// The longest time until a server is ready.
