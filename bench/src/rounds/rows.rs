@@ -122,8 +122,8 @@ impl fmt::Display for Subject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Ours => "ours",
-            Self::Quotas => "ours, quotas",
-            Self::Tls => "ours, quotas, TLS",
+            Self::Quotas => "quotas",
+            Self::Tls => "quotas+TLS",
             Self::Echo => "echo",
             Self::Textbook => "textbook",
             Self::Pgbench => "pgbench",
