@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
@@ -134,11 +134,13 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// Starts a forwarder.
-    pub async fn before(server: SocketAddr, client: TlsClient) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((LOCALHOST, 0)).await.context("a forwarder")?;
+    /// Starts a forwarder, as a task of this runtime.
+    pub fn before(server: SocketAddr, client: TlsClient, runtime: &Handle) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let accepting = tokio::spawn(async move {
+        let accepting = runtime.spawn(async move {
+            let Ok(listener) = TcpListener::from_std(listener) else { return };
             let mut connections = JoinSet::new();
             loop {
                 tokio::select! {
@@ -220,7 +222,7 @@ mod tests {
             }
         });
         let client = certificate.client(Protocol::Http2).expect("a client");
-        Forwarder::before(server, client).await.expect("a forwarder")
+        Forwarder::before(server, client, &Handle::current()).expect("a port")
     }
 
     #[tokio::test]

@@ -16,11 +16,13 @@ use cdn_activation::auth::secret::{SealingKey, ServiceToken};
 use cdn_activation::storage;
 use private_postgres::{Durability, Options, PrivatePostgres};
 use sqlx::postgres::PgConnectOptions;
+use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 use super::people::Caller;
 use super::proxy::Proxy;
 use super::wire;
+use crate::Run;
 use crate::tls::{Certificate, Forwarder, Protocol, TlsClient};
 
 /// `DRAIN_TIMEOUT` of the service.
@@ -51,6 +53,8 @@ pub struct Field {
     /// The token of calling services.
     pub token: String,
     certificate: Certificate,
+    /// The runtime of the forwarders.
+    forwarding: Handle,
     directory: Directory,
     service: PathBuf,
     url: String,
@@ -67,14 +71,15 @@ impl Drop for Directory {
 
 impl Field {
     /// Starts PostgreSQL and the proxy, and migrates the database.
-    pub async fn prepare(service: &Path, pg_bin: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub async fn prepare(run: &Run, forwarding: Handle) -> anyhow::Result<Self> {
         let name = format!("cdn-activation-attack-{}", std::process::id());
         let directory = Directory(fs::canonicalize(std::env::temp_dir())?.join(name));
         fs::create_dir(&directory.0)?;
         // PostgreSQL may run as another user, which must be able to enter the directory.
         fs::set_permissions(&directory.0, Permissions::from_mode(0o755))?;
         let data_dir = directory.0.join("data");
-        let options = Options { data_dir, durability: Durability::Throwaway, pg_bin };
+        let options =
+            Options { data_dir, durability: Durability::Throwaway, pg_bin: run.pg_bin.clone() };
         let postgres = PrivatePostgres::start(&options)?;
         let admin = PgConnectOptions::from_str(&postgres.url("postgres"))?;
         storage::create_database(&admin, DATABASE).await?;
@@ -87,13 +92,14 @@ impl Field {
         secret(&directory.0.join("token"), &token)?;
         secret(&directory.0.join("sealing-key"), SealingKey::generate()?.as_ref())?;
         let certificate = Certificate::make(&directory.0)?;
-        let service = fs::canonicalize(service).context("the service is not built")?;
+        let service = fs::canonicalize(&run.service).context("the service is not built")?;
         Ok(Self {
             _postgres: postgres,
             database,
             proxy,
             token,
             certificate,
+            forwarding,
             directory,
             service,
             url,
@@ -101,7 +107,7 @@ impl Field {
     }
 
     /// Starts the service with an output that is not read.
-    pub async fn serve(&self, over: Over) -> anyhow::Result<Serve> {
+    pub fn serve(&self, over: Over) -> anyhow::Result<Serve> {
         let mut child = self.command(over).stdout(Stdio::piped()).spawn()?;
         let mut output = BufReader::new(child.stdout.take().context("a pipe")?);
         let mut line = String::new();
@@ -109,7 +115,7 @@ impl Field {
             line.clear();
             ensure!(output.read_line(&mut line)? > 0, "it has ended before it was ready");
         }
-        self.ready(over, child, Some(output), &line).await
+        self.ready(over, child, Some(output), &line)
     }
 
     /// Starts the service with its log in a file.
@@ -127,7 +133,7 @@ impl Field {
             }
         };
         let line = timeout(PATIENCE, written).await.context("it is not ready")?;
-        Ok((self.ready(over, child, None, &line).await?, path))
+        Ok((self.ready(over, child, None, &line)?, path))
     }
 
     fn command(&self, over: Over) -> Command {
@@ -154,7 +160,7 @@ impl Field {
     }
 
     /// Reads the addresses of a service that is ready, and starts the forwarders.
-    async fn ready(
+    fn ready(
         &self,
         over: Over,
         child: Child,
@@ -169,12 +175,18 @@ impl Field {
         let (grpc, rest, ops) = (address("grpc=")?, address("rest=")?, address("ops=")?);
         let mut serve = Serve { child, _output: output, over, grpc, rest, ops, behind: None };
         if over == Over::Tls {
-            let grpc = Secured::listener(grpc, self.certificate.client(Protocol::Http2)?).await?;
-            let rest = Secured::listener(rest, self.certificate.client(Protocol::Http1)?).await?;
+            let grpc = self.secured(grpc, Protocol::Http2)?;
+            let rest = self.secured(rest, Protocol::Http1)?;
             (serve.grpc, serve.rest) = (grpc.forwarder.address, rest.forwarder.address);
             serve.behind = Some(Behind { grpc, rest });
         }
         Ok(serve)
+    }
+
+    fn secured(&self, address: SocketAddr, protocol: Protocol) -> anyhow::Result<Secured> {
+        let client = self.certificate.client(protocol)?;
+        let forwarder = Forwarder::before(address, client.clone(), &self.forwarding)?;
+        Ok(Secured { address, client, forwarder })
     }
 }
 
@@ -185,13 +197,6 @@ pub struct Secured {
     /// A client that it takes.
     pub client: TlsClient,
     forwarder: Forwarder,
-}
-
-impl Secured {
-    async fn listener(address: SocketAddr, client: TlsClient) -> anyhow::Result<Self> {
-        let forwarder = Forwarder::before(address, client.clone()).await?;
-        Ok(Self { address, client, forwarder })
-    }
 }
 
 /// The listeners behind the forwarders.

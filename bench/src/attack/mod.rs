@@ -24,6 +24,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tokio::runtime::{Builder, Handle};
 use tokio::time::sleep;
 
 use self::beside::{Beside, Tally};
@@ -76,9 +77,10 @@ const ALL: &str = "9 all at once, SIGTERM";
 /// Runs the attacks; returns a failure if a bound does not hold.
 pub fn run(run: &Run, short: bool) -> anyhow::Result<ExitCode> {
     with_enough_descriptors()?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let rows = runtime.block_on(attack(run, short))?;
+    let runtime = || Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // The forwarders have threads of their own: their work must not delay the calls that are timed.
+    let forwarding = runtime()?;
+    let rows = runtime()?.block_on(attack(run, short, forwarding.handle().clone()))?;
     table::print(&rows);
     let has_passed = rows.iter().all(|row| row.faults.is_empty());
     println!("{}", if has_passed { "passed" } else { "FAILED: a bound does not hold" });
@@ -101,8 +103,8 @@ fn with_enough_descriptors() -> anyhow::Result<()> {
     Err(command.exec()).context("it cannot be started with more descriptors")
 }
 
-async fn attack(run: &Run, short: bool) -> anyhow::Result<Vec<Row>> {
-    let field = Field::prepare(&run.service, run.pg_bin.clone()).await?;
+async fn attack(run: &Run, short: bool, forwarding: Handle) -> anyhow::Result<Vec<Row>> {
+    let field = Field::prepare(run, forwarding).await?;
     let backlog = if short { SHORT_BACKLOG } else { BACKLOG };
     println!("preparing accounts and {backlog} events");
     let (serve, _) = field.serve_with_a_log(Over::Plaintext).await?;
@@ -153,13 +155,13 @@ impl Series {
 
     async fn run(self, field: &Field, caller: &Caller) -> anyhow::Result<Vec<Row>> {
         let lasts = self.lasts;
-        let mut serve = field.serve(self.over).await?;
+        let mut serve = field.serve(self.over)?;
         let mut rows: Vec<Row> = Vec::new();
         for (name, attack) in self.attacks {
             let mut row = attack.row(name, field, &serve, caller, lasts).await;
             if !serve.has_recovered(&caller.at(serve.grpc)).await {
                 row.faults.push("it did not recover, and was started anew".to_owned());
-                serve = field.serve(self.over).await?;
+                serve = field.serve(self.over)?;
             }
             // The first wait for each of many rows takes a few hundred milliseconds in all: of a short
             // attack that is more than one call in a hundred.
