@@ -55,7 +55,7 @@ bench-check: release ## Fails if a Describe costs more CPU time than it may
 	@.ci/install-postgresql
 	$(BENCH) check
 
-attack: release ## Attacks the released program and checks its limits, 20 s each; ARGS="--short" and the like
+attack: release ## Attacks the released program, without and with TLS, and checks its limits, 20 s each; ARGS="--short" and the like
 	@.ci/install-postgresql
 	$(BENCH) attack $(ARGS)
 

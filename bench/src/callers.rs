@@ -2,7 +2,7 @@
 //! everything.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -20,7 +20,7 @@ pub fn write(directory: &Path, token: &str) -> anyhow::Result<()> {
     let grants = format!(
         "[[identity]]\nname = \"{NAME}\"\nactions = [\"*\"]\noperators = [\"*\"]\naudit = true\n"
     );
-    write_secret(&directory.join(GRANTS), &grants)
+    Ok(write_secret(&directory.join(GRANTS), &grants)?)
 }
 
 /// Names both files to a service that is started.
@@ -30,10 +30,8 @@ pub fn name_to(command: &mut Command, directory: &Path) {
 }
 
 /// Writes a file that only its owner can read. An earlier one is replaced.
-pub fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
-    if path.exists() {
-        fs::remove_file(path)?;
-    }
+pub fn write_secret(path: &Path, text: &str) -> io::Result<()> {
+    fs::remove_file(path).ok();
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    Ok(file.write_all(text.as_bytes())?)
+    file.write_all(text.as_bytes())
 }

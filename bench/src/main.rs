@@ -7,6 +7,7 @@ mod attack;
 mod callers;
 mod check;
 mod clock;
+mod cost;
 mod database;
 mod full;
 mod load;
@@ -18,6 +19,7 @@ mod signature;
 mod statements;
 mod subjects;
 mod timing;
+mod tls;
 mod train;
 
 use std::net::SocketAddr;
@@ -69,6 +71,8 @@ struct Run {
 enum Verb {
     /// Fails if the CPU time of a call is above a bound.
     Check,
+    /// Measures what quotas and TLS cost; fails if quotas cost more CPU time than they may.
+    Cost,
     /// Puts the service under load, so that it records a profile for the compiler.
     #[command(hide = true)]
     Train,
@@ -142,6 +146,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Verb::Attack { short }) => return attack::run(&cli.run, short),
         Some(Verb::Check) => return check::run(&cli.run),
         Some(Verb::Timing) => return timing::run(),
+        Some(Verb::Cost) => return cost::run(&cli.run),
         Some(Verb::Train) => train::run(&cli.run)?,
         None => full::run(&cli.run)?,
     }
