@@ -2,7 +2,7 @@
 //! exists.
 
 use cdn_activation::auth::services::ServiceDirectory;
-use cdn_activation::proto::billing::v1::Product;
+use cdn_activation::proto::billing::v1::{ChargeType, Product};
 use cdn_activation::proto::operator::v1 as wire;
 use prost::Message;
 use tonic::Code;
@@ -10,7 +10,7 @@ use tonic::Code;
 use crate::support::Api;
 use crate::support::callers::{EVERYTHING, grants, line, tokens};
 use crate::support::grpc::{next_account_id, refusal};
-use crate::support::operators::request_id;
+use crate::support::operators::{request_id, schedule};
 use crate::support::raw_grpc::{RawGrpc, RawReply};
 use crate::support::rest::Key;
 
@@ -173,6 +173,18 @@ async fn another_account_and_an_unknown_one_answer_alike_to_operators() {
     assert_ne!(two.call("EventService/WatchEvents", &watch(two.own.account_id)).await.code(), none);
     let locked = "SELECT count(DISTINCT account_id) FROM operation_locks";
     assert_eq!(two.api.database.count(locked).await, 1, "its own account");
+}
+
+#[tokio::test]
+async fn a_change_is_scheduled_for_a_granted_account_only() {
+    let two = Two::start().await;
+    let of = |account_id| Key { account_id, id: String::new(), secret: String::new() };
+    two.check("ChargeTypeChangeService/ScheduleChargeTypeChange", "AccountNotGranted", |account| {
+        schedule(&of(account), Product::Cdn, ChargeType::PayByBandwidth, None)
+    })
+    .await;
+    let changed = "SELECT count(DISTINCT account_id) FROM charge_type_changes";
+    assert_eq!(two.api.database.count(changed).await, 1, "its own account");
 }
 
 #[tokio::test]
