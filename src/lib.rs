@@ -32,7 +32,7 @@
 //! grpc        the actions and the operator services
 //! events      the feed of followers
 //! explain     why a signature does not match
-//! auth        signatures, access keys, secrets
+//! auth        signatures, access keys, secrets, calling services
 //! orders      the commerce system
 //! storage     all SQL
 //! proto       generated types, conversions

@@ -2,7 +2,7 @@
 //! exists.
 
 use cdn_activation::auth::services::ServiceDirectory;
-use cdn_activation::proto::billing::v1::Product;
+use cdn_activation::proto::billing::v1::{ChargeType, Product};
 use cdn_activation::proto::operator::v1 as wire;
 use prost::Message;
 use tonic::Code;
@@ -10,7 +10,7 @@ use tonic::Code;
 use crate::support::Api;
 use crate::support::callers::{EVERYTHING, grants, line, tokens};
 use crate::support::grpc::{next_account_id, refusal};
-use crate::support::operators::request_id;
+use crate::support::operators::{request_id, schedule};
 use crate::support::raw_grpc::{RawGrpc, RawReply};
 use crate::support::rest::Key;
 
@@ -70,40 +70,85 @@ fn assert_not_granted(reply: &RawReply, what: &str) {
     assert_eq!(says, (Code::PermissionDenied, "AccountNotGranted", message, 403), "{what}");
 }
 
-/// Encodes a request for each account, and calls.
-macro_rules! for_accounts {
-    ($two:expr, $method:literal, $request:ident { $($field:ident: $value:expr),* }, unknown: $unknown:literal) => {{
-        let request = |account_id| wire::$request { account_id, $($field: $value,)* ..Default::default() };
-        let (two, method) = (&$two, $method);
-        for account_id in [two.others.account_id, next_account_id(), 0, -1] {
-            assert_not_granted(&two.call(method, &request(account_id)).await, method);
+impl Two {
+    /// Checks that a method refuses every account that is not granted, and answers `unknown` for one
+    /// that is granted and does not exist.
+    async fn check<M: Message>(&self, method: &str, unknown: &str, request: impl Fn(i64) -> M) {
+        for account_id in [self.others.account_id, next_account_id(), 0, -1] {
+            assert_not_granted(&self.call(method, &request(account_id)).await, method);
         }
-        let unknown = two.call(method, &request(two.unknown)).await;
-        assert_eq!(unknown.code(), $unknown, "{method}");
-        let own = two.call(method, &request(two.own.account_id)).await.code();
+        let answered = self.call(method, &request(self.unknown)).await;
+        assert_eq!(answered.code(), unknown, "{method}");
+        let own = self.call(method, &request(self.own.account_id)).await.code();
         assert_ne!(own, "AccountNotGranted", "{method}");
-    }};
+    }
 }
 
 #[tokio::test]
 async fn another_account_and_an_unknown_one_answer_alike_to_operators() {
     let two = Two::start().await;
     let none = "AccountNotGranted";
-    let (cdn, reason) = (i32::from(Product::Cdn), || "security".to_owned());
-    for_accounts!(two, "AccountService/GetAccount", GetAccountRequest {}, unknown: "AccountNotGranted");
-    for_accounts!(two, "AccessKeyService/CreateAccessKey", CreateAccessKeyRequest {}, unknown: "AccountNotGranted");
-    for_accounts!(two, "AccessKeyService/ListAccessKeys", ListAccessKeysRequest {}, unknown: "AccountNotGranted");
-    for_accounts!(two, "InstanceService/GetInstance", GetInstanceRequest { product: cdn }, unknown: "AccountNotGranted");
-    for_accounts!(two, "OperationLockService/Lock", LockRequest { product: cdn, reason: reason() }, unknown: "AccountNotGranted");
-    for_accounts!(two, "OperationLockService/Unlock", UnlockRequest { product: cdn, reason: reason() }, unknown: "AccountNotGranted");
-    for_accounts!(two, "OperationLockService/ListOperationLocks", ListOperationLocksRequest {}, unknown: "AccountNotGranted");
-    for_accounts!(two, "ChargeTypeChangeService/ListChargeTypeChanges", ListChargeTypeChangesRequest {}, unknown: "AccountNotGranted");
+    let (product, reason) = (i32::from(Product::Cdn), || "security".to_owned());
+    two.check("AccountService/GetAccount", none, |account_id| wire::GetAccountRequest {
+        account_id,
+    })
+    .await;
+    two.check("AccessKeyService/CreateAccessKey", none, |account_id| {
+        wire::CreateAccessKeyRequest { account_id, ..Default::default() }
+    })
+    .await;
+    two.check("AccessKeyService/ListAccessKeys", none, |account_id| wire::ListAccessKeysRequest {
+        account_id,
+        ..Default::default()
+    })
+    .await;
+    two.check("InstanceService/GetInstance", none, |account_id| wire::GetInstanceRequest {
+        account_id,
+        product,
+    })
+    .await;
+    two.check("OperationLockService/Lock", none, |account_id| wire::LockRequest {
+        account_id,
+        product,
+        reason: reason(),
+        ..Default::default()
+    })
+    .await;
+    two.check("OperationLockService/Unlock", none, |account_id| wire::UnlockRequest {
+        account_id,
+        product,
+        reason: reason(),
+        ..Default::default()
+    })
+    .await;
+    two.check("OperationLockService/ListOperationLocks", none, |account_id| {
+        wire::ListOperationLocksRequest { account_id, ..Default::default() }
+    })
+    .await;
+    two.check("ChargeTypeChangeService/ListChargeTypeChanges", none, |account_id| {
+        wire::ListChargeTypeChangesRequest { account_id, ..Default::default() }
+    })
+    .await;
     // An account that the service is granted has no such change, whether or not it exists.
-    let change_id = || request_id();
-    for_accounts!(two, "ChargeTypeChangeService/CancelChargeTypeChange", CancelChargeTypeChangeRequest { change_id: change_id() }, unknown: "ChangeNotFound");
+    two.check("ChargeTypeChangeService/CancelChargeTypeChange", "ChangeNotFound", |account_id| {
+        wire::CancelChargeTypeChangeRequest {
+            account_id,
+            change_id: request_id(),
+            ..Default::default()
+        }
+    })
+    .await;
     // These lists are empty for an account that does not exist.
-    for_accounts!(two, "InstanceService/ListInstances", ListInstancesRequest {}, unknown: "OK");
-    for_accounts!(two, "EventService/ListEvents", ListEventsRequest {}, unknown: "OK");
+    two.check("InstanceService/ListInstances", "OK", |account_id| wire::ListInstancesRequest {
+        account_id,
+        ..Default::default()
+    })
+    .await;
+    two.check("EventService/ListEvents", "OK", |account_id| wire::ListEventsRequest {
+        account_id,
+        ..Default::default()
+    })
+    .await;
     for account in [two.others.account_id, next_account_id(), 0] {
         let account = wire::Account { account_id: account, ..Default::default() };
         let update =
@@ -128,6 +173,18 @@ async fn another_account_and_an_unknown_one_answer_alike_to_operators() {
     assert_ne!(two.call("EventService/WatchEvents", &watch(two.own.account_id)).await.code(), none);
     let locked = "SELECT count(DISTINCT account_id) FROM operation_locks";
     assert_eq!(two.api.database.count(locked).await, 1, "its own account");
+}
+
+#[tokio::test]
+async fn a_change_is_scheduled_for_a_granted_account_only() {
+    let two = Two::start().await;
+    let of = |account_id| Key { account_id, id: String::new(), secret: String::new() };
+    two.check("ChargeTypeChangeService/ScheduleChargeTypeChange", "AccountNotGranted", |account| {
+        schedule(&of(account), Product::Cdn, ChargeType::PayByBandwidth, None)
+    })
+    .await;
+    let changed = "SELECT count(DISTINCT account_id) FROM charge_type_changes";
+    assert_eq!(two.api.database.count(changed).await, 1, "its own account");
 }
 
 #[tokio::test]
