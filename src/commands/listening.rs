@@ -42,7 +42,7 @@ pub(super) fn orders(shared: &SharedSettings) -> anyhow::Result<Option<CommerceS
         bail!("ORDER_RECONCILE_AFTER must be longer than ORDER_TIMEOUT");
     }
     let identity = order_identity(shared)?;
-    let settings = CommerceSettings::new(endpoint, identity, timeout, reconcile_after);
+    let settings = CommerceSettings::new(endpoint, &identity, timeout, reconcile_after);
     settings.map(Some).map_err(|sentence| anyhow!("ORDER_ENDPOINT: {sentence}"))
 }
 

@@ -87,7 +87,7 @@ impl CommerceSettings {
     /// error is a sentence.
     pub fn new(
         endpoint: &str,
-        identity: CommerceIdentity,
+        identity: &CommerceIdentity,
         timeout: Duration,
         reconcile_after: Duration,
     ) -> Result<Self, String> {
@@ -143,7 +143,7 @@ mod tests {
         let settings = |endpoint, token: &str| {
             let token = Some(Zeroizing::new(token.to_owned()));
             let identity = CommerceIdentity { token, ..CommerceIdentity::default() };
-            CommerceSettings::new(endpoint, identity, TIMEOUT, Duration::from_mins(1))
+            CommerceSettings::new(endpoint, &identity, TIMEOUT, Duration::from_mins(1))
         };
         let shown = format!("{:?}", settings("https://orders", "the-token\n").unwrap());
         assert!(!shown.contains("the-token"), "{shown}");
@@ -159,7 +159,7 @@ mod tests {
     fn an_endpoint_is_a_scheme_and_an_authority() {
         let settings = |endpoint| {
             let identity = CommerceIdentity::default();
-            CommerceSettings::new(endpoint, identity, TIMEOUT, Duration::from_mins(1)).map(drop)
+            CommerceSettings::new(endpoint, &identity, TIMEOUT, Duration::from_mins(1)).map(drop)
         };
         for right in ["http://orders:50052", "http://orders:50052/", "https://orders.example"] {
             assert_eq!(settings(right), Ok(()), "{right}");

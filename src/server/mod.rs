@@ -1,6 +1,7 @@
 //! Builds the service and serves it: three listeners, the cores that answer, the workers, and the
 //! drain at the end.
 
+mod binding;
 mod bounds;
 mod completed;
 mod core;
@@ -26,10 +27,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost_reflect::MethodDescriptor;
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
+pub use self::binding::BindError;
+use self::binding::bind;
 pub use self::bounds::Bounds;
 use self::core::CoreSetup;
 use self::entrance::Entrance;
@@ -65,30 +68,6 @@ impl fmt::Display for Addresses<SocketAddr> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "grpc={} rest={} ops={}", self.grpc, self.rest, self.ops)
     }
-}
-
-/// A listener could not be bound.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// The system refused the address.
-    #[error("cannot listen on {address}: {cause}")]
-    Refused {
-        /// The address of the setting.
-        address: String,
-        /// Why it was refused.
-        cause: std::io::Error,
-    },
-    /// Callers and tokens would be readable on the network.
-    #[error(
-        "{setting}={address} is reachable from other hosts, and TLS is not set: set TLS_CERT_FILE and TLS_KEY_FILE, or \
-         INSECURE_PLAINTEXT=true if a mesh or a proxy terminates TLS"
-    )]
-    Exposed {
-        /// The setting.
-        setting: &'static str,
-        /// Its value.
-        address: String,
-    },
 }
 
 /// A service with its listeners bound.
@@ -268,21 +247,6 @@ async fn work(settings: ServerSettings, store: Store, shutdown: CancellationToke
         let orders = Orders::new(orders);
         workers::run(store, orders, clock, event_retention, shutdown).await;
     }
-}
-
-/// Binds a listener. `public` names the setting of a listener that callers reach.
-async fn bind(
-    address: &str,
-    public: Option<(&'static str, &Listening)>,
-) -> Result<TcpListener, BindError> {
-    let refused = |cause| BindError::Refused { address: address.to_owned(), cause };
-    let found: Vec<_> = lookup_host(address).await.map_err(refused)?.collect();
-    if let Some((setting, listening)) = public
-        && found.iter().any(|found| listening.exposes(*found))
-    {
-        return Err(BindError::Exposed { setting, address: address.to_owned() });
-    }
-    serving::listen(&found).map_err(refused)
 }
 
 async fn serve_ops(

@@ -1,7 +1,6 @@
 //! Serves a connection of any protocol: it passes the entrance when it has a place, obeys the orders
 //! that its place gets, and is counted.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,7 +9,6 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use hyper_util::server::graceful::GracefulConnection;
 use pin_project_lite::pin_project;
-use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,34 +21,6 @@ use crate::runtime::places::Place;
 use crate::runtime::socket::Socket;
 use crate::runtime::state::{ConnectionState, Signal};
 use crate::runtime::{Accepted, Connections};
-
-/// Bytes that the kernel holds for a connection in each direction. Linux doubles this for its own
-/// bookkeeping.
-const SOCKET_BUFFER: u32 = 64 * 1024;
-/// Connections that the kernel holds until they are accepted.
-const BACKLOG: u32 = 1024;
-
-/// Listens at the first of these addresses that can be used. Accepted sockets inherit its buffer
-/// sizes.
-pub(super) fn listen(addresses: &[SocketAddr]) -> std::io::Result<TcpListener> {
-    let mut failed = None;
-    for address in addresses {
-        match listen_at(*address) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failed = Some(error),
-        }
-    }
-    Err(failed.unwrap_or_else(|| std::io::Error::other("the name has no address")))
-}
-
-fn listen_at(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?; // as tokio's own `TcpListener::bind` does
-    socket.set_send_buffer_size(SOCKET_BUFFER)?;
-    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
 
 /// Serves until `shutdown`, then finishes running calls. `begin` starts a connection that has passed
 /// the entrance.

@@ -1,6 +1,7 @@
 //! The settings of TLS and of addresses beyond loopback, and `call` over TLS.
 
 use crate::support::database::Database;
+use crate::support::eventually;
 use crate::support::process::{Ended, Program, dev_on, run};
 use crate::support::scratch::Scratch;
 use crate::support::serve_process::Deployment;
@@ -115,11 +116,8 @@ async fn a_private_authority_is_trusted_also_under_the_name_of_a_public_endpoint
     )
     .await;
     let port = api.addresses.rest.port();
-    assert!(
-        program.stderr().contains(&format!("curl --cacert CA_FILE 'https://127.0.0.1:{port}/")),
-        "{}",
-        program.stderr()
-    );
+    let line = format!("curl --cacert CA_FILE 'https://127.0.0.1:{port}/");
+    eventually("a command is printed", async || program.stderr().contains(&line)).await;
 
     let variables = [
         ("ALIBABA_CLOUD_ACCESS_KEY_ID", "testid-opened"),

@@ -81,7 +81,7 @@ async fn a_commerce_system_gets_the_certificate_and_the_token_of_the_service() {
             certificate,
             token: Some(Zeroizing::new("a-token-of-the-service\n".to_owned())),
         };
-        CommerceSettings::new(&endpoint, identity, TIMEOUT, NOT_SOON).expect("an endpoint")
+        CommerceSettings::new(&endpoint, &identity, TIMEOUT, NOT_SOON).expect("an endpoint")
     };
     let certificate = (issued.certificate.into_bytes(), Zeroizing::new(issued.key));
     let known = settings(Some(certificate));

@@ -252,7 +252,7 @@ pub fn settings(
 ) -> CommerceSettings {
     CommerceSettings::new(
         &format!("http://{address}"),
-        CommerceIdentity::default(),
+        &CommerceIdentity::default(),
         timeout,
         reconcile_after,
     )

@@ -66,10 +66,9 @@ impl Authority {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
         params.subject_alt_names.push(SanType::IpAddress([127, 0, 0, 1].into()));
         for name in names {
-            let name = match name.contains("://") {
-                true => SanType::URI((*name).try_into().expect("ASCII")),
-                false => SanType::DnsName((*name).try_into().expect("ASCII")),
-            };
+            let ascii = (*name).try_into().expect("ASCII");
+            let is_uri = name.contains("://");
+            let name = if is_uri { SanType::URI(ascii) } else { SanType::DnsName(ascii) };
             params.subject_alt_names.push(name);
         }
         let key = KeyPair::generate().expect("random bytes");
