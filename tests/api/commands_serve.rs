@@ -291,11 +291,11 @@ async fn settings_are_flags_or_variables_of_the_same_name() {
     }
 }
 
-/// Runs a program without the right to trace every process, which root has.
+/// Runs a program without capabilities: those of root may look into every process.
 fn untraced() -> Vec<&'static str> {
     let id = Command::new("id").arg("-u").output().expect("it is everywhere");
     if id.stdout.trim_ascii() == b"0" {
-        vec!["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]
+        vec!["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
     } else {
         vec!["env"]
     }
