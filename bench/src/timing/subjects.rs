@@ -1,17 +1,26 @@
 //! The checks of credentials whose times are measured, and one that leaks.
 
+use std::hint::black_box;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cdn_activation::auth::secret::Secret;
 use cdn_activation::auth::services::{ServiceDirectory, ServiceToken};
 use cdn_activation::auth::signature::{v1, v3};
 use cdn_activation::domain::Time;
-use std::hint::black_box;
 
-/// A check of a credential.
+/// A check of credentials.
 pub struct Subject {
     /// Its name in the table.
     pub name: &'static str,
+    /// Makes a new secret, and what checks credentials against it.
+    pub target: fn() -> anyhow::Result<Target>,
+    /// Whether its time is expected to tell how much is right.
+    pub leaks: bool,
+}
+
+/// A secret, and the check against it.
+pub struct Target {
     /// The right credential, before it is encoded.
     pub right: Vec<u8>,
     /// Returns another byte than the first argument; the second one is random.
@@ -20,8 +29,6 @@ pub struct Subject {
     pub encode: fn(&[u8]) -> String,
     /// Returns whether a credential is right.
     pub check: Box<dyn Fn(&str) -> bool>,
-    /// Whether its time is expected to tell how much is right.
-    pub leaks: bool,
 }
 
 /// What is signed: as long as that of a short request.
@@ -29,58 +36,54 @@ const STRING_TO_SIGN: &str = "GET&%2F&AccessKeyId%3Dtestid%26Action%3DDescribeCd
     %26SignatureMethod%3DHMAC-SHA1%26SignatureNonce%3D7a6e551cde62bcc74778728992ebe12f%26SignatureVersion\
     %3D1.0%26Timestamp%3D2026-11-21T22%253A29%253A50Z%26Version%3D2018-05-10";
 
-/// Returns all rows.
-pub fn all() -> anyhow::Result<Vec<Subject>> {
-    Ok(vec![signature_v1()?, signature_v3()?, service_token()?, leaking()?])
-}
+/// All rows.
+pub const ALL: [Subject; 4] = [
+    Subject { name: "signature V1", target: signature_v1, leaks: false },
+    Subject { name: "signature V3", target: signature_v3, leaks: false },
+    Subject { name: "service token", target: service_token, leaks: false },
+    Subject { name: "control: stops at the first difference", target: leaking, leaks: true },
+];
 
-fn signature_v1() -> anyhow::Result<Subject> {
+fn signature_v1() -> anyhow::Result<Target> {
     let key = v1::Key::new(&Secret::random()?);
-    Ok(Subject {
-        name: "signature V1",
+    Ok(Target {
         right: STANDARD.decode(key.sign(STRING_TO_SIGN))?,
         other: other_byte,
         encode: |bytes| STANDARD.encode(bytes),
         check: Box::new(move |signature| key.verify(STRING_TO_SIGN, signature)),
-        leaks: false,
     })
 }
 
-fn signature_v3() -> anyhow::Result<Subject> {
+fn signature_v3() -> anyhow::Result<Target> {
     let key = v3::Key::new(&Secret::random()?);
     let signature = key.sign(STRING_TO_SIGN);
     let digits: Vec<_> = signature.as_bytes().chunks(2).map(std::str::from_utf8).collect();
     let bytes = digits.into_iter().map(|pair| Ok(u8::from_str_radix(pair?, 16)?));
-    Ok(Subject {
-        name: "signature V3",
+    Ok(Target {
         right: bytes.collect::<anyhow::Result<_>>()?,
         other: other_byte,
-        encode: |bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        encode: hex,
         check: Box::new(move |signature| key.verify(STRING_TO_SIGN, signature)),
-        leaks: false,
     })
 }
 
-fn service_token() -> anyhow::Result<Subject> {
+fn service_token() -> anyhow::Result<Target> {
     let right = letters(40)?;
     let line = ServiceToken::new(&text(&right)).line("caller", None);
     let services = ServiceDirectory::of(&line, "").map_err(anyhow::Error::msg)?;
-    Ok(Subject {
-        name: "service token",
+    Ok(Target {
         right,
         other: other_letter,
         encode: text,
         check: Box::new(move |given| services.of_token(given, Time::default).is_some()),
-        leaks: false,
     })
 }
 
-/// The comparison that nobody should write: it stops at the first difference.
-fn leaking() -> anyhow::Result<Subject> {
+/// A comparison that stops at the first difference.
+fn leaking() -> anyhow::Result<Target> {
     let right = letters(40)?;
     let expected = right.clone();
-    Ok(Subject {
-        name: "control: stops at the first difference",
+    Ok(Target {
         right,
         other: other_letter,
         encode: text,
@@ -88,8 +91,12 @@ fn leaking() -> anyhow::Result<Subject> {
             given.len() == expected.len()
                 && given.bytes().zip(&expected).all(|(one, other)| black_box(one) == *other)
         }),
-        leaks: true,
     })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |part: u8| char::from_digit(part.into(), 16).expect("four bits");
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn other_byte(byte: u8, random: u8) -> u8 {
@@ -113,6 +120,17 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_check_accepts_the_right_credential_only() {
+        for subject in ALL {
+            let Target { mut right, other, encode, check } = (subject.target)().unwrap();
+            assert!(check(&encode(&right)), "{}", subject.name);
+            let last = right.last_mut().unwrap();
+            *last = other(*last, 7);
+            assert!(!check(&encode(&right)), "{}", subject.name);
+        }
+    }
 
     #[test]
     fn another_byte_is_never_the_same() {
