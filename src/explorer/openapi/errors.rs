@@ -145,6 +145,8 @@ fn all() -> Vec<Error> {
         Error::AccessKeyNotFound,
         Error::AccessKeyInactive,
         Error::SecurityTokenMismatch,
+        Error::SecurityTokenMalformed,
+        Error::SecurityTokenExpired,
         Error::TimestampFormat,
         Error::TimestampExpired,
         Error::InvalidSignatureMethod,
