@@ -120,9 +120,8 @@ const POLICIES: &[(&str, &str, bool)] = &[
 #[tokio::test]
 async fn policies_allow_and_deny_by_pattern() {
     let api = Api::start().await;
-    let account = api.account().await.account_id;
     for (policy, action, allowed) in POLICIES {
-        let key = api.key_of(account, policy).await;
+        let key = api.account_and_policy(|_| {}, policy).await;
         let version = if action.contains("Dcdn") { "2018-01-15" } else { "2018-05-10" };
         for reply in [
             api.get(&key, &format!("Action={action}")).await,
@@ -140,7 +139,6 @@ async fn policies_allow_and_deny_by_pattern() {
 #[tokio::test]
 async fn a_policy_names_every_action_by_its_product_and_its_name() {
     let api = Api::start().await;
-    let account = api.account().await.account_id;
     for (product, action) in [
         ("cdn", "OpenCdnService"),
         ("cdn", "DescribeCdnService"),
@@ -159,11 +157,11 @@ async fn a_policy_names_every_action_by_its_product_and_its_name() {
             )
         };
         let given = format!("Action={action}");
-        let allowed = api.key_of(account, &only("Allow")).await;
+        let allowed = api.account_and_policy(|_| {}, &only("Allow")).await;
         let code = api.get(&allowed, &given).await.json()["Code"].clone();
         assert_ne!(code, "Forbidden.RAM", "{action}");
         let everything_else = only("Deny").replace("other:*", "*");
-        let denied = api.key_of(account, &everything_else).await;
+        let denied = api.account_and_policy(|_| {}, &everything_else).await;
         api.get(&denied, &given).await.is(Format::Json, &FORBIDDEN);
     }
 }
