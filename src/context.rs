@@ -27,8 +27,10 @@ pub enum Caller {
     Account {
         /// The account.
         account_id: AccountId,
-        /// The id of the access key that signed.
+        /// The id of the access key, or of the temporary credential, that signed.
         access_key_id: Arc<str>,
+        /// The access key for which a temporary credential was issued; `None` for an access key.
+        parent: Option<Arc<str>>,
     },
     /// A calling service, which can name the account that it acts for.
     Service {
@@ -147,12 +149,16 @@ impl Context {
         }
     }
 
-    /// Returns who calls: `service:NAME`, or `key:ID` with the id of the access key.
+    /// Returns who calls: `service:NAME`, `key:ID` with the id of the access key, or
+    /// `key:PARENT/ID` with those of a temporary credential and of the key for which it was issued.
     #[must_use]
     pub fn principal(&self) -> String {
         match &self.caller {
             Caller::Service { name, .. } => format!("service:{name}"),
-            Caller::Account { access_key_id, .. } => format!("key:{access_key_id}"),
+            Caller::Account { access_key_id, parent: None, .. } => format!("key:{access_key_id}"),
+            Caller::Account { access_key_id, parent: Some(parent), .. } => {
+                format!("key:{parent}/{access_key_id}")
+            }
         }
     }
 

@@ -50,6 +50,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Migrate(settings) => {
                 commands::migrate::run(settings).await.map(|()| ExitCode::SUCCESS)
             }
+            Command::Reseal(settings) => {
+                commands::reseal::run(settings).await.map(|()| ExitCode::SUCCESS)
+            }
             Command::Call(settings) => commands::call::run(settings).await,
             Command::Explain(settings) => commands::explain::run(&settings),
             Command::Descriptors(settings) => {

@@ -16,7 +16,7 @@ GRANT SELECT, INSERT, UPDATE ON operation_locks TO cdn_activation;
 GRANT SELECT, INSERT, UPDATE, DELETE ON order_intents TO cdn_activation;
 GRANT SELECT, INSERT ON orders TO cdn_activation;
 GRANT SELECT, INSERT, DELETE ON repeatable_requests TO cdn_activation;
-GRANT SELECT, INSERT ON sealing_checks TO cdn_activation;
+GRANT SELECT, INSERT, DELETE ON sealing_checks TO cdn_activation;
 GRANT SELECT, INSERT, TRUNCATE ON used_nonces_0 TO cdn_activation;
 GRANT SELECT, INSERT, TRUNCATE ON used_nonces_1 TO cdn_activation;
 GRANT SELECT, INSERT, TRUNCATE ON used_nonces_2 TO cdn_activation;

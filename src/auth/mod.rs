@@ -3,8 +3,11 @@
 
 pub mod common;
 mod keys;
+pub mod last_uses;
+pub mod sealing;
 pub mod secret;
 pub mod signature;
+pub mod temporary;
 
 use std::sync::Arc;
 
@@ -13,46 +16,58 @@ use chrono::Duration;
 use common::Signature;
 pub use common::{CommonParameters, Credentials, Scheme, SignedRequest};
 use keys::{ReadyKey, ReadyKeys};
-use secret::SealingKey;
+use last_uses::LastUses;
+use sealing::KeyRing;
 use signature::{v1, v3};
+use temporary::{OpenedToken, STS};
 
 use crate::domain::policy::Permission;
 use crate::domain::{AccountId, Time, time};
 use crate::error::Error;
 use crate::error::denial::{Denial, PolicyType, PrincipalType};
-use crate::storage::{NonceUse, Store};
+use crate::storage::{NonceUse, Store, StoredAccessKey};
 
 /// Checks signed requests. Clones share the keys that are ready.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     store: Store,
-    sealing_key: SealingKey,
+    key_ring: KeyRing,
     ready_keys: ReadyKeys,
+    last_uses: LastUses,
     /// Largest difference between a timestamp and the clock, in either direction.
     timestamp_window: Duration,
 }
 
-/// An access key whose request has passed every check except the permission.
+/// An access key, or a temporary credential, whose request has passed every check except the
+/// permission.
 #[derive(Clone, Debug)]
 pub struct AuthenticatedKey {
     /// The account that it signs for.
     pub account_id: AccountId,
+    /// The access key for which a temporary credential was issued; `None` for an access key.
+    pub parent: Option<Arc<str>>,
     ready: Arc<ReadyKey>,
 }
 
 impl AuthenticatedKey {
-    /// Refuses an action that a policy of the key does not allow; `action` is like
-    /// "cdn:OpenCdnService". The denial names the key as the request does.
+    /// Refuses an action that the key's policy, or the session policy of a temporary credential,
+    /// does not allow; `action` is like "cdn:OpenCdnService". The denial names the key as the
+    /// request does.
     pub fn permit(&self, action: &str, access_key_id: &str, wire_now: Time) -> Result<(), Error> {
+        let of_session = self.ready.session_policy.as_ref();
         let policies = [(PolicyType::AccountLevelIdentityBasedPolicy, &self.ready.policy)];
+        let policies = policies
+            .into_iter()
+            .chain(of_session.map(|policy| (PolicyType::SessionPolicy, policy)));
         for (policy_type, policy) in policies {
             let permission = policy.decide(action, self.account_id);
             if permission != Permission::Allowed {
+                let is_temporary = self.parent.is_some();
                 return Err(Error::ForbiddenByPolicy(Box::new(Denial {
                     action: action.into(),
                     account_id: self.account_id,
                     access_key_id: access_key_id.into(),
-                    principal: PrincipalType::SubUser,
+                    principal: PrincipalType::of(is_temporary),
                     policy: policy_type,
                     is_explicit: permission == Permission::DeniedExplicitly,
                     at: wire_now,
@@ -64,10 +79,16 @@ impl AuthenticatedKey {
 }
 
 impl Authenticator {
-    /// Returns an authenticator with the keys and nonces of a store.
+    /// Returns an authenticator with the keys and nonces of a store. It notes the uses of keys in
+    /// `last_uses`.
     #[must_use]
-    pub fn new(store: Store, sealing_key: SealingKey, timestamp_window: Duration) -> Self {
-        Self { store, sealing_key, ready_keys: ReadyKeys::default(), timestamp_window }
+    pub fn new(
+        store: Store,
+        key_ring: KeyRing,
+        last_uses: LastUses,
+        timestamp_window: Duration,
+    ) -> Self {
+        Self { store, key_ring, ready_keys: ReadyKeys::default(), last_uses, timestamp_window }
     }
 
     /// Runs the checks in their order (docs/protocol.md, "Order of checks"). The nonce is used up
@@ -78,25 +99,57 @@ impl Authenticator {
         credentials: &Credentials<'_>,
         wire_now: Time,
     ) -> Result<AuthenticatedKey, Error> {
-        let access_key_id = credentials.access_key_id;
-        let key = self.store.access_key(access_key_id).await?.ok_or(Error::AccessKeyNotFound)?;
-        if key.disabled {
-            return Err(Error::AccessKeyInactive);
-        }
-        if credentials.security_token.is_some() {
-            return Err(Error::SecurityTokenMismatch); // every key is permanent and has no token
-        }
+        let (key, token) = self.key(credentials, wire_now).await?;
         let timestamp = time::parse_signed(credentials.timestamp).ok_or(Error::TimestampFormat)?;
         if (wire_now - timestamp).abs() > self.timestamp_window {
             return Err(Error::TimestampExpired);
         }
-        let ready = self.ready_keys.of(&key, &self.sealing_key)?;
+        let ready = self.ready_keys.of(&key, token.as_ref(), &self.key_ring)?;
         check_signature(request, credentials, &ready)?;
+        let access_key_id = credentials.access_key_id;
         let nonce = NonceUse { access_key_id, nonce: credentials.nonce, timestamp };
         if !self.store.use_nonce(nonce).await? {
             return Err(Error::NonceUsed);
         }
-        Ok(AuthenticatedKey { account_id: key.account_id, ready })
+        self.last_uses.note(&key, wire_now);
+        let parent = token.map(|token| token.parent.into());
+        Ok(AuthenticatedKey { account_id: key.account_id, parent, ready })
+    }
+
+    /// Returns the row of the key that signed, or that of the parent of a temporary credential, and
+    /// its token. The parent is named by the token only, so the token is opened first.
+    async fn key(
+        &self,
+        credentials: &Credentials<'_>,
+        wire_now: Time,
+    ) -> Result<(StoredAccessKey, Option<OpenedToken>), Error> {
+        let Credentials { access_key_id, security_token, .. } = *credentials;
+        if !access_key_id.starts_with(STS) {
+            let key = self.enabled_key(access_key_id).await?;
+            return match security_token {
+                Some(_) => Err(Error::SecurityTokenMismatch), // an access key has no token
+                None => Ok((key, None)),
+            };
+        }
+        let token = security_token.ok_or_else(|| Error::missing("SecurityToken"))?;
+        let token =
+            OpenedToken::open(&self.key_ring, token).ok_or(Error::SecurityTokenMalformed)?;
+        if token.id != access_key_id {
+            return Err(Error::SecurityTokenMismatch);
+        }
+        let key = self.enabled_key(&token.parent).await?;
+        if key.account_id != token.account_id {
+            return Err(Error::AccessKeyNotFound); // another key with the same id
+        }
+        if wire_now >= token.expires_at {
+            return Err(Error::SecurityTokenExpired);
+        }
+        Ok((key, Some(token)))
+    }
+
+    async fn enabled_key(&self, access_key_id: &str) -> Result<StoredAccessKey, Error> {
+        let key = self.store.access_key(access_key_id).await?.ok_or(Error::AccessKeyNotFound)?;
+        if key.disabled { Err(Error::AccessKeyInactive) } else { Ok(key) }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod descriptors;
 pub mod dev;
 pub mod explain;
 pub mod migrate;
+pub mod reseal;
 pub mod serve;
 
 use std::fmt::Display;
@@ -16,7 +17,8 @@ use anyhow::{Context, anyhow, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-use crate::auth::secret::{SealingKey, ServiceToken};
+use crate::auth::sealing::{KeyRing, KeyRingError};
+use crate::auth::secret::ServiceToken;
 use crate::clock::Clock;
 use crate::config::SharedSettings;
 use crate::domain::opening::Limits;
@@ -36,7 +38,7 @@ fn database_url(setting: &str, url: &str) -> anyhow::Result<DatabaseUrl> {
 fn settings(
     shared: &SharedSettings,
     database: DatabaseUrl,
-    sealing_key: SealingKey,
+    key_ring: KeyRing,
     service_token: Option<ServiceToken>,
     clock: Clock,
 ) -> anyhow::Result<ServerSettings> {
@@ -60,7 +62,7 @@ fn settings(
             ..storage::StoreOptions::new(database, connections)
         },
         orders: orders(shared)?,
-        sealing_key,
+        key_ring,
         service_token,
         timestamp_window: chrono::Duration::from_std(shared.timestamp_window)?,
         limits: Limits { minimum_balance: shared.minimum_balance },
@@ -145,10 +147,11 @@ fn read_secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(text))
 }
 
-fn read_sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
-    let key = SealingKey::parse(&read_secret(path)?);
-    key.with_context(|| {
-        format!("{} does not contain a sealing key; expected 32 bytes in base64", path.display())
+/// Reads the key ring, which then follows its file.
+fn read_key_ring(path: &Path) -> anyhow::Result<KeyRing> {
+    KeyRing::of_file(path).map_err(|error| match error {
+        KeyRingError::Unreadable(why) => anyhow!("cannot read {}: {why}", path.display()),
+        error => anyhow!("{} {error}", path.display()),
     })
 }
 

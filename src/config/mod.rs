@@ -2,6 +2,7 @@
 //! texts of `--help`.
 #![expect(clippy::doc_markdown, reason = "these comments are shown as plain text in a terminal")]
 
+mod sealing;
 mod tools;
 mod values;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::sealing::ResealSettings;
 pub use self::tools::{CallSettings, DescriptorsSettings, ExplainSettings};
 use self::values::{
     parse_duration, parse_engine, parse_explorer_url, parse_keep_alive, parse_order_timeout,
@@ -43,6 +45,9 @@ pub enum Command {
     Serve(ServeSettings),
     /// Brings the schema of the database up to date, and exits.
     Migrate(MigrateSettings),
+    /// Encrypts the secrets of all access keys with the first sealing key, while the service serves,
+    /// and exits.
+    Reseal(ResealSettings),
     /// Signs one request, sends it to any endpoint, and prints the answer. Exit status: 0 if the
     /// server accepted the request, 1 if it refused it, 2 if it could not be reached.
     Call(CallSettings),
@@ -124,8 +129,9 @@ pub struct SharedSettings {
     /// `serve` answers only health checks over gRPC; `dev` creates a token.
     #[arg(long, env = "SERVICE_TOKEN_FILE")]
     pub service_token_file: Option<PathBuf>,
-    /// File with the key that encrypts the secrets of access keys in the database: 32 bytes in
-    /// base64. `dev` creates a key.
+    /// File with the keys that encrypt the secrets of access keys in the database, one a line: 32
+    /// bytes in base64. The first key encrypts, all keys decrypt. The file is read again within 5 s
+    /// of a change. `dev` creates a key.
     #[arg(long, env = "SEALING_KEY_FILE")]
     pub sealing_key_file: Option<PathBuf>,
     /// Lowest balance with which an account can open a product or change its charge type, in minor

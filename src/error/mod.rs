@@ -55,8 +55,12 @@ pub enum Error {
     AccessKeyNotFound,
     /// The access key is disabled.
     AccessKeyInactive,
-    /// A security token came with a permanent key.
+    /// A security token came with an access key, or with another temporary credential than its own.
     SecurityTokenMismatch,
+    /// The security token is none of this service.
+    SecurityTokenMalformed,
+    /// The temporary credential has expired.
+    SecurityTokenExpired,
     /// The timestamp is not `yyyy-MM-ddTHH:mm:ssZ`.
     TimestampFormat,
     /// The timestamp is too far from the clock.
@@ -94,6 +98,8 @@ pub enum Error {
     AccountAlreadyExists,
     /// There is no such access key (operator).
     UnknownAccessKey,
+    /// The account has the largest number of access keys.
+    TooManyAccessKeys,
     /// There is no such charge-type change.
     ChangeNotFound,
     /// The charge-type change has taken effect.

@@ -22,7 +22,7 @@ use operator::names::{self, Names};
 use operator::page::PageTokens;
 use tonic::{Request, Response, Status};
 
-use crate::auth::secret::SealingKey;
+use crate::auth::sealing::KeyRing;
 use crate::context::Context;
 use crate::domain::AccountId;
 use crate::domain::opening::Limits;
@@ -43,7 +43,7 @@ pub struct Actions {
     limits: Limits,
     /// How long a financial lock may hold before payment is overdue.
     overdue_grace: Duration,
-    sealing_key: SealingKey,
+    key_ring: KeyRing,
     page_tokens: PageTokens,
 }
 
@@ -55,10 +55,10 @@ impl Actions {
         orders: Orders,
         limits: Limits,
         overdue_grace: Duration,
-        sealing_key: SealingKey,
+        key_ring: KeyRing,
     ) -> Self {
-        let page_tokens = PageTokens::new(&sealing_key);
-        Self { store, orders, limits, overdue_grace, sealing_key, page_tokens }
+        let page_tokens = PageTokens::new(key_ring.clone());
+        Self { store, orders, limits, overdue_grace, key_ring, page_tokens }
     }
 }
 

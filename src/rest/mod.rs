@@ -141,6 +141,7 @@ impl Shim {
         let caller = Caller::Account {
             account_id: key.account_id,
             access_key_id: credentials.access_key_id.into(),
+            parent: key.parent,
         };
         let (request_id, origin) = (request_id.clone(), origin.clone());
         let mut context = self.clock.context(request_id, caller, origin, Wire::Rest);

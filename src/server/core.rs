@@ -15,7 +15,8 @@ use super::http::{self, HttpOptions};
 use super::readiness::Readiness;
 use super::{ServerSettings, grpc, streaming_paths};
 use crate::auth::Authenticator;
-use crate::events::{CursorKey, Feed};
+use crate::auth::last_uses::LastUses;
+use crate::events::{Cursors, Feed};
 use crate::explorer::Explorer;
 use crate::grpc::Actions;
 use crate::grpc::layers::{Guard, Hold};
@@ -51,6 +52,7 @@ pub(super) fn start(
 pub(super) struct CoreSetup {
     settings: ServerSettings,
     feed: Feed,
+    last_uses: LastUses,
     metrics: Metrics,
     guard: Guard,
     described: Arc<Described>,
@@ -76,6 +78,7 @@ impl CoreSetup {
     pub fn new(
         settings: &ServerSettings,
         feed: &Feed,
+        last_uses: &LastUses,
         metrics: &Metrics,
         readiness: &Readiness,
         shutdown: &CancellationToken,
@@ -83,6 +86,7 @@ impl CoreSetup {
         Self {
             settings: settings.clone(),
             feed: feed.clone(),
+            last_uses: last_uses.clone(),
             metrics: metrics.clone(),
             guard: Guard::new(metrics.clone(), streaming_paths(), settings.bounds.watches),
             described: Arc::new(Described::new(readiness)),
@@ -130,18 +134,18 @@ impl CoreSetup {
         let settings = &self.settings;
         let orders = Orders::new(settings.orders.clone());
         let (limits, grace) = (settings.limits, settings.overdue_grace);
-        let sealing_key = settings.sealing_key.clone();
-        let actions = Actions::new(store.clone(), orders, limits, grace, sealing_key);
+        let key_ring = settings.key_ring.clone();
+        let actions = Actions::new(store.clone(), orders, limits, grace, key_ring.clone());
         let feed = self.feed.reading(store.clone());
-        let events = Events::new(feed, CursorKey::new(&settings.sealing_key));
+        let events = Events::new(feed, Cursors::new(key_ring));
         grpc::services(self.described.infrastructure.clone(), &actions, events)
     }
 
     fn shim(&self, store: &Store, services: Hold<Services>) -> Shim {
-        let ServerSettings { sealing_key, timestamp_window, clock, explorer_url, .. } =
-            &self.settings;
+        let ServerSettings { key_ring, timestamp_window, clock, explorer_url, .. } = &self.settings;
+        let (key_ring, last_uses) = (key_ring.clone(), self.last_uses.clone());
         let authenticator =
-            Authenticator::new(store.clone(), sealing_key.clone(), *timestamp_window);
+            Authenticator::new(store.clone(), key_ring, last_uses, *timestamp_window);
         let (dispatch, listener) =
             (Arc::clone(&self.described.dispatch), self.metrics.listener("rest"));
         let explorer_url = explorer_url.clone();

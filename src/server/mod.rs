@@ -32,6 +32,7 @@ use self::core::CoreSetup;
 use self::http::HttpOptions;
 use self::readiness::Readiness;
 pub use self::settings::ServerSettings;
+use crate::auth::last_uses::LastUses;
 use crate::events::Feed;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
@@ -134,7 +135,8 @@ impl Server {
         let counted = store.clone();
         metrics.add_pool(move || counted.connections());
         let feed = Feed::new(store.clone(), shutdown.clone());
-        let shared = CoreSetup::new(&settings, &feed, &metrics, &readiness, &shutdown);
+        let last_uses = LastUses::default();
+        let shared = CoreSetup::new(&settings, &feed, &last_uses, &metrics, &readiness, &shutdown);
         let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..settings.cores() {
             let (to_grpc, grpc_connections) = Connections::handed_over();
@@ -162,9 +164,11 @@ impl Server {
             )),
             tokio::spawn(readiness.clone().follow(
                 store.clone(),
-                settings.sealing_key.check_value(),
+                settings.key_ring.clone(),
                 shutdown.clone(),
             )),
+            tokio::spawn(settings.key_ring.clone().follow(shutdown.clone())),
+            tokio::spawn(last_uses.run(store.clone(), shutdown.clone())),
             tokio::spawn(once_ready(readiness.clone(), shutdown.clone(), feed.run())),
             tokio::spawn(once_ready(
                 readiness.clone(),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Addresses;
 use super::bounds::Bounds;
-use crate::auth::secret::{SealingKey, ServiceToken};
+use crate::auth::sealing::KeyRing;
+use crate::auth::secret::ServiceToken;
 use crate::clock::Clock;
 use crate::domain::opening::Limits;
 use crate::explorer::ExplorerSettings;
@@ -20,8 +21,8 @@ pub struct ServerSettings {
     pub database: storage::StoreOptions,
     /// The commerce system that takes orders. Without one, orders are rows of the service.
     pub orders: Option<orders::CommerceSettings>,
-    /// The key that encrypts secrets in the database.
-    pub sealing_key: SealingKey,
+    /// The keys that encrypt secrets in the database.
+    pub key_ring: KeyRing,
     /// The token of calling services. Without one, gRPC refuses every caller.
     pub service_token: Option<ServiceToken>,
     /// How far a signed timestamp may be from the clock.

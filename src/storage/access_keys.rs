@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chrono::NaiveDate;
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -12,6 +13,10 @@ use super::{RequestRecord, Store, failure};
 use crate::domain::event::Event;
 use crate::domain::{AccountId, Time};
 use crate::error::Error;
+use crate::ids::new_id;
+
+/// Largest number of access keys of an account. A constraint of the table has the same number.
+pub const MOST_ACCESS_KEYS: usize = 10;
 
 /// An access key as it is stored.
 #[derive(Clone, Debug)]
@@ -32,6 +37,8 @@ pub struct StoredAccessKey {
     pub created_at: Time,
     /// When it was changed last.
     pub updated_at: Time,
+    /// The day on which it was used last, in UTC.
+    pub last_used_on: Option<NaiveDate>,
 }
 
 /// A key to create.
@@ -63,16 +70,14 @@ struct AccessKeyRow {
     version: i64,
     created_at: Time,
     updated_at: Time,
+    last_used_on: Option<NaiveDate>,
 }
 
 impl TryFrom<AccessKeyRow> for StoredAccessKey {
     type Error = Error;
 
     fn try_from(row: AccessKeyRow) -> Result<Self, Error> {
-        let account_id = AccountId::new(row.account_id).ok_or_else(|| {
-            let number = row.account_id.to_string();
-            failure::contradiction("access_keys", "account_id", &row.access_key_id, &number)
-        })?;
+        let account_id = account_of(row.account_id, &row.access_key_id)?;
         Ok(Self {
             access_key_id: row.access_key_id,
             account_id,
@@ -82,8 +87,17 @@ impl TryFrom<AccessKeyRow> for StoredAccessKey {
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            last_used_on: row.last_used_on,
         })
     }
+}
+
+/// Returns the account of a row of `access_keys`.
+pub(super) fn account_of(account_id: i64, access_key_id: &str) -> Result<AccountId, Error> {
+    AccountId::new(account_id).ok_or_else(|| {
+        let number = account_id.to_string();
+        failure::contradiction("access_keys", "account_id", access_key_id, &number)
+    })
 }
 
 /// Selects the columns of an [`AccessKeyRow`], of the keys that `$which` selects.
@@ -91,7 +105,7 @@ macro_rules! select_access_keys {
     ($which:literal) => {
         concat!(
             "SELECT access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
-                updated_at
+                updated_at, last_used_on
             FROM access_keys ",
             $which
         )
@@ -100,16 +114,22 @@ macro_rules! select_access_keys {
 
 const READ_ACCESS_KEYS: &str = select_access_keys!("WHERE access_key_id = ANY($1)");
 
-// A SELECT, because Citus does not allow a sub-select in VALUES.
+// A SELECT, because Citus does not allow a sub-select in VALUES. A key takes one of the places of
+// its account; two keys that take the same place at the same time meet at a constraint. Each
+// statement tries the free places in an order of its own ($16), so that this is rare.
 const CREATE_ACCESS_KEY: &str = with_event_and_record!(concat!(
     "done AS (
         INSERT INTO access_keys (
-            access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
+            access_key_id, account_id, place, secret_sealed, policy, disabled, version, created_at,
             updated_at, event_time)
-        SELECT $11, $1, $12, $13, $14, 1, $15, $15, ",
+        SELECT $11, $1, place, $12, $13, $14, 1, $15, $15, ",
     event_time_after!("(SELECT event_time FROM accounts WHERE account_id = $1)"),
     "
-        ON CONFLICT (access_key_id) DO NOTHING
+        FROM generate_series(1, 10) AS place
+        WHERE place NOT IN (SELECT place FROM access_keys WHERE account_id = $1)
+        ORDER BY (place + $16) % 10
+        LIMIT 1
+        ON CONFLICT DO NOTHING
         RETURNING account_id, event_time
     )"
 ));
@@ -192,7 +212,9 @@ impl Store {
         rows.await?.into_iter().map(StoredAccessKey::try_from).collect()
     }
 
-    /// Creates an access key, with its event. Returns false if the id is taken.
+    /// Creates an access key, with its event. Returns false if the account has
+    /// [`MOST_ACCESS_KEYS`] keys, if another key took its place at the same time, or if the id is
+    /// taken.
     pub async fn create_access_key(
         &self,
         key: NewAccessKey,
@@ -200,6 +222,7 @@ impl Store {
     ) -> Result<bool, Error> {
         let event = key_event(&key.access_key_id, key.disabled, false);
         let event = EventRow::new(key.account_id, key.event_id, &event);
+        let first_place = i32::from(new_id().as_bytes()[15]);
         self.write_event(key.account_id, move || {
             event
                 .query_recorded(CREATE_ACCESS_KEY, record.as_ref())
@@ -208,6 +231,7 @@ impl Store {
                 .bind(key.policy.clone())
                 .bind(key.disabled)
                 .bind(key.created_at)
+                .bind(first_place)
         })
         .await
     }

@@ -18,6 +18,7 @@ mod distributing;
 mod engine;
 mod events;
 mod instances;
+mod last_uses;
 mod leases;
 mod locks;
 mod migrating;
@@ -26,6 +27,7 @@ mod openings;
 mod order_intents;
 mod readiness;
 mod requests;
+mod sealing;
 mod statements;
 
 use std::future::Future;
@@ -37,7 +39,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-pub use access_keys::{NewAccessKey, StoredAccessKey};
+pub use access_keys::{MOST_ACCESS_KEYS, NewAccessKey, StoredAccessKey};
 pub use accounts::AccountUpdate;
 pub use changes::{CancelledChange, ScheduledChange, SettledChange, StoredChange};
 pub use engine::{DatabaseUrl, Engine, StoreOptions, UrlError, create_database};
@@ -49,6 +51,7 @@ pub use openings::Opening;
 pub use order_intents::DueIntent;
 pub use readiness::{GRANTS, NotReady};
 pub use requests::{REQUEST_IDS_KEPT, RequestRecord};
+pub use sealing::{ResealedSecret, SealedSecret, SealingCheck};
 pub use statements::{HotStatements, hot_statements, list_statements, waiting_lanes};
 
 use self::batches::Batches;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 
 use crate::support::TOKEN;
 use crate::support::database::Database;

@@ -1,7 +1,7 @@
 //! `cdn-activation migrate` and `serve` as a deployment runs them, with settings from the
 //! environment.
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use serde_json::Value;
 use tonic::Code;
 

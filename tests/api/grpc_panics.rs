@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
+use cdn_activation::auth::sealing::KeyRing;
 use cdn_activation::auth::secret::ServiceToken;
 use cdn_activation::clock::Clock;
 use cdn_activation::context::Context;
-use cdn_activation::events::{CursorKey, Feed};
+use cdn_activation::events::{Cursors, Feed};
 use cdn_activation::grpc::Actions;
 use cdn_activation::grpc::authentication::ServiceAuthLayer;
 use cdn_activation::grpc::layers::Guard;
@@ -152,9 +153,10 @@ async fn a_handler_that_is_called_without_authentication_refuses() {
     let store = api.store();
     let limits = cdn_activation::domain::opening::Limits { minimum_balance: 0 };
     let grace = chrono::Duration::hours(24);
-    let actions = Actions::new(store, Orders::Embedded, limits, grace, api.sealing_key.clone());
+    let actions =
+        Actions::new(store, Orders::Embedded, limits, grace, KeyRing::of(api.sealing_key.clone()));
     let feed = Feed::new(api.store(), CancellationToken::new());
-    let events = Events::new(feed, CursorKey::new(&api.sealing_key));
+    let events = Events::new(feed, Cursors::new(KeyRing::of(api.sealing_key.clone())));
     let services = Services::default()
         .with(CdnServiceServer::new(actions.clone()))
         .with(DcdnServiceServer::new(actions.clone()))

@@ -1,7 +1,7 @@
 //! A database that the program cannot use: the service stays unready, and one sentence says what to
 //! change.
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::proto::billing::v1::Product;
 use cdn_activation::storage::{self, GRANTS, Migrated};

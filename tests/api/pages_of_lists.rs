@@ -19,8 +19,9 @@ const FILL: &str = "
     SELECT id, 'domestic', false, false, true, true, true, 0, false, 1, now(), now(), now()
     FROM generate_series(1, 20000) AS id;
     INSERT INTO access_keys (
-        access_key_id, account_id, secret_sealed, policy, disabled, version, created_at, updated_at, event_time)
-    SELECT 'LTAI' || id, 7, '', '', false, 1, now(), now(), now() FROM generate_series(1, 20000) AS id;
+        access_key_id, account_id, place, secret_sealed, policy, disabled, version, created_at, updated_at, event_time)
+    SELECT 'LTAI' || id, 1 + id / 10, 1 + id % 10, '', '', false, 1, now(), now(), now()
+    FROM generate_series(1, 20000) AS id;
     INSERT INTO instances (
         account_id, product, instance_id, internet_charge_type, opening_time, order_id, event_time)
     SELECT id, 'cdn', id::text, 'PayByTraffic', now(), gen_random_uuid(), now()

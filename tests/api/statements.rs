@@ -1,6 +1,6 @@
 //! How the database executes the statements: what they read, how often, and what they wait for.
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::proto::billing::v1::Product;
 use sqlx::Connection;

@@ -11,7 +11,8 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use cdn_activation::auth::secret::{SealingKey, ServiceToken};
+use cdn_activation::auth::sealing::SealingKey;
+use cdn_activation::auth::secret::ServiceToken;
 use cdn_activation::storage;
 use private_postgres::{Durability, Options, PrivatePostgres};
 use sqlx::postgres::PgConnectOptions;

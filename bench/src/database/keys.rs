@@ -7,7 +7,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cdn_activation::auth::secret::{SealingKey, Secret, ServiceToken};
+use cdn_activation::auth::sealing::SealingKey;
+use cdn_activation::auth::secret::{Secret, ServiceToken};
+use cdn_activation::domain::AccountId;
 use cdn_activation::domain::policy::EVERYTHING;
 use sqlx::PgConnection;
 
@@ -44,7 +46,7 @@ impl Keys {
 
     /// Returns a hash by which data that other keys have sealed is recognized.
     pub fn fingerprint(&self) -> [u8; 32] {
-        self.sealing_key.derive(&self.secret)
+        *self.sealing_key.derive(&self.secret)
     }
 
     /// Inserts the keys of accounts.
@@ -57,13 +59,17 @@ impl Keys {
         let secret = Secret::new(self.secret.clone());
         for account in accounts {
             let id = access_key_id(account);
-            secrets.push(self.sealing_key.seal(&id, &secret)?);
-            owners.push(i64::try_from(account)?);
+            let owner = i64::try_from(account)?;
+            let account_id = AccountId::new(owner).context("account ids are positive")?;
+            secrets.push(self.sealing_key.seal_secret(&id, account_id, &secret)?);
+            owners.push(owner);
             ids.push(id);
         }
         sqlx::query(
-            "INSERT INTO access_keys
-            SELECT id, account, secret, $4, false, 1, '2020-01-01', '2020-01-01', '2020-01-01'
+            "INSERT INTO access_keys (
+                access_key_id, account_id, place, secret_sealed, policy, disabled, version,
+                created_at, updated_at, event_time)
+            SELECT id, account, 1, secret, $4, false, 1, '2020-01-01', '2020-01-01', '2020-01-01'
             FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS keys (id, account, secret)",
         )
         .bind(ids)

@@ -2,7 +2,8 @@
 //! opening table. They are created once, with the functions of the storage, and are never reset.
 //! Only this file names them.
 
-use crate::auth::secret::{SealingKey, Secret};
+use crate::auth::sealing::KeyRing;
+use crate::auth::secret::Secret;
 use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::instance::{FINANCIAL, OperationLock};
 use crate::domain::opening::Terms;
@@ -119,13 +120,9 @@ pub(super) fn accounts() -> Vec<DemoAccount> {
 }
 
 /// Creates the demo accounts that are missing.
-pub(super) async fn create(
-    store: &Store,
-    sealing_key: &SealingKey,
-    wire_now: Time,
-) -> Result<(), Error> {
+pub(super) async fn create(store: &Store, key_ring: &KeyRing, wire_now: Time) -> Result<(), Error> {
     for demo in &DEMOS {
-        create_account(store, demo, sealing_key, wire_now).await?;
+        create_account(store, demo, key_ring, wire_now).await?;
     }
     create_sample(store, wire_now).await
 }
@@ -133,7 +130,7 @@ pub(super) async fn create(
 async fn create_account(
     store: &Store,
     demo: &Demo,
-    sealing_key: &SealingKey,
+    key_ring: &KeyRing,
     wire_now: Time,
 ) -> Result<(), Error> {
     let account_id =
@@ -156,7 +153,7 @@ async fn create_account(
     let key = NewAccessKey {
         access_key_id: demo.access_key_id.to_owned(),
         account_id,
-        secret_sealed: sealing_key.seal(demo.access_key_id, &secret)?,
+        secret_sealed: key_ring.first().seal_secret(demo.access_key_id, account_id, &secret)?,
         policy: demo.policy.to_owned(),
         disabled: demo.disabled,
         created_at: wire_now,

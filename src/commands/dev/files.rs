@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use private_postgres::choose_data_dir;
 
-use crate::auth::secret::{SealingKey, ServiceToken};
+use crate::auth::sealing::SealingKey;
+use crate::auth::secret::ServiceToken;
 use crate::config::SharedSettings;
 
 /// The default data directory.

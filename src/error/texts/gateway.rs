@@ -125,13 +125,36 @@ pub(super) static ENTRIES: &[Entry] = &[
         error: || Error::SecurityTokenMismatch,
         answered_by: SIGNED,
         meaning: Text {
-            en: "The request has a security token, but all access keys are permanent.",
-            zh: "请求带有安全令牌（SecurityToken），但所有 AccessKey 都是长期密钥。",
+            en: "The security token belongs to another temporary credential, or the request is \
+                 signed with an access key, which has no token.",
+            zh: "安全令牌（SecurityToken）属于另一个临时凭证，或者请求是用没有令牌的长期 AccessKey 签名的。",
         },
         what_to_do: Text {
-            en: "Omit the security token: all access keys are permanent.",
-            zh: "请不要传入安全令牌。",
+            en: "Send the token that was issued with the id that signs. Omit the token if an \
+                 access key signs.",
+            zh: "请传入与签名所用 ID 一同签发的令牌；使用长期 AccessKey 签名时请不要传入令牌。",
         },
+    },
+    Entry {
+        error: || Error::SecurityTokenMalformed,
+        answered_by: SIGNED,
+        meaning: Text {
+            en: "The security token was not issued by this service, was changed or cut off on its \
+                 way, or was issued with a sealing key that is no longer in use.",
+            zh: "安全令牌（SecurityToken）不是由本服务签发的，或在传输中被改动或截断，或签发它的加密密钥已停用。",
+        },
+        what_to_do: Text {
+            en: "Send the token as it was issued, byte for byte, or get a new credential.",
+            zh: "请原样传入签发时的令牌，或重新获取临时凭证。",
+        },
+    },
+    Entry {
+        error: || Error::SecurityTokenExpired,
+        answered_by: SIGNED,
+        meaning: Text {
+            en: "The temporary credential has expired.", zh: "该临时凭证已过期。"
+        },
+        what_to_do: Text { en: "Get a new credential.", zh: "请重新获取临时凭证。" },
     },
     Entry {
         error: || Error::TimestampFormat,

@@ -89,6 +89,18 @@ pub(super) static ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        error: || Error::TooManyAccessKeys,
+        answered_by: &[Method("AccessKeyService.CreateAccessKey")],
+        meaning: Text {
+            en: "The account has the largest number of access keys, 10.",
+            zh: "该账号的 AccessKey 数量已达到上限（10 个）。",
+        },
+        what_to_do: Text {
+            en: "Delete a key that is not used any more, and create the key again.",
+            zh: "请先删除不再使用的 AccessKey，再重新创建。",
+        },
+    },
+    Entry {
         error: || Error::ChangeNotFound,
         answered_by: CANCEL,
         meaning: Text {

@@ -1,10 +1,14 @@
 //! `AccessKeyService`: the pairs of id and secret with which an account signs requests.
 
+use std::ops::RangeInclusive;
+
+use chrono::Duration;
 use tonic::Request;
 
 use super::repeat::{Repeatable, Ticket, request_id};
 use super::{access_key_id, account_id, etag};
 use crate::auth::secret::{Secret, random_access_key_id};
+use crate::auth::temporary::{self, TemporaryCredential};
 use crate::context::Context;
 use crate::domain::AccountId;
 use crate::domain::policy::{EVERYTHING, Policy};
@@ -14,7 +18,16 @@ use crate::grpc::{Actions, Reply, operate};
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::access_key_service_server::AccessKeyService;
-use crate::storage::{NewAccessKey, StoredAccessKey};
+use crate::storage::{MOST_ACCESS_KEYS, NewAccessKey, StoredAccessKey};
+
+/// Largest number of attempts to create a key, if other keys of the account are created at the same
+/// time.
+const CREATIONS: u32 = 16;
+/// How long a temporary credential is valid if the request does not say.
+const DEFAULT_LIFETIME: Duration = Duration::hours(1);
+const LIFETIMES: RangeInclusive<Duration> = Duration::minutes(15)..=Duration::hours(12);
+/// Longest session policy, in bytes. It is part of the token, which is part of every request.
+const LONGEST_SESSION_POLICY: usize = 2048;
 
 #[tonic::async_trait]
 impl AccessKeyService for Actions {
@@ -76,9 +89,9 @@ impl AccessKeyService for Actions {
         request: Request<wire::ListAccessKeysRequest>,
     ) -> Reply<wire::ListAccessKeysResponse> {
         operate("ListAccessKeys", request, async |context, message| {
-            context.service_name()?;
+            let caller = context.service_name()?;
             let list = format!("access keys of {}", message.account_id);
-            let page = self.page_tokens.page(&list, message.page_size, &message.page_token);
+            let page = self.page_tokens.page(caller, &list, message.page_size, &message.page_token);
             let (account_id, page) = both(account_id(message.account_id), page)?;
             self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
             let after = page.after.clone().unwrap_or_default();
@@ -87,8 +100,19 @@ impl AccessKeyService for Actions {
             let end = page.cut(&mut keys, |key| key.access_key_id.clone());
             Ok(wire::ListAccessKeysResponse {
                 access_keys: keys.into_iter().map(Into::into).collect(),
-                next_page_token: self.page_tokens.next(&list, end),
+                next_page_token: self.page_tokens.next(caller, &list, end),
             })
+        })
+        .await
+    }
+
+    async fn issue_security_token(
+        &self,
+        request: Request<wire::IssueSecurityTokenRequest>,
+    ) -> Reply<wire::IssueSecurityTokenResponse> {
+        operate("IssueSecurityToken", request, async |context, message| {
+            context.service_name()?;
+            Ok(self.issue(&context, &message).await?.into())
         })
         .await
     }
@@ -131,7 +155,11 @@ impl Actions {
         let access_key_id = random_access_key_id()?;
         let record = ticket.map(|ticket| ticket.about(&access_key_id));
         let new = NewAccessKey {
-            secret_sealed: self.sealing_key.seal(&access_key_id, &secret)?,
+            secret_sealed: self.key_ring.first().seal_secret(
+                &access_key_id,
+                account_id,
+                &secret,
+            )?,
             access_key_id,
             account_id,
             policy: policy.to_owned(),
@@ -139,16 +167,25 @@ impl Actions {
             created_at: context.wire_now,
             event_id: context.new_id(),
         };
-        if !self.store.create_access_key(new.clone(), record).await? {
-            return Err(Error::internal("a random access key id is taken"));
+        for _ in 0..CREATIONS {
+            if self.store.create_access_key(new.clone(), record.clone()).await? {
+                return Ok((new.into(), secret));
+            }
+            let most = i64::try_from(MOST_ACCESS_KEYS).unwrap_or(i64::MAX);
+            let keys = self.store.access_keys_after(account_id, "", most).await?;
+            if keys.len() >= MOST_ACCESS_KEYS {
+                return Err(Error::TooManyAccessKeys);
+            }
+            // Another key of the account took the place at the same time.
         }
-        Ok((new.into(), secret))
+        Err(Error::Contended)
     }
 
     /// Returns the key of a repeated request, with its secret decrypted again.
     async fn key_again(&self, access_key_id: &str) -> Result<(StoredAccessKey, Secret), Error> {
         let key = self.existing_key(access_key_id).await?;
-        let secret = self.sealing_key.open(access_key_id, &key.secret_sealed)?;
+        let secret =
+            self.key_ring.open_secret(access_key_id, key.account_id, &key.secret_sealed)?;
         Ok((key, secret))
     }
 
@@ -223,6 +260,46 @@ impl Actions {
     }
 }
 
+impl Actions {
+    /// Issues a temporary credential of an access key. A credential of a disabled key works when the
+    /// key is enabled again.
+    async fn issue(
+        &self,
+        context: &Context,
+        message: &wire::IssueSecurityTokenRequest,
+    ) -> Result<TemporaryCredential, Error> {
+        let policy = session_policy(&message.policy);
+        let checked = both(access_key_id(&message.access_key_id), lifetime(message.duration));
+        let ((_, lifetime), policy) = both(checked, policy)?;
+        let key = self.existing_key(&message.access_key_id).await?;
+        context.note_key(key.account_id, &message.access_key_id);
+        temporary::issue(&self.key_ring, &key, policy, context.wire_now + lifetime)
+    }
+}
+
+/// Returns how long a credential is valid.
+fn lifetime(given: Option<prost_types::Duration>) -> Result<Duration, Error> {
+    let Some(given) = given else { return Ok(DEFAULT_LIFETIME) };
+    if given.nanos != 0 {
+        return Err(Error::field("duration", "is not a whole number of seconds"));
+    }
+    let lifetime = Duration::try_seconds(given.seconds);
+    let lifetime = lifetime.filter(|given| LIFETIMES.contains(given));
+    lifetime.ok_or_else(|| Error::field("duration", "is not between 15 minutes and 12 hours"))
+}
+
+/// Returns the session policy, if there is one.
+fn session_policy(given: &str) -> Result<Option<String>, Error> {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    if given.len() > LONGEST_SESSION_POLICY {
+        return Err(Error::field("policy", "the session policy is longer than 2048 bytes"));
+    }
+    Policy::parse(given).map_err(|wrong| Error::field("policy", wrong))?;
+    Ok(Some(given.to_owned()))
+}
+
 fn check_etag(key: &StoredAccessKey, given: &str) -> Result<(), Error> {
     if given.is_empty() || given == etag(key.version) { Ok(()) } else { Err(Error::EtagMismatch) }
 }
@@ -239,6 +316,7 @@ impl From<NewAccessKey> for StoredAccessKey {
             version: 1,
             created_at: new.created_at,
             updated_at: new.created_at,
+            last_used_on: None,
         }
     }
 }
@@ -253,6 +331,18 @@ impl From<StoredAccessKey> for wire::AccessKey {
             create_time: Some(timestamp(key.created_at)),
             update_time: Some(timestamp(key.updated_at)),
             etag: etag(key.version),
+            last_used_date: key.last_used_on.map(|day| day.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<TemporaryCredential> for wire::IssueSecurityTokenResponse {
+    fn from(issued: TemporaryCredential) -> Self {
+        Self {
+            access_key_id: issued.id,
+            access_key_secret: issued.secret.expose().to_owned(),
+            security_token: issued.security_token.expose().to_owned(),
+            expire_time: Some(timestamp(issued.expires_at)),
         }
     }
 }

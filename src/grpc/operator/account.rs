@@ -60,14 +60,15 @@ impl AccountService for Actions {
         request: Request<wire::ListAccountsRequest>,
     ) -> Reply<wire::ListAccountsResponse> {
         operate("ListAccounts", request, async |context, message| {
-            context.service_name()?;
-            let page = self.page_tokens.page(LIST, message.page_size, &message.page_token)?;
+            let caller = context.service_name()?;
+            let page =
+                self.page_tokens.page(caller, LIST, message.page_size, &message.page_token)?;
             let after = key_of(page.after.as_deref())?.unwrap_or(0);
             let mut accounts = self.store.accounts_after(after, page.read_size()).await?;
             let end = page.cut(&mut accounts, |account| account.account_id.to_string());
             Ok(wire::ListAccountsResponse {
                 accounts: accounts.into_iter().map(Into::into).collect(),
-                next_page_token: self.page_tokens.next(LIST, end),
+                next_page_token: self.page_tokens.next(caller, LIST, end),
             })
         })
         .await

@@ -53,9 +53,9 @@ impl ChargeTypeChangeService for Actions {
         request: Request<wire::ListChargeTypeChangesRequest>,
     ) -> Reply<wire::ListChargeTypeChangesResponse> {
         operate("ListChargeTypeChanges", request, async |context, message| {
-            context.service_name()?;
+            let caller = context.service_name()?;
             let list = format!("changes of {} {}", message.account_id, message.product);
-            let page = self.page_tokens.page(&list, message.page_size, &message.page_token);
+            let page = self.page_tokens.page(caller, &list, message.page_size, &message.page_token);
             let checked = both(account_id(message.account_id), product_filter(message.product));
             let ((account_id, product), page) = both(checked, page)?;
             self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
@@ -68,7 +68,7 @@ impl ChargeTypeChangeService for Actions {
                     .iter()
                     .map(|change| shown(change, context.now))
                     .collect(),
-                next_page_token: self.page_tokens.next(&list, end),
+                next_page_token: self.page_tokens.next(caller, &list, end),
             })
         })
         .await

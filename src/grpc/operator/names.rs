@@ -74,6 +74,7 @@ hold_an_account!(CreateAccountRequest, UpdateAccountRequest);
 name_an_account!(GetAccountRequest, GetInstanceRequest, ListInstancesRequest);
 name_an_account!(CreateAccessKeyRequest, ListAccessKeysRequest);
 name_a_key!(DisableAccessKeyRequest, EnableAccessKeyRequest, DeleteAccessKeyRequest);
+name_a_key!(IssueSecurityTokenRequest);
 name_an_account!(ScheduleChargeTypeChangeRequest, CancelChargeTypeChangeRequest);
 name_an_account!(ListChargeTypeChangesRequest);
 name_an_account!(LockRequest, UnlockRequest, ListOperationLocksRequest);

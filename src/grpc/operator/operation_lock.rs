@@ -50,11 +50,11 @@ impl OperationLockService for Actions {
         request: Request<wire::ListOperationLocksRequest>,
     ) -> Reply<wire::ListOperationLocksResponse> {
         operate("ListOperationLocks", request, async |context, message| {
-            context.service_name()?;
+            let caller = context.service_name()?;
             let (account, of, lifted_too) =
                 (message.account_id, message.product, message.show_lifted);
             let list = format!("locks of {account} {of} {lifted_too}");
-            let page = self.page_tokens.page(&list, message.page_size, &message.page_token);
+            let page = self.page_tokens.page(caller, &list, message.page_size, &message.page_token);
             let checked = both(account_id(account), product_filter(of));
             let ((account_id, product), page) = both(checked, page)?;
             self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
@@ -65,7 +65,7 @@ impl OperationLockService for Actions {
             let end = page.cut(&mut locks, |lock| lock.lock_id.to_string());
             Ok(wire::ListOperationLocksResponse {
                 operation_locks: locks.into_iter().map(|lock| shown(account_id, lock)).collect(),
-                next_page_token: self.page_tokens.next(&list, end),
+                next_page_token: self.page_tokens.next(caller, &list, end),
             })
         })
         .await

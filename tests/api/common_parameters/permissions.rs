@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use cdn_activation::domain::AccountId;
 use cdn_activation::domain::policy::{Permission, Policy};
+use cdn_activation::proto::operator::v1::IssueSecurityTokenRequest;
 
 use super::{STATUS, STATUS_JSON};
 use crate::support::Api;
 use crate::support::denials::Deny::{self, Explicit, Implicit};
 use crate::support::refusals::Format;
-use crate::support::rest::Reply;
+use crate::support::rest::{Key, Reply};
 
 /// A policy that allows everything but the opening of products.
 const NO_OPENING: &str = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"*:Open*","Resource":"*"}]}"#;
@@ -181,8 +182,8 @@ const POLICIES: &[(&str, &str, Option<Deny>)] = &[
 #[tokio::test]
 async fn policies_allow_and_deny_by_pattern() {
     let api = Api::start().await;
-    let account = api.account().await.account_id;
     for (policy, action, denied) in POLICIES {
+        let account = api.account().await.account_id;
         let key = api.key_of(account, &policy.replace("ACCOUNT", &account.to_string())).await;
         let product = if action.contains("Dcdn") { "dcdn" } else { "cdn" };
         let version = if action.contains("Dcdn") { "2018-01-15" } else { "2018-05-10" };
@@ -203,7 +204,6 @@ async fn policies_allow_and_deny_by_pattern() {
 #[tokio::test]
 async fn a_policy_names_every_action_by_its_product_and_its_name() {
     let api = Api::start().await;
-    let account = api.account().await.account_id;
     for (product, action) in [
         ("cdn", "OpenCdnService"),
         ("cdn", "DescribeCdnService"),
@@ -215,6 +215,7 @@ async fn a_policy_names_every_action_by_its_product_and_its_name() {
         ("dcdn", "DescribeUserDcdnStatus"),
         ("dcdn", "DescribeDcdnUserBillType"),
     ] {
+        let account = api.account().await.account_id;
         let only = |effect: &str| {
             format!(
                 r#"{{"Version":"1","Statement":[{{"Effect":"{effect}","Action":"{product}:{action}","Resource":"*"}},
@@ -229,6 +230,48 @@ async fn a_policy_names_every_action_by_its_product_and_its_name() {
         let denied = api.key_of(account, &everything_else).await;
         let action = format!("{product}:{action}");
         api.get(&denied, &given).await.is_denied(&api, Format::Json, &denied, &action, Explicit);
+    }
+}
+
+/// Returns a temporary credential of a key and its security token.
+async fn issue(api: &Api, parent: &Key, policy: &str) -> (Key, String) {
+    let request = IssueSecurityTokenRequest {
+        access_key_id: parent.id.clone(),
+        policy: policy.to_owned(),
+        ..Default::default()
+    };
+    let issued = api.access_keys().await.issue_security_token(request).await.expect("issued");
+    let issued = issued.into_inner();
+    let (id, secret) = (issued.access_key_id, issued.access_key_secret);
+    (Key { account_id: parent.account_id, id, secret }, issued.security_token)
+}
+
+#[tokio::test]
+async fn a_temporary_credential_may_do_what_both_policies_allow() {
+    const KEY: (&str, &str) = ("AssumedRoleUser", "AccountLevelIdentityBasedPolicy");
+    const SESSION: (&str, &str) = ("AssumedRoleUser", "SessionPolicy");
+    let api = Api::start().await;
+    let everything = api.account().await;
+    let describe =
+        r#"{"Version":"1","Statement":{"Effect":"Allow","Action":"*:Describe*","Resource":"*"}}"#;
+    let describing = api.key_of(everything.account_id, describe).await;
+    let open = "cdn:OpenCdnService";
+    for (parent, session, types, deny) in [
+        (&everything, describe, SESSION, Implicit),
+        (&everything, NO_OPENING, SESSION, Explicit),
+        (&describing, "", KEY, Implicit),
+        (&describing, NO_OPENING, KEY, Implicit), // the policy of the key is looked at first
+    ] {
+        let (key, token) = issue(&api, parent, session).await;
+        let given = format!("Action=OpenCdnService&SecurityToken={token}");
+        let reply = api.get(&key, &given).await;
+        reply.is_denied_to(types, &api, Format::Json, &key, open, deny);
+        let draft = api.draft("OpenCdnService", "2018-05-10", "").with("accept", "text/xml");
+        let draft = draft.with("x-acs-security-token", &token);
+        let reply = api.send_draft(&draft.signed(&key)).await;
+        reply.is_denied_to(types, &api, Format::Xml, &key, open, deny);
+        let given = format!("{STATUS}&SecurityToken={token}");
+        api.get(&key, &given).await.says(Format::Json, STATUS_JSON);
     }
 }
 

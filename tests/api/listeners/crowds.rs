@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::server::{Bounds, descriptors};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

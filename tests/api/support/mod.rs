@@ -34,7 +34,8 @@ pub mod wires;
 
 use std::time::Duration;
 
-use cdn_activation::auth::secret::{SealingKey, ServiceToken};
+use cdn_activation::auth::sealing::{KeyRing, SealingKey};
+use cdn_activation::auth::secret::ServiceToken;
 use cdn_activation::clock::Clock;
 use cdn_activation::domain::opening::Limits;
 use cdn_activation::domain::time;
@@ -173,7 +174,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         database: storage::StoreOptions::new(database.url.parse().expect("a URL"), 16),
         orders: None,
         event_retention: chrono::Duration::days(7),
-        sealing_key,
+        key_ring: KeyRing::of(sealing_key),
         service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
         timestamp_window: chrono::Duration::minutes(15),
         limits: Limits { minimum_balance: 0 },

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::server::Addresses;
 use private_postgres::misleading_variables;

@@ -1,0 +1,206 @@
+//! Temporary credentials: the id, the secret and the security token that an operator gets for an
+//! access key. Nothing about them is stored. The token is sealed and says everything; the secret is
+//! derived from the id. The access key is the *parent* of the credential: its row is read for every
+//! request, so a credential ends at once when its parent is disabled or deleted.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chrono::DateTime;
+use hmac::Mac;
+use prost::Message;
+
+use super::sealing::{KeyRing, Sealed, SealingKey, SealingKeyId, keyed};
+use super::secret::{Secret, random_letters};
+use crate::domain::{AccountId, Time};
+use crate::error::Error;
+use crate::storage::StoredAccessKey;
+
+/// The beginning of the id of every temporary credential. No access key has such an id.
+pub const STS: &str = "STS.";
+/// Letters and digits after it.
+const ID_LETTERS: usize = 24;
+/// Longest text of a token that is decoded, in bytes. A token of this service is shorter.
+const LONGEST_TOKEN: usize = 4096;
+/// Label from which the keys of secrets are derived.
+const LABEL: &str = "secrets of temporary credentials";
+
+/// A new temporary credential.
+#[derive(Debug)]
+pub struct TemporaryCredential {
+    /// Its id, with which requests are signed.
+    pub id: String,
+    /// Its secret.
+    pub secret: Secret,
+    /// The token that each request has.
+    pub security_token: Secret,
+    /// From when on it is refused, by the wire clock.
+    pub expires_at: Time,
+}
+
+/// What a security token says. It is written with the encoding of Protocol Buffers, sealed.
+#[derive(Clone, PartialEq, Message)]
+struct TokenBody {
+    #[prost(string, tag = "1")]
+    id: String,
+    #[prost(string, tag = "2")]
+    parent: String,
+    #[prost(int64, tag = "3")]
+    account_id: i64,
+    /// In seconds of Unix time.
+    #[prost(int64, tag = "4")]
+    expires_at: i64,
+    #[prost(string, optional, tag = "5")]
+    policy: Option<String>,
+}
+
+/// A security token that was opened, so that what it says is what the service has said.
+#[derive(Debug)]
+pub struct OpenedToken {
+    /// The id of the credential.
+    pub id: String,
+    /// The id of the access key for which it was issued.
+    pub parent: String,
+    /// The account of that key.
+    pub account_id: AccountId,
+    /// From when on the credential is refused.
+    pub expires_at: Time,
+    /// The session policy: what the credential may do of what its parent may do. Without one,
+    /// everything.
+    pub policy: Option<String>,
+    sealed_with: SealingKey,
+}
+
+/// Issues a credential for an access key.
+pub fn issue(
+    ring: &KeyRing,
+    parent: &StoredAccessKey,
+    policy: Option<String>,
+    expires_at: Time,
+) -> Result<TemporaryCredential, Error> {
+    let id = format!("{STS}{}", random_letters(ID_LETTERS)?.as_str());
+    let body = TokenBody {
+        id: id.clone(),
+        parent: parent.access_key_id.clone(),
+        account_id: parent.account_id.get(),
+        expires_at: expires_at.timestamp(),
+        policy,
+    };
+    let key = ring.first();
+    let token = key.seal(Sealed::SecurityToken, &body.encode_to_vec())?;
+    let security_token = Secret::new(STANDARD.encode(token));
+    Ok(TemporaryCredential { secret: secret(&key, &id), id, security_token, expires_at })
+}
+
+impl OpenedToken {
+    /// Opens a token; `None` if it is none of this service. How long that takes does not depend on
+    /// how much of a wrong token is right.
+    #[must_use]
+    pub fn open(ring: &KeyRing, token: &str) -> Option<Self> {
+        if token.len() > LONGEST_TOKEN {
+            return None;
+        }
+        let (sealed_with, body) =
+            ring.open(Sealed::SecurityToken, &STANDARD.decode(token).ok()?)?;
+        let body = TokenBody::decode(body.as_slice()).ok()?;
+        Some(Self {
+            id: body.id,
+            parent: body.parent,
+            account_id: AccountId::new(body.account_id)?,
+            expires_at: DateTime::from_timestamp(body.expires_at, 0)?,
+            policy: body.policy,
+            sealed_with,
+        })
+    }
+
+    /// Returns the id of the key that has sealed the token.
+    #[must_use]
+    pub fn sealing_key_id(&self) -> SealingKeyId {
+        self.sealed_with.id()
+    }
+
+    /// Returns the secret of the credential.
+    #[must_use]
+    pub fn secret(&self) -> Secret {
+        secret(&self.sealed_with, &self.id)
+    }
+}
+
+/// Derives the secret of a credential from its id and the key that sealed its token.
+fn secret(key: &SealingKey, id: &str) -> Secret {
+    let mut code = keyed(&*key.derive(LABEL));
+    code.update(&key.id());
+    code.update(id.as_bytes());
+    Secret::new(URL_SAFE_NO_PAD.encode(code.finalize().into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::policy;
+
+    fn ring() -> KeyRing {
+        KeyRing::parse(&SealingKey::generate().unwrap()).unwrap()
+    }
+
+    fn parent() -> StoredAccessKey {
+        StoredAccessKey {
+            access_key_id: "LTAIparent".to_owned(),
+            account_id: AccountId::new(7).unwrap(),
+            secret_sealed: Vec::new(),
+            policy: policy::EVERYTHING.to_owned(),
+            disabled: false,
+            version: 1,
+            created_at: Time::UNIX_EPOCH,
+            updated_at: Time::UNIX_EPOCH,
+            last_used_on: None,
+        }
+    }
+
+    fn at(seconds: i64) -> Time {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn a_token_says_what_it_was_issued_with() {
+        let ring = ring();
+        let issued = issue(&ring, &parent(), Some("policy".to_owned()), at(1_000)).unwrap();
+        let opened = OpenedToken::open(&ring, issued.security_token.expose()).unwrap();
+        assert_eq!((&opened.id, opened.parent.as_str()), (&issued.id, "LTAIparent"));
+        assert_eq!((opened.account_id.get(), opened.expires_at), (7, at(1_000)));
+        assert_eq!(opened.policy.as_deref(), Some("policy"));
+        assert_eq!(opened.secret().expose(), issued.secret.expose());
+        assert_eq!((issued.id.len(), &issued.id[..4]), (28, STS));
+        assert_eq!(issued.secret.expose().len(), 43);
+        let other = issue(&ring, &parent(), None, at(1_000)).unwrap();
+        assert_ne!((other.id, other.secret.expose()), (issued.id, issued.secret.expose()));
+        assert!(!format!("{opened:?}{:?}", issued.secret).contains(issued.secret.expose()));
+    }
+
+    #[test]
+    fn a_token_with_any_byte_changed_or_cut_off_cannot_be_opened() {
+        let ring = ring();
+        let issued = issue(&ring, &parent(), None, at(1_000)).unwrap();
+        let bytes = STANDARD.decode(issued.security_token.expose()).unwrap();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(OpenedToken::open(&ring, &STANDARD.encode(changed)).is_none(), "byte {at}");
+            let cut = STANDARD.encode(&bytes[..at]);
+            assert!(OpenedToken::open(&ring, &cut).is_none(), "cut off at {at}");
+        }
+        for wrong in ["", "token", "CAISexample+token/with==specials", &"A".repeat(5_000)] {
+            assert!(OpenedToken::open(&ring, wrong).is_none(), "{wrong}");
+        }
+        let token = issued.security_token.expose();
+        assert!(OpenedToken::open(&super::tests::ring(), token).is_none(), "another deployment");
+    }
+
+    #[test]
+    fn the_longest_token_can_be_opened() {
+        let ring = ring();
+        let parent = StoredAccessKey { access_key_id: "a".repeat(128), ..parent() };
+        let issued =
+            issue(&ring, &parent, Some("p".repeat(2048)), at(i64::from(u32::MAX))).unwrap();
+        assert!(OpenedToken::open(&ring, issued.security_token.expose()).is_some());
+    }
+}
