@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-engine clients lint fmt bench bench-check attack release rust
+.PHONY: help run test test-engine clients lint fmt bench bench-check attack fuzz release rust
 
 # The shell's variables about a PostgreSQL are about another than the private ones that are started here.
 unexport $(filter-out PG PG_%,$(filter PG%,$(.VARIABLES)))
@@ -55,6 +55,9 @@ bench-check: release ## Fails if a Describe costs more CPU time than it may
 attack: release ## Attacks the released program and checks its limits, 20 s each; ARGS="--short" and the like
 	@.ci/install-postgresql
 	$(BENCH) attack $(ARGS)
+
+fuzz: rust ## Run the fuzz targets, 10 minutes each, with a nightly compiler; FUZZ_SECONDS=60 and the like
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) fuzz/run
 
 release: rust ## Build the program as it is shipped: target/HOST/release/cdn-activation
 	deploy/pgo/cargo build --locked --release --bin cdn-activation
