@@ -127,9 +127,10 @@ const CREATE_ACCESS_KEY: &str = with_event_and_record!(concat!(
     "
         FROM generate_series(1, 10) AS place
         WHERE place NOT IN (SELECT place FROM access_keys WHERE account_id = $1)
+            AND NOT EXISTS (SELECT FROM access_keys WHERE access_key_id = $11)
         ORDER BY (place + $16) % 10
         LIMIT 1
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (account_id, place) DO NOTHING
         RETURNING account_id, event_time
     )"
 ));

@@ -143,7 +143,8 @@ async fn with_another_sealing_key_serve_is_never_ready_and_logs_the_reason_once(
     let key = program.ready().await.account().await;
     assert_eq!(program.stop().await.code, Some(0));
     let mut program = others.serve(&database);
-    let reason = "not ready: SEALING_KEY_FILE holds another key than the one that this database";
+    let reason =
+        "not ready: SEALING_KEY_FILE lacks a sealing key with which this database was used";
     eventually("the reason is logged", async || program.stderr().contains(reason)).await;
     assert!(program.runs() && program.stdout().is_empty(), "{}", program.stdout());
     let ended = program.stop().await;
@@ -165,7 +166,9 @@ async fn a_setting_that_serve_cannot_start_with_is_reported_in_one_sentence() {
         (
             "SEALING_KEY_FILE",
             Some(&no_key),
-            format!("{no_key} does not contain a sealing key; expected 32 bytes in base64"),
+            format!(
+                "{no_key} has a line that is not a sealing key: line 1; expected 32 bytes in base64"
+            ),
         ),
         (
             "SEALING_KEY_FILE",

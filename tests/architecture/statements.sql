@@ -44,10 +44,14 @@ SELECT count(*) FROM done WHERE account_id = $1;
 -- CREATE_ACCESS_KEY
 WITH done AS (
 INSERT INTO access_keys (
-access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
+access_key_id, account_id, place, secret_sealed, policy, disabled, version, created_at,
 updated_at, event_time)
-SELECT $11, $1, $12, $13, $14, 1, $15, $15, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', (SELECT event_time FROM accounts WHERE account_id = $1)) + interval '1 microsecond'))
-ON CONFLICT (access_key_id) DO NOTHING
+SELECT $11, $1, place, $12, $13, $14, 1, $15, $15, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', (SELECT event_time FROM accounts WHERE account_id = $1)) + interval '1 microsecond'))
+FROM generate_series(1, 10) AS place
+WHERE place NOT IN (SELECT place FROM access_keys WHERE account_id = $1)
+ORDER BY (place + $16) % 10
+LIMIT 1
+ON CONFLICT DO NOTHING
 RETURNING account_id, event_time
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
@@ -152,6 +156,11 @@ WHERE recorded_at < $1
 ORDER BY recorded_at
 LIMIT $2);
 
+-- FORGET_SEALING_CHECKS
+DELETE FROM sealing_checks
+WHERE key_id <> $1
+AND NOT EXISTS (SELECT FROM access_keys WHERE substr(secret_sealed, 2, 4) = key_id);
+
 -- FORGET_SETTLED_INTENTS
 DELETE FROM order_intents
 WHERE (account_id, order_id) IN (
@@ -182,7 +191,7 @@ SELECT greatest(
 
 -- LIST_ACCESS_KEYS
 SELECT access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
-updated_at
+updated_at, last_used_on
 FROM access_keys WHERE account_id = $1 AND access_key_id > $2 ORDER BY access_key_id LIMIT $3;
 
 -- LIST_ACCOUNTS
@@ -452,7 +461,7 @@ SET plan_cache_mode = auto;
 
 -- READ_ACCESS_KEYS
 SELECT access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
-updated_at
+updated_at, last_used_on
 FROM access_keys WHERE access_key_id = ANY($1);
 
 -- READ_ACCOUNT
@@ -591,13 +600,46 @@ SELECT caller, request_id, fingerprint, resource, recorded_at
 FROM repeatable_requests
 WHERE caller = $1 AND request_id = $2;
 
--- READ_SEALING_CHECK
-SELECT value FROM sealing_checks WHERE name = 'sealing key';
+-- READ_SEALING_CHECKS
+SELECT key_id, value FROM sealing_checks;
+
+-- READ_SECRETS_OF_OTHER_KEYS
+SELECT access_key_id, account_id, secret_sealed
+FROM access_keys
+WHERE access_key_id > $1 AND substr(secret_sealed, 2, 4) <> $2
+ORDER BY access_key_id
+LIMIT $3;
+
+-- RECORD_LAST_USES
+WITH used AS (
+SELECT access_key_id
+FROM access_keys
+WHERE access_key_id = ANY($1) AND (last_used_on IS NULL OR last_used_on < $2)
+ORDER BY access_key_id
+FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE access_keys
+SET last_used_on = $2
+FROM used
+WHERE access_keys.access_key_id = used.access_key_id;
 
 -- RECORD_REQUEST
 INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (caller, request_id) DO NOTHING;
+
+-- REPLACE_SECRETS
+WITH replaced AS (
+SELECT access_key_id, after
+FROM unnest($1::text[], $2::bytea[], $3::bytea[]) AS given (id, before, after)
+JOIN access_keys ON access_key_id = id AND secret_sealed = before
+ORDER BY access_key_id
+FOR NO KEY UPDATE OF access_keys
+)
+UPDATE access_keys
+SET secret_sealed = replaced.after
+FROM replaced
+WHERE access_keys.access_key_id = replaced.access_key_id;
 
 -- SCHEDULE_CHANGE
 WITH account AS (
@@ -834,9 +876,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, 0)
 ON CONFLICT (account_id, order_id) DO NOTHING;
 
 -- WRITE_SEALING_CHECK
-INSERT INTO sealing_checks (name, value)
-VALUES ('sealing key', $1)
-ON CONFLICT (name) DO NOTHING;
+INSERT INTO sealing_checks (key_id, value)
+VALUES ($1, $2)
+ON CONFLICT (key_id) DO NOTHING;
 
 -- src/storage/engine/connect.rs
 CREATE DATABASE "{}";

@@ -165,6 +165,8 @@ fn all() -> Vec<Error> {
         Error::AccessKeyNotFound,
         Error::AccessKeyInactive,
         Error::SecurityTokenMismatch,
+        Error::SecurityTokenMalformed,
+        Error::SecurityTokenExpired,
         Error::TimestampFormat,
         Error::TimestampExpired,
         Error::InvalidSignatureMethod,

@@ -1,14 +1,10 @@
 //! `AccessKeyService`: the pairs of id and secret with which an account signs requests.
 
-use std::ops::RangeInclusive;
-
-use chrono::Duration;
 use tonic::Request;
 
 use super::repeat::{Repeatable, Ticket, request_id};
 use super::{access_key_id, account_id, etag};
 use crate::auth::secret::{Secret, random_access_key_id};
-use crate::auth::temporary::{self, TemporaryCredential};
 use crate::context::Context;
 use crate::domain::AccountId;
 use crate::domain::policy::{EVERYTHING, Policy};
@@ -23,11 +19,6 @@ use crate::storage::{MOST_ACCESS_KEYS, NewAccessKey, StoredAccessKey};
 /// Largest number of attempts to create a key, if other keys of the account are created at the same
 /// time.
 const CREATIONS: u32 = 16;
-/// How long a temporary credential is valid if the request does not say.
-const DEFAULT_LIFETIME: Duration = Duration::hours(1);
-const LIFETIMES: RangeInclusive<Duration> = Duration::minutes(15)..=Duration::hours(12);
-/// Longest session policy, in bytes. It is part of the token, which is part of every request.
-const LONGEST_SESSION_POLICY: usize = 2048;
 
 #[tonic::async_trait]
 impl AccessKeyService for Actions {
@@ -112,7 +103,7 @@ impl AccessKeyService for Actions {
     ) -> Reply<wire::IssueSecurityTokenResponse> {
         operate("IssueSecurityToken", request, async |context, message| {
             context.service_name()?;
-            Ok(self.issue(&context, &message).await?.into())
+            Ok(self.issue_credential(&context, &message).await?.into())
         })
         .await
     }
@@ -189,7 +180,7 @@ impl Actions {
         Ok((key, secret))
     }
 
-    async fn existing_key(&self, access_key_id: &str) -> Result<StoredAccessKey, Error> {
+    pub(super) async fn existing_key(&self, access_key_id: &str) -> Result<StoredAccessKey, Error> {
         // A text in PostgreSQL cannot contain NUL, so no key has such an id.
         if access_key_id.contains('\0') {
             return Err(Error::UnknownAccessKey);
@@ -260,46 +251,6 @@ impl Actions {
     }
 }
 
-impl Actions {
-    /// Issues a temporary credential of an access key. A credential of a disabled key works when the
-    /// key is enabled again.
-    async fn issue(
-        &self,
-        context: &Context,
-        message: &wire::IssueSecurityTokenRequest,
-    ) -> Result<TemporaryCredential, Error> {
-        let policy = session_policy(&message.policy);
-        let checked = both(access_key_id(&message.access_key_id), lifetime(message.duration));
-        let ((_, lifetime), policy) = both(checked, policy)?;
-        let key = self.existing_key(&message.access_key_id).await?;
-        context.note_key(key.account_id, &message.access_key_id);
-        temporary::issue(&self.key_ring, &key, policy, context.wire_now + lifetime)
-    }
-}
-
-/// Returns how long a credential is valid.
-fn lifetime(given: Option<prost_types::Duration>) -> Result<Duration, Error> {
-    let Some(given) = given else { return Ok(DEFAULT_LIFETIME) };
-    if given.nanos != 0 {
-        return Err(Error::field("duration", "is not a whole number of seconds"));
-    }
-    let lifetime = Duration::try_seconds(given.seconds);
-    let lifetime = lifetime.filter(|given| LIFETIMES.contains(given));
-    lifetime.ok_or_else(|| Error::field("duration", "is not between 15 minutes and 12 hours"))
-}
-
-/// Returns the session policy, if there is one.
-fn session_policy(given: &str) -> Result<Option<String>, Error> {
-    if given.is_empty() {
-        return Ok(None);
-    }
-    if given.len() > LONGEST_SESSION_POLICY {
-        return Err(Error::field("policy", "the session policy is longer than 2048 bytes"));
-    }
-    Policy::parse(given).map_err(|wrong| Error::field("policy", wrong))?;
-    Ok(Some(given.to_owned()))
-}
-
 fn check_etag(key: &StoredAccessKey, given: &str) -> Result<(), Error> {
     if given.is_empty() || given == etag(key.version) { Ok(()) } else { Err(Error::EtagMismatch) }
 }
@@ -332,17 +283,6 @@ impl From<StoredAccessKey> for wire::AccessKey {
             update_time: Some(timestamp(key.updated_at)),
             etag: etag(key.version),
             last_used_date: key.last_used_on.map(|day| day.to_string()).unwrap_or_default(),
-        }
-    }
-}
-
-impl From<TemporaryCredential> for wire::IssueSecurityTokenResponse {
-    fn from(issued: TemporaryCredential) -> Self {
-        Self {
-            access_key_id: issued.id,
-            access_key_secret: issued.secret.expose().to_owned(),
-            security_token: issued.security_token.expose().to_owned(),
-            expire_time: Some(timestamp(issued.expires_at)),
         }
     }
 }

@@ -11,6 +11,7 @@ pub(super) mod names;
 mod operation_lock;
 pub mod page;
 pub(crate) mod repeat;
+mod security_token;
 
 pub use event::Events;
 

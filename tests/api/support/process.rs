@@ -21,9 +21,10 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cdn-activation");
 
 /// Every variable that is a setting, or from which a client takes a key. They are removed from the
 /// environment of a program under test.
-const VARIABLES: [&str; 25] = [
+const VARIABLES: [&str; 26] = [
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "ALIBABA_CLOUD_SECURITY_TOKEN",
     "CORES",
     "DATABASE_URL",
     "DATA_DIR",
