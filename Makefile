@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-engine clients lint fmt advisories bench bench-check attack timing release rust
+.PHONY: help run test test-engine clients lint fmt advisories bench bench-check attack timing fuzz release rust
 
 # The shell's variables about a PostgreSQL are about another than the private ones that are started here.
 unexport $(filter-out PG PG_%,$(filter PG%,$(.VARIABLES)))
@@ -61,6 +61,9 @@ attack: release ## Attacks the released program, without and with TLS, and check
 
 timing: rust ## Whether the time of a refusal tells how much of a signature or token is right
 	$(BENCH) timing
+
+fuzz: rust ## Run the fuzz targets, 10 minutes each, with a nightly compiler; FUZZ_SECONDS=60 and the like
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) fuzz/run
 
 release: rust ## Build the program as it is shipped, and its bill of materials: target/HOST/release/cdn-activation{,.cdx.json}
 	deploy/pgo/cargo build --locked --release --bin cdn-activation

@@ -217,9 +217,9 @@ mod tests {
         assert!(Arc::ptr_eq(&parent, &keys.of(&row, None, &ring).unwrap()));
         assert_eq!(kept.v1.sign("text"), v1::Key::new(&issued.secret).sign("text"));
         assert_ne!(kept.v1.sign("text"), parent.v1.sign("text"));
-        let decides = |policy: &Policy| policy.decide("cdn:OpenCdnService", row.account_id);
-        assert_eq!(decides(&kept.policy), Permission::Allowed);
-        assert_eq!(decides(kept.session_policy.as_ref().unwrap()), Permission::DeniedImplicitly);
+        let decide = |policy: &Policy| policy.decide("cdn:OpenCdnService", row.account_id);
+        assert_eq!(decide(&kept.policy), Permission::Allowed);
+        assert_eq!(decide(kept.session_policy.as_ref().unwrap()), Permission::DeniedImplicitly);
         let changed = StoredAccessKey { version: 2, ..row };
         assert!(!Arc::ptr_eq(&kept, &keys.of(&changed, Some(&token), &ring).unwrap()));
     }

@@ -67,10 +67,7 @@ impl AuthenticatedKey {
                     action: action.into(),
                     account_id: self.account_id,
                     access_key_id: access_key_id.into(),
-                    principal: match is_temporary {
-                        true => PrincipalType::AssumedRoleUser,
-                        false => PrincipalType::SubUser,
-                    },
+                    principal: PrincipalType::of(is_temporary),
                     policy: policy_type,
                     is_explicit: permission == Permission::DeniedExplicitly,
                     at: wire_now,

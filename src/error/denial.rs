@@ -58,6 +58,14 @@ pub enum PolicyType {
     SessionPolicy,
 }
 
+impl PrincipalType {
+    /// Returns the type of a temporary key, or of a permanent one.
+    #[must_use]
+    pub fn of(is_temporary: bool) -> Self {
+        if is_temporary { Self::AssumedRoleUser } else { Self::SubUser }
+    }
+}
+
 impl Denial {
     /// Returns an example, for descriptions of the error.
     ///

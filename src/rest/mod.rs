@@ -4,8 +4,8 @@
 
 mod decode;
 mod dispatch;
-mod encode;
-mod parameters;
+pub mod encode;
+pub mod parameters;
 mod plan;
 mod records;
 

@@ -12,7 +12,7 @@ mod health;
 mod http;
 mod http2;
 mod incoming_body;
-mod no_grpc;
+pub mod no_grpc;
 mod ops;
 mod proxies;
 mod readiness;

@@ -34,6 +34,7 @@ mod events_unread;
 mod explain;
 mod explorer;
 mod failing_database;
+mod fuzz_corpora;
 mod grpc_authentication;
 mod grpc_compression;
 mod grpc_deadlines;

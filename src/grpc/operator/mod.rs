@@ -9,7 +9,7 @@ mod event;
 mod instance;
 pub(super) mod names;
 mod operation_lock;
-pub(super) mod page;
+pub mod page;
 pub(crate) mod repeat;
 mod security_token;
 

@@ -9,10 +9,11 @@ const LARGEST_SIZE: i32 = 1000;
 
 /// Creates and reads page tokens. All replicas have the same key ring.
 #[derive(Clone, Debug)]
-pub(in crate::grpc) struct PageTokens(BoundTexts);
+pub struct PageTokens(BoundTexts);
 
 /// The page that a request asks for.
-pub(super) struct PageRequest {
+#[derive(Debug)]
+pub struct PageRequest {
     /// Largest number of rows of the page.
     pub size: usize,
     /// The key at which the page before ended; `None` for the first page.
@@ -21,13 +22,14 @@ pub(super) struct PageRequest {
 
 impl PageTokens {
     /// Creates the page tokens of a deployment.
+    #[must_use]
     pub fn new(key_ring: KeyRing) -> Self {
         Self(BoundTexts::new(key_ring, "page tokens"))
     }
 
     /// Reads page size and token. `list` is the name of the list with its other arguments. A token
     /// is of no use to another caller.
-    pub(super) fn page(
+    pub fn page(
         &self,
         caller: &str,
         list: &str,
@@ -49,7 +51,8 @@ impl PageTokens {
     }
 
     /// Returns the token of the next page, or an empty text if there is none.
-    pub(super) fn next(&self, caller: &str, list: &str, end: Option<String>) -> String {
+    #[must_use]
+    pub fn next(&self, caller: &str, list: &str, end: Option<String>) -> String {
         let token = |end: String| self.0.write(&[caller, list], end.as_bytes());
         end.map(token).unwrap_or_default()
     }
@@ -62,6 +65,7 @@ impl PageTokens {
 impl PageRequest {
     /// Returns how many rows to read. One more row than the page has shows whether there is a next
     /// page.
+    #[must_use]
     pub fn read_size(&self) -> i64 {
         i64::try_from(self.size + 1).unwrap_or(i64::MAX)
     }

@@ -20,6 +20,20 @@ impl Reply {
     /// Checks that the policy of a key denies an action: the whole reply with
     /// `AccessDeniedDetail`.
     pub fn is_denied(&self, api: &Api, format: Format, key: &Key, action: &str, deny: Deny) {
+        let types = ("SubUser", "AccountLevelIdentityBasedPolicy");
+        self.is_denied_to(types, api, format, key, action, deny);
+    }
+
+    /// The same for a principal and a policy of these types.
+    pub fn is_denied_to(
+        &self,
+        (principal_type, policy_type): (&str, &str),
+        api: &Api,
+        format: Format,
+        key: &Key,
+        action: &str,
+        deny: Deny,
+    ) {
         let (before, after) = match format {
             Format::Json => ("\"EncodedDiagnosticMessage\":\"", "\""),
             Format::Xml => ("<EncodedDiagnosticMessage>", "<"),
@@ -29,10 +43,10 @@ impl Reply {
         self.check_message(api, &STANDARD.decode(message).expect("standard base64"));
         let owner = key.account_id.to_string();
         let members = [
-            ("PolicyType", "AccountLevelIdentityBasedPolicy"),
+            ("PolicyType", policy_type),
             ("AuthPrincipalOwnerId", &owner),
             ("EncodedDiagnosticMessage", message),
-            ("AuthPrincipalType", "SubUser"),
+            ("AuthPrincipalType", principal_type),
             ("AuthPrincipalDisplayName", &key.id),
             ("NoPermissionType", &format!("{deny:?}Deny")),
             ("AuthAction", action),
