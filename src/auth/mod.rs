@@ -6,6 +6,7 @@ mod keys;
 pub mod secret;
 pub mod signature;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::Duration;
@@ -18,6 +19,7 @@ use signature::{v1, v3};
 
 use crate::domain::{AccountId, Time, time};
 use crate::error::Error;
+use crate::quotas::{ActionQuota, Admission, Quotas};
 use crate::storage::{NonceUse, Store};
 
 /// Checks signed requests. Clones share the keys that are ready.
@@ -28,13 +30,25 @@ pub struct Authenticator {
     ready_keys: ReadyKeys,
     /// Largest difference between a timestamp and the clock, in either direction.
     timestamp_window: Duration,
+    quotas: Quotas,
+}
+
+/// How a request is limited.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLimits<'a> {
+    /// The address that it comes from.
+    pub address: Option<IpAddr>,
+    /// How often an account may call the action.
+    pub quota: Option<&'a ActionQuota>,
 }
 
 /// An access key whose request has passed every check except the permission.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct AuthenticatedKey {
     /// The account that it signs for.
     pub account_id: AccountId,
+    /// The place of the request among those of the account that run.
+    pub admission: Admission,
     ready: Arc<ReadyKey>,
 }
 
@@ -49,20 +63,30 @@ impl AuthenticatedKey {
 impl Authenticator {
     /// Returns an authenticator with the keys and nonces of a store.
     #[must_use]
-    pub fn new(store: Store, sealing_key: SealingKey, timestamp_window: Duration) -> Self {
-        Self { store, sealing_key, ready_keys: ReadyKeys::default(), timestamp_window }
+    pub fn new(
+        store: Store,
+        sealing_key: SealingKey,
+        timestamp_window: Duration,
+        quotas: Quotas,
+    ) -> Self {
+        Self { store, sealing_key, ready_keys: ReadyKeys::default(), timestamp_window, quotas }
     }
 
     /// Runs the checks in their order (docs/protocol.md, "Order of checks"). The nonce is used up
-    /// only after the signature was found to match.
+    /// only after the signature was found to match, and not by a request beyond the quota. The quota
+    /// is used up only by a request with a new nonce.
     pub async fn authenticate(
         &self,
         request: &SignedRequest<'_>,
         credentials: &Credentials<'_>,
+        limits: RequestLimits<'_>,
         wire_now: Time,
     ) -> Result<AuthenticatedKey, Error> {
         let access_key_id = credentials.access_key_id;
-        let key = self.store.access_key(access_key_id).await?.ok_or(Error::AccessKeyNotFound)?;
+        self.quotas.before_look_up(limits.address, access_key_id)?;
+        let key = self.store.access_key(access_key_id).await?;
+        self.quotas.after_look_up(limits.address, access_key_id, key.is_some());
+        let key = key.ok_or(Error::AccessKeyNotFound)?;
         if key.disabled {
             return Err(Error::AccessKeyInactive);
         }
@@ -75,11 +99,13 @@ impl Authenticator {
         }
         let ready = self.ready_keys.of(&key, &self.sealing_key)?;
         check_signature(request, credentials, &ready)?;
+        let admission = self.quotas.admit(key.account_id, limits.quota)?;
         let nonce = NonceUse { access_key_id, nonce: credentials.nonce, timestamp };
         if !self.store.use_nonce(nonce).await? {
             return Err(Error::NonceUsed);
         }
-        Ok(AuthenticatedKey { account_id: key.account_id, ready })
+        admission.take()?;
+        Ok(AuthenticatedKey { account_id: key.account_id, admission, ready })
     }
 }
 

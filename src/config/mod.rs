@@ -2,6 +2,7 @@
 //! texts of `--help`.
 #![expect(clippy::doc_markdown, reason = "these comments are shown as plain text in a terminal")]
 
+mod quotas;
 mod tools;
 mod values;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::quotas::QuotaSettings;
 pub use self::tools::{CallSettings, DescriptorsSettings, ExplainSettings};
 use self::values::{
     parse_duration, parse_engine, parse_explorer_url, parse_keep_alive, parse_order_timeout,
@@ -206,6 +208,9 @@ pub struct SharedSettings {
     /// point. Without it, errors have no such address; `dev` uses its own explorer.
     #[arg(long, env = "EXPLORER_URL", value_parser = parse_explorer_url)]
     pub explorer_url: Option<Arc<str>>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub quotas: QuotaSettings,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod cause;
 mod field;
+mod flow_limit;
 mod shown;
 pub mod status;
 mod table;
@@ -19,6 +20,7 @@ use tonic::Code;
 pub use self::cause::Cause;
 use self::field::shortened;
 pub use self::field::{FieldViolation, both};
+pub use self::flow_limit::FlowLimit;
 pub use self::shown::Shown;
 use crate::domain::{Product, Refusal};
 
@@ -77,6 +79,10 @@ pub enum Error {
     NonceUsed,
     /// The key's policy does not allow the action.
     ForbiddenByPolicy,
+    /// The account, or the calling service, calls too often or too much at once.
+    ThrottledUser(FlowLimit),
+    /// The address sent too many requests with unknown access keys.
+    Throttled(FlowLimit),
 
     // gRPC callers and operators.
     /// The calling service is not authenticated.
@@ -177,6 +183,15 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> Cow<'static, str> {
         self.row().message
+    }
+
+    /// Returns the limit that the request has reached.
+    #[must_use]
+    pub fn flow_limit(&self) -> Option<&FlowLimit> {
+        match self {
+            Self::ThrottledUser(limit) | Self::Throttled(limit) => Some(limit),
+            _ => None,
+        }
     }
 
     /// Returns the documented HTTP status.

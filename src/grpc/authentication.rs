@@ -12,10 +12,12 @@ use tower::{Layer, Service};
 use crate::auth::secret::ServiceToken;
 use crate::clock::Clock;
 use crate::context::{Caller, Origin, REQUEST_ID, Wire};
+use crate::domain::AccountId;
 use crate::error::{Error, status};
 use crate::ids::RequestId;
 use crate::logging::log_error;
 use crate::proto::POOL;
+use crate::quotas::{Admission, Limit, Quotas};
 
 /// The metadata that names the account.
 pub const ACCOUNT_ID: &str = "x-account-id";
@@ -36,13 +38,28 @@ pub struct ServiceAuthLayer {
     name: Arc<str>,
     /// The names of the services that exist.
     services: Arc<HashSet<&'static str>>,
+    quotas: ServiceQuotas,
+}
+
+/// How calling services are limited.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceQuotas {
+    /// The quotas of the process.
+    pub quotas: Quotas,
+    /// How often the calling service may call, if that is limited.
+    pub limit: Option<Limit>,
 }
 
 impl ServiceAuthLayer {
     /// Returns a layer that admits calls with this token to these services.
     #[must_use]
-    pub fn new(clock: Clock, token: Option<ServiceToken>, services: HashSet<&'static str>) -> Self {
-        Self { clock, token, name: "service".into(), services: Arc::new(services) }
+    pub fn new(
+        clock: Clock,
+        token: Option<ServiceToken>,
+        services: HashSet<&'static str>,
+        quotas: ServiceQuotas,
+    ) -> Self {
+        Self { clock, token, name: "service".into(), services: Arc::new(services), quotas }
     }
 
     /// Checks that the service exists, and then the token. A load balancer probes without a token
@@ -54,6 +71,16 @@ impl ServiceAuthLayer {
             _ => return Err(Error::ActionNotFound),
         }
         if self.admits(path, headers) { Ok(()) } else { Err(Error::ServiceUnauthenticated) }
+    }
+
+    /// Lets a call of the service run, unless it calls too often. Health checks are not limited.
+    fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admission, Error> {
+        if path.starts_with(HEALTH) {
+            return Ok(Admission::default());
+        }
+        let account_id = account_id(headers).and_then(|text| AccountId::parse(&text));
+        let ServiceQuotas { quotas, limit } = &self.quotas;
+        quotas.admit_service(&self.name, account_id, *limit)
     }
 
     fn admits(&self, path: &str, headers: &HeaderMap) -> bool {
@@ -108,12 +135,16 @@ where
         let request_id = RequestId::random();
         let origin = Origin::of(request.headers(), request.extensions());
         let path = request.uri().path();
-        if let Err(error) = self.layer.check(path, request.headers()) {
-            log_error(&error, logged_path(path), &request_id, origin, Wire::Grpc);
-            let mut response = status::of(&error, &request_id, None).into_http();
-            add_request_id(response.headers_mut(), &request_id);
-            return Box::pin(std::future::ready(Ok(response)));
-        }
+        let checked = self.layer.check(path, request.headers());
+        let admission = match checked.and_then(|()| self.layer.admit(path, request.headers())) {
+            Ok(admission) => admission,
+            Err(error) => {
+                log_error(&error, logged_path(path), &request_id, origin, Wire::Grpc);
+                let mut response = status::of(&error, &request_id, None).into_http();
+                add_request_id(response.headers_mut(), &request_id);
+                return Box::pin(std::future::ready(Ok(response)));
+            }
+        };
         let name = Arc::clone(&self.layer.name);
         let caller = Caller::Service { name, account_id: account_id(request.headers()) };
         request.extensions_mut().insert(self.layer.clock.context(
@@ -125,6 +156,7 @@ where
         let response = self.inner.call(request);
         Box::pin(async move {
             let mut response = response.await?;
+            drop(admission); // a stream that has begun does not count
             add_request_id(response.headers_mut(), &request_id);
             Ok(response)
         })

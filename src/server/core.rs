@@ -18,11 +18,13 @@ use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
 use crate::explorer::Explorer;
 use crate::grpc::Actions;
+use crate::grpc::authentication::{ServiceAuthLayer, ServiceQuotas};
 use crate::grpc::layers::{Guard, Hold};
 use crate::grpc::operator::Events;
 use crate::grpc::services::Services;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
+use crate::quotas::Quotas;
 use crate::rest::{Dispatch, Shim, answer_to_what_is_no_request};
 use crate::runtime::{Connections, Core};
 use crate::storage::Store;
@@ -55,6 +57,7 @@ pub(super) struct CoreSetup {
     guard: Guard,
     described: Arc<Described>,
     explorer: Option<Explorer>,
+    quotas: Quotas,
     shutdown: CancellationToken,
 }
 
@@ -78,6 +81,7 @@ impl CoreSetup {
         feed: &Feed,
         metrics: &Metrics,
         readiness: &Readiness,
+        quotas: &Quotas,
         shutdown: &CancellationToken,
     ) -> Self {
         Self {
@@ -87,6 +91,7 @@ impl CoreSetup {
             guard: Guard::new(metrics.clone(), streaming_paths(), settings.bounds.watches),
             described: Arc::new(Described::new(readiness)),
             explorer: settings.explorer.as_ref().map(Explorer::new),
+            quotas: quotas.clone(),
             shutdown: shutdown.clone(),
         }
     }
@@ -100,10 +105,17 @@ impl CoreSetup {
         let shim = self.shim(&store, self.guard.layer(services.clone()));
         let guard = self.guard.clone();
         let (settings, shutdown) = (&self.settings, &self.shutdown);
+        let authentication = self.authentication(&services);
         let listener = self.metrics.listener("grpc");
         let serving = async {
             tokio::join!(
-                grpc::serve(grpc, services, guard, settings, listener, shutdown.clone()),
+                grpc::serve(
+                    grpc,
+                    authentication.layer(guard.layer(services)),
+                    settings,
+                    listener,
+                    shutdown.clone()
+                ),
                 serve_rest(rest, shim, self.explorer.clone(), settings, shutdown.clone()),
             )
         };
@@ -137,11 +149,21 @@ impl CoreSetup {
         grpc::services(self.described.infrastructure.clone(), &actions, events)
     }
 
+    fn authentication(&self, services: &Services) -> ServiceAuthLayer {
+        let ServerSettings { clock, service_token, service_limit, .. } = &self.settings;
+        let quotas = ServiceQuotas { quotas: self.quotas.clone(), limit: *service_limit };
+        ServiceAuthLayer::new(clock.clone(), service_token.clone(), services.names(), quotas)
+    }
+
     fn shim(&self, store: &Store, services: Hold<Services>) -> Shim {
         let ServerSettings { sealing_key, timestamp_window, clock, explorer_url, .. } =
             &self.settings;
-        let authenticator =
-            Authenticator::new(store.clone(), sealing_key.clone(), *timestamp_window);
+        let authenticator = Authenticator::new(
+            store.clone(),
+            sealing_key.clone(),
+            *timestamp_window,
+            self.quotas.clone(),
+        );
         let (dispatch, listener) =
             (Arc::clone(&self.described.dispatch), self.metrics.listener("rest"));
         let explorer_url = explorer_url.clone();

@@ -36,6 +36,7 @@ use crate::events::Feed;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
 use crate::proto::POOL;
+use crate::quotas::Quotas;
 use crate::runtime::{Connections, hand_out};
 use crate::storage::Store;
 use crate::workers;
@@ -134,7 +135,8 @@ impl Server {
         let counted = store.clone();
         metrics.add_pool(move || counted.connections());
         let feed = Feed::new(store.clone(), shutdown.clone());
-        let shared = CoreSetup::new(&settings, &feed, &metrics, &readiness, &shutdown);
+        let quotas = Quotas::new(settings.quotas, metrics.quota_refusals());
+        let shared = CoreSetup::new(&settings, &feed, &metrics, &readiness, &quotas, &shutdown);
         let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..settings.cores() {
             let (to_grpc, grpc_connections) = Connections::handed_over();
@@ -166,6 +168,11 @@ impl Server {
                 shutdown.clone(),
             )),
             tokio::spawn(once_ready(readiness.clone(), shutdown.clone(), feed.run())),
+            tokio::spawn(once_ready(
+                readiness.clone(),
+                shutdown.clone(),
+                workers::quotas::run(store.clone(), quotas, shutdown.clone()),
+            )),
             tokio::spawn(once_ready(
                 readiness.clone(),
                 shutdown.clone(),

@@ -9,6 +9,7 @@ use crate::auth::secret::{SealingKey, ServiceToken};
 use crate::clock::Clock;
 use crate::domain::opening::Limits;
 use crate::explorer::ExplorerSettings;
+use crate::quotas::{Limit, QuotaOptions};
 use crate::{orders, storage};
 
 /// All settings of a deployment.
@@ -47,6 +48,10 @@ pub struct ServerSettings {
     pub explorer: Option<ExplorerSettings>,
     /// The address of the explorer, to whose pages errors point. It ends with a slash.
     pub explorer_url: Option<Arc<str>>,
+    /// How the service limits calls, if it does.
+    pub quotas: Option<QuotaOptions>,
+    /// How often the calling service may call over gRPC, if that is limited.
+    pub service_limit: Option<Limit>,
     /// The two clocks.
     pub clock: Clock,
 }

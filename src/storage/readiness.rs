@@ -78,7 +78,7 @@ pub enum NotReady {
 }
 
 /// The privileges that the service needs on its tables.
-pub const GRANTS: [(&str, &[&str]); 18] = [
+pub const GRANTS: [(&str, &[&str]); 19] = [
     ("_sqlx_migrations", &["SELECT"]),
     ("access_keys", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("accounts", &["SELECT", "INSERT", "UPDATE"]),
@@ -91,6 +91,7 @@ pub const GRANTS: [(&str, &[&str]); 18] = [
     ("operation_locks", &["SELECT", "INSERT", "UPDATE"]),
     ("order_intents", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("orders", &["SELECT", "INSERT"]),
+    ("quota_counts", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("repeatable_requests", &["SELECT", "INSERT", "DELETE"]),
     ("sealing_checks", &["SELECT", "INSERT"]),
     ("used_nonces_0", NONCES),

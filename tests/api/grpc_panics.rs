@@ -9,7 +9,7 @@ use cdn_activation::clock::Clock;
 use cdn_activation::context::Context;
 use cdn_activation::events::{CursorKey, Feed};
 use cdn_activation::grpc::Actions;
-use cdn_activation::grpc::authentication::ServiceAuthLayer;
+use cdn_activation::grpc::authentication::{ServiceAuthLayer, ServiceQuotas};
 use cdn_activation::grpc::layers::Guard;
 use cdn_activation::grpc::operator::Events;
 use cdn_activation::grpc::services::Services;
@@ -93,7 +93,12 @@ async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     let server = tonic::transport::Server::builder();
     if authenticate {
         let token = ServiceToken::new(TOKEN).expect("a token");
-        let layer = ServiceAuthLayer::new(Clock::system(), Some(token), services.names());
+        let layer = ServiceAuthLayer::new(
+            Clock::system(),
+            Some(token),
+            services.names(),
+            ServiceQuotas::default(),
+        );
         tokio::spawn(server.layer(layer).layer(guard).serve_with_incoming(services, incoming));
     } else {
         tokio::spawn(server.layer(guard).serve_with_incoming(services, incoming));

@@ -184,6 +184,8 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         drain_timeout: Duration::from_secs(1),
         explorer: None,
         explorer_url: None,
+        quotas: None,
+        service_limit: None,
         clock,
     }
 }
