@@ -1,3 +1,5 @@
+//! Tests of what is admitted and refused, without a database.
+
 use super::*;
 use crate::metrics::QuotaRefusals;
 

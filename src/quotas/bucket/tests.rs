@@ -1,3 +1,5 @@
+//! A simulation of several processes that share a row, and tests of one bucket.
+
 use super::*;
 
 /// The row that processes share, as the statement in `storage/quotas.rs` keeps it. Instants are
@@ -98,7 +100,6 @@ fn processes_under_overload_admit_the_limit_together() {
             let each = |index: u32| process(load, 0.0..1e9, f64::from(index) * 0.37);
             let admitted = simulate(limit(per_second), (0..count).map(each).collect(), 180);
             let (least, most) = parts(&admitted, limit(per_second));
-            println!("limit {per_second}, {count} processes, load {load}: {least:.3} to {most:.3}");
             // The processes do not know of each other in the first round. What they admit in it, the
             // burst and a second for each, is missing in the seconds after it.
             let fewest = (1.0 - 2.0 * f64::from(count) / 60.0).min(0.95);
@@ -118,7 +119,6 @@ fn an_uneven_load_gets_the_limit_and_no_more() {
             let processes = (0..).zip(&loads).map(each).collect();
             let (least, most) =
                 parts(&simulate(limit(per_second), processes, 180), limit(per_second));
-            println!("limit {per_second}, loads {loads:?}: {least:.3} to {most:.3}");
             assert!(least >= 0.9 && most <= 1.1, "{per_second} {loads:?}: {least} {most}");
         }
     }
@@ -135,7 +135,6 @@ fn a_process_that_starts_or_ends_changes_nothing() {
         ];
         let admitted = simulate(limit(per_second), processes, 180);
         let (least, most) = parts(&admitted, limit(per_second));
-        println!("limit {per_second}: {least:.3} to {most:.3}");
         assert!(least >= 0.9 && most <= 1.1, "{per_second}: {least} {most}");
     }
 }
@@ -150,7 +149,6 @@ fn a_load_that_moves_between_processes_gets_the_limit_and_no_more() {
         };
         let (least, most) =
             parts(&simulate(limit(per_second), (0..9).map(turn).collect(), 180), limit(per_second));
-        println!("limit {per_second}: {least:.3} to {most:.3}");
         assert!(least >= 0.9 && most <= 1.1, "{per_second}: {least} {most}");
     }
 }
