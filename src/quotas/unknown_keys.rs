@@ -62,11 +62,11 @@ impl UnknownKeys {
         let address = network(address);
         let mut addresses = self.addresses();
         if let Some(bucket) = addresses.get_mut(&address) {
-            bucket.take(LIMIT, now).ok();
+            bucket.charge(LIMIT, now);
             return;
         }
         let mut bucket = Bucket::new(LIMIT, now);
-        bucket.take(LIMIT, now).ok();
+        bucket.charge(LIMIT, now);
         addresses.insert(address, bucket);
     }
 
@@ -128,6 +128,20 @@ mod tests {
         keys.look(address, "LTAI", later).unwrap();
         keys.found(address, "LTAI", false, later);
         assert!(keys.look(address, "LTAI", later).is_err());
+    }
+
+    #[test]
+    fn look_ups_that_run_at_the_same_time_are_charged_later() {
+        let (keys, start) = (UnknownKeys::default(), Instant::now());
+        let address = ip("192.0.2.1");
+        for _ in 0..150 {
+            keys.look(address, "LTAI", start).unwrap();
+        }
+        for _ in 0..150 {
+            keys.found(address, "LTAI", false, start);
+        }
+        let waits = keys.look(address, "LTAI", start);
+        assert_eq!(waits, Err(Duration::from_millis(5100)));
     }
 
     #[test]

@@ -123,6 +123,12 @@ impl Bucket {
         Ok(())
     }
 
+    /// Takes a call that has been made already. The bucket may lack as many calls as it can have.
+    pub fn charge(&mut self, limit: Limit, now: Instant) {
+        self.fill(limit, now);
+        self.tokens = (self.tokens - 1.0).max(-self.capacity(limit));
+    }
+
     /// Returns what is to be reported, and begins the next round. The counts are kept until
     /// [`Bucket::answered`] or [`Bucket::forget`].
     pub fn report(&mut self, limit: Limit, now: Instant) -> Option<Counted> {
