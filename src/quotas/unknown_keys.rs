@@ -77,7 +77,6 @@ impl UnknownKeys {
 
     fn place(&self, key: &str) -> (&AtomicU64, u64) {
         let hash = self.hasher.hash_one(key) | 1; // 0 is an empty place
-        #[expect(clippy::cast_possible_truncation, reason = "the middle bits choose the place")]
         let index = (hash >> 16) as usize % PLACES;
         (&self.known[index], hash)
     }
