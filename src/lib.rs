@@ -34,6 +34,7 @@
 //! explain     why a signature does not match
 //! auth        signatures, access keys, secrets, calling services
 //! orders      the commerce system
+//! quotas      how often a caller may call
 //! storage     all SQL
 //! proto       generated types, conversions
 //! metrics     what is counted
@@ -61,6 +62,7 @@ pub mod logging;
 pub mod metrics;
 pub mod orders;
 pub mod proto;
+pub mod quotas;
 pub mod rest;
 pub mod runtime;
 pub mod server;

@@ -15,6 +15,7 @@ GRANT SELECT, INSERT, UPDATE ON leases TO cdn_activation;
 GRANT SELECT, INSERT, UPDATE ON operation_locks TO cdn_activation;
 GRANT SELECT, INSERT, UPDATE, DELETE ON order_intents TO cdn_activation;
 GRANT SELECT, INSERT ON orders TO cdn_activation;
+GRANT SELECT, INSERT, UPDATE, DELETE ON quota_counts TO cdn_activation;
 GRANT SELECT, INSERT, DELETE ON repeatable_requests TO cdn_activation;
 GRANT SELECT, INSERT, DELETE ON sealing_checks TO cdn_activation;
 GRANT SELECT, INSERT, TRUNCATE ON used_nonces_0 TO cdn_activation;

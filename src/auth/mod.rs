@@ -11,6 +11,7 @@ pub mod services;
 pub mod signature;
 pub mod temporary;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::Duration;
@@ -27,6 +28,7 @@ use crate::domain::policy::Permission;
 use crate::domain::{AccountId, Time, time};
 use crate::error::Error;
 use crate::error::denial::{Denial, PolicyType, PrincipalType};
+use crate::quotas::{ActionQuota, Admission, Quotas};
 use crate::storage::{NonceUse, Store, StoredAccessKey};
 
 /// Checks signed requests. Clones share the keys that are ready.
@@ -38,16 +40,28 @@ pub struct Authenticator {
     last_uses: LastUses,
     /// Largest difference between a timestamp and the clock, in either direction.
     timestamp_window: Duration,
+    quotas: Quotas,
+}
+
+/// How a request is limited.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLimits<'a> {
+    /// The address that it comes from.
+    pub address: Option<IpAddr>,
+    /// How often an account may call the action.
+    pub quota: Option<&'a ActionQuota>,
 }
 
 /// An access key, or a temporary credential, whose request has passed every check except the
 /// permission.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct AuthenticatedKey {
     /// The account that it signs for.
     pub account_id: AccountId,
     /// The access key for which a temporary credential was issued; `None` for an access key.
     pub parent: Option<Arc<str>>,
+    /// The place of the request among those of the account that run.
+    pub admission: Admission,
     ready: Arc<ReadyKey>,
 }
 
@@ -87,33 +101,39 @@ impl Authenticator {
         key_ring: KeyRing,
         last_uses: LastUses,
         timestamp_window: Duration,
+        quotas: Quotas,
     ) -> Self {
-        Self { store, key_ring, ready_keys: ReadyKeys::default(), last_uses, timestamp_window }
+        let ready_keys = ReadyKeys::default();
+        Self { store, key_ring, ready_keys, last_uses, timestamp_window, quotas }
     }
 
     /// Runs the checks in their order (docs/protocol.md, "Order of checks"). The nonce is used up
-    /// only after the signature was found to match.
+    /// only after the signature was found to match, and not by a request beyond the quota. The quota
+    /// is used up only by a request with a new nonce.
     pub async fn authenticate(
         &self,
         request: &SignedRequest<'_>,
         credentials: &Credentials<'_>,
+        limits: RequestLimits<'_>,
         wire_now: Time,
     ) -> Result<AuthenticatedKey, Error> {
-        let (key, token) = self.key(credentials, wire_now).await?;
+        let (key, token) = self.key(credentials, limits.address, wire_now).await?;
         let timestamp = time::parse_signed(credentials.timestamp).ok_or(Error::TimestampFormat)?;
         if (wire_now - timestamp).abs() > self.timestamp_window {
             return Err(Error::TimestampExpired);
         }
         let ready = self.ready_keys.of(&key, token.as_ref(), &self.key_ring)?;
         check_signature(request, credentials, &ready)?;
+        let admission = self.quotas.admit(key.account_id, limits.quota)?;
         let access_key_id = credentials.access_key_id;
         let nonce = NonceUse { access_key_id, nonce: credentials.nonce, timestamp };
         if !self.store.use_nonce(nonce).await? {
             return Err(Error::NonceUsed);
         }
+        admission.take()?;
         self.last_uses.note(&key, wire_now);
         let parent = token.map(|token| token.parent.into());
-        Ok(AuthenticatedKey { account_id: key.account_id, parent, ready })
+        Ok(AuthenticatedKey { account_id: key.account_id, parent, admission, ready })
     }
 
     /// Returns the row of the key that signed, or that of the parent of a temporary credential, and
@@ -121,11 +141,12 @@ impl Authenticator {
     async fn key(
         &self,
         credentials: &Credentials<'_>,
+        address: Option<IpAddr>,
         wire_now: Time,
     ) -> Result<(StoredAccessKey, Option<OpenedToken>), Error> {
         let Credentials { access_key_id, security_token, .. } = *credentials;
         if !access_key_id.starts_with(STS) {
-            let key = self.enabled_key(access_key_id).await?;
+            let key = self.enabled_key(access_key_id, address).await?;
             return match security_token {
                 Some(_) => Err(Error::SecurityTokenMismatch), // an access key has no token
                 None => Ok((key, None)),
@@ -137,7 +158,7 @@ impl Authenticator {
         if token.id != access_key_id {
             return Err(Error::SecurityTokenMismatch);
         }
-        let key = self.enabled_key(&token.parent).await?;
+        let key = self.enabled_key(&token.parent, address).await?;
         if key.account_id != token.account_id {
             return Err(Error::AccessKeyNotFound); // another key with the same id
         }
@@ -147,8 +168,15 @@ impl Authenticator {
         Ok((key, Some(token)))
     }
 
-    async fn enabled_key(&self, access_key_id: &str) -> Result<StoredAccessKey, Error> {
-        let key = self.store.access_key(access_key_id).await?.ok_or(Error::AccessKeyNotFound)?;
+    async fn enabled_key(
+        &self,
+        access_key_id: &str,
+        address: Option<IpAddr>,
+    ) -> Result<StoredAccessKey, Error> {
+        self.quotas.before_look_up(address, access_key_id)?;
+        let key = self.store.access_key(access_key_id).await?;
+        self.quotas.after_look_up(address, access_key_id, key.is_some());
+        let key = key.ok_or(Error::AccessKeyNotFound)?;
         if key.disabled { Err(Error::AccessKeyInactive) } else { Ok(key) }
     }
 }

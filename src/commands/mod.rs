@@ -78,6 +78,7 @@ fn settings(
         drain_timeout: shared.drain_timeout,
         explorer: shared.explorer.unwrap_or(false).then(ExplorerSettings::default),
         explorer_url: shared.explorer_url.clone(),
+        quotas: shared.quotas.options(),
         clock,
     })
 }

@@ -4,6 +4,7 @@
 
 mod commerce;
 mod listening;
+mod quotas;
 mod sealing;
 mod services;
 mod tools;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::commerce::OrderIdentitySettings;
 pub use self::listening::ListeningSettings;
+pub use self::quotas::QuotaSettings;
 pub use self::sealing::ResealSettings;
 pub use self::services::{CallerSettings, NewTokenSettings, TokenCommand, TokenSettings};
 pub use self::tools::{CallSettings, DescriptorsSettings, ExplainSettings};
@@ -223,6 +225,9 @@ pub struct SharedSettings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub order_identity: OrderIdentitySettings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub quotas: QuotaSettings,
 }
 
 #[cfg(test)]

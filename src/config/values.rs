@@ -68,6 +68,15 @@ pub(super) fn parse_keep_alive(text: &str) -> Result<Duration, String> {
     }
 }
 
+pub(super) fn parse_burst(text: &str) -> Result<Duration, String> {
+    let burst = parse_duration(text)?;
+    if (Duration::from_secs(1)..=Duration::from_mins(1)).contains(&burst) {
+        Ok(burst)
+    } else {
+        Err("the burst is not between 1s and 60s".to_owned())
+    }
+}
+
 pub(super) fn parse_retention(text: &str) -> Result<Duration, String> {
     let retention = parse_duration(text)?;
     if (60..=3650 * 86_400).contains(&retention.as_secs()) {
@@ -166,6 +175,8 @@ mod tests {
         assert!(parse_order_timeout("99ms").is_err() && parse_order_timeout("6s").is_err());
         assert!(parse_window("15m").is_ok() && parse_window("901s").is_err());
         assert!(parse_keep_alive("2s").is_ok() && parse_keep_alive("1999ms").is_err());
+        assert!(parse_burst("1s").is_ok() && parse_burst("999ms").is_err());
+        assert!(parse_burst("60s").is_ok() && parse_burst("61s").is_err());
         assert!(parse_retention("3650d").is_ok() && parse_retention("3651d").is_err());
         assert!(parse_retention("60").is_ok() && parse_retention("59s").is_err());
     }

@@ -8,6 +8,7 @@
 mod cause;
 pub mod denial;
 mod field;
+mod flow_limit;
 mod shown;
 pub mod status;
 mod table;
@@ -21,6 +22,7 @@ pub use self::cause::Cause;
 pub use self::denial::Denial;
 use self::field::shortened;
 pub use self::field::{FieldViolation, both};
+pub use self::flow_limit::FlowLimit;
 pub use self::shown::Shown;
 use crate::domain::{Product, Refusal};
 
@@ -83,6 +85,10 @@ pub enum Error {
     NonceUsed,
     /// A policy does not allow the action.
     ForbiddenByPolicy(Box<Denial>),
+    /// The account, or the calling service, calls too often or too much at once.
+    ThrottledUser(FlowLimit),
+    /// The address sent too many requests with unknown access keys.
+    Throttled(FlowLimit),
 
     // gRPC callers and operators.
     /// The calling service is not authenticated.
@@ -190,6 +196,15 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> Cow<'static, str> {
         self.row().message
+    }
+
+    /// Returns the limit that the request has reached.
+    #[must_use]
+    pub fn flow_limit(&self) -> Option<&FlowLimit> {
+        match self {
+            Self::ThrottledUser(limit) | Self::Throttled(limit) => Some(limit),
+            _ => None,
+        }
     }
 
     /// Returns the documented HTTP status.

@@ -61,5 +61,9 @@ pub fn of(error: &Error, request_id: &RequestId, api_version: Option<&str>) -> S
     if !violations.is_empty() {
         details.set_bad_request(violations);
     }
+    if let Some(limit) = error.flow_limit() {
+        details.set_retry_info(Some(limit.retry_after()));
+        details.add_quota_failure_violation(limit.subject(), limit.description());
+    }
     Status::with_error_details(error.grpc_code(), error.message().into_owned(), details)
 }

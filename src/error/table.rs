@@ -72,6 +72,8 @@ impl Error {
             Self::SignatureV3Mismatch { string_to_sign, canonical_request } => row("SignatureDoesNotMatch", 400, Unauthenticated, format!("Specified signature does not match our calculation. server StringToSign is [{string_to_sign}] server CanonicalRequest is [{canonical_request}]")),
             Self::NonceUsed                      => row("SignatureNonceUsed",            400, Unauthenticated,    "Specified signature nonce was used already."),
             Self::ForbiddenByPolicy(_)           => row("Forbidden.RAM",                 403, PermissionDenied,   "User not authorized to operate on the specified resource, or this API doesn't support RAM."),
+            Self::ThrottledUser(_)               => row("Throttling.User",               400, ResourceExhausted,  "Request was denied due to user flow control."),
+            Self::Throttled(_)                   => row("Throttling",                    400, ResourceExhausted,  "Request was denied due to request throttling."),
 
             Self::ServiceUnauthenticated         => row("ServiceUnauthenticated",        401, Unauthenticated,    "The calling service is not authenticated: send its token in the metadata authorization."),
             Self::ServiceForbidden               => row("ServiceForbidden",              403, PermissionDenied,   "The calling service is not granted this method."),

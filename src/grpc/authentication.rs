@@ -15,11 +15,12 @@ use tower::{Layer, Service};
 use crate::auth::services::ServiceDirectory;
 use crate::clock::Clock;
 use crate::context::{Caller, Origin, Peer, REQUEST_ID, Wire};
-use crate::domain::{Grants, Identity};
+use crate::domain::{AccountId, Grants, Identity};
 use crate::error::{Error, status};
 use crate::ids::RequestId;
 use crate::logging::{CallLine, Subject};
 use crate::proto::POOL;
+use crate::quotas::{Admission, Quotas};
 
 /// The metadata that names the account.
 pub const ACCOUNT_ID: &str = "x-account-id";
@@ -41,14 +42,20 @@ pub struct ServiceAuthLayer {
     services: Arc<HashSet<&'static str>>,
     /// The identity of callers of the health service.
     probe: Arc<Identity>,
+    quotas: Quotas,
 }
 
 impl ServiceAuthLayer {
     /// Returns a layer that admits calls of these callers to these services.
     #[must_use]
-    pub fn new(clock: Clock, callers: ServiceDirectory, services: HashSet<&'static str>) -> Self {
+    pub fn new(
+        clock: Clock,
+        callers: ServiceDirectory,
+        services: HashSet<&'static str>,
+        quotas: Quotas,
+    ) -> Self {
         let probe = Arc::new(Identity::new(PROBE, Grants::default()));
-        Self { clock, callers, services: Arc::new(services), probe }
+        Self { clock, callers, services: Arc::new(services), probe, quotas }
     }
 
     /// Checks that the service exists, that the caller proves an identity, and that the identity is
@@ -74,6 +81,16 @@ impl ServiceAuthLayer {
             return Ok(identity);
         }
         Err(refused(Error::ServiceForbidden, Some(Arc::clone(identity.name()))))
+    }
+
+    /// Lets a call run, unless its caller calls too often. Health checks are not limited.
+    fn let_run(&self, identity: &Arc<Identity>, headers: &HeaderMap) -> Result<Admission, Refused> {
+        if Arc::ptr_eq(identity, &self.probe) {
+            return Ok(Admission::default());
+        }
+        let account_id = account_id(headers).and_then(|text| AccountId::parse(&text));
+        let admitted = self.quotas.admit_service(identity.name(), account_id, identity.rate());
+        admitted.map_err(|error| Refused { error, caller: Some(Arc::clone(identity.name())) })
     }
 
     /// Returns the identity that the caller proves. If a token is sent, it decides alone: a wrong
@@ -144,8 +161,13 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let request_id = RequestId::random();
         let origin = Origin::of(request.headers(), request.extensions());
-        let identity = match self.layer.admit(&request) {
-            Ok(identity) => identity,
+        let layer = &self.layer;
+        let admitted = layer.admit(&request).and_then(|identity| {
+            let admission = layer.let_run(&identity, request.headers())?;
+            Ok((identity, admission))
+        });
+        let (identity, admission) = match admitted {
+            Ok(admitted) => admitted,
             Err(refused) => {
                 let mut response = status::of(&refused.error, &request_id, None).into_http();
                 add_request_id(response.headers_mut(), &request_id);
@@ -163,6 +185,7 @@ where
         let response = self.inner.call(request);
         Box::pin(async move {
             let mut response = response.await?;
+            drop(admission); // a stream that has begun does not count
             add_request_id(response.headers_mut(), &request_id);
             Ok(response)
         })

@@ -22,7 +22,7 @@ use dispatch::Rpc;
 use encode::Body;
 use parameters::{Format, RawRequest, Received};
 
-use crate::auth::{Authenticator, CommonParameters};
+use crate::auth::{Authenticator, CommonParameters, RequestLimits};
 use crate::clock::Clock;
 use crate::context::{Caller, Context, Origin, Wire};
 use crate::error::Error;
@@ -32,11 +32,15 @@ use crate::grpc::services::Services;
 use crate::ids::RequestId;
 use crate::logging::log_error;
 use crate::metrics::Listener;
+use crate::quotas::Admission;
 
 /// The status of a response that lists the allowed methods.
 const METHOD_NOT_ALLOWED: u16 = 405;
 /// The header that repeats the request id of the body.
 const REQUEST_ID: &str = "x-acs-request-id";
+/// The headers that say how many milliseconds a client has to wait that calls too often.
+const RETRY_AFTER: &str = "x-acs-retry-after";
+const RATE_LIMIT: &str = "x-ratelimit-user-api";
 
 /// Answers the RPC query format.
 pub struct Shim {
@@ -54,6 +58,8 @@ struct Admitted<'s> {
     rpc: &'s Rpc,
     message: Vec<u8>,
     context: Context,
+    /// Held until the request is answered.
+    admission: Admission,
 }
 
 impl Shim {
@@ -134,7 +140,8 @@ impl Shim {
         let (version, rpc) = found??;
         let credentials = common.credentials()?;
         let wire_now = self.clock.wire_now();
-        let key = self.authenticator.authenticate(&request, &credentials, wire_now).await?;
+        let limits = RequestLimits { address: origin.address, quota: rpc.quota.as_ref() };
+        let key = self.authenticator.authenticate(&request, &credentials, limits, wire_now).await?;
         key.permit(&rpc.permission, credentials.access_key_id, wire_now)?;
 
         let message = rpc.request.message(&request);
@@ -147,12 +154,13 @@ impl Shim {
         let mut context = self.clock.context(request_id, caller, origin, Wire::Rest);
         context.wire_now = wire_now;
         context.api_version = Some(Arc::clone(version));
-        Ok(Admitted { rpc, message, context })
+        Ok(Admitted { rpc, message, context, admission: key.admission })
     }
 
     async fn call(&self, admitted: Admitted<'_>, format: Format) -> Result<Body, Status> {
-        let Admitted { rpc, message, context } = admitted;
+        let Admitted { rpc, message, context, admission } = admitted;
         let reply = rpc.call(self.services.clone(), message, context).await?;
+        drop(admission);
         encode::reply(&rpc.reply, &reply, format)
     }
 
@@ -205,6 +213,13 @@ fn response(body: Body, format: Format, request_id: &RequestId) -> Response<Full
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
         headers.insert(REQUEST_ID, value);
+    }
+    if let Some(retry_after) = body.retry_after.map(|wait| wait.as_millis()) {
+        // Python retries only with the first header, and Java takes the time from the second one.
+        let left = format!("Remain:0,TimeLeft:{retry_after}");
+        for (name, value) in [(RETRY_AFTER, retry_after.to_string()), (RATE_LIMIT, left)] {
+            headers.insert(name, HeaderValue::from_str(&value).expect("digits and letters"));
+        }
     }
     if body.http_status == METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST"));

@@ -20,11 +20,13 @@ use crate::auth::last_uses::LastUses;
 use crate::events::{Cursors, Feed};
 use crate::explorer::Explorer;
 use crate::grpc::Actions;
+use crate::grpc::authentication::ServiceAuthLayer;
 use crate::grpc::layers::{Guard, Hold};
 use crate::grpc::operator::Events;
 use crate::grpc::services::Services;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
+use crate::quotas::Quotas;
 use crate::rest::{Dispatch, Shim, answer_to_what_is_no_request};
 use crate::runtime::{Connections, Core};
 use crate::storage::Store;
@@ -58,6 +60,7 @@ pub(super) struct CoreSetup {
     guard: Guard,
     described: Arc<Described>,
     explorer: Option<Explorer>,
+    quotas: Quotas,
     shutdown: CancellationToken,
 }
 
@@ -82,6 +85,7 @@ impl CoreSetup {
         last_uses: &LastUses,
         metrics: &Metrics,
         readiness: &Readiness,
+        quotas: &Quotas,
         shutdown: &CancellationToken,
     ) -> Self {
         Self {
@@ -92,6 +96,7 @@ impl CoreSetup {
             guard: Guard::new(metrics.clone(), streaming_paths(), settings.bounds.watches),
             described: Arc::new(Described::new(readiness, settings.reflection)),
             explorer: settings.explorer.as_ref().map(Explorer::new),
+            quotas: quotas.clone(),
             shutdown: shutdown.clone(),
         }
     }
@@ -105,12 +110,20 @@ impl CoreSetup {
         let shim = self.shim(&store, self.guard.layer(services.clone()));
         let guard = self.guard.clone();
         let (settings, shutdown) = (&self.settings, &self.shutdown);
+        let authentication = self.authentication(&services);
         let listener = self.metrics.listener("grpc");
         let (of_grpc, of_rest) = settings.listening.entrances();
         let explorer = self.explorer.clone();
         let serving = async {
             tokio::join!(
-                grpc::serve(grpc, of_grpc, services, guard, settings, listener, shutdown.clone()),
+                grpc::serve(
+                    grpc,
+                    of_grpc,
+                    authentication.layer(guard.layer(services)),
+                    settings,
+                    listener,
+                    shutdown.clone()
+                ),
                 serve_rest(rest, of_rest, shim, explorer, settings, shutdown.clone()),
             )
         };
@@ -144,11 +157,21 @@ impl CoreSetup {
         grpc::services(self.described.infrastructure.clone(), &actions, events)
     }
 
+    fn authentication(&self, services: &Services) -> ServiceAuthLayer {
+        let ServerSettings { clock, callers, .. } = &self.settings;
+        let quotas = self.quotas.clone();
+        ServiceAuthLayer::new(clock.clone(), callers.clone(), services.names(), quotas)
+    }
+
     fn shim(&self, store: &Store, services: Hold<Services>) -> Shim {
         let ServerSettings { key_ring, timestamp_window, clock, explorer_url, .. } = &self.settings;
-        let (key_ring, last_uses) = (key_ring.clone(), self.last_uses.clone());
-        let authenticator =
-            Authenticator::new(store.clone(), key_ring, last_uses, *timestamp_window);
+        let authenticator = Authenticator::new(
+            store.clone(),
+            key_ring.clone(),
+            self.last_uses.clone(),
+            *timestamp_window,
+            self.quotas.clone(),
+        );
         let (dispatch, listener) =
             (Arc::clone(&self.described.dispatch), self.metrics.listener("rest"));
         let explorer_url = explorer_url.clone();

@@ -10,15 +10,15 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic_health::pb::health_server::{Health, HealthServer};
-use tower::{Layer, Service};
+use tower::Service;
 
 use super::entrance::Entrance;
 use super::{ServerSettings, http2, no_grpc};
 use crate::grpc::Actions;
 use crate::grpc::advice::Advice;
-use crate::grpc::authentication::ServiceAuthLayer;
+use crate::grpc::authentication::ServiceAuth;
 use crate::grpc::bodies::CountedAtItsEnd;
-use crate::grpc::layers::Guard;
+use crate::grpc::layers::Hold;
 use crate::grpc::operator::Events;
 use crate::grpc::services::Services;
 use crate::grpc::tokenless::OfConnection;
@@ -93,15 +93,11 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 pub(super) async fn serve(
     connections: Connections,
     entrance: Entrance,
-    services: Services,
-    guard: Guard,
+    services: ServiceAuth<Hold<Services>>,
     settings: &ServerSettings,
     listener: Listener,
     shutdown: CancellationToken,
 ) {
-    let authentication =
-        ServiceAuthLayer::new(settings.clock.clone(), settings.callers.clone(), services.names());
-    let services = authentication.layer(guard.layer(services));
     let listener = Arc::new(listener);
     let advice = Advice::new(settings.explorer_url.clone());
     let door = move || {

@@ -46,6 +46,7 @@ use crate::events::Feed;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
 use crate::proto::POOL;
+use crate::quotas::Quotas;
 use crate::runtime::{Connections, hand_out};
 use crate::storage::Store;
 use crate::workers;
@@ -144,7 +145,9 @@ impl Server {
         metrics.add_pool(move || counted.connections());
         let feed = Feed::new(store.clone(), shutdown.clone());
         let last_uses = LastUses::default();
-        let shared = CoreSetup::new(&settings, &feed, &last_uses, &metrics, &readiness, &shutdown);
+        let quotas = Quotas::new(settings.quotas, metrics.quota_refusals());
+        let shared =
+            CoreSetup::new(&settings, &feed, &last_uses, &metrics, &readiness, &quotas, &shutdown);
         let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..settings.cores() {
             let (to_grpc, grpc_connections) = Connections::handed_over();
@@ -181,6 +184,11 @@ impl Server {
             tokio::spawn(settings.key_ring.clone().follow(shutdown.clone())),
             tokio::spawn(last_uses.run(store.clone(), shutdown.clone())),
             tokio::spawn(once_ready(readiness.clone(), shutdown.clone(), feed.run())),
+            tokio::spawn(once_ready(
+                readiness.clone(),
+                shutdown.clone(),
+                workers::quotas::run(store.clone(), quotas, shutdown.clone()),
+            )),
             tokio::spawn(once_ready(
                 readiness.clone(),
                 shutdown.clone(),

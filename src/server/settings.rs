@@ -13,6 +13,7 @@ use crate::auth::services::ServiceDirectory;
 use crate::clock::Clock;
 use crate::domain::opening::Limits;
 use crate::explorer::ExplorerSettings;
+use crate::quotas::QuotaOptions;
 use crate::{orders, storage};
 
 /// All settings of a deployment.
@@ -55,6 +56,8 @@ pub struct ServerSettings {
     pub explorer: Option<ExplorerSettings>,
     /// The address of the explorer, to whose pages errors point. It ends with a slash.
     pub explorer_url: Option<Arc<str>>,
+    /// How the service limits calls, if it does.
+    pub quotas: Option<QuotaOptions>,
     /// The two clocks.
     pub clock: Clock,
 }

@@ -79,7 +79,7 @@ pub enum NotReady {
 }
 
 /// The privileges that the service needs on its tables.
-pub const GRANTS: [(&str, &[&str]); 18] = [
+pub const GRANTS: [(&str, &[&str]); 19] = [
     ("_sqlx_migrations", &["SELECT"]),
     ("access_keys", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("accounts", &["SELECT", "INSERT", "UPDATE"]),
@@ -92,6 +92,7 @@ pub const GRANTS: [(&str, &[&str]); 18] = [
     ("operation_locks", &["SELECT", "INSERT", "UPDATE"]),
     ("order_intents", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("orders", &["SELECT", "INSERT"]),
+    ("quota_counts", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("repeatable_requests", &["SELECT", "INSERT", "DELETE"]),
     ("sealing_checks", &["SELECT", "INSERT", "DELETE"]),
     ("used_nonces_0", NONCES),

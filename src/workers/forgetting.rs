@@ -1,5 +1,5 @@
-//! Deletes what has expired: used nonces, the ids of requests that may no longer be sent again, and
-//! old events.
+//! Deletes what has expired: used nonces, the ids of requests that may no longer be sent again, the
+//! counts of quotas, and old events.
 
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ const INTERVAL: Duration = Duration::from_mins(1);
 /// How many request ids one statement deletes.
 const BATCH: i64 = 1000;
 const NONCES: &str = "nonces";
+/// How long the counts of a quota are kept after they have become of no use.
+const QUOTA_COUNTS_KEPT: chrono::Duration = chrono::Duration::minutes(10);
 
 /// Runs until `shutdown`.
 pub(super) async fn run(
@@ -29,10 +31,12 @@ pub(super) async fn run(
     let holder = new_id();
     let mut nonces = FailureLog::new("expired nonces are not forgotten");
     let mut requests = FailureLog::new("expired request ids are not forgotten");
+    let mut counts = FailureLog::new("counts of quotas are not forgotten");
     let mut events = FailureLog::new("old events are not forgotten");
     while next_turn(INTERVAL, shutdown).await {
         nonces.outcome(forget_nonces(store, clock, holder).await);
         requests.outcome(forget_requests(store, clock).await);
+        counts.outcome(forget_quota_counts(store).await);
         let forgotten =
             retention::forget_events(store, clock, holder, event_retention, shutdown).await;
         events.outcome(forgotten);
@@ -61,5 +65,12 @@ pub async fn forget_nonces(store: &Store, clock: &Clock, holder: Uuid) -> Result
 pub async fn forget_requests(store: &Store, clock: &Clock) -> Result<(), Error> {
     let before = clock.wire_now() - REQUEST_IDS_KEPT;
     while store.forget_requests(before, BATCH).await? == BATCH.unsigned_abs() {}
+    Ok(())
+}
+
+/// Deletes the counts of quotas that are of no use any more, by the clock of the database.
+pub async fn forget_quota_counts(store: &Store) -> Result<(), Error> {
+    let before = store.database_time().await? - QUOTA_COUNTS_KEPT;
+    while store.forget_quota_counts(before, BATCH).await? == BATCH.unsigned_abs() {}
     Ok(())
 }

@@ -5,6 +5,7 @@
 mod due_changes;
 mod forgetting;
 pub mod numbering;
+pub mod quotas;
 pub mod reconciler;
 pub mod retention;
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use due_changes::settle_due_changes;
-pub use forgetting::{forget_nonces, forget_requests};
+pub use forgetting::{forget_nonces, forget_quota_counts, forget_requests};
 
 use crate::clock::Clock;
 use crate::error::Error;

@@ -24,6 +24,7 @@ use cdn_activation::proto::operator::v1::charge_type_change_service_server::Char
 use cdn_activation::proto::operator::v1::event_service_server::EventServiceServer;
 use cdn_activation::proto::operator::v1::instance_service_server::InstanceServiceServer;
 use cdn_activation::proto::operator::v1::operation_lock_service_server::OperationLockServiceServer;
+use cdn_activation::quotas::Quotas;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
@@ -92,8 +93,8 @@ async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     let incoming = TcpIncoming::from(listener);
     let server = tonic::transport::Server::builder();
     if authenticate {
-        let callers = callers::directory();
-        let layer = ServiceAuthLayer::new(Clock::system(), callers, services.names());
+        let (callers, quotas) = (callers::directory(), Quotas::default());
+        let layer = ServiceAuthLayer::new(Clock::system(), callers, services.names(), quotas);
         tokio::spawn(server.layer(layer).layer(guard).serve_with_incoming(services, incoming));
     } else {
         tokio::spawn(server.layer(guard).serve_with_incoming(services, incoming));

@@ -10,6 +10,7 @@ use cdn_activation::auth::services::ServiceDirectory;
 use cdn_activation::clock::Clock;
 use cdn_activation::context::{Context, Peer};
 use cdn_activation::grpc::authentication::ServiceAuthLayer;
+use cdn_activation::quotas::Quotas;
 use http::{Request, Response};
 use tonic::Status;
 use tower::{Layer, Service};
@@ -49,7 +50,8 @@ async fn principal(path: &str, names: &[&str], authorization: Option<&str>) -> S
         grants("shop.example.org", "actions = [\"*\"]"),
     ];
     let callers = ServiceDirectory::of(&tokens(), &file.concat()).expect("valid files");
-    let layer = ServiceAuthLayer::new(Clock::system(), callers, [SERVICE].into());
+    let layer =
+        ServiceAuthLayer::new(Clock::system(), callers, [SERVICE].into(), Quotas::default());
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     let mut request = Request::builder().uri(path).body(()).expect("a request");
     request

@@ -9,6 +9,36 @@ pg_is_in_recovery(),
 current_setting('transaction_read_only') = 'on',
 to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL;
 
+-- ADD_QUOTA_COUNTS
+WITH counted AS (
+SELECT account_id, action, calls_per_second, admitted, asked,
+statement_timestamp() + make_interval(
+secs => admitted::float8 / calls_per_second - over) AS full_at
+FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[],
+$6::float8[]) AS counted (account_id, action, calls_per_second, admitted, asked, over),
+(SELECT set_config('synchronous_commit', 'off', true)) AS unsynced
+ORDER BY account_id, action
+), added AS (
+INSERT INTO quota_counts (
+account_id, action, calls_per_second, admitted, asked, full_at)
+SELECT account_id, action, calls_per_second, admitted, asked, full_at
+FROM counted
+ON CONFLICT (account_id, action) DO UPDATE
+SET calls_per_second = excluded.calls_per_second,
+admitted = quota_counts.admitted + excluded.admitted,
+asked = quota_counts.asked + excluded.asked,
+full_at = least(
+greatest(
+quota_counts.full_at + make_interval(
+secs => excluded.admitted::float8 / excluded.calls_per_second),
+excluded.full_at),
+excluded.full_at + make_interval(mins => 1))
+RETURNING account_id, action, asked, full_at
+)
+SELECT account_id, action, asked,
+extract(epoch FROM full_at - statement_timestamp())::float8 AS ahead_seconds
+FROM added;
+
 -- APPLIED
 SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version;
 
@@ -142,6 +172,15 @@ SELECT count(*) FROM expired;
 
 -- FORGET_LOCAL_ROWS
 SELECT truncate_local_data_after_distributing_table($1::text::regclass);
+
+-- FORGET_QUOTA_COUNTS
+DELETE FROM quota_counts
+WHERE (account_id, action) IN (
+SELECT account_id, action
+FROM quota_counts
+WHERE full_at < $1
+LIMIT $2
+FOR UPDATE SKIP LOCKED);
 
 -- FORGET_REQUEST
 DELETE FROM repeatable_requests

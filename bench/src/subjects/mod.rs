@@ -61,6 +61,8 @@ impl Server {
         for variable in OUR_SETTINGS {
             command.env_remove(variable);
         }
+        // The load is beyond what one account, or one address, may send.
+        command.env("QUOTAS", "false");
         if let Some(notes) = surroundings.notes {
             command.env("LLVM_PROFILE_FILE", notes.join("%p.profraw"));
         }
@@ -149,10 +151,10 @@ pub const OUR_SETTINGS: [&str; 32] = [
     "CARRY_AFTER",
     "CORES",
     "LOG_ONE_IN",
-    "PG_BIN",
-    "DATA_DIR",
     "QUOTAS",
     "QUOTA_BURST",
+    "PG_BIN",
+    "DATA_DIR",
     "TLS_CERT_FILE",
     "TLS_KEY_FILE",
     "TLS_CLIENT_CA_FILE",

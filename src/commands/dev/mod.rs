@@ -89,6 +89,7 @@ async fn serve(
     logging::sample_calls(shared.log_one_in.unwrap_or(1)); // a developer wants to see every call
     shared.drain_timeout = shared.drain_timeout.min(LONGEST_DRAIN);
     shared.explorer = shared.explorer.or(Some(true));
+    shared.quotas.quotas = shared.quotas.quotas.or(Some(false));
     let mut settings = settings(&shared, database, key_ring.clone(), callers, clock.clone())?;
     if let Some(explorer) = &mut settings.explorer {
         explorer.accounts = demo::accounts();

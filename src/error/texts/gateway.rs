@@ -1,9 +1,11 @@
 //! The errors of requests, signatures and access keys (docs/protocol.md, "Error codes of the
 //! gateway").
 
+use std::time::Duration;
+
 use super::By::{GrpcCalls, SignedActions};
 use super::{By, Entry, Text};
-use crate::error::{Denial, Error, Shown};
+use crate::error::{Denial, Error, FlowLimit, Shown};
 
 const SIGNED: &[By] = &[SignedActions];
 const BOTH_WIRES: &[By] = &[SignedActions, GrpcCalls];
@@ -258,6 +260,35 @@ pub(super) static ENTRIES: &[Entry] = &[
         what_to_do: Text {
             en: "Use an access key with a policy that allows the action.",
             zh: "请使用权限策略允许此操作的 AccessKey。",
+        },
+    },
+    Entry {
+        error: || Error::ThrottledUser(FlowLimit::new(Duration::ZERO, "", "")),
+        answered_by: BOTH_WIRES,
+        meaning: Text {
+            en: "The account calls the action more often than its quota allows, the calling \
+                 service calls more often than its limit, or too many requests of the same caller \
+                 run at the same time.",
+            zh: "该账号调用此操作的频率超过了配额，或调用方服务的调用频率超过了限制，或同一调用方\
+                 同时处理中的请求过多。",
+        },
+        what_to_do: Text {
+            en: "Send the request again after the time that the answer gives, and call less often.",
+            zh: "请在应答给出的时间之后重试，并降低调用频率。",
+        },
+    },
+    Entry {
+        error: || Error::Throttled(FlowLimit::new(Duration::ZERO, "", "")),
+        answered_by: SIGNED,
+        meaning: Text {
+            en: "The address of the client sent too many requests with access keys that do not \
+                 exist.",
+            zh: "该客户端地址发送了过多使用不存在的 AccessKey 的请求。",
+        },
+        what_to_do: Text {
+            en: "Check the access key, and send the request again after the time that the answer \
+                 gives.",
+            zh: "请检查 AccessKey，并在应答给出的时间之后重试。",
         },
     },
 ];

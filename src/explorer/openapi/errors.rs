@@ -2,6 +2,7 @@
 //! response of the components. Its schema lists the documented codes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +10,7 @@ use super::operations::{content, response_headers};
 use super::schemas::reference;
 use crate::domain::{Product, Refusal};
 use crate::error::denial::TOLD;
-use crate::error::{Denial, Error, Shown};
+use crate::error::{Denial, Error, FlowLimit, Shown};
 
 /// Stands for the name of a parameter in a code or in a message, as in `docs/errors.md`.
 const PARAMETER: &str = "{parameter}";
@@ -50,6 +51,17 @@ pub(super) fn responses(
         if status == Error::UnsupportedHttpMethod.http_status() {
             let allow = json!({ "required": true, "schema": { "const": "GET, POST" } });
             headers["Allow"] = allow;
+        }
+        if codes.contains("Throttling") {
+            headers["X-Acs-Retry-After"] = json!({
+                "description": "With a code Throttling…: after how many milliseconds the request can \
+                    be sent again.",
+                "schema": { "type": "string", "pattern": "^[1-9][0-9]*$" },
+            });
+            headers["X-RateLimit-User-API"] = json!({
+                "description": "With a code Throttling…: the same.",
+                "schema": { "type": "string", "pattern": "^Remain:0,TimeLeft:[1-9][0-9]*$" },
+            });
         }
         let response = json!({
             "description": lines.collect::<Vec<_>>().join("\n"),
@@ -151,6 +163,7 @@ fn all() -> Vec<Error> {
         ChangePending,
     ];
     let shown = |name: &str| Shown::from(name.to_owned());
+    let limit = || FlowLimit::new(Duration::ZERO, "", "");
     let others = [
         Error::missing(PARAMETER),
         Error::invalid(PARAMETER),
@@ -178,6 +191,8 @@ fn all() -> Vec<Error> {
         },
         Error::NonceUsed,
         Error::ForbiddenByPolicy(Box::new(Denial::example())),
+        Error::ThrottledUser(limit()),
+        Error::Throttled(limit()),
         Error::Contended,
         Error::DeadlineExceeded,
         Error::internal("an example"),

@@ -61,7 +61,8 @@ pub fn refusal(
     }
     writer.end_object();
     writer.end("Error");
-    Body { http_status: http_status.unwrap_or(500), text: writer.out }
+    let retry_after = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    Body { http_status: http_status.unwrap_or(500), text: writer.out, retry_after }
 }
 
 /// Returns the members of `AccessDeniedDetail`, if the status tells of a denial.

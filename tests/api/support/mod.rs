@@ -190,6 +190,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         drain_timeout: Duration::from_secs(1),
         explorer: None,
         explorer_url: None,
+        quotas: None,
         clock,
     }
 }
