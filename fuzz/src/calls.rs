@@ -30,10 +30,13 @@ const LARGEST: usize = 64 * 1024;
 /// Answers a call after its message was decoded.
 type Decode = fn(Request<Body>) -> Answer;
 
+/// A request type: its name, the answer to a call with it, and whether bytes are a message of it.
+type RequestType = (&'static str, Decode, fn(&[u8]) -> bool);
+
 /// Names the request types of a module, with the function that decodes each.
 macro_rules! requests {
     ($($module:ident::v1::{$($request:ident),*})*) => {
-        const REQUESTS: &[(&str, Decode, fn(&[u8]) -> bool)] = &[$($((
+        const REQUESTS: &[RequestType] = &[$($((
             concat!("activation.", stringify!($module), ".v1.", stringify!($request)),
             |request| decoded::<$module::v1::$request>(request),
             |bytes| $module::v1::$request::decode(bytes).is_ok(),
@@ -61,22 +64,21 @@ requests! {
 }
 
 /// The path of each method, and what its request type needs.
-static METHODS: LazyLock<Vec<(String, &'static (&'static str, Decode, fn(&[u8]) -> bool))>> =
-    LazyLock::new(|| {
-        let methods = POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-        let methods = methods.filter(|method| method.full_name().starts_with("activation."));
-        // The commerce system serves the methods of `order`.
-        let methods = methods.filter(|method| !method.full_name().starts_with("activation.order."));
-        let with_type = methods.filter_map(|method| {
-            let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
-            let input = method.input();
-            let of_type = REQUESTS.iter().find(|(name, ..)| *name == input.full_name());
-            of_type.map(|of_type| (path, of_type))
-        });
-        let methods: Vec<_> = with_type.collect();
-        assert_eq!(methods.len(), REQUESTS.len(), "each request type belongs to one method");
-        methods
+static METHODS: LazyLock<Vec<(String, &'static RequestType)>> = LazyLock::new(|| {
+    let methods = POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let methods = methods.filter(|method| method.full_name().starts_with("activation."));
+    // The commerce system serves the methods of `order`.
+    let methods = methods.filter(|method| !method.full_name().starts_with("activation.order."));
+    let with_type = methods.filter_map(|method| {
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let input = method.input();
+        let of_type = REQUESTS.iter().find(|(name, ..)| *name == input.full_name());
+        of_type.map(|of_type| (path, of_type))
     });
+    let methods: Vec<_> = with_type.collect();
+    assert_eq!(methods.len(), REQUESTS.len(), "each request type belongs to one method");
+    methods
+});
 
 static GUARD: LazyLock<Guard> = LazyLock::new(|| {
     let paths: HashSet<_> = METHODS.iter().map(|(path, _)| path.clone()).collect();

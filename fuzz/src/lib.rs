@@ -12,8 +12,11 @@ pub mod sealed;
 pub mod signatures;
 pub mod values;
 
-/// Every target: its name, which is that of its corpus, and its function.
-pub const TARGETS: [(&str, fn(&[u8])); 14] = [
+/// A target: its name, which is that of its corpus, and its function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 14] = [
     ("parameters", parameters::parameters),
     ("request", parameters::request),
     ("messages", parameters::messages),

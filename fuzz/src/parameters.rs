@@ -1,6 +1,7 @@
 //! From the bytes of a request to its parameters, and from these to the message of the action.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use cdn_activation::auth::{CommonParameters, SignedRequest};
 use cdn_activation::proto::POOL;
@@ -111,21 +112,28 @@ pub fn request(data: &[u8]) {
     }
 }
 
-/// Returns the actions and one version of each.
-pub fn actions(dispatch: &Dispatch) -> Vec<(MethodDescriptor, String)> {
+/// The rpcs of the actions.
+pub static DISPATCH: LazyLock<Dispatch> =
+    LazyLock::new(|| Dispatch::new().expect("the descriptors can be served"));
+
+/// The actions, each with one version.
+static ACTIONS: LazyLock<Vec<(MethodDescriptor, String)>> = LazyLock::new(|| {
     let methods = POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-    let version = |method: &MethodDescriptor| dispatch.versions_of(method.name()).pop();
+    let version = |method: &MethodDescriptor| DISPATCH.versions_of(method.name()).pop();
     methods.filter_map(|method| version(&method).map(|version| (method, version))).collect()
+});
+
+/// Returns an action and a version of it.
+pub fn action(number: u8) -> &'static (MethodDescriptor, String) {
+    &ACTIONS[usize::from(number) % ACTIONS.len()]
 }
 
 /// The number of an action, then a query. The message that is made of it decodes, and its fields
 /// say what the parameters say.
 pub fn messages(data: &[u8]) {
     let Some((number, query)) = data.split_first() else { return };
-    let dispatch = Dispatch::new().expect("the descriptors can be served");
-    let actions = actions(&dispatch);
-    let (method, version) = &actions[usize::from(*number) % actions.len()];
-    let (_, rpc) = dispatch.find(method.name(), version).expect("it is there");
+    let (method, version) = action(*number);
+    let (_, rpc) = DISPATCH.find(method.name(), version).expect("it is there");
     let (parameters, _) = decode(query, &[]);
     let headers = HeaderMap::new();
     let request =

@@ -3,13 +3,12 @@
 use cdn_activation::error::denial::Denial;
 use cdn_activation::error::{Error, Shown, status};
 use cdn_activation::ids::RequestId;
-use cdn_activation::rest::Dispatch;
 use cdn_activation::rest::encode::{Body, refusal, reply};
 use cdn_activation::rest::parameters::Format;
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 
-use super::parameters::{actions, two_lines};
+use super::parameters::{DISPATCH, action, two_lines};
 use super::values::{assert_same, json, xml};
 
 fn text(body: Body) -> String {
@@ -19,13 +18,11 @@ fn text(body: Body) -> String {
 /// The number of an action, then its reply as it is encoded.
 pub fn replies(data: &[u8]) {
     let Some((number, message)) = data.split_first() else { return };
-    let dispatch = Dispatch::new().expect("the descriptors can be served");
-    let actions = actions(&dispatch);
-    let (method, version) = &actions[usize::from(*number) % actions.len()];
-    both_formats(&dispatch, method, version, message);
+    let action = action(*number);
+    both_formats(action, message);
     // Any message of the type, with its fields once and in their order, as the service writes them.
-    if let Ok(message) = DynamicMessage::decode(method.output(), message) {
-        let written = both_formats(&dispatch, method, version, &message.encode_to_vec());
+    if let Ok(message) = DynamicMessage::decode(action.0.output(), message) {
+        let written = both_formats(action, &message.encode_to_vec());
         assert!(written || has_unknown(&message), "{message:?}");
     }
 }
@@ -42,13 +39,8 @@ fn has_unknown(message: &DynamicMessage) -> bool {
 }
 
 /// Returns whether the bytes are written. They need not be a message.
-fn both_formats(
-    dispatch: &Dispatch,
-    method: &MethodDescriptor,
-    version: &str,
-    bytes: &[u8],
-) -> bool {
-    let (_, rpc) = dispatch.find(method.name(), version).expect("it is there");
+fn both_formats((method, version): &(MethodDescriptor, String), bytes: &[u8]) -> bool {
+    let (_, rpc) = DISPATCH.find(method.name(), version).expect("it is there");
     match [Format::Json, Format::Xml].map(|format| reply(&rpc.reply, bytes, format)) {
         [Ok(in_json), Ok(in_xml)] => {
             let (in_json, in_xml) = (text(in_json), text(in_xml));

@@ -67,7 +67,8 @@ pub fn canonical_v3(data: &[u8]) {
         let values = headers.get_all(name).iter();
         let values: Vec<_> =
             values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
-        expected += &format!("{name}:{}\n", values.join(",").trim());
+        let value = values.join(",");
+        writeln!(expected, "{name}:{}", value.trim()).expect("a String takes all");
     }
     assert_eq!(request, expected + "\n" + signed_headers + "\nhash");
     let key = v3::Key::new(&Secret::new(text.to_owned()));
