@@ -39,6 +39,17 @@ pub enum Caller {
     },
 }
 
+impl Caller {
+    /// Returns who calls: `service:NAME`, or `key:ID` with the id of the access key.
+    #[must_use]
+    pub fn principal(&self) -> String {
+        match self {
+            Self::Service { name, .. } => format!("service:{name}"),
+            Self::Account { access_key_id, .. } => format!("key:{access_key_id}"),
+        }
+    }
+}
+
 /// The peer of a connection. It is carried in the extensions of each of its requests.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -113,6 +124,8 @@ pub struct Context {
     pub wire_now: Time,
     /// When the request arrived, for its deadline.
     pub arrived: Instant,
+    /// The name of the rpc, for audit. Empty until its action begins.
+    pub action: &'static str,
     /// Where an operator's call records the access key that it has found or created, for its log
     /// line.
     pub found_key: Option<Arc<OnceLock<FoundKey>>>,
@@ -147,13 +160,10 @@ impl Context {
         }
     }
 
-    /// Returns who calls: `service:NAME`, or `key:ID` with the id of the access key.
+    /// Returns who calls, as [`Caller::principal`].
     #[must_use]
     pub fn principal(&self) -> String {
-        match &self.caller {
-            Caller::Service { name, .. } => format!("service:{name}"),
-            Caller::Account { access_key_id, .. } => format!("key:{access_key_id}"),
-        }
+        self.caller.principal()
     }
 
     /// Records, for the log line of an operator's call, which access key it is about.
@@ -182,7 +192,18 @@ impl Clock {
     ) -> Context {
         let (now, wire_now) = self.both();
         let arrived = Instant::now();
-        let (api_version, found_key) = (None, None);
-        Context { request_id, caller, origin, wire, api_version, now, wire_now, arrived, found_key }
+        let (api_version, action, found_key) = (None, "", None);
+        Context {
+            request_id,
+            caller,
+            origin,
+            wire,
+            api_version,
+            now,
+            wire_now,
+            arrived,
+            action,
+            found_key,
+        }
     }
 }

@@ -33,6 +33,7 @@
 //! events      the feed of followers
 //! explain     why a signature does not match
 //! auth        signatures, access keys, secrets
+//! audit       what audit records say, and refused attempts
 //! orders      the commerce system
 //! storage     all SQL
 //! proto       generated types, conversions
@@ -45,6 +46,7 @@
 //! ids         new ids
 //! ```
 
+pub mod audit;
 pub mod auth;
 pub mod clock;
 pub mod commands;

@@ -9,9 +9,11 @@ use std::task::{Context as TaskContext, Poll};
 use http::{HeaderMap, Request, Response};
 use tower::{Layer, Service};
 
+use crate::audit::{Audit, Principal, Refused};
 use crate::auth::secret::ServiceToken;
 use crate::clock::Clock;
 use crate::context::{Caller, Origin, REQUEST_ID, Wire};
+use crate::domain::AccountId;
 use crate::error::{Error, status};
 use crate::ids::RequestId;
 use crate::logging::log_error;
@@ -36,13 +38,19 @@ pub struct ServiceAuthLayer {
     name: Arc<str>,
     /// The names of the services that exist.
     services: Arc<HashSet<&'static str>>,
+    audit: Audit,
 }
 
 impl ServiceAuthLayer {
     /// Returns a layer that admits calls with this token to these services.
     #[must_use]
-    pub fn new(clock: Clock, token: Option<ServiceToken>, services: HashSet<&'static str>) -> Self {
-        Self { clock, token, name: "service".into(), services: Arc::new(services) }
+    pub fn new(
+        clock: Clock,
+        token: Option<ServiceToken>,
+        services: HashSet<&'static str>,
+        audit: Audit,
+    ) -> Self {
+        Self { clock, token, name: "service".into(), services: Arc::new(services), audit }
     }
 
     /// Checks that the service exists, and then the token. A load balancer probes without a token
@@ -54,6 +62,28 @@ impl ServiceAuthLayer {
             _ => return Err(Error::ActionNotFound),
         }
         if self.admits(path, headers) { Ok(()) } else { Err(Error::ServiceUnauthenticated) }
+    }
+
+    /// Records a refused call for audit.
+    fn record<B>(
+        &self,
+        error: &Error,
+        request: &Request<B>,
+        request_id: &RequestId,
+        origin: &Origin,
+    ) {
+        let path = logged_path(request.uri().path());
+        self.audit.refused(&Refused {
+            action: path.rsplit('/').next().unwrap_or(path),
+            error,
+            api_version: None,
+            principal: Principal::Unknown,
+            account_id: account_id(request.headers()).and_then(|text| AccountId::parse(&text)),
+            resource: String::new(),
+            request_id,
+            origin,
+            at: self.clock.wire_now(),
+        });
     }
 
     fn admits(&self, path: &str, headers: &HeaderMap) -> bool {
@@ -109,6 +139,7 @@ where
         let origin = Origin::of(request.headers(), request.extensions());
         let path = request.uri().path();
         if let Err(error) = self.layer.check(path, request.headers()) {
+            self.layer.record(&error, &request, &request_id, &origin);
             log_error(&error, logged_path(path), &request_id, origin, Wire::Grpc);
             let mut response = status::of(&error, &request_id, None).into_http();
             add_request_id(response.headers_mut(), &request_id);

@@ -51,6 +51,7 @@ struct Families {
     methods: HashMap<String, Arc<Method>>,
     /// Counts all paths that are not a method of the service, so that callers cannot create labels.
     other: Arc<Method>,
+    audit_refusals_dropped: Counter,
     connections: Gauge,
     idle_connections: Gauge,
     pools: Mutex<Vec<Pool>>,
@@ -133,6 +134,12 @@ impl Metrics {
         let families = MethodFamilies::register(&mut registry);
         log::register(&mut registry);
         let listeners = Listeners::register(&mut registry);
+        let audit_refusals_dropped = Counter::default();
+        registry.register(
+            "audit_refusals_dropped",
+            "Refused attempts without an audit record, because there were too many",
+            audit_refusals_dropped.clone(),
+        );
         let (connections, idle_connections) = (Gauge::default(), Gauge::default());
         registry.register(
             "db_client_connections",
@@ -154,6 +161,7 @@ impl Metrics {
             other: families.method("_OTHER", "_OTHER"),
             registry: Mutex::new(registry),
             listeners,
+            audit_refusals_dropped,
             connections,
             idle_connections,
             pools: Mutex::default(),
@@ -172,6 +180,11 @@ impl Metrics {
     #[must_use]
     pub fn listener(&self, name: &'static str) -> Listener {
         self.0.listeners.of(name)
+    }
+
+    /// Counts a refused attempt that gets no audit record.
+    pub fn audit_refusal_dropped(&self) {
+        self.0.audit_refusals_dropped.inc();
     }
 
     /// Includes the connections of a pool in the numbers of database connections.

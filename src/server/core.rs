@@ -14,6 +14,7 @@ use tower::Layer;
 use super::http::{self, HttpOptions};
 use super::readiness::Readiness;
 use super::{ServerSettings, grpc, streaming_paths};
+use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::events::{CursorKey, Feed};
 use crate::explorer::Explorer;
@@ -53,6 +54,7 @@ pub(super) struct CoreSetup {
     feed: Feed,
     metrics: Metrics,
     guard: Guard,
+    audit: Audit,
     described: Arc<Described>,
     explorer: Option<Explorer>,
     shutdown: CancellationToken,
@@ -78,13 +80,20 @@ impl CoreSetup {
         feed: &Feed,
         metrics: &Metrics,
         readiness: &Readiness,
+        audit: &Audit,
         shutdown: &CancellationToken,
     ) -> Self {
         Self {
             settings: settings.clone(),
             feed: feed.clone(),
             metrics: metrics.clone(),
-            guard: Guard::new(metrics.clone(), streaming_paths(), settings.bounds.watches),
+            guard: Guard::new(
+                metrics.clone(),
+                streaming_paths(),
+                settings.bounds.watches,
+                audit.clone(),
+            ),
+            audit: audit.clone(),
             described: Arc::new(Described::new(readiness)),
             explorer: settings.explorer.as_ref().map(Explorer::new),
             shutdown: shutdown.clone(),
@@ -98,12 +107,12 @@ impl CoreSetup {
         self.metrics.add_pool(move || counted.connections());
         let services = self.services(&store);
         let shim = self.shim(&store, self.guard.layer(services.clone()));
-        let guard = self.guard.clone();
+        let (guard, audit) = (self.guard.clone(), self.audit.clone());
         let (settings, shutdown) = (&self.settings, &self.shutdown);
         let listener = self.metrics.listener("grpc");
         let serving = async {
             tokio::join!(
-                grpc::serve(grpc, services, guard, settings, listener, shutdown.clone()),
+                grpc::serve(grpc, services, guard, audit, settings, listener, shutdown.clone()),
                 serve_rest(rest, shim, self.explorer.clone(), settings, shutdown.clone()),
             )
         };
@@ -144,8 +153,8 @@ impl CoreSetup {
             Authenticator::new(store.clone(), sealing_key.clone(), *timestamp_window);
         let (dispatch, listener) =
             (Arc::clone(&self.described.dispatch), self.metrics.listener("rest"));
-        let explorer_url = explorer_url.clone();
-        Shim::new(dispatch, authenticator, services, clock.clone(), listener, explorer_url)
+        let (audit, explorer_url) = (self.audit.clone(), explorer_url.clone());
+        Shim::new(dispatch, authenticator, services, clock.clone(), listener, audit, explorer_url)
     }
 }
 

@@ -13,6 +13,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::{Layer, Service};
 
 use super::{ServerSettings, http2, no_grpc};
+use crate::audit::Audit;
 use crate::grpc::Actions;
 use crate::grpc::advice::Advice;
 use crate::grpc::authentication::ServiceAuthLayer;
@@ -27,6 +28,7 @@ use crate::proto::cdn::v1::cdn_service_server::CdnServiceServer;
 use crate::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
 use crate::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
 use crate::proto::operator::v1::account_service_server::AccountServiceServer;
+use crate::proto::operator::v1::audit_service_server::AuditServiceServer;
 use crate::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeServiceServer;
 use crate::proto::operator::v1::event_service_server::EventServiceServer;
 use crate::proto::operator::v1::instance_service_server::InstanceServiceServer;
@@ -72,7 +74,7 @@ pub(super) fn services(mut services: Services, actions: &Actions, events: Events
     }
     serve!(CdnServiceServer, DcdnServiceServer);
     serve!(AccountServiceServer, AccessKeyServiceServer, InstanceServiceServer);
-    serve!(ChargeTypeChangeServiceServer, OperationLockServiceServer);
+    serve!(ChargeTypeChangeServiceServer, OperationLockServiceServer, AuditServiceServer);
     services.with(bounded!(EventServiceServer::new(events), LARGEST_MESSAGE))
 }
 
@@ -90,6 +92,7 @@ pub(super) async fn serve(
     connections: Connections,
     services: Services,
     guard: Guard,
+    audit: Audit,
     settings: &ServerSettings,
     listener: Listener,
     shutdown: CancellationToken,
@@ -98,6 +101,7 @@ pub(super) async fn serve(
         settings.clock.clone(),
         settings.service_token.clone(),
         services.names(),
+        audit,
     );
     let services = authentication.layer(guard.layer(services));
     let listener = Arc::new(listener);

@@ -32,6 +32,7 @@ use self::core::CoreSetup;
 use self::http::HttpOptions;
 use self::readiness::Readiness;
 pub use self::settings::ServerSettings;
+use crate::audit::Audit;
 use crate::events::Feed;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
@@ -134,7 +135,9 @@ impl Server {
         let counted = store.clone();
         metrics.add_pool(move || counted.connections());
         let feed = Feed::new(store.clone(), shutdown.clone());
-        let shared = CoreSetup::new(&settings, &feed, &metrics, &readiness, &shutdown);
+        let (audit, cores_ended) = (Audit::new(metrics.clone()), CancellationToken::new());
+        let audit_writer = tokio::spawn(audit.clone().run(store.clone(), cores_ended.clone()));
+        let shared = CoreSetup::new(&settings, &feed, &metrics, &readiness, &audit, &shutdown);
         let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..settings.cores() {
             let (to_grpc, grpc_connections) = Connections::handed_over();
@@ -188,6 +191,8 @@ impl Server {
             for core in cores {
                 core.ended().await; // each drains for at most `drain_timeout`
             }
+            cores_ended.cancel();
+            audit_writer.await.ok();
             futures_util::future::join_all(background).await;
             store.close().await;
         };
@@ -214,9 +219,10 @@ async fn once_ready(
 /// Runs the workers, if this process has them.
 async fn work(settings: ServerSettings, store: Store, shutdown: CancellationToken) {
     if settings.workers {
-        let ServerSettings { clock, event_retention, orders, .. } = settings;
+        let ServerSettings { clock, event_retention, audit_retention, orders, .. } = settings;
         let orders = Orders::new(orders);
-        workers::run(store, orders, clock, event_retention, shutdown).await;
+        let kept = workers::Kept { events: event_retention, audit_records: audit_retention };
+        workers::run(store, orders, clock, kept, shutdown).await;
     }
 }
 

@@ -7,8 +7,11 @@ use uuid::Uuid;
 
 use super::engine::batch::Asked;
 use super::engine::connections::limited;
-use super::events::outbox::{EventRow, event_time_after, with_event_and_record};
-use super::{RequestRecord, Store, failure};
+use super::events::outbox::{
+    EventRow, audited, event_time_after, with_event, with_event_and_record,
+    with_event_and_record_of,
+};
+use super::{AuditEntry, RequestRecord, Store, failure};
 use crate::domain::event::Event;
 use crate::domain::{AccountId, Time};
 use crate::error::Error;
@@ -106,7 +109,7 @@ const CREATE_ACCESS_KEY: &str = with_event_and_record!(concat!(
         INSERT INTO access_keys (
             access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
             updated_at, event_time)
-        SELECT $11, $1, $12, $13, $14, 1, $15, $15, ",
+        SELECT $21, $1, $22, $23, $24, 1, $25, $25, ",
     event_time_after!("(SELECT event_time FROM accounts WHERE account_id = $1)"),
     "
         ON CONFLICT (access_key_id) DO NOTHING
@@ -117,10 +120,10 @@ const CREATE_ACCESS_KEY: &str = with_event_and_record!(concat!(
 const SET_DISABLED: &str = with_event_and_record!(concat!(
     "done AS (
         UPDATE access_keys
-        SET disabled = $13, version = version + 1, updated_at = $14, event_time = ",
+        SET disabled = $23, version = version + 1, updated_at = $24, event_time = ",
     event_time_after!("event_time"),
     "
-        WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+        WHERE access_key_id = $21 AND version = $22 AND account_id = $1
         RETURNING account_id, event_time
     )"
 ));
@@ -128,7 +131,7 @@ const SET_DISABLED: &str = with_event_and_record!(concat!(
 const DELETE_ACCESS_KEY: &str = with_event_and_record!(concat!(
     "done AS (
         DELETE FROM access_keys
-        WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+        WHERE access_key_id = $21 AND version = $22 AND account_id = $1
         RETURNING account_id, ",
     event_time_after!("event_time"),
     " AS event_time
@@ -196,13 +199,14 @@ impl Store {
     pub async fn create_access_key(
         &self,
         key: NewAccessKey,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = key_event(&key.access_key_id, key.disabled, false);
         let event = EventRow::new(key.account_id, key.event_id, &event);
         self.write_event(key.account_id, move || {
             event
-                .query_recorded(CREATE_ACCESS_KEY, record.as_ref())
+                .query_recorded(CREATE_ACCESS_KEY, &audit, record.as_ref())
                 .bind(key.access_key_id.clone())
                 .bind(key.secret_sealed.clone())
                 .bind(key.policy.clone())
@@ -220,6 +224,7 @@ impl Store {
         disabled: bool,
         updated_at: Time,
         event_id: Uuid,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let (access_key_id, version) = (key.access_key_id.clone(), key.version);
@@ -227,7 +232,7 @@ impl Store {
         let event = EventRow::new(key.account_id, event_id, &event);
         self.write_event(key.account_id, move || {
             event
-                .query_recorded(SET_DISABLED, record.as_ref())
+                .query_recorded(SET_DISABLED, &audit, record.as_ref())
                 .bind(access_key_id.clone())
                 .bind(version)
                 .bind(disabled)
@@ -241,6 +246,7 @@ impl Store {
         &self,
         key: &StoredAccessKey,
         event_id: Uuid,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let (access_key_id, version) = (key.access_key_id.clone(), key.version);
@@ -248,7 +254,7 @@ impl Store {
         let event = EventRow::new(key.account_id, event_id, &event);
         self.write_event(key.account_id, move || {
             event
-                .query_recorded(DELETE_ACCESS_KEY, record.as_ref())
+                .query_recorded(DELETE_ACCESS_KEY, &audit, record.as_ref())
                 .bind(access_key_id.clone())
                 .bind(version)
         })

@@ -172,6 +172,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         database: storage::StoreOptions::new(database.url.parse().expect("a URL"), 16),
         orders: None,
         event_retention: chrono::Duration::days(7),
+        audit_retention: chrono::Duration::days(400),
         sealing_key,
         service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
         timestamp_window: chrono::Duration::minutes(15),
