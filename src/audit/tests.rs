@@ -1,3 +1,5 @@
+//! Tests of the queue of refused attempts.
+
 use std::collections::HashSet;
 
 use super::*;

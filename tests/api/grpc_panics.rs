@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
+use cdn_activation::audit::Audit;
 use cdn_activation::auth::secret::ServiceToken;
 use cdn_activation::clock::Clock;
 use cdn_activation::context::Context;
@@ -86,14 +87,15 @@ impl CdnService for Misbehaving {
 /// Serves services behind the layers of the service, with or without its authentication.
 async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     let metrics = Metrics::new([OPEN.to_owned()].into());
-    let guard = Guard::new(metrics, HashSet::new(), 0);
+    let audit = Audit::new(metrics.clone());
+    let guard = Guard::new(metrics, HashSet::new(), 0, audit.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let incoming = TcpIncoming::from(listener);
     let server = tonic::transport::Server::builder();
     if authenticate {
         let token = ServiceToken::new(TOKEN).expect("a token");
-        let layer = ServiceAuthLayer::new(Clock::system(), Some(token), services.names());
+        let layer = ServiceAuthLayer::new(Clock::system(), Some(token), services.names(), audit);
         tokio::spawn(server.layer(layer).layer(guard).serve_with_incoming(services, incoming));
     } else {
         tokio::spawn(server.layer(guard).serve_with_incoming(services, incoming));

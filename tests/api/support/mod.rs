@@ -2,6 +2,7 @@
 //! set.
 
 pub mod action_refusals;
+pub mod audit;
 pub mod call;
 pub mod captures;
 pub mod commerce;
