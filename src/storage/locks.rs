@@ -76,12 +76,12 @@ const LOCK: &str = with_event_and_record_of!(
                     AND (SELECT count(*) FROM jsonb_object_keys(instances.locks)) < $27"
         ),
         "done AS (
-        INSERT INTO operation_locks (
-            account_id, lock_id, product, reason, locked_by, locked_at, event_time)
-        SELECT account_id, $22, product, $23, $24, $25, event_time
-        FROM touched
-        RETURNING account_id, event_time
-    )"
+            INSERT INTO operation_locks (
+                account_id, lock_id, product, reason, locked_by, locked_at, event_time)
+            SELECT account_id, $22, product, $23, $24, $25, event_time
+            FROM touched
+            RETURNING account_id, event_time
+        )"
     ),
     locks_of!("$14", "locks - $23"),
     locks_of!("$15", "locks")
@@ -97,14 +97,14 @@ const UNLOCK: &str = with_event_and_record_of!(
                     AND instances.locks #>> ARRAY[$24, 'lock_id'] = $25"
         ),
         "done AS (
-        UPDATE operation_locks
-        SET lifted_at = $23, event_time = touched.event_time
-        FROM touched
-        WHERE operation_locks.account_id = $1
-            AND operation_locks.account_id = touched.account_id
-            AND lock_id = $22
-        RETURNING operation_locks.account_id, operation_locks.event_time
-    )"
+            UPDATE operation_locks
+            SET lifted_at = $23, event_time = touched.event_time
+            FROM touched
+            WHERE operation_locks.account_id = $1
+                AND operation_locks.account_id = touched.account_id
+                AND lock_id = $22
+            RETURNING operation_locks.account_id, operation_locks.event_time
+        )"
     ),
     locks_of!("$14", "locks || jsonb_build_object($24, $22)"),
     locks_of!("$15", "locks")
