@@ -17,6 +17,12 @@ pub struct Limit {
     full_at: AtomicU64,
 }
 
+impl Default for Limit {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Limit {
     /// Creates a full bucket.
     #[must_use]

@@ -175,7 +175,9 @@ impl Store {
     /// Records refused attempts. Recording one again has no effect.
     pub async fn record_refusals(&self, attempts: Vec<RefusedAttempt>) -> Result<(), Error> {
         let mut columns = Columns::default();
-        attempts.into_iter().for_each(|attempt| columns.add(attempt));
+        for attempt in attempts {
+            columns.add(attempt);
+        }
         self.write_no_event(move |pool| {
             let columns = columns.clone();
             async move {
