@@ -21,6 +21,7 @@ use cdn_activation::proto::cdn::v1::cdn_service_server::{CdnService, CdnServiceS
 use cdn_activation::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
 use cdn_activation::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
 use cdn_activation::proto::operator::v1::account_service_server::AccountServiceServer;
+use cdn_activation::proto::operator::v1::audit_service_server::AuditServiceServer;
 use cdn_activation::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeServiceServer;
 use cdn_activation::proto::operator::v1::event_service_server::EventServiceServer;
 use cdn_activation::proto::operator::v1::instance_service_server::InstanceServiceServer;
@@ -164,7 +165,8 @@ async fn a_handler_that_is_called_without_authentication_refuses() {
         .with(AccessKeyServiceServer::new(actions.clone()))
         .with(InstanceServiceServer::new(actions.clone()))
         .with(ChargeTypeChangeServiceServer::new(actions.clone()))
-        .with(OperationLockServiceServer::new(actions))
+        .with(OperationLockServiceServer::new(actions.clone()))
+        .with(AuditServiceServer::new(actions))
         .with(EventServiceServer::new(events));
     let grpc = RawGrpc::connect(serve(services, false).await).await;
     let account_id = key.account_id.to_string();

@@ -13,11 +13,12 @@ use tonic_reflection::pb::{v1, v1alpha};
 use crate::support::{Api, TOKEN};
 
 /// Every service of the gRPC listener.
-const SERVICES: [&str; 11] = [
+const SERVICES: [&str; 12] = [
     "activation.cdn.v1.CdnService",
     "activation.dcdn.v1.DcdnService",
     "activation.operator.v1.AccessKeyService",
     "activation.operator.v1.AccountService",
+    "activation.operator.v1.AuditService",
     "activation.operator.v1.ChargeTypeChangeService",
     "activation.operator.v1.EventService",
     "activation.operator.v1.InstanceService",
