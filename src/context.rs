@@ -41,6 +41,21 @@ pub enum Caller {
     },
 }
 
+impl Caller {
+    /// Returns who calls: `service:NAME`, `key:ID` with the id of the access key, or
+    /// `key:PARENT/ID` with those of a temporary credential and of the key for which it was issued.
+    #[must_use]
+    pub fn principal(&self) -> String {
+        match self {
+            Self::Service { identity, .. } => format!("service:{}", identity.name()),
+            Self::Account { access_key_id, parent: None, .. } => format!("key:{access_key_id}"),
+            Self::Account { access_key_id, parent: Some(parent), .. } => {
+                format!("key:{parent}/{access_key_id}")
+            }
+        }
+    }
+}
+
 /// The peer of a connection. It is carried in the extensions of each of its requests.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -123,6 +138,8 @@ pub struct Context {
     pub wire_now: Time,
     /// When the request arrived, for its deadline.
     pub arrived: Instant,
+    /// The name of the rpc, for audit. Empty until its action begins.
+    pub action: &'static str,
     /// Where an operator's call records the access key that it has found or created, for its log
     /// line.
     pub found_key: Option<Arc<OnceLock<FoundKey>>>,
@@ -182,17 +199,10 @@ impl Context {
         }
     }
 
-    /// Returns who calls: `service:NAME`, `key:ID` with the id of the access key, or
-    /// `key:PARENT/ID` with those of a temporary credential and of the key for which it was issued.
+    /// Returns who calls, as [`Caller::principal`].
     #[must_use]
     pub fn principal(&self) -> String {
-        match &self.caller {
-            Caller::Service { identity, .. } => format!("service:{}", identity.name()),
-            Caller::Account { access_key_id, parent: None, .. } => format!("key:{access_key_id}"),
-            Caller::Account { access_key_id, parent: Some(parent), .. } => {
-                format!("key:{parent}/{access_key_id}")
-            }
-        }
+        self.caller.principal()
     }
 
     /// Records, for the log line of an operator's call, which access key it is about. Refuses the
@@ -223,7 +233,18 @@ impl Clock {
     ) -> Context {
         let (now, wire_now) = self.both();
         let arrived = Instant::now();
-        let (api_version, found_key) = (None, None);
-        Context { request_id, caller, origin, wire, api_version, now, wire_now, arrived, found_key }
+        let (api_version, action, found_key) = (None, "", None);
+        Context {
+            request_id,
+            caller,
+            origin,
+            wire,
+            api_version,
+            now,
+            wire_now,
+            arrived,
+            action,
+            found_key,
+        }
     }
 }

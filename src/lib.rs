@@ -33,6 +33,7 @@
 //! events      the feed of followers
 //! explain     why a signature does not match
 //! auth        signatures, access keys, secrets, calling services
+//! audit       what audit records say, and refused attempts
 //! orders      the commerce system
 //! quotas      how often a caller may call
 //! storage     all SQL
@@ -46,6 +47,7 @@
 //! ids         new ids
 //! ```
 
+pub mod audit;
 pub mod auth;
 pub mod clock;
 pub mod commands;

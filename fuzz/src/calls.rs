@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::sync::LazyLock;
 use std::task::{Context, Poll};
 
+use cdn_activation::audit::Audit;
 use cdn_activation::grpc::layers::{Guard, Hold};
 use cdn_activation::grpc::services::Answer;
 use cdn_activation::metrics::Metrics;
@@ -82,7 +83,9 @@ static METHODS: LazyLock<Vec<(String, &'static RequestType)>> = LazyLock::new(||
 
 static GUARD: LazyLock<Guard> = LazyLock::new(|| {
     let paths: HashSet<_> = METHODS.iter().map(|(path, _)| path.clone()).collect();
-    Guard::new(Metrics::new(paths), HashSet::new(), 1)
+    let metrics = Metrics::new(paths);
+    let audit = Audit::new(metrics.clone());
+    Guard::new(metrics, HashSet::new(), 1, audit)
 });
 
 /// A handler of one request type that answers with an empty message.

@@ -71,6 +71,7 @@ fn settings(
         limits: Limits { minimum_balance: shared.minimum_balance },
         overdue_grace: chrono::Duration::from_std(shared.overdue_grace)?,
         event_retention: chrono::Duration::from_std(shared.event_retention)?,
+        audit_retention: chrono::Duration::from_std(shared.audit.audit_retention)?,
         workers: shared.workers,
         cores: cores.into(),
         bounds: fit(bounds, connections)?,

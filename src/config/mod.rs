@@ -2,6 +2,7 @@
 //! texts of `--help`.
 #![expect(clippy::doc_markdown, reason = "these comments are shown as plain text in a terminal")]
 
+mod audit;
 mod commerce;
 mod listening;
 mod quotas;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::audit::AuditSettings;
 pub use self::commerce::OrderIdentitySettings;
 pub use self::listening::ListeningSettings;
 pub use self::quotas::QuotaSettings;
@@ -170,6 +172,9 @@ pub struct SharedSettings {
     /// How long events are kept for followers: 1m to 3650d.
     #[arg(long, env = "EVENT_RETENTION", default_value = "7d", value_parser = parse_retention)]
     pub event_retention: Duration,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub audit: AuditSettings,
     /// Time from SIGTERM until the listeners close. During that time, requests are served and
     /// /readyz answers 503.
     #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]

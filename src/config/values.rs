@@ -85,6 +85,15 @@ pub(super) fn parse_retention(text: &str) -> Result<Duration, String> {
     Err("the time is not between 1m and 3650d".to_owned())
 }
 
+/// Parses how long audit records are kept.
+pub(super) fn parse_audit_retention(text: &str) -> Result<Duration, String> {
+    let retention = parse_duration(text)?;
+    if (86_400..=3650 * 86_400).contains(&retention.as_secs()) {
+        return Ok(retention);
+    }
+    Err("the time is not between 1d and 3650d".to_owned())
+}
+
 /// Largest length of the URL of an explorer, in bytes. It is part of gRPC metadata, of which clients
 /// refuse more than 8 KiB.
 const LONGEST_URL: usize = 512;
@@ -179,5 +188,7 @@ mod tests {
         assert!(parse_burst("60s").is_ok() && parse_burst("61s").is_err());
         assert!(parse_retention("3650d").is_ok() && parse_retention("3651d").is_err());
         assert!(parse_retention("60").is_ok() && parse_retention("59s").is_err());
+        assert!(parse_audit_retention("1d").is_ok() && parse_audit_retention("23h").is_err());
+        assert!(parse_audit_retention("3650d").is_ok() && parse_audit_retention("3651d").is_err());
     }
 }

@@ -23,6 +23,14 @@ fn row(code: impl Into<Text>, http: u16, grpc: Code, message: impl Into<Text>) -
 }
 
 impl Error {
+    /// Returns whether a refusal is about who the caller is, and not about what it asks for: it is
+    /// not authenticated, has no permission, or has used up its quota.
+    #[must_use]
+    pub fn is_about_the_caller(&self) -> bool {
+        use Code::{PermissionDenied, ResourceExhausted, Unauthenticated};
+        matches!(self.grpc_code(), Unauthenticated | PermissionDenied | ResourceExhausted)
+    }
+
     #[rustfmt::skip] // a table is read down its columns
     pub(super) fn row(&self) -> Row {
         use Code::{Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound, OutOfRange, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented};

@@ -12,6 +12,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use tower::{Layer, Service};
 
+use crate::audit::{Audit, Principal, Refused};
 use crate::auth::services::ServiceDirectory;
 use crate::clock::Clock;
 use crate::context::{Caller, Origin, Peer, REQUEST_ID, Wire};
@@ -43,6 +44,7 @@ pub struct ServiceAuthLayer {
     /// The identity of callers of the health service.
     probe: Arc<Identity>,
     quotas: Quotas,
+    audit: Audit,
 }
 
 impl ServiceAuthLayer {
@@ -53,9 +55,10 @@ impl ServiceAuthLayer {
         callers: ServiceDirectory,
         services: HashSet<&'static str>,
         quotas: Quotas,
+        audit: Audit,
     ) -> Self {
         let probe = Arc::new(Identity::new(PROBE, Grants::default()));
-        Self { clock, callers, services: Arc::new(services), probe, quotas }
+        Self { clock, callers, services: Arc::new(services), probe, quotas, audit }
     }
 
     /// Checks that the service exists, that the caller proves an identity, and that the identity is
@@ -64,8 +67,8 @@ impl ServiceAuthLayer {
     ///
     /// A method that does not exist cannot be granted. Its service answers that it does not exist.
     /// Health is open, and reflection needs an identity, but no grant.
-    fn admit<B>(&self, request: &Request<B>) -> Result<Arc<Identity>, Refused> {
-        let refused = |error, caller| Refused { error, caller };
+    fn admit<B>(&self, request: &Request<B>) -> Result<Arc<Identity>, NotAdmitted> {
+        let refused = |error, caller| NotAdmitted { error, caller };
         let path = request.uri().path();
         let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         match service {
@@ -84,13 +87,44 @@ impl ServiceAuthLayer {
     }
 
     /// Lets a call run, unless its caller calls too often. Health checks are not limited.
-    fn let_run(&self, identity: &Arc<Identity>, headers: &HeaderMap) -> Result<Admission, Refused> {
+    fn let_run(
+        &self,
+        identity: &Arc<Identity>,
+        headers: &HeaderMap,
+    ) -> Result<Admission, NotAdmitted> {
         if Arc::ptr_eq(identity, &self.probe) {
             return Ok(Admission::default());
         }
         let account_id = account_id(headers).and_then(|text| AccountId::parse(&text));
         let admitted = self.quotas.admit_service(identity.name(), account_id, identity.rate());
-        admitted.map_err(|error| Refused { error, caller: Some(Arc::clone(identity.name())) })
+        admitted.map_err(|error| NotAdmitted { error, caller: Some(Arc::clone(identity.name())) })
+    }
+
+    /// Records a call that is not admitted, for audit and in the log.
+    fn record<B>(
+        &self,
+        refused: NotAdmitted,
+        request: &Request<B>,
+        request_id: RequestId,
+        origin: Origin,
+    ) {
+        let NotAdmitted { error, caller } = refused;
+        let path = logged_path(request.uri().path());
+        let service = caller.as_ref().map(|name| Principal::Verified(format!("service:{name}")));
+        self.audit.refused(&Refused {
+            action: path.rsplit('/').next().unwrap_or(path),
+            error: &error,
+            api_version: None,
+            principal: service.unwrap_or(Principal::Unknown),
+            account_id: account_id(request.headers()).and_then(|text| AccountId::parse(&text)),
+            resource: String::new(),
+            request_id: &request_id,
+            origin: &origin,
+            at: self.clock.wire_now(),
+        });
+        let subject = Subject { caller, ..Subject::default() };
+        let line = CallLine { action: path, request_id, wire: Wire::Grpc, origin, subject };
+        line.write(Some(&error), Duration::ZERO);
     }
 
     /// Returns the identity that the caller proves. If a token is sent, it decides alone: a wrong
@@ -112,19 +146,10 @@ impl ServiceAuthLayer {
 }
 
 /// A call that is refused before it reaches its service.
-struct Refused {
+struct NotAdmitted {
     error: Error,
     /// The name of the calling service, if it is authenticated.
     caller: Option<Arc<str>>,
-}
-
-impl Refused {
-    fn log(self, path: &str, request_id: RequestId, origin: Origin) {
-        let subject = Subject { caller: self.caller, ..Subject::default() };
-        let (action, wire) = (logged_path(path), Wire::Grpc);
-        let line = CallLine { action, request_id, wire, origin, subject };
-        line.write(Some(&self.error), Duration::ZERO);
-    }
 }
 
 impl<S> Layer<S> for ServiceAuthLayer {
@@ -171,7 +196,7 @@ where
             Err(refused) => {
                 let mut response = status::of(&refused.error, &request_id, None).into_http();
                 add_request_id(response.headers_mut(), &request_id);
-                refused.log(request.uri().path(), request_id, origin);
+                layer.record(refused, &request, request_id, origin);
                 return Box::pin(std::future::ready(Ok(response)));
             }
         };

@@ -1,22 +1,31 @@
-//! Limits the lines that callers cause: a token bucket that refills with time.
+//! Limits what callers cause, such as lines about refusals: a token bucket that refills with time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Lines a second that are logged in the long term.
-const LINES_PER_SECOND: u64 = 50;
-/// Lines that are logged at once if none were logged for some time.
+/// Tokens a second in the long term.
+const TOKENS_PER_SECOND: u64 = 50;
+/// Tokens that can be taken at once if none were taken for some time.
 const BURST: u64 = 200;
 /// How long one token takes to refill, in microseconds.
-const REFILL: u64 = 1_000_000 / LINES_PER_SECOND;
+const REFILL: u64 = 1_000_000 / TOKENS_PER_SECOND;
 
-/// The bucket is one number, so that threads share it without a lock.
-pub(super) struct Limit {
+/// A token bucket: 200 tokens at once, and 50 a second in the long term. It is one number, so that
+/// threads share it without a lock.
+#[derive(Debug)]
+pub struct Limit {
     /// When the bucket is full again, in microseconds since an arbitrary start.
     full_at: AtomicU64,
 }
 
+impl Default for Limit {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Limit {
     /// Creates a full bucket.
+    #[must_use]
     pub const fn new() -> Self {
         Self { full_at: AtomicU64::new(0) }
     }

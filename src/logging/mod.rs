@@ -23,7 +23,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub use self::calls::{CallLine, Subject, log_error};
 pub use self::failures::FailureLog;
-use self::limit::Limit;
+pub use self::limit::Limit;
 pub use self::queue::Output;
 
 /// Shortest time between two lines that report missing lines.

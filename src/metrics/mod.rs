@@ -54,6 +54,7 @@ struct Families {
     methods: HashMap<String, Arc<Method>>,
     /// Counts all paths that are not a method of the service, so that callers cannot create labels.
     other: Arc<Method>,
+    audit_refusals_dropped: Counter,
     connections: Gauge,
     idle_connections: Gauge,
     pools: Mutex<Vec<Pool>>,
@@ -137,6 +138,12 @@ impl Metrics {
         log::register(&mut registry);
         let listeners = Listeners::register(&mut registry);
         let quota_refusals = QuotaRefusals::register(&mut registry);
+        let audit_refusals_dropped = Counter::default();
+        registry.register(
+            "audit_refusals_dropped",
+            "Refused attempts without an audit record, because there were too many",
+            audit_refusals_dropped.clone(),
+        );
         let (connections, idle_connections) = (Gauge::default(), Gauge::default());
         registry.register(
             "db_client_connections",
@@ -159,6 +166,7 @@ impl Metrics {
             registry: Mutex::new(registry),
             listeners,
             quota_refusals,
+            audit_refusals_dropped,
             connections,
             idle_connections,
             pools: Mutex::default(),
@@ -183,6 +191,11 @@ impl Metrics {
     #[must_use]
     pub fn quota_refusals(&self) -> QuotaRefusals {
         self.0.quota_refusals.clone()
+    }
+
+    /// Counts a refused attempt that gets no audit record.
+    pub fn audit_refusal_dropped(&self) {
+        self.0.audit_refusals_dropped.inc();
     }
 
     /// Includes the connections of a pool in the numbers of database connections.

@@ -22,9 +22,11 @@ use dispatch::Rpc;
 use encode::Body;
 use parameters::{Format, RawRequest, Received};
 
+use crate::audit::{Audit, Principal, Refused};
 use crate::auth::{Authenticator, CommonParameters, RequestLimits};
 use crate::clock::Clock;
 use crate::context::{Caller, Context, Origin, Wire};
+use crate::domain::AccountId;
 use crate::error::Error;
 use crate::error::status;
 use crate::grpc::layers::Hold;
@@ -49,6 +51,7 @@ pub struct Shim {
     services: Hold<Services>,
     clock: Clock,
     listener: Listener,
+    audit: Audit,
     /// The address of the explorer, to whose pages errors point.
     explorer_url: Option<Arc<str>>,
 }
@@ -64,7 +67,8 @@ struct Admitted<'s> {
 
 impl Shim {
     /// Returns a shim in front of these services. They have the layers that both wires share.
-    /// Answers are counted on `listener`. Errors point to the explorer at `explorer_url`.
+    /// Answers are counted on `listener`, and refusals before the call are recorded in `audit`.
+    /// Errors point to the explorer at `explorer_url`.
     #[must_use]
     pub fn new(
         dispatch: Arc<Dispatch>,
@@ -72,9 +76,10 @@ impl Shim {
         services: Hold<Services>,
         clock: Clock,
         listener: Listener,
+        audit: Audit,
         explorer_url: Option<Arc<str>>,
     ) -> Self {
-        Self { dispatch, authenticator, services, clock, listener, explorer_url }
+        Self { dispatch, authenticator, services, clock, listener, audit, explorer_url }
     }
 
     /// Answers one request. The answer to a failure is an error body.
@@ -88,9 +93,10 @@ impl Shim {
         let (admitted, format, host_id) = {
             let mut raw = RawRequest::read(request).await;
             let received = raw.received();
-            let admitted = self.admit(&received, &request_id, &origin).await;
-            let admitted =
-                admitted.map_err(|error| self.refuse(&received, &error, &request_id, origin));
+            let mut signer = None;
+            let admitted = self.admit(&received, &request_id, &origin, &mut signer).await;
+            let admitted = admitted
+                .map_err(|error| self.refuse(&received, &error, &request_id, origin, signer));
             // The request is dropped here: hundreds of callers can wait for their calls at the same
             // time.
             (admitted, received.format, received.host_id.to_owned())
@@ -123,11 +129,14 @@ impl Shim {
         response(body, Format::Xml, &request_id)
     }
 
+    /// Authenticates a request and checks its permission. `signer` becomes the account of the key
+    /// once the request is authenticated.
     async fn admit(
         &self,
         received: &Received<'_>,
         request_id: &RequestId,
         origin: &Origin,
+        signer: &mut Option<AccountId>,
     ) -> Result<Admitted<'_>, Error> {
         received.problem.clone().map_or(Ok(()), Err)?;
         let request = received.signed();
@@ -142,6 +151,7 @@ impl Shim {
         let wire_now = self.clock.wire_now();
         let limits = RequestLimits { address: origin.address, quota: rpc.quota.as_ref() };
         let key = self.authenticator.authenticate(&request, &credentials, limits, wire_now).await?;
+        *signer = Some(key.account_id);
         key.permit(&rpc.permission, credentials.access_key_id, wire_now)?;
 
         let message = rpc.request.message(&request);
@@ -172,11 +182,32 @@ impl Shim {
         error: &Error,
         request_id: &RequestId,
         origin: Origin,
+        signer: Option<AccountId>,
     ) -> Status {
         let request = received.signed();
-        let action = CommonParameters::read(&request).action().map_or("-", |(action, _)| action);
+        let common = CommonParameters::read(&request);
+        let action = common.action().map_or("-", |(action, _)| action);
         // The name of an unknown action is an arbitrary text of the client, and is not logged.
         let action = if self.dispatch.has_action(action) { action } else { "-" };
+        let key = common.access_key_id();
+        // The quota and the nonce are checked after the signature.
+        let is_verified =
+            signer.is_some() || matches!(error, Error::NonceUsed | Error::ThrottledUser(_));
+        self.audit.refused(&Refused {
+            action,
+            error,
+            api_version: None,
+            principal: match key {
+                Some(id) if is_verified => Principal::Verified(format!("key:{id}")),
+                Some(id) => Principal::UnverifiedKey(id),
+                None => Principal::Unknown,
+            },
+            account_id: signer,
+            resource: String::new(),
+            request_id,
+            origin: &origin,
+            at: self.clock.wire_now(),
+        });
         log_error(error, action, request_id, origin, Wire::Rest);
         status::of(error, request_id, None)
     }

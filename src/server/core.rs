@@ -15,6 +15,7 @@ use super::entrance::Entrance;
 use super::http::{self, HttpOptions};
 use super::readiness::Readiness;
 use super::{ServerSettings, grpc, streaming_paths};
+use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::auth::last_uses::LastUses;
 use crate::events::{Cursors, Feed};
@@ -58,6 +59,7 @@ pub(super) struct CoreSetup {
     last_uses: LastUses,
     metrics: Metrics,
     guard: Guard,
+    audit: Audit,
     described: Arc<Described>,
     explorer: Option<Explorer>,
     quotas: Quotas,
@@ -86,6 +88,7 @@ impl CoreSetup {
         metrics: &Metrics,
         readiness: &Readiness,
         quotas: &Quotas,
+        audit: &Audit,
         shutdown: &CancellationToken,
     ) -> Self {
         Self {
@@ -93,7 +96,13 @@ impl CoreSetup {
             feed: feed.clone(),
             last_uses: last_uses.clone(),
             metrics: metrics.clone(),
-            guard: Guard::new(metrics.clone(), streaming_paths(), settings.bounds.watches),
+            guard: Guard::new(
+                metrics.clone(),
+                streaming_paths(),
+                settings.bounds.watches,
+                audit.clone(),
+            ),
+            audit: audit.clone(),
             described: Arc::new(Described::new(readiness, settings.reflection)),
             explorer: settings.explorer.as_ref().map(Explorer::new),
             quotas: quotas.clone(),
@@ -159,8 +168,8 @@ impl CoreSetup {
 
     fn authentication(&self, services: &Services) -> ServiceAuthLayer {
         let ServerSettings { clock, callers, .. } = &self.settings;
-        let quotas = self.quotas.clone();
-        ServiceAuthLayer::new(clock.clone(), callers.clone(), services.names(), quotas)
+        let (quotas, audit) = (self.quotas.clone(), self.audit.clone());
+        ServiceAuthLayer::new(clock.clone(), callers.clone(), services.names(), quotas, audit)
     }
 
     fn shim(&self, store: &Store, services: Hold<Services>) -> Shim {
@@ -174,8 +183,8 @@ impl CoreSetup {
         );
         let (dispatch, listener) =
             (Arc::clone(&self.described.dispatch), self.metrics.listener("rest"));
-        let explorer_url = explorer_url.clone();
-        Shim::new(dispatch, authenticator, services, clock.clone(), listener, explorer_url)
+        let (audit, explorer_url) = (self.audit.clone(), explorer_url.clone());
+        Shim::new(dispatch, authenticator, services, clock.clone(), listener, audit, explorer_url)
     }
 }
 

@@ -28,6 +28,7 @@ use crate::proto::cdn::v1::cdn_service_server::CdnServiceServer;
 use crate::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
 use crate::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
 use crate::proto::operator::v1::account_service_server::AccountServiceServer;
+use crate::proto::operator::v1::audit_service_server::AuditServiceServer;
 use crate::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeServiceServer;
 use crate::proto::operator::v1::event_service_server::EventServiceServer;
 use crate::proto::operator::v1::instance_service_server::InstanceServiceServer;
@@ -76,7 +77,7 @@ pub(super) fn services(mut services: Services, actions: &Actions, events: Events
     }
     serve!(CdnServiceServer, DcdnServiceServer);
     serve!(AccountServiceServer, AccessKeyServiceServer, InstanceServiceServer);
-    serve!(ChargeTypeChangeServiceServer, OperationLockServiceServer);
+    serve!(ChargeTypeChangeServiceServer, OperationLockServiceServer, AuditServiceServer);
     services.with(bounded!(EventServiceServer::new(events), LARGEST_MESSAGE))
 }
 

@@ -41,6 +41,7 @@ pub use self::proxies::TrustedProxies;
 use self::readiness::Readiness;
 pub use self::settings::{Listening, ServerSettings};
 pub use self::tls::{Tls, TlsError, TlsFiles};
+use crate::audit::Audit;
 use crate::auth::last_uses::LastUses;
 use crate::events::Feed;
 use crate::metrics::Metrics;
@@ -146,8 +147,11 @@ impl Server {
         let feed = Feed::new(store.clone(), shutdown.clone());
         let last_uses = LastUses::default();
         let quotas = Quotas::new(settings.quotas, metrics.quota_refusals());
-        let shared =
-            CoreSetup::new(&settings, &feed, &last_uses, &metrics, &readiness, &quotas, &shutdown);
+        let (audit, cores_ended) = (Audit::new(metrics.clone()), CancellationToken::new());
+        let audit_writer = tokio::spawn(audit.clone().run(store.clone(), cores_ended.clone()));
+        let shared = CoreSetup::new(
+            &settings, &feed, &last_uses, &metrics, &readiness, &quotas, &audit, &shutdown,
+        );
         let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..settings.cores() {
             let (to_grpc, grpc_connections) = Connections::handed_over();
@@ -211,6 +215,8 @@ impl Server {
             for core in cores {
                 core.ended().await; // each drains for at most `drain_timeout`
             }
+            cores_ended.cancel();
+            audit_writer.await.ok();
             futures_util::future::join_all(background).await;
             store.close().await;
         };
@@ -251,9 +257,10 @@ async fn once_ready(
 /// Runs the workers, if this process has them.
 async fn work(settings: ServerSettings, store: Store, shutdown: CancellationToken) {
     if settings.workers {
-        let ServerSettings { clock, event_retention, orders, .. } = settings;
+        let ServerSettings { clock, event_retention, audit_retention, orders, .. } = settings;
         let orders = Orders::new(orders);
-        workers::run(store, orders, clock, event_retention, shutdown).await;
+        let kept = workers::Kept { events: event_retention, audit_records: audit_retention };
+        workers::run(store, orders, clock, kept, shutdown).await;
     }
 }
 

@@ -41,6 +41,8 @@ pub struct ServerSettings {
     pub overdue_grace: chrono::Duration,
     /// How long events are kept.
     pub event_retention: chrono::Duration,
+    /// How long audit records are kept.
+    pub audit_retention: chrono::Duration,
     /// Whether the workers run in this process.
     pub workers: bool,
     /// How many cores answer requests; see [`crate::runtime`].

@@ -8,8 +8,11 @@ use uuid::Uuid;
 
 use super::engine::batch::Asked;
 use super::engine::connections::limited;
-use super::events::outbox::{EventRow, event_time_after, with_event_and_record};
-use super::{RequestRecord, Store, failure};
+use super::events::outbox::{
+    EventRow, audited, event_time_after, with_event, with_event_and_record,
+    with_event_and_record_of,
+};
+use super::{AuditEntry, RequestRecord, Store, failure};
 use crate::domain::event::Event;
 use crate::domain::{AccountId, Time};
 use crate::error::Error;
@@ -116,19 +119,19 @@ const READ_ACCESS_KEYS: &str = select_access_keys!("WHERE access_key_id = ANY($1
 
 // A SELECT, because Citus does not allow a sub-select in VALUES. A key takes one of the places of
 // its account; two keys that take the same place at the same time meet at a constraint. Each
-// statement tries the free places in an order of its own ($16), so that this is rare.
+// statement tries the free places in an order of its own ($26), so that this is rare.
 const CREATE_ACCESS_KEY: &str = with_event_and_record!(concat!(
     "done AS (
         INSERT INTO access_keys (
             access_key_id, account_id, place, secret_sealed, policy, disabled, version, created_at,
             updated_at, event_time)
-        SELECT $11, $1, place, $12, $13, $14, 1, $15, $15, ",
+        SELECT $21, $1, place, $22, $23, $24, 1, $25, $25, ",
     event_time_after!("(SELECT event_time FROM accounts WHERE account_id = $1)"),
     "
         FROM generate_series(1, 10) AS place
         WHERE place NOT IN (SELECT place FROM access_keys WHERE account_id = $1)
-            AND NOT EXISTS (SELECT FROM access_keys WHERE access_key_id = $11)
-        ORDER BY (place + $16) % 10
+            AND NOT EXISTS (SELECT FROM access_keys WHERE access_key_id = $21)
+        ORDER BY (place + $26) % 10
         LIMIT 1
         ON CONFLICT (account_id, place) DO NOTHING
         RETURNING account_id, event_time
@@ -138,10 +141,10 @@ const CREATE_ACCESS_KEY: &str = with_event_and_record!(concat!(
 const SET_DISABLED: &str = with_event_and_record!(concat!(
     "done AS (
         UPDATE access_keys
-        SET disabled = $13, version = version + 1, updated_at = $14, event_time = ",
+        SET disabled = $23, version = version + 1, updated_at = $24, event_time = ",
     event_time_after!("event_time"),
     "
-        WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+        WHERE access_key_id = $21 AND version = $22 AND account_id = $1
         RETURNING account_id, event_time
     )"
 ));
@@ -149,7 +152,7 @@ const SET_DISABLED: &str = with_event_and_record!(concat!(
 const DELETE_ACCESS_KEY: &str = with_event_and_record!(concat!(
     "done AS (
         DELETE FROM access_keys
-        WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+        WHERE access_key_id = $21 AND version = $22 AND account_id = $1
         RETURNING account_id, ",
     event_time_after!("event_time"),
     " AS event_time
@@ -219,6 +222,7 @@ impl Store {
     pub async fn create_access_key(
         &self,
         key: NewAccessKey,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = key_event(&key.access_key_id, key.disabled, false);
@@ -226,7 +230,7 @@ impl Store {
         let first_place = i32::from(new_id().as_bytes()[15]);
         self.write_event(key.account_id, move || {
             event
-                .query_recorded(CREATE_ACCESS_KEY, record.as_ref())
+                .query_recorded(CREATE_ACCESS_KEY, &audit, record.as_ref())
                 .bind(key.access_key_id.clone())
                 .bind(key.secret_sealed.clone())
                 .bind(key.policy.clone())
@@ -245,6 +249,7 @@ impl Store {
         disabled: bool,
         updated_at: Time,
         event_id: Uuid,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let (access_key_id, version) = (key.access_key_id.clone(), key.version);
@@ -252,7 +257,7 @@ impl Store {
         let event = EventRow::new(key.account_id, event_id, &event);
         self.write_event(key.account_id, move || {
             event
-                .query_recorded(SET_DISABLED, record.as_ref())
+                .query_recorded(SET_DISABLED, &audit, record.as_ref())
                 .bind(access_key_id.clone())
                 .bind(version)
                 .bind(disabled)
@@ -266,6 +271,7 @@ impl Store {
         &self,
         key: &StoredAccessKey,
         event_id: Uuid,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let (access_key_id, version) = (key.access_key_id.clone(), key.version);
@@ -273,7 +279,7 @@ impl Store {
         let event = EventRow::new(key.account_id, event_id, &event);
         self.write_event(key.account_id, move || {
             event
-                .query_recorded(DELETE_ACCESS_KEY, record.as_ref())
+                .query_recorded(DELETE_ACCESS_KEY, &audit, record.as_ref())
                 .bind(access_key_id.clone())
                 .bind(version)
         })

@@ -12,6 +12,7 @@
 
 mod access_keys;
 mod accounts;
+mod audit;
 mod batches;
 mod changes;
 mod distributing;
@@ -42,6 +43,7 @@ use tokio_util::task::TaskTracker;
 
 pub use access_keys::{MOST_ACCESS_KEYS, NewAccessKey, StoredAccessKey};
 pub use accounts::AccountUpdate;
+pub use audit::{AuditEntry, AuditFilter, RecordedCall, StoredAuditRecord};
 pub use changes::{CancelledChange, ScheduledChange, SettledChange, StoredChange};
 pub use engine::{DatabaseUrl, Engine, StoreOptions, UrlError, create_database};
 pub use events::{EventListener, Lane, LogPage, LoggedEvent, NumberingRound};

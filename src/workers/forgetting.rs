@@ -1,12 +1,12 @@
 //! Deletes what has expired: used nonces, the ids of requests that may no longer be sent again, the
-//! counts of quotas, and old events.
+//! counts of quotas, old events and old audit records.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{next_turn, retention};
+use super::{Kept, next_turn, retention};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ids::new_id;
@@ -22,24 +22,21 @@ const NONCES: &str = "nonces";
 const QUOTA_COUNTS_KEPT: chrono::Duration = chrono::Duration::minutes(10);
 
 /// Runs until `shutdown`.
-pub(super) async fn run(
-    store: &Store,
-    clock: &Clock,
-    event_retention: chrono::Duration,
-    shutdown: &CancellationToken,
-) {
+pub(super) async fn run(store: &Store, clock: &Clock, kept: Kept, shutdown: &CancellationToken) {
     let holder = new_id();
     let mut nonces = FailureLog::new("expired nonces are not forgotten");
     let mut requests = FailureLog::new("expired request ids are not forgotten");
     let mut counts = FailureLog::new("counts of quotas are not forgotten");
     let mut events = FailureLog::new("old events are not forgotten");
+    let mut audit_records = FailureLog::new("old audit records are not forgotten");
     while next_turn(INTERVAL, shutdown).await {
         nonces.outcome(forget_nonces(store, clock, holder).await);
         requests.outcome(forget_requests(store, clock).await);
         counts.outcome(forget_quota_counts(store).await);
+        events.outcome(retention::forget_events(store, clock, holder, kept.events, shutdown).await);
         let forgotten =
-            retention::forget_events(store, clock, holder, event_retention, shutdown).await;
-        events.outcome(forgotten);
+            retention::forget_audit_records(store, clock, holder, kept.audit_records, shutdown);
+        audit_records.outcome(forgotten.await);
     }
 }
 

@@ -21,19 +21,28 @@ use crate::error::Error;
 use crate::orders::Orders;
 use crate::storage::Store;
 
-/// Runs the workers until `shutdown`. Events are kept for `event_retention`.
+/// How long rows are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// Numbered events.
+    pub events: chrono::Duration,
+    /// Audit records.
+    pub audit_records: chrono::Duration,
+}
+
+/// Runs the workers until `shutdown`.
 pub async fn run(
     store: Store,
     orders: Orders,
     clock: Clock,
-    event_retention: chrono::Duration,
+    kept: Kept,
     shutdown: CancellationToken,
 ) {
     tokio::join!(
         numbering::run(store.clone(), clock.clone(), shutdown.clone()),
         reconciler::run(store.clone(), orders, clock.clone(), shutdown.clone()),
         due_changes::run(&store, &clock, &shutdown),
-        forgetting::run(&store, &clock, event_retention, &shutdown),
+        forgetting::run(&store, &clock, kept, &shutdown),
     );
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
+use cdn_activation::audit::Audit;
 use cdn_activation::auth::sealing::KeyRing;
 use cdn_activation::clock::Clock;
 use cdn_activation::context::Context;
@@ -20,6 +21,7 @@ use cdn_activation::proto::cdn::v1::cdn_service_server::{CdnService, CdnServiceS
 use cdn_activation::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
 use cdn_activation::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
 use cdn_activation::proto::operator::v1::account_service_server::AccountServiceServer;
+use cdn_activation::proto::operator::v1::audit_service_server::AuditServiceServer;
 use cdn_activation::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeServiceServer;
 use cdn_activation::proto::operator::v1::event_service_server::EventServiceServer;
 use cdn_activation::proto::operator::v1::instance_service_server::InstanceServiceServer;
@@ -87,14 +89,16 @@ impl CdnService for Misbehaving {
 /// Serves services behind the layers of the service, with or without its authentication.
 async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     let metrics = Metrics::new([OPEN.to_owned()].into());
-    let guard = Guard::new(metrics, HashSet::new(), 0);
+    let audit = Audit::new(metrics.clone());
+    let guard = Guard::new(metrics, HashSet::new(), 0, audit.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let incoming = TcpIncoming::from(listener);
     let server = tonic::transport::Server::builder();
     if authenticate {
         let (callers, quotas) = (callers::directory(), Quotas::default());
-        let layer = ServiceAuthLayer::new(Clock::system(), callers, services.names(), quotas);
+        let names = services.names();
+        let layer = ServiceAuthLayer::new(Clock::system(), callers, names, quotas, audit);
         tokio::spawn(server.layer(layer).layer(guard).serve_with_incoming(services, incoming));
     } else {
         tokio::spawn(server.layer(guard).serve_with_incoming(services, incoming));
@@ -164,7 +168,8 @@ async fn a_handler_that_is_called_without_authentication_refuses() {
         .with(AccessKeyServiceServer::new(actions.clone()))
         .with(InstanceServiceServer::new(actions.clone()))
         .with(ChargeTypeChangeServiceServer::new(actions.clone()))
-        .with(OperationLockServiceServer::new(actions))
+        .with(OperationLockServiceServer::new(actions.clone()))
+        .with(AuditServiceServer::new(actions))
         .with(EventServiceServer::new(events));
     let grpc = RawGrpc::connect(serve(services, false).await).await;
     let account_id = key.account_id.to_string();

@@ -2,6 +2,9 @@
 //! call over sockets. The names of the tests state the behaviour of the service.
 
 mod altered_tables;
+mod audit;
+mod audit_list;
+mod audit_refusals;
 mod batches;
 mod bill_type;
 mod both_wires;

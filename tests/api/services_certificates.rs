@@ -6,10 +6,12 @@ use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
 use std::task::Poll;
 
+use cdn_activation::audit::Audit;
 use cdn_activation::auth::services::ServiceDirectory;
 use cdn_activation::clock::Clock;
 use cdn_activation::context::{Context, Peer};
 use cdn_activation::grpc::authentication::ServiceAuthLayer;
+use cdn_activation::metrics::Metrics;
 use cdn_activation::quotas::Quotas;
 use http::{Request, Response};
 use tonic::Status;
@@ -50,8 +52,9 @@ async fn principal(path: &str, names: &[&str], authorization: Option<&str>) -> S
         grants("shop.example.org", "actions = [\"*\"]"),
     ];
     let callers = ServiceDirectory::of(&tokens(), &file.concat()).expect("valid files");
+    let audit = Audit::new(Metrics::new([].into()));
     let layer =
-        ServiceAuthLayer::new(Clock::system(), callers, [SERVICE].into(), Quotas::default());
+        ServiceAuthLayer::new(Clock::system(), callers, [SERVICE].into(), Quotas::default(), audit);
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     let mut request = Request::builder().uri(path).body(()).expect("a request");
     request

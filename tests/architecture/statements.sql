@@ -47,27 +47,34 @@ WITH touched AS (
 UPDATE instances
 SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
 SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
-changes = instances.changes - $14
-WHERE instances.account_id = $1 AND instances.product = $12
-AND instances.changes #>> ARRAY[$14, 'settled'] = 'false'
-RETURNING instances.account_id, instances.product, instances.event_time
+changes = instances.changes - $24
+WHERE instances.account_id = $1 AND instances.product = $22
+AND instances.changes #>> ARRAY[$24, 'settled'] = 'false'
+RETURNING instances.account_id, instances.product, instances.event_time,
+instances.locks
 ), done AS (
 UPDATE charge_type_changes
-SET cancelled_at = $13, event_time = touched.event_time
+SET cancelled_at = $23, event_time = touched.event_time
 FROM touched
 WHERE charge_type_changes.account_id = $1
 AND charge_type_changes.account_id = touched.account_id
-AND change_id = $11
+AND change_id = $21
 RETURNING charge_type_changes.account_id, charge_type_changes.event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
@@ -84,15 +91,21 @@ ORDER BY (place + $16) % 10
 LIMIT 1
 ON CONFLICT (account_id, place) DO NOTHING
 RETURNING account_id, event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
@@ -101,35 +114,47 @@ WITH done AS (
 INSERT INTO accounts (
 account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete,
 payment_method_valid, balance, orders_refused, version, created_at, updated_at, event_time)
-VALUES ($1, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20, statement_timestamp())
+VALUES ($1, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $30, statement_timestamp())
 ON CONFLICT (account_id) DO NOTHING
 RETURNING account_id, event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
 -- DELETE_ACCESS_KEY
 WITH done AS (
 DELETE FROM access_keys
-WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+WHERE access_key_id = $21 AND version = $22 AND account_id = $1
 RETURNING account_id, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond')) AS event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
@@ -170,6 +195,15 @@ SET expired_position = greatest(expired_position, (SELECT max(position) FROM exp
 WHERE lane = $1 AND EXISTS (SELECT 1 FROM expired)
 )
 SELECT count(*) FROM expired;
+
+-- FORGET_AUDIT_RECORDS
+DELETE FROM audit_records
+WHERE (account_id, recorded_at, audit_id) IN (
+SELECT account_id, recorded_at, audit_id
+FROM audit_records
+WHERE recorded_at < $1
+ORDER BY recorded_at, audit_id
+LIMIT $2);
 
 -- FORGET_LOCAL_ROWS
 SELECT truncate_local_data_after_distributing_table($1::text::regclass);
@@ -239,6 +273,30 @@ SELECT account_id, site, intl_allowed, bid_user, real_name_verified, profile_com
 payment_method_valid, balance, orders_refused, version, created_at, updated_at
 FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2;
 
+-- LIST_AUDIT_RECORDS
+SELECT account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after
+FROM audit_records
+WHERE (recorded_at, audit_id) < ($1, $2)
+AND recorded_at >= $3
+AND ($5::text IS NULL OR principal = $5)
+AND ($6::text IS NULL OR action = $6)
+AND ($7::text IS NULL OR result = $7)
+ORDER BY recorded_at DESC, audit_id DESC
+LIMIT $4;
+
+-- LIST_AUDIT_RECORDS_OF_ACCOUNT
+SELECT account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after
+FROM audit_records
+WHERE account_id = $8 AND (recorded_at, audit_id) < ($1, $2)
+AND recorded_at >= $3
+AND ($5::text IS NULL OR principal = $5)
+AND ($6::text IS NULL OR action = $6)
+AND ($7::text IS NULL OR result = $7)
+ORDER BY recorded_at DESC, audit_id DESC
+LIMIT $4;
+
 -- LIST_CHANGES
 SELECT account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
 cancelled_at, in_force_event_at IS NOT NULL AS settled
@@ -300,26 +358,43 @@ WITH touched AS (
 UPDATE instances
 SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
 SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
-locks = instances.locks || $16
-WHERE instances.account_id = $1 AND instances.product = $11
-AND NOT instances.locks ? $13
-AND (SELECT count(*) FROM jsonb_object_keys(instances.locks)) < $17
-RETURNING instances.account_id, instances.product, instances.event_time
+locks = instances.locks || $26
+WHERE instances.account_id = $1 AND instances.product = $21
+AND NOT instances.locks ? $23
+AND (SELECT count(*) FROM jsonb_object_keys(instances.locks)) < $27
+RETURNING instances.account_id, instances.product, instances.event_time,
+instances.locks
 ), done AS (
 INSERT INTO operation_locks (
 account_id, lock_id, product, reason, locked_by, locked_at, event_time)
-SELECT account_id, $12, product, $13, $14, $15, event_time
+SELECT account_id, $22, product, $23, $24, $25, event_time
 FROM touched
 RETURNING account_id, event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', (
+SELECT $14::jsonb || jsonb_build_object('locks', ARRAY(
+SELECT jsonb_object_keys(locks - $23) AS reason
+ORDER BY reason))
+FROM touched
+), (
+SELECT $15::jsonb || jsonb_build_object('locks', ARRAY(
+SELECT jsonb_object_keys(locks) AS reason
+ORDER BY reason))
+FROM touched
+)
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
@@ -385,13 +460,13 @@ set_config('client_min_messages', 'warning', true);
 WITH account AS (
 SELECT account_id, event_time
 FROM accounts
-WHERE account_id = $1 AND version = $6
+WHERE account_id = $1 AND version = $16
 FOR SHARE
 ), done AS (
 INSERT INTO instances (
 account_id, product, instance_id, internet_charge_type, websocket_charge_type,
 opening_time, order_id, event_time)
-SELECT account_id, $7, $8, $9, $10, $11, $12, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
+SELECT account_id, $17, $18, $19, $20, $21, $22, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
 FROM account
 ON CONFLICT (account_id, product) DO NOTHING
 RETURNING account_id, event_time
@@ -399,7 +474,13 @@ RETURNING account_id, event_time
 INSERT INTO orders (
 account_id, order_id, product, internet_charge_type, websocket_charge_type,
 ordered_at)
-SELECT account_id, $12, $7, $9, $10, $13
+SELECT account_id, $22, $17, $19, $20, $23
+FROM done
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
 FROM done
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
@@ -411,12 +492,15 @@ SELECT count(*) FROM done WHERE account_id = $1;
 -- OPEN_INSTANCES
 WITH asked AS (
 SELECT account_id, version, product, instance_id, internet, websocket, opening_time,
-order_id, ordered_at, event_id, lane, data
+order_id, ordered_at, event_id, lane, data, audit_id, principal, address, action, resource,
+request_id, correlation_id, after
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
 $7::timestamptz[], $8::uuid[], $9::timestamptz[], $10::uuid[], $11::smallint[],
-$12::bytea[])
+$12::bytea[], $14::uuid[], $15::text[], $16::text[], $17::text[], $18::text[],
+$19::text[], $20::text[], $21::jsonb[])
 AS asked (account_id, version, product, instance_id, internet, websocket, opening_time,
-order_id, ordered_at, event_id, lane, data)
+order_id, ordered_at, event_id, lane, data, audit_id, principal, address, action,
+resource, request_id, correlation_id, after)
 ), account AS (
 SELECT account_id, version, event_time
 FROM accounts
@@ -446,6 +530,15 @@ SELECT account_id, event_id, lane, done.event_time, $13, data
 FROM asked
 JOIN done ON done.order_id = asked.order_id
 ORDER BY account_id
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
+correlation_id, result, after)
+SELECT account_id, audit_id, ordered_at, principal, address, action, resource, request_id,
+correlation_id, 'OK', after
+FROM asked
+JOIN done ON done.order_id = asked.order_id
+ORDER BY account_id
 )
 SELECT asked.order_id, done.order_id IS NOT NULL, account.account_id IS NOT NULL
 FROM asked
@@ -456,13 +549,13 @@ LEFT JOIN done ON done.order_id = asked.order_id;
 WITH account AS (
 SELECT account_id, event_time
 FROM accounts
-WHERE account_id = $1 AND version = $6
+WHERE account_id = $1 AND version = $16
 FOR SHARE
 ), intent AS (
 SELECT account_id
 FROM order_intents
 WHERE account_id = $1
-AND order_id = $12
+AND order_id = $22
 AND opened_at IS NULL
 AND abandoned_at IS NULL
 AND EXISTS (SELECT 1 FROM account)
@@ -471,7 +564,7 @@ FOR UPDATE
 INSERT INTO instances (
 account_id, product, instance_id, internet_charge_type, websocket_charge_type,
 opening_time, order_id, event_time)
-SELECT account_id, $7, $8, $9, $10, $11, $12, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
+SELECT account_id, $17, $18, $19, $20, $21, $22, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
 FROM account
 WHERE EXISTS (SELECT 1 FROM intent)
 ON CONFLICT (account_id, product) DO NOTHING
@@ -480,15 +573,21 @@ RETURNING account_id, event_time
 INSERT INTO orders (
 account_id, order_id, product, internet_charge_type, websocket_charge_type,
 ordered_at)
-SELECT account_id, $12, $7, $9, $10, $13
+SELECT account_id, $22, $17, $19, $20, $23
 FROM done
 ), settled AS (
 UPDATE order_intents
-SET opened_at = $13
+SET opened_at = $23
 FROM done
 WHERE order_intents.account_id = $1
 AND order_intents.account_id = done.account_id
-AND order_intents.order_id = $12
+AND order_intents.order_id = $22
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
@@ -663,6 +762,18 @@ SET last_used_on = $2
 FROM used
 WHERE access_keys.access_key_id = used.access_key_id;
 
+-- RECORD_REFUSALS
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
+correlation_id, result)
+SELECT account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
+correlation_id, result
+FROM unnest($1::bigint[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
+$7::text[], $8::text[], $9::text[], $10::text[])
+AS refused (account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result)
+ON CONFLICT (account_id, recorded_at, audit_id) DO NOTHING;
+
 -- RECORD_REQUEST
 INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
 VALUES ($1, $2, $3, $4, $5)
@@ -685,34 +796,41 @@ WHERE access_keys.access_key_id = replaced.access_key_id;
 WITH account AS (
 SELECT account_id
 FROM accounts
-WHERE account_id = $1 AND version = $11
+WHERE account_id = $1 AND version = $21
 FOR SHARE
 ), touched AS (
 UPDATE instances
 SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
 SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
-changes = instances.changes || $19
+changes = instances.changes || $29
 FROM account
-WHERE instances.account_id = $1 AND instances.product = $14
+WHERE instances.account_id = $1 AND instances.product = $24
 AND instances.account_id = account.account_id
-AND instances.event_time = $12
-RETURNING instances.account_id, instances.product, instances.event_time
+AND instances.event_time = $22
+RETURNING instances.account_id, instances.product, instances.event_time,
+instances.locks
 ), done AS (
 INSERT INTO charge_type_changes (
 account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
 event_time)
-SELECT account_id, $13, product, $15, $16, $17, $18, event_time
+SELECT account_id, $23, product, $25, $26, $27, $28, event_time
 FROM touched
 RETURNING account_id, event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
@@ -742,7 +860,8 @@ ORDER BY value ->> 'effective_time' DESC
 OFFSET 1)
 WHERE instances.account_id = $1 AND instances.product = $7
 AND instances.changes #>> ARRAY[$8, 'settled'] = 'false'
-RETURNING instances.account_id, instances.product, instances.event_time
+RETURNING instances.account_id, instances.product, instances.event_time,
+instances.locks
 ), done AS (
 UPDATE charge_type_changes
 SET in_force_event_at = touched.event_time, event_time = touched.event_time
@@ -761,18 +880,24 @@ SELECT count(*) FROM done WHERE account_id = $1;
 -- SET_DISABLED
 WITH done AS (
 UPDATE access_keys
-SET disabled = $13, version = version + 1, updated_at = $14, event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
-WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+SET disabled = $23, version = version + 1, updated_at = $24, event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
+WHERE access_key_id = $21 AND version = $22 AND account_id = $1
 RETURNING account_id, event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
@@ -815,55 +940,78 @@ WITH touched AS (
 UPDATE instances
 SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
 SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
-locks = instances.locks - $14
-WHERE instances.account_id = $1 AND instances.product = $11
-AND instances.locks #>> ARRAY[$14, 'lock_id'] = $15
-RETURNING instances.account_id, instances.product, instances.event_time
+locks = instances.locks - $24
+WHERE instances.account_id = $1 AND instances.product = $21
+AND instances.locks #>> ARRAY[$24, 'lock_id'] = $25
+RETURNING instances.account_id, instances.product, instances.event_time,
+instances.locks
 ), done AS (
 UPDATE operation_locks
-SET lifted_at = $13, event_time = touched.event_time
+SET lifted_at = $23, event_time = touched.event_time
 FROM touched
 WHERE operation_locks.account_id = $1
 AND operation_locks.account_id = touched.account_id
-AND lock_id = $12
+AND lock_id = $22
 RETURNING operation_locks.account_id, operation_locks.event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', (
+SELECT $14::jsonb || jsonb_build_object('locks', ARRAY(
+SELECT jsonb_object_keys(locks || jsonb_build_object($24, $22)) AS reason
+ORDER BY reason))
+FROM touched
+), (
+SELECT $15::jsonb || jsonb_build_object('locks', ARRAY(
+SELECT jsonb_object_keys(locks) AS reason
+ORDER BY reason))
+FROM touched
+)
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
 -- UPDATE_ACCOUNT
 WITH done AS (
 UPDATE accounts
-SET site = $11,
-intl_allowed = $12,
-bid_user = $13,
-real_name_verified = $14,
-profile_complete = $15,
-payment_method_valid = $16,
-balance = $17,
-orders_refused = $18,
-version = $19 + 1,
-updated_at = $20,
+SET site = $21,
+intl_allowed = $22,
+bid_user = $23,
+real_name_verified = $24,
+profile_complete = $25,
+payment_method_valid = $26,
+balance = $27,
+orders_refused = $28,
+version = $29 + 1,
+updated_at = $30,
 event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
-WHERE account_id = $1 AND version = $19
+WHERE account_id = $1 AND version = $29
 RETURNING account_id, event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 

@@ -4,6 +4,7 @@ use tonic::Request;
 
 use super::repeat::{Repeatable, Ticket, request_id};
 use super::{access_key_id, account_id, etag};
+use crate::audit::states;
 use crate::auth::secret::{Secret, random_access_key_id};
 use crate::context::Context;
 use crate::domain::AccountId;
@@ -14,7 +15,7 @@ use crate::grpc::{Actions, Reply, operate};
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::access_key_service_server::AccessKeyService;
-use crate::storage::{MOST_ACCESS_KEYS, NewAccessKey, StoredAccessKey};
+use crate::storage::{AuditEntry, MOST_ACCESS_KEYS, NewAccessKey, StoredAccessKey};
 
 /// Largest number of attempts to create a key, if other keys of the account are created at the same
 /// time.
@@ -158,8 +159,11 @@ impl Actions {
             created_at: context.wire_now,
             event_id: context.new_id(),
         };
+        let after = states::access_key(new.disabled, policy);
+        let audit = AuditEntry::of(context, &new.access_key_id, None, Some(after));
         for _ in 0..CREATIONS {
-            if self.store.create_access_key(new.clone(), record.clone()).await? {
+            let (new, audit, record) = (new.clone(), audit.clone(), record.clone());
+            if self.store.create_access_key(new.clone(), audit, record).await? {
                 return Ok((new.into(), secret));
             }
             let most = i64::try_from(MOST_ACCESS_KEYS).unwrap_or(i64::MAX);
@@ -222,9 +226,11 @@ impl Actions {
             let (now, event_id) = (context.wire_now, context.new_id());
             let record = ticket.as_ref().map(|ticket| ticket.about(wanted.id));
             let disabled = wanted.disabled;
+            let state = |disabled| Some(states::access_key(disabled, &key.policy));
+            let audit = AuditEntry::of(context, wanted.id, state(key.disabled), state(disabled));
             let written =
-                self.store.set_access_key_disabled(&key, disabled, now, event_id, record).await?;
-            let version = key.version + 1;
+                self.store.set_access_key_disabled(&key, disabled, now, event_id, audit, record);
+            let (written, version) = (written.await?, key.version + 1);
             Ok(written.then_some(StoredAccessKey { disabled, version, updated_at: now, ..key }))
         })
         .await
@@ -242,7 +248,10 @@ impl Actions {
                 context.note_key(key.account_id, &message.access_key_id)?;
                 check_etag(&key, &message.etag)?;
                 let record = ticket.as_ref().map(|ticket| ticket.about(&message.access_key_id));
-                let deleted = self.store.delete_access_key(&key, context.new_id(), record).await?;
+                let before = states::access_key(key.disabled, &key.policy);
+                let audit = AuditEntry::of(context, &message.access_key_id, Some(before), None);
+                let event_id = context.new_id();
+                let deleted = self.store.delete_access_key(&key, event_id, audit, record).await?;
                 Ok(deleted.then_some(()))
             })
             .await

@@ -5,6 +5,7 @@ use tonic::Request;
 
 use super::repeat::{Ticket, request_id};
 use super::{account_id, account_id_of, etag, key_of};
+use crate::audit::states;
 use crate::context::Context;
 use crate::domain::{Account, AccountId, Profile, Site};
 use crate::error::{Error, both};
@@ -13,7 +14,7 @@ use crate::grpc::{Actions, Reply, operate};
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::account_service_server::AccountService;
-use crate::storage::{AccountUpdate, RequestRecord};
+use crate::storage::{AccountUpdate, AuditEntry, RequestRecord};
 
 const LIST: &str = "accounts";
 
@@ -99,7 +100,10 @@ impl Actions {
         };
         let write = async |ticket: Option<Ticket>| {
             let record = ticket.map(|ticket| ticket.about(&account_id.to_string()));
-            if self.store.create_account(account.clone(), context.new_id(), record).await? {
+            let after = states::account(&account.profile);
+            let audit = AuditEntry::of(context, "", None, Some(after));
+            let (new, event_id) = (account.clone(), context.new_id());
+            if self.store.create_account(new, event_id, audit, record).await? {
                 Ok(account.clone())
             } else {
                 Err(Error::AccountAlreadyExists)
@@ -141,6 +145,7 @@ impl Actions {
                 return Err(Error::EtagMismatch);
             }
             let read_version = account.version;
+            let before = states::account(&account.profile);
             apply(&mut account.profile, wanted, message.update_mask.as_ref());
             let update = AccountUpdate {
                 account_id: account.account_id,
@@ -149,7 +154,9 @@ impl Actions {
                 updated_at: context.wire_now,
                 event_id: context.new_id(),
             };
-            let updated = self.store.update_account(update, record.clone()).await?;
+            let after = states::account(&account.profile);
+            let audit = AuditEntry::of(context, "", Some(before), Some(after));
+            let updated = self.store.update_account(update, audit, record.clone()).await?;
             account.version += 1;
             account.updated_at = context.wire_now;
             Ok(updated.then_some(account))

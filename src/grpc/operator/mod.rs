@@ -4,6 +4,7 @@
 
 mod access_key;
 mod account;
+mod audit;
 mod charge_type_change;
 mod event;
 mod instance;

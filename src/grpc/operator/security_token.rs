@@ -12,6 +12,7 @@ use crate::error::{Error, both};
 use crate::grpc::Actions;
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
+use crate::storage::{AuditEntry, RecordedCall, StoredAccessKey};
 
 /// How long a temporary credential is valid if the request does not say.
 const DEFAULT_LIFETIME: Duration = Duration::hours(1);
@@ -32,7 +33,27 @@ impl Actions {
         let ((_, lifetime), policy) = both(checked, policy)?;
         let key = self.existing_key(&message.access_key_id).await?;
         context.note_key(key.account_id, &message.access_key_id)?;
-        temporary::issue(&self.key_ring, &key, policy, context.wire_now + lifetime)
+        let expires_at = context.wire_now + lifetime;
+        let issued = temporary::issue(&self.key_ring, &key, policy, expires_at)?;
+        self.record_issue(context, &key, &issued).await?;
+        Ok(issued)
+    }
+}
+
+impl Actions {
+    /// Writes the audit record. The credential itself is not stored, so without the record nobody
+    /// could say who has issued it.
+    async fn record_issue(
+        &self,
+        context: &Context,
+        key: &StoredAccessKey,
+        issued: &TemporaryCredential,
+    ) -> Result<(), Error> {
+        let resource = format!("{} {}", key.access_key_id, issued.id);
+        let entry = AuditEntry::of(context, resource, None, None);
+        let account_id = Some(key.account_id);
+        let call = RecordedCall { account_id, result: "OK".to_owned(), entry };
+        self.store.record_calls(vec![call]).await
     }
 }
 

@@ -8,6 +8,7 @@ use cdn_activation::ids::new_id;
 use cdn_activation::storage::{NewAccessKey, Store, StoreOptions};
 
 use super::Api;
+use super::audit::entry;
 use super::rest::Key;
 
 impl Api {
@@ -27,7 +28,10 @@ impl Api {
             created_at,
             event_id: new_id(),
         };
-        assert!(store.create_access_key(key, None).await.expect("stored"), "{id} is new");
+        assert!(
+            store.create_access_key(key, entry("CreateAccessKey"), None).await.expect("stored"),
+            "{id} is new"
+        );
         store.close().await;
         Key { account_id, id: id.to_owned(), secret: secret.to_owned() }
     }

@@ -2,6 +2,7 @@
 //! set.
 
 pub mod action_refusals;
+pub mod audit;
 pub mod call;
 pub mod callers;
 pub mod captures;
@@ -177,6 +178,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         listening: Listening::default(),
         orders: None,
         event_retention: chrono::Duration::days(7),
+        audit_retention: chrono::Duration::days(400),
         key_ring: KeyRing::of(sealing_key),
         callers: callers::directory(),
         reflection: true,

@@ -22,6 +22,7 @@ SERVICES = {
     "activation.dcdn.v1.DcdnService",
     f"{OPERATOR}.AccountService",
     f"{OPERATOR}.AccessKeyService",
+    f"{OPERATOR}.AuditService",
     f"{OPERATOR}.EventService",
     f"{OPERATOR}.OperationLockService",
     "grpc.health.v1.Health",

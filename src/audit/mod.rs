@@ -1,0 +1,238 @@
+//! What the audit records say: the entry of a change, which its statement writes, and the refused
+//! attempts, which are written off the path of the request.
+//!
+//! Refused attempts wait in a queue of the process. A task writes them once a second, many with one
+//! statement. A client can cause any number of refusals, so they are limited twice: by a rate, and
+//! by the length of the queue while the database is away. Attempts beyond are counted and not
+//! recorded. Callers that are authenticated have a rate of their own, so that a flood of strangers
+//! does not hide what they do.
+
+pub mod states;
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::{Context, Origin};
+use crate::domain::{AccountId, Time};
+use crate::error::Error;
+use crate::ids::{RequestId, new_id};
+use crate::logging::{FailureLog, Limit};
+use crate::metrics::Metrics;
+use crate::proto;
+use crate::storage::{AuditEntry, RecordedCall, Store};
+
+/// How often the queue is written.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Largest number of attempts that wait.
+const MOST_WAITING: usize = 4096;
+/// Largest number of attempts that one statement writes.
+const BATCH: usize = 512;
+/// How long the last attempts may take to be written at shutdown.
+const LAST_WRITE: Duration = Duration::from_secs(1);
+/// Largest part of a text of a caller that is recorded, in bytes.
+const LONGEST_TEXT: usize = 160;
+/// The same for the id of an access key.
+const LONGEST_ID: usize = 64;
+
+/// The caller of a refused attempt.
+#[derive(Clone, Debug)]
+pub enum Principal<'a> {
+    /// An authenticated caller, as [`Context::principal`] names it.
+    Verified(String),
+    /// The access key that a request names whose signature does not hold.
+    UnverifiedKey(&'a str),
+    /// A caller of which nothing is known.
+    Unknown,
+}
+
+/// A refused attempt, as the code that refuses it knows it.
+#[derive(Clone, Debug)]
+pub struct Refused<'a> {
+    /// The name of the rpc.
+    pub action: &'a str,
+    /// Why it is refused.
+    pub error: &'a Error,
+    /// The API version, which selects between codes that were renamed.
+    pub api_version: Option<&'a str>,
+    /// The caller.
+    pub principal: Principal<'a>,
+    /// The account that the attempt names.
+    pub account_id: Option<AccountId>,
+    /// What the attempt is about.
+    pub resource: String,
+    /// The id of the request.
+    pub request_id: &'a RequestId,
+    /// Where the request comes from.
+    pub origin: &'a Origin,
+    /// When the request arrived, by the wire clock.
+    pub at: Time,
+}
+
+/// Takes refused attempts and writes them in the background. Clones share the queue.
+#[derive(Clone)]
+pub struct Audit(Arc<Shared>);
+
+struct Shared {
+    waiting: Mutex<VecDeque<RecordedCall>>,
+    /// Limits the attempts of callers that are authenticated.
+    verified: Limit,
+    /// Limits all other attempts.
+    unverified: Limit,
+    started: Instant,
+    metrics: Metrics,
+}
+
+impl fmt::Debug for Audit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Audit(…)")
+    }
+}
+
+impl AuditEntry {
+    /// Returns the entry of a change that the request of this context makes.
+    #[must_use]
+    pub fn of(
+        context: &Context,
+        resource: impl Into<String>,
+        before: Option<Value>,
+        after: Option<Value>,
+    ) -> Self {
+        let (address, correlation_id) = of_origin(&context.origin);
+        Self {
+            audit_id: context.new_id(),
+            recorded_at: context.wire_now,
+            principal: context.principal(),
+            address,
+            action: Cow::Borrowed(context.action),
+            resource: resource.into(),
+            request_id: context.request_id.as_str().to_owned(),
+            correlation_id,
+            before,
+            after,
+        }
+    }
+}
+
+impl Refused<'_> {
+    /// Whether the refusal is recorded: if the action writes, or if it was refused for who the
+    /// caller is. A fault is not a refusal.
+    fn is_recorded(&self) -> bool {
+        let is_about_caller = self.error.is_about_the_caller();
+        !self.error.is_our_fault() && (is_about_caller || proto::writes(self.action))
+    }
+
+    fn attempt(&self) -> RecordedCall {
+        let (address, correlation_id) = of_origin(self.origin);
+        let principal = match &self.principal {
+            Principal::Verified(name) => name.clone(),
+            Principal::UnverifiedKey(id) => format!("unverified-key:{}", visible(id, LONGEST_ID)),
+            Principal::Unknown => "unverified".to_owned(),
+        };
+        let entry = AuditEntry {
+            audit_id: new_id(),
+            recorded_at: self.at,
+            principal,
+            address,
+            action: Cow::Owned(self.action.to_owned()),
+            resource: visible(&self.resource, LONGEST_TEXT),
+            request_id: self.request_id.as_str().to_owned(),
+            correlation_id,
+            before: None,
+            after: None,
+        };
+        let result = visible(&self.error.code_in(self.api_version), LONGEST_TEXT);
+        RecordedCall { account_id: self.account_id, result, entry }
+    }
+}
+
+impl Audit {
+    /// Creates an empty queue. What is not recorded is counted in `metrics`.
+    #[must_use]
+    pub fn new(metrics: Metrics) -> Self {
+        let (verified, unverified) = (Limit::new(), Limit::new());
+        let (waiting, started) = (Mutex::default(), Instant::now());
+        Self(Arc::new(Shared { waiting, verified, unverified, started, metrics }))
+    }
+
+    /// Takes a refused attempt, if such attempts are recorded. Does not wait.
+    pub fn refused(&self, refused: &Refused<'_>) {
+        if !refused.is_recorded() {
+            return;
+        }
+        let limit = match refused.principal {
+            Principal::Verified(_) => &self.0.verified,
+            Principal::UnverifiedKey(_) | Principal::Unknown => &self.0.unverified,
+        };
+        let now = u64::try_from(self.0.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if !limit.admits(now) || !self.push(|| refused.attempt()) {
+            self.0.metrics.audit_refusal_dropped();
+        }
+    }
+
+    /// Adds an attempt, unless the queue is full.
+    fn push(&self, attempt: impl FnOnce() -> RecordedCall) -> bool {
+        let mut waiting = self.waiting();
+        let has_room = waiting.len() < MOST_WAITING;
+        if has_room {
+            waiting.push_back(attempt());
+        }
+        has_room
+    }
+
+    /// Writes the attempts that wait once a second until `shutdown`, and then those that are
+    /// left.
+    pub async fn run(self, store: Store, shutdown: CancellationToken) {
+        let mut failure = FailureLog::new("refused attempts are not recorded");
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = shutdown.cancelled() => break,
+            }
+            tokio::select! {
+                written = self.write(&store) => failure.outcome(written),
+                () = shutdown.cancelled() => break,
+            }
+        }
+        let left = tokio::time::timeout(LAST_WRITE, self.write(&store)).await;
+        failure.outcome(left.unwrap_or_else(|late| Err(Error::unavailable(late))));
+    }
+
+    /// Writes the attempts that wait. They leave the queue when they are written.
+    async fn write(&self, store: &Store) -> Result<(), Error> {
+        loop {
+            let batch: Vec<_> = self.waiting().iter().take(BATCH).cloned().collect();
+            let count = batch.len();
+            if count == 0 {
+                return Ok(());
+            }
+            store.record_calls(batch).await?;
+            self.waiting().drain(..count);
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<RecordedCall>> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the address and the correlation id.
+fn of_origin(origin: &Origin) -> (Option<String>, Option<String>) {
+    let address = origin.address.map(|address| address.to_string());
+    (address, origin.correlation_id.as_deref().map(str::to_owned))
+}
+
+/// Returns the visible characters of a text of a caller, cut to a length. PostgreSQL refuses
+/// a text with NUL.
+fn visible(text: &str, longest: usize) -> String {
+    let text = &text[..text.floor_char_boundary(longest)];
+    text.chars().filter(|character| !character.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests;
