@@ -83,11 +83,11 @@ WITH done AS (
 INSERT INTO access_keys (
 access_key_id, account_id, place, secret_sealed, policy, disabled, version, created_at,
 updated_at, event_time)
-SELECT $11, $1, place, $12, $13, $14, 1, $15, $15, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', (SELECT event_time FROM accounts WHERE account_id = $1)) + interval '1 microsecond'))
+SELECT $21, $1, place, $22, $23, $24, 1, $25, $25, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', (SELECT event_time FROM accounts WHERE account_id = $1)) + interval '1 microsecond'))
 FROM generate_series(1, 10) AS place
 WHERE place NOT IN (SELECT place FROM access_keys WHERE account_id = $1)
-AND NOT EXISTS (SELECT FROM access_keys WHERE access_key_id = $11)
-ORDER BY (place + $16) % 10
+AND NOT EXISTS (SELECT FROM access_keys WHERE access_key_id = $21)
+ORDER BY (place + $26) % 10
 LIMIT 1
 ON CONFLICT (account_id, place) DO NOTHING
 RETURNING account_id, event_time
@@ -749,6 +749,18 @@ WHERE access_key_id > $1 AND substr(secret_sealed, 2, 4) <> $2
 ORDER BY access_key_id
 LIMIT $3;
 
+-- RECORD_CALLS
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
+correlation_id, result)
+SELECT account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
+correlation_id, result
+FROM unnest($1::bigint[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
+$7::text[], $8::text[], $9::text[], $10::text[])
+AS refused (account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result)
+ON CONFLICT (account_id, recorded_at, audit_id) DO NOTHING;
+
 -- RECORD_LAST_USES
 WITH used AS (
 SELECT access_key_id
@@ -761,18 +773,6 @@ UPDATE access_keys
 SET last_used_on = $2
 FROM used
 WHERE access_keys.access_key_id = used.access_key_id;
-
--- RECORD_REFUSALS
-INSERT INTO audit_records (
-account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
-correlation_id, result)
-SELECT account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
-correlation_id, result
-FROM unnest($1::bigint[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
-$7::text[], $8::text[], $9::text[], $10::text[])
-AS refused (account_id, audit_id, recorded_at, principal, address, action, resource,
-request_id, correlation_id, result)
-ON CONFLICT (account_id, recorded_at, audit_id) DO NOTHING;
 
 -- RECORD_REQUEST
 INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
