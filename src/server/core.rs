@@ -13,21 +13,19 @@ use tower::Layer;
 
 use super::entrance::Entrance;
 use super::http::{self, HttpOptions};
+use super::methods::streaming_paths;
 use super::readiness::Readiness;
-use super::{ServerSettings, grpc, streaming_paths};
-use crate::audit::Audit;
+use super::shared::Shared;
+use super::{ServerSettings, grpc};
 use crate::auth::Authenticator;
-use crate::auth::last_uses::LastUses;
-use crate::events::{Cursors, Feed};
+use crate::events::Cursors;
 use crate::explorer::Explorer;
 use crate::grpc::Actions;
 use crate::grpc::authentication::ServiceAuthLayer;
 use crate::grpc::layers::{Guard, Hold};
 use crate::grpc::operator::Events;
 use crate::grpc::services::Services;
-use crate::metrics::Metrics;
 use crate::orders::Orders;
-use crate::quotas::Quotas;
 use crate::rest::{Dispatch, Shim, answer_to_what_is_no_request};
 use crate::runtime::{Connections, Core};
 use crate::storage::Store;
@@ -40,30 +38,24 @@ pub(super) const CLOSING: Duration = Duration::from_millis(300);
 /// it writes wakes the workers there.
 pub(super) fn start(
     index: usize,
-    shared: CoreSetup,
+    setup: CoreSetup,
     background: Store,
     grpc: Connections,
     rest: Connections,
 ) -> io::Result<Core> {
     Core::start(format!("core-{index}"), move || async move {
-        let store = background.beside(&shared.settings.share_of_core());
-        shared.serve(store, grpc, rest).await;
+        let store = background.beside(&setup.shared.settings.share_of_core());
+        setup.serve(store, grpc, rest).await;
     })
 }
 
-/// What all cores share: settings, and values without connections. It is cheap to clone.
+/// What all cores share. It is cheap to clone.
 #[derive(Clone)]
 pub(super) struct CoreSetup {
-    settings: ServerSettings,
-    feed: Feed,
-    last_uses: LastUses,
-    metrics: Metrics,
+    shared: Shared,
     guard: Guard,
-    audit: Audit,
     described: Arc<Described>,
     explorer: Option<Explorer>,
-    quotas: Quotas,
-    shutdown: CancellationToken,
 }
 
 /// What is built from the descriptors. Reading them takes longer than building everything else.
@@ -81,32 +73,14 @@ impl Described {
 }
 
 impl CoreSetup {
-    pub fn new(
-        settings: &ServerSettings,
-        feed: &Feed,
-        last_uses: &LastUses,
-        metrics: &Metrics,
-        readiness: &Readiness,
-        quotas: &Quotas,
-        audit: &Audit,
-        shutdown: &CancellationToken,
-    ) -> Self {
+    pub fn new(shared: &Shared, readiness: &Readiness) -> Self {
+        let Shared { settings, metrics, audit, .. } = shared;
+        let watches = settings.bounds.watches;
         Self {
-            settings: settings.clone(),
-            feed: feed.clone(),
-            last_uses: last_uses.clone(),
-            metrics: metrics.clone(),
-            guard: Guard::new(
-                metrics.clone(),
-                streaming_paths(),
-                settings.bounds.watches,
-                audit.clone(),
-            ),
-            audit: audit.clone(),
+            guard: Guard::new(metrics.clone(), streaming_paths(), watches, audit.clone()),
             described: Arc::new(Described::new(readiness, settings.reflection)),
             explorer: settings.explorer.as_ref().map(Explorer::new),
-            quotas: quotas.clone(),
-            shutdown: shutdown.clone(),
+            shared: shared.clone(),
         }
     }
 
@@ -114,13 +88,13 @@ impl CoreSetup {
     /// store.
     async fn serve(self, store: Store, grpc: Connections, rest: Connections) {
         let counted = store.clone();
-        self.metrics.add_pool(move || counted.connections());
+        self.shared.metrics.add_pool(move || counted.connections());
         let services = self.services(&store);
         let shim = self.shim(&store, self.guard.layer(services.clone()));
         let guard = self.guard.clone();
-        let (settings, shutdown) = (&self.settings, &self.shutdown);
+        let (settings, shutdown) = (&self.shared.settings, &self.shared.shutdown);
         let authentication = self.authentication(&services);
-        let listener = self.metrics.listener("grpc");
+        let listener = self.shared.metrics.listener("grpc");
         let (of_grpc, of_rest) = settings.listening.entrances();
         let explorer = self.explorer.clone();
         let serving = async {
@@ -156,34 +130,35 @@ impl CoreSetup {
     }
 
     fn services(&self, store: &Store) -> Services {
-        let settings = &self.settings;
+        let settings = &self.shared.settings;
         let orders = Orders::new(settings.orders.clone());
         let (limits, grace) = (settings.limits, settings.overdue_grace);
         let key_ring = settings.key_ring.clone();
         let actions = Actions::new(store.clone(), orders, limits, grace, key_ring.clone());
-        let feed = self.feed.reading(store.clone());
+        let feed = self.shared.feed.reading(store.clone());
         let events = Events::new(feed, Cursors::new(key_ring));
         grpc::services(self.described.infrastructure.clone(), &actions, events)
     }
 
     fn authentication(&self, services: &Services) -> ServiceAuthLayer {
-        let ServerSettings { clock, callers, .. } = &self.settings;
-        let (quotas, audit) = (self.quotas.clone(), self.audit.clone());
+        let ServerSettings { clock, callers, .. } = &self.shared.settings;
+        let (quotas, audit) = (self.shared.quotas.clone(), self.shared.audit.clone());
         ServiceAuthLayer::new(clock.clone(), callers.clone(), services.names(), quotas, audit)
     }
 
     fn shim(&self, store: &Store, services: Hold<Services>) -> Shim {
-        let ServerSettings { key_ring, timestamp_window, clock, explorer_url, .. } = &self.settings;
+        let ServerSettings { key_ring, timestamp_window, clock, explorer_url, .. } =
+            &self.shared.settings;
         let authenticator = Authenticator::new(
             store.clone(),
             key_ring.clone(),
-            self.last_uses.clone(),
+            self.shared.last_uses.clone(),
             *timestamp_window,
-            self.quotas.clone(),
+            self.shared.quotas.clone(),
         );
         let (dispatch, listener) =
-            (Arc::clone(&self.described.dispatch), self.metrics.listener("rest"));
-        let (audit, explorer_url) = (self.audit.clone(), explorer_url.clone());
+            (Arc::clone(&self.described.dispatch), self.shared.metrics.listener("rest"));
+        let (audit, explorer_url) = (self.shared.audit.clone(), explorer_url.clone());
         Shim::new(dispatch, authenticator, services, clock.clone(), listener, audit, explorer_url)
     }
 }

@@ -1,6 +1,7 @@
 //! Builds the service and serves it: three listeners, the cores that answer, the workers, and the
 //! drain at the end.
 
+mod background;
 mod binding;
 mod bounds;
 mod completed;
@@ -12,21 +13,20 @@ mod health;
 mod http;
 mod http2;
 mod incoming_body;
+mod methods;
 pub mod no_grpc;
 mod ops;
 mod proxies;
 mod readiness;
 mod serving;
 mod settings;
+mod shared;
 mod tls;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use prost_reflect::MethodDescriptor;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
@@ -35,22 +35,14 @@ pub use self::binding::BindError;
 use self::binding::bind;
 pub use self::bounds::Bounds;
 use self::core::CoreSetup;
-use self::entrance::Entrance;
-use self::http::HttpOptions;
+use self::methods::service_names;
 pub use self::proxies::TrustedProxies;
 use self::readiness::Readiness;
 pub use self::settings::{Listening, ServerSettings};
+use self::shared::Shared;
 pub use self::tls::{Tls, TlsError, TlsFiles};
-use crate::audit::Audit;
-use crate::auth::last_uses::LastUses;
-use crate::events::Feed;
-use crate::metrics::Metrics;
-use crate::orders::Orders;
-use crate::proto::POOL;
-use crate::quotas::Quotas;
 use crate::runtime::{Connections, hand_out};
 use crate::storage::Store;
-use crate::workers;
 
 /// How long the background tasks may take to end after the cores have ended.
 const BACKGROUND_END: Duration = Duration::from_millis(100);
@@ -139,66 +131,35 @@ impl Server {
         announce: impl FnOnce(),
     ) -> std::io::Result<()> {
         let Self { settings, listeners, store } = self;
-        let shutdown = CancellationToken::new(); // cancelled when the listeners close
-        let metrics = Metrics::new(method_paths());
         let readiness = Readiness::new(HealthReporter::new(), service_names()).await;
+        let shared = Shared::new(settings, &store);
+        let Shared { settings, metrics, audit, shutdown, .. } = &shared;
         let counted = store.clone();
         metrics.add_pool(move || counted.connections());
-        let feed = Feed::new(store.clone(), shutdown.clone());
-        let last_uses = LastUses::default();
-        let quotas = Quotas::new(settings.quotas, metrics.quota_refusals());
-        let (audit, cores_ended) = (Audit::new(metrics.clone()), CancellationToken::new());
+        let cores_ended = CancellationToken::new();
         let audit_writer = tokio::spawn(audit.clone().run(store.clone(), cores_ended.clone()));
-        let shared = CoreSetup::new(
-            &settings, &feed, &last_uses, &metrics, &readiness, &quotas, &audit, &shutdown,
-        );
+        let setup = CoreSetup::new(&shared, &readiness);
         let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..settings.cores() {
             let (to_grpc, grpc_connections) = Connections::handed_over();
             let (to_rest, rest_connections) = Connections::handed_over();
-            let (shared, store) = (shared.clone(), store.clone());
-            cores.push(core::start(index, shared, store, grpc_connections, rest_connections)?);
+            let (setup, store) = (setup.clone(), store.clone());
+            cores.push(core::start(index, setup, store, grpc_connections, rest_connections)?);
             grpc.push(to_grpc);
             rest.push(to_rest);
         }
         let (to_ops, ops) = Connections::handed_over();
-        let places = settings.bounds.places(&metrics);
-        let certificates = stay_current(&settings, &shutdown);
-        let background = [
-            tokio::spawn(certificates),
+        let places = settings.bounds.places(metrics);
+        let mut background = background::start(&shared, &store, &readiness);
+        background.extend([
             tokio::spawn(places.grpc.clone().look_after(shutdown.clone())),
             tokio::spawn(places.rest.clone().look_after(shutdown.clone())),
             tokio::spawn(places.ops.clone().look_after(shutdown.clone())),
             tokio::spawn(hand_out(listeners.grpc, places.grpc, grpc, shutdown.clone())),
             tokio::spawn(hand_out(listeners.rest, places.rest, rest, shutdown.clone())),
             tokio::spawn(hand_out(listeners.ops, places.ops, vec![to_ops], shutdown.clone())),
-            tokio::spawn(serve_ops(
-                ops,
-                readiness.clone(),
-                metrics,
-                settings.bounds.keep_alive,
-                shutdown.clone(),
-            )),
-            tokio::spawn(readiness.clone().follow(
-                store.clone(),
-                settings.key_ring.clone(),
-                shutdown.clone(),
-            )),
-            tokio::spawn(settings.callers.clone().follow(shutdown.clone())),
-            tokio::spawn(settings.key_ring.clone().follow(shutdown.clone())),
-            tokio::spawn(last_uses.run(store.clone(), shutdown.clone())),
-            tokio::spawn(once_ready(readiness.clone(), shutdown.clone(), feed.run())),
-            tokio::spawn(once_ready(
-                readiness.clone(),
-                shutdown.clone(),
-                workers::quotas::run(store.clone(), quotas, shutdown.clone()),
-            )),
-            tokio::spawn(once_ready(
-                readiness.clone(),
-                shutdown.clone(),
-                work(settings.clone(), store.clone(), shutdown.clone()),
-            )),
-        ];
+            tokio::spawn(ops::serve(ops, readiness.clone(), &shared)),
+        ]);
         tokio::pin!(stop);
         let stopped_before_ready = tokio::select! {
             () = readiness.first_ready() => false,
@@ -226,81 +187,4 @@ impl Server {
         }
         Ok(())
     }
-}
-
-/// Uses new certificates until `shutdown`, if there is TLS.
-fn stay_current(
-    settings: &ServerSettings,
-    shutdown: &CancellationToken,
-) -> impl Future<Output = ()> + 'static {
-    let (tls, interval) = (settings.listening.tls.clone(), settings.bounds.certificates);
-    let shutdown = shutdown.clone();
-    async move {
-        if let Some(tls) = tls {
-            tls.stay_current(interval, shutdown).await;
-        }
-    }
-}
-
-/// Runs work that needs a database that is ready.
-async fn once_ready(
-    readiness: Readiness,
-    shutdown: CancellationToken,
-    work: impl Future<Output = ()>,
-) {
-    tokio::select! {
-        () = readiness.first_ready() => work.await,
-        () = shutdown.cancelled() => {}
-    }
-}
-
-/// Runs the workers, if this process has them.
-async fn work(settings: ServerSettings, store: Store, shutdown: CancellationToken) {
-    if settings.workers {
-        let ServerSettings { clock, event_retention, audit_retention, orders, .. } = settings;
-        let orders = Orders::new(orders);
-        let kept = workers::Kept { events: event_retention, audit_records: audit_retention };
-        workers::run(store, orders, clock, kept, shutdown).await;
-    }
-}
-
-async fn serve_ops(
-    connections: Connections,
-    readiness: Readiness,
-    metrics: Metrics,
-    keep_alive: Duration,
-    shutdown: CancellationToken,
-) {
-    let listener = metrics.listener("ops");
-    let handler = move |request| {
-        let response = ops::answer(&request, &readiness, &metrics);
-        match response.status().as_str() {
-            "200" => listener.answered(),
-            status => listener.refused(status),
-        }
-        async move { response }
-    };
-    let options = HttpOptions { keep_alive, complete: Arc::new(ops::answer_to_what_is_no_request) };
-    http::serve(connections, Entrance::default(), handler, options, shutdown).await;
-}
-
-fn service_names() -> Vec<String> {
-    POOL.services().map(|service| service.full_name().to_owned()).collect()
-}
-
-fn method_paths() -> HashSet<String> {
-    paths_of(|_| true)
-}
-
-fn streaming_paths() -> HashSet<String> {
-    paths_of(MethodDescriptor::is_server_streaming)
-}
-
-/// Returns the paths of the service's own methods that fulfil a condition.
-fn paths_of(fulfils: impl Fn(&MethodDescriptor) -> bool) -> HashSet<String> {
-    let methods = POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-    methods
-        .filter(|method| fulfils(method))
-        .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
-        .collect()
 }
