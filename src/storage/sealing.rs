@@ -49,7 +49,8 @@ struct SealedSecretRow {
     secret_sealed: Vec<u8>,
 }
 
-pub(super) const READ_SEALING_CHECKS: &str = "SELECT key_id, value FROM sealing_checks";
+pub(super) const READ_SEALING_CHECKS: &str =
+    "SELECT key_id, value FROM sealing_checks ORDER BY key_id";
 
 const WRITE_SEALING_CHECK: &str = "
     INSERT INTO sealing_checks (key_id, value)

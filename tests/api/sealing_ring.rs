@@ -207,7 +207,7 @@ async fn the_sealing_key_is_replaced_under_load_without_a_failed_call() {
         load.turn_pages(&replicas),
         load.follow(&replicas),
     );
-    let failures = load.failures.borrow();
+    let failures = load.failures.take();
     assert!(failures.is_empty(), "{} of {}: {failures:#?}", failures.len(), load.calls.get());
     assert_eq!(sealed_by_others(&database, &new).await, 0);
     assert_eq!(database.count("SELECT count(*) FROM sealing_checks").await, 1);

@@ -49,9 +49,10 @@ updated_at, event_time)
 SELECT $11, $1, place, $12, $13, $14, 1, $15, $15, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', (SELECT event_time FROM accounts WHERE account_id = $1)) + interval '1 microsecond'))
 FROM generate_series(1, 10) AS place
 WHERE place NOT IN (SELECT place FROM access_keys WHERE account_id = $1)
+AND NOT EXISTS (SELECT FROM access_keys WHERE access_key_id = $11)
 ORDER BY (place + $16) % 10
 LIMIT 1
-ON CONFLICT DO NOTHING
+ON CONFLICT (account_id, place) DO NOTHING
 RETURNING account_id, event_time
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
@@ -601,7 +602,7 @@ FROM repeatable_requests
 WHERE caller = $1 AND request_id = $2;
 
 -- READ_SEALING_CHECKS
-SELECT key_id, value FROM sealing_checks;
+SELECT key_id, value FROM sealing_checks ORDER BY key_id;
 
 -- READ_SECRETS_OF_OTHER_KEYS
 SELECT access_key_id, account_id, secret_sealed
