@@ -10,8 +10,8 @@ use crate::support::denials::Deny;
 use crate::support::grpc::{assert_field_is_wrong, assert_refusal};
 use crate::support::process::run;
 use crate::support::refusals::{
-    Format, KEY_INACTIVE, KEY_NOT_FOUND, NONCE_USED, Refusal, TOKEN_EXPIRED,
-    TOKEN_MALFORMED, TOKEN_MISMATCH, missing,
+    Format, KEY_INACTIVE, KEY_NOT_FOUND, NONCE_USED, Refusal, TOKEN_EXPIRED, TOKEN_MALFORMED,
+    TOKEN_MISMATCH, missing,
 };
 use crate::support::rest::{Key, Parameters, Reply, nonce, query};
 use crate::support::scratch::Scratch;

@@ -182,15 +182,10 @@ const POLICIES: &[(&str, &str, Option<Deny>)] = &[
 #[tokio::test]
 async fn policies_allow_and_deny_by_pattern() {
     let api = Api::start().await;
-<<<<<<< HEAD
     for (policy, action, denied) in POLICIES {
         let account = api.account().await.account_id;
         let key = api.key_of(account, &policy.replace("ACCOUNT", &account.to_string())).await;
         let product = if action.contains("Dcdn") { "dcdn" } else { "cdn" };
-=======
-    for (policy, action, allowed) in POLICIES {
-        let key = api.account_and_policy(|_| {}, policy).await;
->>>>>>> wip/keys
         let version = if action.contains("Dcdn") { "2018-01-15" } else { "2018-05-10" };
         for reply in [
             api.get(&key, &format!("Action={action}")).await,
@@ -220,7 +215,6 @@ async fn a_policy_names_every_action_by_its_product_and_its_name() {
         ("dcdn", "DescribeUserDcdnStatus"),
         ("dcdn", "DescribeDcdnUserBillType"),
     ] {
-        let account = api.account().await.account_id;
         let only = |effect: &str| {
             format!(
                 r#"{{"Version":"1","Statement":[{{"Effect":"{effect}","Action":"{product}:{action}","Resource":"*"}},
@@ -232,14 +226,9 @@ async fn a_policy_names_every_action_by_its_product_and_its_name() {
         let code = api.get(&allowed, &given).await.json()["Code"].clone();
         assert_ne!(code, "Forbidden.RAM", "{action}");
         let everything_else = only("Deny").replace("other:*", "*");
-<<<<<<< HEAD
-        let denied = api.key_of(account, &everything_else).await;
+        let denied = api.account_and_policy(|_| {}, &everything_else).await;
         let action = format!("{product}:{action}");
         api.get(&denied, &given).await.is_denied(&api, Format::Json, &denied, &action, Explicit);
-=======
-        let denied = api.account_and_policy(|_| {}, &everything_else).await;
-        api.get(&denied, &given).await.is(Format::Json, &FORBIDDEN);
->>>>>>> wip/keys
     }
 }
 
