@@ -6,11 +6,12 @@ use prost_types::Duration;
 use tonic::{Code, Status};
 
 use crate::support::Api;
+use crate::support::denials::Deny;
 use crate::support::grpc::{assert_field_is_wrong, assert_refusal};
 use crate::support::process::run;
 use crate::support::refusals::{
-    FORBIDDEN, Format, KEY_INACTIVE, KEY_NOT_FOUND, NONCE_USED, Refusal, TOKEN_EXPIRED,
-    TOKEN_MALFORMED, TOKEN_MISMATCH, missing,
+    Format, KEY_INACTIVE, KEY_NOT_FOUND, NONCE_USED, Refusal, TOKEN_EXPIRED, TOKEN_MALFORMED,
+    TOKEN_MISMATCH, missing,
 };
 use crate::support::rest::{Key, Parameters, Reply, nonce, query};
 use crate::support::scratch::Scratch;
@@ -205,12 +206,18 @@ async fn a_session_policy_narrows_what_the_key_may_do_and_never_widens_it() {
     let able = api.account().await;
     let narrow = api.try_to_issue(&able, None, DESCRIBE_ONLY).await.expect("issued");
     api.with_token(&narrow.key, &narrow.token, STATUS).await.succeeded();
-    let open = "Action=OpenCdnService";
-    api.with_token(&narrow.key, &narrow.token, open).await.is(Format::Json, &FORBIDDEN);
+    let (open, name) = ("Action=OpenCdnService", "cdn:OpenCdnService");
+    let by_session = ("AssumedRoleUser", "SessionPolicy");
+    let by_key = ("AssumedRoleUser", "AccountLevelIdentityBasedPolicy");
+    let reply = api.with_token(&narrow.key, &narrow.token, open).await;
+    reply.is_denied_to(by_session, &api, Format::Json, &narrow.key, name, Deny::Implicit);
     let reader = api.key_of(able.account_id, DESCRIBE_ONLY).await;
     let wide = api.try_to_issue(&reader, None, OPEN_ONLY).await.expect("issued");
-    api.with_token(&wide.key, &wide.token, open).await.is(Format::Json, &FORBIDDEN);
-    api.with_token(&wide.key, &wide.token, STATUS).await.is(Format::Json, &FORBIDDEN);
+    let reply = api.with_token(&wide.key, &wide.token, open).await;
+    reply.is_denied_to(by_key, &api, Format::Json, &wide.key, name, Deny::Implicit);
+    let reply = api.with_token(&wide.key, &wide.token, STATUS).await;
+    let name = "cdn:DescribeUserCdnStatus";
+    reply.is_denied_to(by_session, &api, Format::Json, &wide.key, name, Deny::Implicit);
     let both = api.try_to_issue(&able, None, OPEN_ONLY).await.expect("issued");
     api.with_token(&both.key, &both.token, open).await.succeeded();
 }

@@ -215,7 +215,6 @@ async fn a_policy_names_every_action_by_its_product_and_its_name() {
         ("dcdn", "DescribeUserDcdnStatus"),
         ("dcdn", "DescribeDcdnUserBillType"),
     ] {
-        let account = api.account().await.account_id;
         let only = |effect: &str| {
             format!(
                 r#"{{"Version":"1","Statement":[{{"Effect":"{effect}","Action":"{product}:{action}","Resource":"*"}},
@@ -223,11 +222,11 @@ async fn a_policy_names_every_action_by_its_product_and_its_name() {
             )
         };
         let given = format!("Action={action}");
-        let allowed = api.key_of(account, &only("Allow")).await;
+        let allowed = api.account_and_policy(|_| {}, &only("Allow")).await;
         let code = api.get(&allowed, &given).await.json()["Code"].clone();
         assert_ne!(code, "Forbidden.RAM", "{action}");
         let everything_else = only("Deny").replace("other:*", "*");
-        let denied = api.key_of(account, &everything_else).await;
+        let denied = api.account_and_policy(|_| {}, &everything_else).await;
         let action = format!("{product}:{action}");
         api.get(&denied, &given).await.is_denied(&api, Format::Json, &denied, &action, Explicit);
     }
