@@ -9,6 +9,7 @@ pub mod parameters;
 pub mod policies;
 pub mod replies;
 pub mod sealed;
+pub mod services;
 pub mod signatures;
 pub mod values;
 
@@ -16,7 +17,7 @@ pub mod values;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 16] = [
     ("parameters", parameters::parameters),
     ("request", parameters::request),
     ("messages", parameters::messages),
@@ -31,4 +32,6 @@ pub const TARGETS: [Target; 14] = [
     ("sealed", sealed::sealed),
     ("security_tokens", sealed::security_tokens),
     ("policies", policies::policies),
+    ("token_files", services::token_files),
+    ("grants", services::grants),
 ];
