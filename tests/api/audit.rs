@@ -39,7 +39,7 @@ fn record(
 ) -> Record {
     Record {
         account_id,
-        principal: "service:service".to_owned(),
+        principal: "service:tests".to_owned(),
         address: Some("127.0.0.1".to_owned()),
         action: action.to_owned(),
         resource: resource.to_owned(),

@@ -60,7 +60,7 @@ async fn one_request_says_who_locked_account_42_from_where_and_what_it_looked_li
     let [record] = &reply.audit_records[..] else { panic!("{reply:?}") };
     assert_eq!(
         (record.account_id, &*record.principal, &*record.address, &*record.action),
-        (42, "service:service", "127.0.0.1", "Lock")
+        (42, "service:tests", "127.0.0.1", "Lock")
     );
     assert_eq!((&*record.resource, &*record.result), ("cdn security", "OK"));
     assert_eq!(record.correlation_id, "ticket-4711");

@@ -58,7 +58,7 @@ async fn a_refusal_of_an_action_that_writes_is_recorded_and_of_one_that_reads_is
     assert_eq!(said(&records[0]), [&*principal, "ModifyCdnService", "", "CdnServiceNotFound"]);
     assert_eq!(records[0].request_id, reply.headers["x-acs-request-id"]);
     assert_eq!(records[0].address.as_deref(), Some("127.0.0.1"));
-    let service = "service:service";
+    let service = "service:tests";
     assert_eq!(said(&records[1]), [service, "Lock", "cdn security", "CdnServiceNotFound"]);
     assert_eq!(records[1].request_id, refusal(&refused).request_id);
     assert_eq!(records[1].correlation_id.as_deref(), Some("ticket-1"));
@@ -76,7 +76,7 @@ async fn a_refusal_about_an_access_key_is_recorded_with_its_account() {
     };
     api.access_keys().await.disable_access_key(disable).await.expect_err("another etag");
     let records = recorded(&api, &key, &["EtagMismatch"]).await;
-    assert_eq!(said(&records[0]), ["service:service", "DisableAccessKey", &key.id, "EtagMismatch"]);
+    assert_eq!(said(&records[0]), ["service:tests", "DisableAccessKey", &key.id, "EtagMismatch"]);
 }
 
 #[tokio::test]

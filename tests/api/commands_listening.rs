@@ -89,7 +89,7 @@ async fn files_of_tls_that_do_not_fit_are_one_sentence_at_the_start() {
         ),
         (
             vec![(cert, &certificate), (private, &certificate)],
-            format!("{certificate} does not contain a private key in PEM"),
+            format!("{certificate} can be read by every user; run: chmod o-r {certificate}"),
         ),
         (
             vec![(cert, &certificate), (private, &key), (client, &ca)],

@@ -9,6 +9,7 @@ use cdn_activation::auth::sealing::{KeyRing, SealingKey};
 use cdn_activation::clock::Clock;
 use cdn_activation::proto::operator::v1 as operator;
 
+use crate::support::callers;
 use crate::support::database::Database;
 use crate::support::process::{Ended, Program, run};
 use crate::support::rest::{Key, hex, query};
@@ -293,11 +294,12 @@ async fn a_file_that_became_wrong_leaves_the_keys_as_they_are_and_is_logged_once
     let key = Line::new();
     let (database, scratch) = (Database::fresh().await, Scratch::new());
     let file = scratch.file("sealing-key", &text(&[&key]));
-    let token = scratch.file("token", crate::support::TOKEN);
+    let [(tokens, tokens_file), (grants, grants_file)] = callers::files(&scratch.0);
     let variables = [
         ("DATABASE_URL", database.url.as_str()),
         ("SEALING_KEY_FILE", &file),
-        ("SERVICE_TOKEN_FILE", &token),
+        (tokens, &tokens_file),
+        (grants, &grants_file),
     ];
     let ports = crate::support::process::ANY_PORTS;
     let mut program = Program::start(std::iter::once("serve").chain(ports), &variables);
