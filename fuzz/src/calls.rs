@@ -60,7 +60,8 @@ requests! {
         CreateAccountRequest, GetAccountRequest, UpdateAccountRequest, ListAccountsRequest,
         ScheduleChargeTypeChangeRequest, CancelChargeTypeChangeRequest,
         ListChargeTypeChangesRequest, ListEventsRequest, WatchEventsRequest, GetInstanceRequest,
-        ListInstancesRequest, LockRequest, UnlockRequest, ListOperationLocksRequest
+        ListInstancesRequest, LockRequest, UnlockRequest, ListOperationLocksRequest,
+        ListAuditRecordsRequest
     }
 }
 
@@ -70,11 +71,11 @@ static METHODS: LazyLock<Vec<(String, &'static RequestType)>> = LazyLock::new(||
     let methods = methods.filter(|method| method.full_name().starts_with("activation."));
     // The commerce system serves the methods of `order`.
     let methods = methods.filter(|method| !method.full_name().starts_with("activation.order."));
-    let with_type = methods.filter_map(|method| {
+    let with_type = methods.map(|method| {
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         let input = method.input();
         let of_type = REQUESTS.iter().find(|(name, ..)| *name == input.full_name());
-        of_type.map(|of_type| (path, of_type))
+        (path, of_type.unwrap_or_else(|| panic!("REQUESTS lacks {}", input.full_name())))
     });
     let methods: Vec<_> = with_type.collect();
     assert_eq!(methods.len(), REQUESTS.len(), "each request type belongs to one method");
