@@ -43,6 +43,15 @@ pub struct Authenticator {
     quotas: Quotas,
 }
 
+/// The account whose access key has signed a request.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    /// The account that the key signs for.
+    pub account_id: AccountId,
+    /// The access key for which a temporary credential was issued; `None` for an access key.
+    pub parent: Option<Arc<str>>,
+}
+
 /// How a request is limited.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits<'a> {
@@ -56,11 +65,10 @@ pub struct RequestLimits<'a> {
 /// permission.
 #[derive(Debug)]
 pub struct AuthenticatedKey {
-    /// The account that it signs for.
-    pub account_id: AccountId,
-    /// The access key for which a temporary credential was issued; `None` for an access key.
-    pub parent: Option<Arc<str>>,
-    /// The place of the request among those of the account that run.
+    /// Who has signed.
+    pub signer: Signer,
+    /// The place of the request among those of the account that run. Its call is not yet taken from
+    /// the quota.
     pub admission: Admission,
     ready: Arc<ReadyKey>,
 }
@@ -74,12 +82,12 @@ impl AuthenticatedKey {
         let session = session_policy.as_ref().map(|policy| (PolicyType::SessionPolicy, policy));
         let own = (PolicyType::AccountLevelIdentityBasedPolicy, policy);
         for (policy_type, policy) in [Some(own), session].into_iter().flatten() {
-            let permission = policy.decide(action, self.account_id);
+            let permission = policy.decide(action, self.signer.account_id);
             if permission != Permission::Allowed {
-                let is_temporary = self.parent.is_some();
+                let is_temporary = self.signer.parent.is_some();
                 return Err(Error::ForbiddenByPolicy(Box::new(Denial {
                     action: action.into(),
-                    account_id: self.account_id,
+                    account_id: self.signer.account_id,
                     access_key_id: access_key_id.into(),
                     principal: PrincipalType::of(is_temporary),
                     policy: policy_type,
@@ -108,14 +116,15 @@ impl Authenticator {
     }
 
     /// Runs the checks in their order (docs/protocol.md, "Order of checks"). The nonce is used up
-    /// only after the signature was found to match, and not by a request beyond the quota. The quota
-    /// is used up only by a request with a new nonce.
+    /// only after the signature was found to match, and not by a request beyond the quota. `signer`
+    /// is set when the signature was found to match, also if a later check fails.
     pub async fn authenticate(
         &self,
         request: &SignedRequest<'_>,
         credentials: &Credentials<'_>,
         limits: RequestLimits<'_>,
         wire_now: Time,
+        signer: &mut Option<Signer>,
     ) -> Result<AuthenticatedKey, Error> {
         let (key, token) = self.key(credentials, limits.address, wire_now).await?;
         let timestamp = time::parse_signed(credentials.timestamp).ok_or(Error::TimestampFormat)?;
@@ -124,16 +133,17 @@ impl Authenticator {
         }
         let ready = self.ready_keys.of(&key, token.as_ref(), &self.key_ring)?;
         check_signature(request, credentials, &ready)?;
+        let parent = token.map(|token| token.parent.into());
+        let signed_by = Signer { account_id: key.account_id, parent };
+        *signer = Some(signed_by.clone());
         let admission = self.quotas.admit(key.account_id, limits.quota)?;
         let access_key_id = credentials.access_key_id;
         let nonce = NonceUse { access_key_id, nonce: credentials.nonce, timestamp };
         if !self.store.use_nonce(nonce).await? {
             return Err(Error::NonceUsed);
         }
-        admission.take()?;
         self.last_uses.note(&key, wire_now);
-        let parent = token.map(|token| token.parent.into());
-        Ok(AuthenticatedKey { account_id: key.account_id, parent, admission, ready })
+        Ok(AuthenticatedKey { signer: signed_by, admission, ready })
     }
 
     /// Returns the row of the key that signed, or that of the parent of a temporary credential, and

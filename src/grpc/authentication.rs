@@ -111,12 +111,15 @@ impl ServiceAuthLayer {
         let NotAdmitted { error, caller } = refused;
         let path = logged_path(request.uri().path());
         let service = caller.as_ref().map(|name| Principal::Verified(format!("service:{name}")));
+        // What a stranger names must not be among the records of an account.
+        let named = account_id(request.headers()).and_then(|text| AccountId::parse(&text));
+        let named = named.filter(|_| caller.is_some());
         self.audit.refused(&Refused {
             action: path.rsplit('/').next().unwrap_or(path),
             error: &error,
             api_version: None,
             principal: service.unwrap_or(Principal::Unknown),
-            account_id: account_id(request.headers()).and_then(|text| AccountId::parse(&text)),
+            account_id: named,
             resource: String::new(),
             request_id: &request_id,
             origin: &origin,

@@ -10,6 +10,7 @@ mod plan;
 mod records;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -23,7 +24,7 @@ use encode::Body;
 use parameters::{Format, RawRequest, Received};
 
 use crate::audit::{Audit, Principal, Refused};
-use crate::auth::{Authenticator, CommonParameters, RequestLimits};
+use crate::auth::{Authenticator, CommonParameters, RequestLimits, Signer};
 use crate::clock::Clock;
 use crate::context::{Caller, Context, Origin, Wire};
 use crate::domain::AccountId;
@@ -32,10 +33,12 @@ use crate::error::status;
 use crate::grpc::layers::Hold;
 use crate::grpc::services::Services;
 use crate::ids::RequestId;
-use crate::logging::log_error;
+use crate::logging::{CallLine, Subject, log_error};
 use crate::metrics::Listener;
 use crate::quotas::Admission;
 
+/// Largest part of an access key id from a caller that is logged, in bytes.
+const LONGEST_ID: usize = 64;
 /// The status of a response that lists the allowed methods.
 const METHOD_NOT_ALLOWED: u16 = 405;
 /// The header that repeats the request id of the body.
@@ -129,14 +132,14 @@ impl Shim {
         response(body, Format::Xml, &request_id)
     }
 
-    /// Authenticates a request and checks its permission. `signer` becomes the account of the key
-    /// once the request is authenticated.
+    /// Authenticates a request, checks its permission, and takes its call from the quota. `signer` is
+    /// set once the signature was found to match.
     async fn admit(
         &self,
         received: &Received<'_>,
         request_id: &RequestId,
         origin: &Origin,
-        signer: &mut Option<AccountId>,
+        signer: &mut Option<Signer>,
     ) -> Result<Admitted<'_>, Error> {
         received.problem.clone().map_or(Ok(()), Err)?;
         let request = received.signed();
@@ -150,16 +153,14 @@ impl Shim {
         let credentials = common.credentials()?;
         let wire_now = self.clock.wire_now();
         let limits = RequestLimits { address: origin.address, quota: rpc.quota.as_ref() };
-        let key = self.authenticator.authenticate(&request, &credentials, limits, wire_now).await?;
-        *signer = Some(key.account_id);
+        let authenticator = &self.authenticator;
+        let key =
+            authenticator.authenticate(&request, &credentials, limits, wire_now, signer).await?;
         key.permit(&rpc.permission, credentials.access_key_id, wire_now)?;
+        key.admission.take()?; // a denied request takes nothing from the quota of the account
 
         let message = rpc.request.message(&request);
-        let caller = Caller::Account {
-            account_id: key.account_id,
-            access_key_id: credentials.access_key_id.into(),
-            parent: key.parent,
-        };
+        let caller = caller(key.signer, credentials.access_key_id);
         let (request_id, origin) = (request_id.clone(), origin.clone());
         let mut context = self.clock.context(request_id, caller, origin, Wire::Rest);
         context.wire_now = wire_now;
@@ -182,7 +183,7 @@ impl Shim {
         error: &Error,
         request_id: &RequestId,
         origin: Origin,
-        signer: Option<AccountId>,
+        signer: Option<Signer>,
     ) -> Status {
         let request = received.signed();
         let common = CommonParameters::read(&request);
@@ -190,27 +191,38 @@ impl Shim {
         // The name of an unknown action is an arbitrary text of the client, and is not logged.
         let action = if self.dispatch.has_action(action) { action } else { "-" };
         let key = common.access_key_id();
-        // The quota and the nonce are checked after the signature.
-        let is_verified =
-            signer.is_some() || matches!(error, Error::NonceUsed | Error::ThrottledUser(_));
+        let account_id = signer.as_ref().map(|signer| signer.account_id);
         self.audit.refused(&Refused {
             action,
             error,
             api_version: None,
-            principal: match key {
-                Some(id) if is_verified => Principal::Verified(format!("key:{id}")),
-                Some(id) => Principal::UnverifiedKey(id),
-                None => Principal::Unknown,
+            principal: match (signer, key) {
+                (Some(signer), Some(id)) => Principal::Verified(caller(signer, id).principal()),
+                (None, Some(id)) => Principal::UnverifiedKey(id),
+                (_, None) => Principal::Unknown,
             },
-            account_id: signer,
+            account_id,
             resource: String::new(),
             request_id,
             origin: &origin,
             at: self.clock.wire_now(),
         });
-        log_error(error, action, request_id, origin, Wire::Rest);
-        status::of(error, request_id, None)
+        let subject = Subject {
+            account_id: account_id.map(AccountId::get),
+            access_key_id: key.map(|id| id[..id.floor_char_boundary(LONGEST_ID)].to_owned()),
+            ..Subject::default()
+        };
+        let (request_id, wire) = (request_id.clone(), Wire::Rest);
+        let line = CallLine { action, request_id, wire, origin, subject };
+        line.write(Some(error), Duration::ZERO);
+        status::of(error, &line.request_id, None)
     }
+}
+
+/// Returns the caller of a request with this access key id.
+fn caller(signer: Signer, access_key_id: &str) -> Caller {
+    let Signer { account_id, parent } = signer;
+    Caller::Account { account_id, access_key_id: access_key_id.into(), parent }
 }
 
 /// Returns the whole response to bytes that hyper cannot read as a request. It is in XML, because

@@ -110,26 +110,28 @@ async fn an_attempt_that_is_not_authenticated_is_recorded_as_unverified() {
     let mut stranger = CdnServiceClient::new(api.channel().await);
     stranger.open_cdn_service(named).await.expect_err("no token");
 
+    // What a stranger says about an account is not among the records of the account.
     let codes = [
         "SignatureDoesNotMatch",
         "InvalidAccessKeyId.NotFound",
-        "SignatureNonceUsed",
+        "ServiceUnauthenticated",
         "ServiceUnauthenticated",
     ];
     let records = api.database.audit_records_become(0, &codes).await;
     let unverified = format!("unverified-key:{}", key.id);
     let cut = format!("unverified-key:{}", &unknown.id[..64]);
-    let verified = format!("key:{}", key.id);
     let expected = [
         [&*unverified, "DescribeCdnService", "", codes[0]],
         [&*cut, "DescribeCdnService", "", codes[1]],
-        [&*verified, "DescribeUserCdnStatus", "", codes[2]],
-        ["unverified", "GetAccount", "", codes[3]],
+        ["unverified", "GetAccount", "", codes[2]],
+        ["unverified", "OpenCdnService", "", codes[3]],
     ];
     assert_eq!(records.iter().map(said).collect::<Vec<_>>(), expected);
-    let records = recorded(&api, &key, &["ServiceUnauthenticated"]).await;
-    assert_eq!(said(&records[0]), ["unverified", "OpenCdnService", "", "ServiceUnauthenticated"]);
-    assert_eq!(records[0].correlation_id.as_deref(), Some("theirs"));
+    assert_eq!(records[3].correlation_id.as_deref(), Some("theirs"));
+    // A repeated request has a right signature.
+    let records = recorded(&api, &key, &["SignatureNonceUsed"]).await;
+    let verified = format!("key:{}", key.id);
+    assert_eq!(said(&records[0]), [&*verified, "DescribeUserCdnStatus", "", "SignatureNonceUsed"]);
 }
 
 #[tokio::test]

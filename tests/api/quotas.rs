@@ -164,6 +164,19 @@ async fn a_replay_takes_nothing_from_the_quota_of_its_account() {
 }
 
 #[tokio::test]
+async fn a_request_that_the_policy_denies_takes_nothing_from_the_quota() {
+    let api = Api::start_with(with_quotas).await;
+    let key = api.account().await;
+    let nothing = api.key_of(key.account_id, r#"{"Version":"1","Statement":[]}"#).await;
+    for reply in join_all((0..20).map(|_| api.get(&nothing, OPEN))).await {
+        assert_eq!(reply.text("Code"), "Forbidden.RAM");
+    }
+    for reply in join_all((0..5).map(|_| api.get(&key, OPEN))).await {
+        assert!(!is_throttled(&reply), "{reply:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_request_with_a_wrong_signature_takes_nothing_from_the_quota() {
     let api = Api::start_with(with_quotas).await;
     let key = api.account().await;
