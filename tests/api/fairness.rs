@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cdn_activation::auth::services::ServiceDirectory;
 use cdn_activation::quotas::QuotaOptions;
 use cdn_activation::server::ServerSettings;
 use futures_util::future::join_all;
@@ -9,8 +10,9 @@ use sqlx::Connection;
 use tokio::time::Instant;
 
 use super::quotas::with_quotas;
-use crate::support::{Api, eventually};
+use crate::support::{Api, TOKEN, callers, eventually};
 
+const USER_STATUS: &str = "/activation.cdn.v1.CdnService/DescribeUserCdnStatus";
 const STATUS: &str = "Action=DescribeUserCdnStatus";
 const OPEN: &str = "Action=OpenCdnService";
 const BILL_TYPES: &str = "Action=DescribeCdnUserBillType&StartTime=2024-01-01T00:00:00Z\
@@ -57,6 +59,44 @@ async fn of_300_requests_of_an_account_that_wait_128_run_and_another_account_is_
     assert_eq!((succeeded, throttled), (128, 172));
     let told = flood.iter().find(|reply| reply.status == 400).expect("a refusal");
     assert_eq!(told.headers["x-acs-retry-after"], "100");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_1200_calls_of_a_service_that_wait_1024_run_and_another_service_is_not_refused() {
+    const ANOTHER: &str = "token-of-another-service";
+    let tokens = callers::tokens() + &callers::line("another", ANOTHER);
+    let grants = callers::EVERYTHING.to_owned() + &callers::grants("another", "actions = [\"*\"]");
+    let callers = ServiceDirectory::of(&tokens, &grants).expect("valid files");
+    let api = Api::start_with(|settings| {
+        with_long_bursts(settings);
+        settings.callers = callers;
+    })
+    .await;
+    let account_id = api.account().await.account_id.to_string();
+    let metadata = [("x-account-id", account_id.as_str())];
+    let connections = join_all((0..8).map(|_| api.raw_grpc())).await;
+    let mut connection = api.database.connect().await;
+    let mut transaction = connection.begin().await.expect("begun");
+    let lock = sqlx::query("LOCK TABLE instances IN ACCESS EXCLUSIVE MODE");
+    lock.execute(&mut *transaction).await.expect("locked");
+    let flood = (0..1200)
+        .map(|number| connections[number % 8].call_with(TOKEN, USER_STATUS, &metadata, &()));
+    let others = async {
+        let refused = async || api.metric(r#"quota_refusals_total{kind="in_flight"}"#).await;
+        eventually("the rest of the flood is refused", async || refused().await >= Some(176.0))
+            .await;
+        let unlock = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            transaction.rollback().await.expect("unlocked");
+        };
+        let another = api.raw_grpc().await;
+        let reply = another.call_with(ANOTHER, USER_STATUS, &metadata, &());
+        tokio::join!(reply, unlock).0
+    };
+    let (flood, reply) = tokio::join!(join_all(flood), others);
+    assert_eq!(reply.code(), "OK");
+    let count = |code: &str| flood.iter().filter(|reply| reply.code() == code).count();
+    assert_eq!((count("OK"), count("Throttling.User")), (1024, 176));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
