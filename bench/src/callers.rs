@@ -18,7 +18,7 @@ pub fn write(directory: &Path, token: &str) -> anyhow::Result<()> {
     let line = ServiceToken::new(token).line(NAME, None);
     write_secret(&directory.join(TOKENS), &format!("{line}\n"))?;
     let grants = format!(
-        "[[identity]]\nname = \"{NAME}\"\nactions = [\"*\"]\noperators = [\"*\"]\naudit = true\n"
+        "[[identity]]\nname = \"{NAME}\"\nactions = [\"*\"]\noperators = [\"*\"]\naudit = true\ncredentials = true\n"
     );
     Ok(write_secret(&directory.join(GRANTS), &grants)?)
 }

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use cdn_activation::auth::sealing::{KeyRing, Sealed};
+use cdn_activation::auth::secret::Secret;
 use cdn_activation::auth::temporary::OpenedToken;
 use cdn_activation::domain::AccountId;
 use cdn_activation::events::{Cursor, Cursors, Positions};
@@ -103,7 +104,7 @@ pub fn security_tokens(data: &[u8]) {
     if let Some(opened) = OpenedToken::open(&RING, &text) {
         assert!(opened.account_id.get() > 0);
         assert_eq!(opened.sealing_key_id(), RING.first().id());
-        assert_eq!(opened.secret().expose().len(), 43);
+        assert_eq!(opened.secret(&Secret::new("secret".to_owned())).expose().len(), 43);
     }
     let other = STANDARD.encode(changed(&token, data.len()));
     assert!(OpenedToken::open(&RING, &other).is_none());

@@ -68,6 +68,8 @@ pub fn grants(data: &[u8]) {
         for path in &methods {
             let kind = match path.contains(".operator.") {
                 true if path.contains("/activation.operator.v1.AuditService/") => "audit",
+                true if path.ends_with("/CreateAccessKey") => "credentials",
+                true if path.ends_with("/IssueSecurityToken") => "credentials",
                 true => "operators",
                 false => "actions",
             };

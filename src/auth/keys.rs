@@ -47,7 +47,7 @@ struct MadeOf {
     secret_sealed: Vec<u8>,
     policy: String,
     /// What a temporary credential depends on beside the row of its parent: the sealing key from
-    /// which its secret is derived, and its session policy.
+    /// which its secret is derived together with that of the parent, and its session policy.
     token: Option<(SealingKeyId, Option<String>)>,
 }
 
@@ -57,9 +57,10 @@ impl ReadyKey {
         token: Option<&OpenedToken>,
         ring: &KeyRing,
     ) -> Result<Self, Error> {
+        let of_row = ring.open_secret(&row.access_key_id, row.account_id, &row.secret_sealed)?;
         let secret = match token {
-            Some(token) => token.secret(),
-            None => ring.open_secret(&row.access_key_id, row.account_id, &row.secret_sealed)?,
+            Some(token) => token.secret(&of_row),
+            None => of_row,
         };
         let session_policy = token.and_then(|token| token.policy.as_deref());
         Ok(Self {
@@ -222,6 +223,9 @@ mod tests {
         assert_eq!(decide(kept.session_policy.as_ref().unwrap()), Permission::DeniedImplicitly);
         let changed = StoredAccessKey { version: 2, ..row };
         assert!(!Arc::ptr_eq(&kept, &keys.of(&changed, Some(&token), &ring).unwrap()));
+        let again = self::row(&ring, "id", "another");
+        let again = keys.of(&again, Some(&token), &ring).unwrap();
+        assert_ne!(again.v1.sign("text"), kept.v1.sign("text"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Temporary credentials: the id, the secret and the security token that an operator gets for an
-//! access key. Nothing about them is stored. The token is sealed and says everything; the secret is
-//! derived from the id. The access key is the *parent* of the credential: its row is read for every
-//! request, so a credential ends at once when its parent is disabled or deleted.
+//! access key. Nothing about them is stored. The token is sealed and says everything. The access key is
+//! the *parent* of the credential: its row is read for every request, so a credential ends at once
+//! when its parent is disabled or deleted. The secret is derived from the id and the secret of the
+//! parent with the sealing key, so who has only the sealing key cannot make a credential.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -70,13 +71,15 @@ pub struct OpenedToken {
     sealed_with: SealingKey,
 }
 
-/// Issues a credential for an access key.
+/// Issues a credential for an access key. The secret of that key is opened for it.
 pub fn issue(
     ring: &KeyRing,
     parent: &StoredAccessKey,
     policy: Option<String>,
     expires_at: Time,
 ) -> Result<TemporaryCredential, Error> {
+    let parent_secret =
+        ring.open_secret(&parent.access_key_id, parent.account_id, &parent.secret_sealed)?;
     let id = format!("{STS}{}", random_letters(ID_LETTERS)?.as_str());
     let body = TokenBody {
         id: id.clone(),
@@ -88,7 +91,8 @@ pub fn issue(
     let key = ring.first();
     let token = key.seal(Sealed::SecurityToken, &body.encode_to_vec())?;
     let security_token = Secret::new(STANDARD.encode(token));
-    Ok(TemporaryCredential { secret: secret(&key, &id), id, security_token, expires_at })
+    let secret = secret(&key, &id, &parent_secret);
+    Ok(TemporaryCredential { id, secret, security_token, expires_at })
 }
 
 impl OpenedToken {
@@ -118,18 +122,21 @@ impl OpenedToken {
         self.sealed_with.id()
     }
 
-    /// Returns the secret of the credential.
+    /// Returns the secret of the credential, given that of its parent.
     #[must_use]
-    pub fn secret(&self) -> Secret {
-        secret(&self.sealed_with, &self.id)
+    pub fn secret(&self, parent: &Secret) -> Secret {
+        secret(&self.sealed_with, &self.id, parent)
     }
 }
 
-/// Derives the secret of a credential from its id and the key that sealed its token.
-fn secret(key: &SealingKey, id: &str) -> Secret {
+/// Derives the secret of a credential from its id, the secret of its parent, and the key that sealed
+/// its token. The length of the id is before it, so that no two pairs give the same bytes.
+fn secret(key: &SealingKey, id: &str, parent: &Secret) -> Secret {
     let mut code = keyed(&*key.derive(LABEL));
-    code.update(&key.id());
+    let length = u32::try_from(id.len()).expect("a token is not as long");
+    code.update(&length.to_be_bytes());
     code.update(id.as_bytes());
+    code.update(parent.expose().as_bytes());
     Secret::new(URL_SAFE_NO_PAD.encode(code.finalize().into_bytes()))
 }
 
@@ -142,11 +149,22 @@ mod tests {
         KeyRing::parse(&SealingKey::generate().unwrap()).unwrap()
     }
 
-    fn parent() -> StoredAccessKey {
+    const PARENT: &str = "LTAIparent";
+
+    fn secret_of_parent() -> Secret {
+        Secret::new("secret of the parent".to_owned())
+    }
+
+    fn parent(ring: &KeyRing) -> StoredAccessKey {
+        with_secret(ring, PARENT, &secret_of_parent())
+    }
+
+    fn with_secret(ring: &KeyRing, id: &str, secret: &Secret) -> StoredAccessKey {
+        let account_id = AccountId::new(7).unwrap();
         StoredAccessKey {
-            access_key_id: "LTAIparent".to_owned(),
-            account_id: AccountId::new(7).unwrap(),
-            secret_sealed: Vec::new(),
+            access_key_id: id.to_owned(),
+            account_id,
+            secret_sealed: ring.first().seal_secret(id, account_id, secret).unwrap(),
             policy: policy::EVERYTHING.to_owned(),
             disabled: false,
             version: 1,
@@ -163,23 +181,54 @@ mod tests {
     #[test]
     fn a_token_says_what_it_was_issued_with() {
         let ring = ring();
-        let issued = issue(&ring, &parent(), Some("policy".to_owned()), at(1_000)).unwrap();
+        let issued = issue(&ring, &parent(&ring), Some("policy".to_owned()), at(1_000)).unwrap();
         let opened = OpenedToken::open(&ring, issued.security_token.expose()).unwrap();
-        assert_eq!((&opened.id, opened.parent.as_str()), (&issued.id, "LTAIparent"));
+        assert_eq!((&opened.id, opened.parent.as_str()), (&issued.id, PARENT));
         assert_eq!((opened.account_id.get(), opened.expires_at), (7, at(1_000)));
         assert_eq!(opened.policy.as_deref(), Some("policy"));
-        assert_eq!(opened.secret().expose(), issued.secret.expose());
+        assert_eq!(opened.secret(&secret_of_parent()).expose(), issued.secret.expose());
         assert_eq!((issued.id.len(), &issued.id[..4]), (28, STS));
         assert_eq!(issued.secret.expose().len(), 43);
-        let other = issue(&ring, &parent(), None, at(1_000)).unwrap();
+        let other = issue(&ring, &parent(&ring), None, at(1_000)).unwrap();
         assert_ne!((other.id, other.secret.expose()), (issued.id, issued.secret.expose()));
         assert!(!format!("{opened:?}{:?}", issued.secret).contains(issued.secret.expose()));
     }
 
     #[test]
+    fn the_secret_depends_on_the_secret_of_the_parent_and_not_on_how_it_is_sealed() {
+        let (old, new) = (SealingKey::generate().unwrap(), SealingKey::generate().unwrap());
+        let ring = |keys: [&str; 2]| KeyRing::parse(&keys.join("\n")).unwrap();
+        let (before, after) = (ring([&old, &new]), ring([&new, &old]));
+        let first = parent(&before);
+        let issued = issue(&before, &first, None, at(1_000)).unwrap();
+        let secret_with = |row: &StoredAccessKey, ring: &KeyRing| {
+            let token = OpenedToken::open(ring, issued.security_token.expose()).unwrap();
+            let (id, sealed) = (&row.access_key_id, &row.secret_sealed);
+            let of_parent = ring.open_secret(id, row.account_id, sealed).unwrap();
+            token.secret(&of_parent).expose().to_owned()
+        };
+        let resealed = parent(&after);
+        assert_ne!(first.secret_sealed[..4], resealed.secret_sealed[..4]);
+        for (row, ring) in [(&first, &before), (&resealed, &after)] {
+            assert_eq!(secret_with(row, ring), issued.secret.expose());
+        }
+        let again = with_secret(&before, PARENT, &Secret::new("another".to_owned()));
+        assert_ne!(secret_with(&again, &before), issued.secret.expose());
+        let broken = StoredAccessKey { secret_sealed: Vec::new(), ..first };
+        assert!(issue(&before, &broken, None, at(1_000)).is_err());
+    }
+
+    #[test]
+    fn the_encoding_from_which_a_secret_is_derived_is_unambiguous() {
+        let key = ring().first();
+        let of = |id, parent: &str| secret(&key, id, &Secret::new(parent.to_owned()));
+        assert_ne!(of("ab", "c").expose(), of("a", "bc").expose());
+    }
+
+    #[test]
     fn a_token_with_any_byte_changed_or_cut_off_cannot_be_opened() {
         let ring = ring();
-        let issued = issue(&ring, &parent(), None, at(1_000)).unwrap();
+        let issued = issue(&ring, &parent(&ring), None, at(1_000)).unwrap();
         let bytes = STANDARD.decode(issued.security_token.expose()).unwrap();
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
@@ -198,7 +247,7 @@ mod tests {
     #[test]
     fn the_longest_token_can_be_opened() {
         let ring = ring();
-        let parent = StoredAccessKey { access_key_id: "a".repeat(128), ..parent() };
+        let parent = with_secret(&ring, &"a".repeat(128), &secret_of_parent());
         let issued =
             issue(&ring, &parent, Some("p".repeat(2048)), at(i64::from(u32::MAX))).unwrap();
         assert!(OpenedToken::open(&ring, issued.security_token.expose()).is_some());

@@ -11,6 +11,11 @@ use crate::server::{Listening, Tls, TlsFiles, TrustedProxies};
 
 /// Returns how the listeners are reached.
 pub(super) fn listening(settings: &ListeningSettings) -> anyhow::Result<Listening> {
+    if settings.proxy_protocol && settings.trusted_proxies.is_empty() {
+        bail!(
+            "PROXY_PROTOCOL=true is without effect unless TRUSTED_PROXIES names the proxies; set both"
+        );
+    }
     Ok(Listening {
         tls: tls_files(settings)?.map(Tls::load).transpose()?,
         proxies: TrustedProxies::new(&settings.trusted_proxies, settings.proxy_protocol),

@@ -31,6 +31,7 @@ pub struct ListeningSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether the connections of trusted proxies to the gRPC and the REST listener begin with a
     /// header of the PROXY protocol, version 2. Such a connection without a valid header is closed.
+    /// Requires TRUSTED_PROXIES.
     #[arg(long, env = "PROXY_PROTOCOL")]
     pub proxy_protocol: bool,
 }

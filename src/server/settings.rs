@@ -7,7 +7,7 @@ use super::Addresses;
 use super::bounds::Bounds;
 use super::entrance::Entrance;
 use super::proxies::TrustedProxies;
-use super::tls::{Handshakes, Tls, Turns};
+use super::tls::{Handshakes, Tls};
 use crate::auth::sealing::KeyRing;
 use crate::auth::services::ServiceDirectory;
 use crate::clock::Clock;
@@ -77,11 +77,10 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Returns the entrances of both listeners on one core, which share the turns of handshakes.
+    /// Returns the entrances of both listeners on one core. Each has its own turns of handshakes.
     pub(super) fn entrances(&self) -> (Entrance, Entrance) {
-        let turns = Turns::default();
         let entrance = |config: fn(&Tls) -> _| {
-            let handshakes = self.tls.as_ref().map(|tls| Handshakes::new(config(tls), &turns));
+            let handshakes = self.tls.as_ref().map(|tls| Handshakes::new(config(tls)));
             Entrance::new(self.proxies.clone(), handshakes)
         };
         (entrance(Tls::grpc), entrance(Tls::rest))

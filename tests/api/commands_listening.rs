@@ -57,6 +57,19 @@ async fn plaintext_beyond_loopback_needs_a_setting_that_says_so() {
 }
 
 #[tokio::test]
+async fn a_proxy_protocol_without_trusted_proxies_is_refused_at_the_start() {
+    let deployment = Deployment::new(&Database::fresh().await);
+    let ended = serve(&deployment, &[("PROXY_PROTOCOL", "true")]).await;
+    let sentence =
+        "PROXY_PROTOCOL=true is without effect unless TRUSTED_PROXIES names the proxies; set both";
+    assert_eq!(ended.sentence(1), sentence);
+    let both = [("PROXY_PROTOCOL", "true"), ("TRUSTED_PROXIES", "10.0.0.0/8")];
+    let mut program = Program::spawn(deployment.serve(&both));
+    program.ready().await;
+    assert_eq!(program.stop().await.code, Some(0));
+}
+
+#[tokio::test]
 async fn files_of_tls_that_do_not_fit_are_one_sentence_at_the_start() {
     let deployment = Deployment::new(&Database::fresh().await);
     let authority = Authority::new("the authority");

@@ -34,9 +34,11 @@ impl Two {
         let (own, others, unknown) =
             (seed.account().await, seed.account().await, next_account_id());
         let accounts = format!("accounts = [{}, {unknown}]", own.account_id);
-        let limited =
-            grants("limited", &format!("actions = [\"*\"]\noperators = [\"*\"]\n{accounts}"));
-        let second = grants("second", "operators = [\"*\"]");
+        let limited = grants(
+            "limited",
+            &format!("actions = [\"*\"]\noperators = [\"*\"]\ncredentials = true\n{accounts}"),
+        );
+        let second = grants("second", "operators = [\"*\"]\ncredentials = true");
         let files = [
             format!("{}{}{}", tokens(), line("limited", LIMITED), line("second", SECOND)),
             format!("{EVERYTHING}{limited}{second}"),

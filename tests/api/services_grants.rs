@@ -32,6 +32,10 @@ fn is_public(service: &str) -> bool {
     ["CdnService", "DcdnService"].contains(&service)
 }
 
+fn returns_secret(method: &str) -> bool {
+    ["CreateAccessKey", "IssueSecurityToken"].contains(&method)
+}
+
 /// Calls every method with the token, and checks that exactly those that are granted are admitted.
 async fn walk(grpc: &RawGrpc, token: &str, granted: impl Fn(&str, &str) -> bool) {
     for (path, service, method) in every_method() {
@@ -100,12 +104,24 @@ async fn single_methods_are_granted_and_the_audit_is_a_grant_of_its_own() {
     .await;
     let file = grants("a", "actions = [\"*\"]\noperators = [\"*\"]");
     let (_api, grpc, token) = start("a", &file).await;
-    walk(&grpc, &token, |service, _| service != "AuditService").await;
+    walk(&grpc, &token, |service, method| service != "AuditService" && !returns_secret(method))
+        .await;
+}
+
+#[tokio::test]
+async fn full_operators_without_the_grant_of_credentials_get_no_secret_of_an_account() {
+    let file = grants("a", "operators = [\"*\", \"AccessKeyService/*\"]\naudit = true");
+    let (_api, grpc, token) = start("a", &file).await;
+    walk(&grpc, &token, |service, method| !is_public(service) && !returns_secret(method)).await;
+    let file = grants("a", "credentials = true");
+    let (_api, grpc, token) = start("a", &file).await;
+    walk(&grpc, &token, |_, method| returns_secret(method)).await;
 }
 
 #[tokio::test]
 async fn a_service_without_grants_can_call_nothing_but_health_and_reflection() {
-    let others = grants("other", "actions = [\"*\"]\noperators = [\"*\"]\naudit = true");
+    let others =
+        grants("other", "actions = [\"*\"]\noperators = [\"*\"]\naudit = true\ncredentials = true");
     let (_api, grpc, token) = start("a", &others).await;
     walk(&grpc, &token, |_, _| false).await;
     for path in REFLECTION {

@@ -32,6 +32,8 @@ struct IdentityEntry {
     operators: Vec<Spanned<String>>,
     #[serde(default)]
     audit: bool,
+    #[serde(default)]
+    credentials: bool,
     accounts: Option<Vec<Spanned<i64>>>,
     calls_per_second: Option<NonZeroU32>,
     burst: Option<Spanned<NonZeroU32>>,
@@ -86,6 +88,9 @@ impl IdentityEntry {
         if self.audit {
             methods.extend(MethodKind::Audit.paths("*"));
         }
+        if self.credentials {
+            methods.extend(MethodKind::Credentials.paths("*"));
+        }
         let accounts = self.accounts.as_ref().map(|accounts| {
             let account = |number: &Spanned<i64>| {
                 let sentence = "an account id is a positive 64-bit number";
@@ -114,23 +119,32 @@ fn add(
     for pattern in patterns {
         let mut matched = kind.paths(pattern.get_ref()).peekable();
         if matched.peek().is_none() {
-            let of = match kind {
-                MethodKind::Action => "action, such as OpenCdnService",
-                _ => {
-                    "operator method, such as AccountService/GetAccount; the audit is granted by audit = true"
-                }
-            };
-            let sentence = format!("{:?} does not match an {of}", pattern.get_ref());
-            return Err(wrong(pattern, sentence));
+            return Err(wrong(pattern, without_match(kind, pattern.get_ref())));
         }
         methods.extend(matched);
     }
     Ok(())
 }
 
+/// Says that a pattern matches no method of a kind, and how to grant what it does match.
+fn without_match(kind: MethodKind, pattern: &str) -> String {
+    if kind == MethodKind::Action {
+        return format!("{pattern:?} does not match an action, such as OpenCdnService");
+    }
+    let matches = |kind: MethodKind| kind.paths(pattern).next().is_some();
+    if matches(MethodKind::Credentials) {
+        return format!("{pattern:?} returns a secret of an account; use credentials = true");
+    }
+    if matches(MethodKind::Audit) {
+        return format!("{pattern:?} is of the audit; use audit = true");
+    }
+    format!("{pattern:?} does not match an operator method, such as AccountService/GetAccount")
+}
+
 /// Returns an identity that may do everything.
 pub(super) fn everything(name: &str) -> Identity {
-    let kinds = [MethodKind::Action, MethodKind::Operator, MethodKind::Audit];
+    let kinds =
+        [MethodKind::Action, MethodKind::Operator, MethodKind::Audit, MethodKind::Credentials];
     let methods = kinds.into_iter().flat_map(|kind| kind.paths("*")).collect();
     Identity::new(name, Grants { methods, ..Grants::default() })
 }
@@ -143,6 +157,10 @@ mod tests {
     const OPEN: &str = "/activation.cdn.v1.CdnService/OpenCdnService";
     const GET: &str = "/activation.operator.v1.AccountService/GetAccount";
     const LOCK: &str = "/activation.operator.v1.OperationLockService/Lock";
+    const SECRETS: [&str; 2] = [
+        "/activation.operator.v1.AccessKeyService/CreateAccessKey",
+        "/activation.operator.v1.AccessKeyService/IssueSecurityToken",
+    ];
 
     fn identity(text: &str) -> Arc<Identity> {
         Arc::clone(&parse(&format!("[[identity]]\nname = \"a\"\n{text}")).unwrap()["a"])
@@ -167,6 +185,21 @@ mod tests {
     }
 
     #[test]
+    fn only_the_grant_of_credentials_covers_the_methods_that_return_a_secret() {
+        let granted = |text: &str| {
+            let identity = identity(text);
+            SECRETS.map(|path| identity.may_call(path))
+        };
+        for text in ["operators = [\"*\"]\naudit = true", "operators = [\"AccessKeyService/*\"]"] {
+            assert_eq!(granted(text), [false; 2], "{text}");
+        }
+        assert_eq!(granted("credentials = true"), [true; 2]);
+        assert_eq!(granted("credentials = false"), [false; 2]);
+        assert_eq!(super::tests::granted("credentials = true"), [false; 4]);
+        assert!(SECRETS.iter().all(|path| everything("a").may_call(path)));
+    }
+
+    #[test]
     fn accounts_and_the_rate_are_optional() {
         let [one, two] = [1, 2].map(|number| AccountId::new(number).unwrap());
         assert!(identity("").may_act_for(two) && identity("").rate().is_none());
@@ -184,7 +217,13 @@ mod tests {
             ("actions = [\"Describ\"]", "\"Describ\" does not match an action"),
             ("actions = [\"*\",\n \"\"]", "line 4: \"\" does not match an action"),
             ("operators = [\"GetAccount\"]", "\"GetAccount\" does not match an operator method"),
-            ("operators = [\"AuditService/*\"]", "the audit is granted by audit = true"),
+            ("operators = [\"AuditService/*\"]", "is of the audit; use audit = true"),
+            (
+                "operators = [\"AccessKeyService/CreateAccessKey\"]",
+                "returns a secret of an account; use credentials = true",
+            ),
+            ("operators = [\"*\", \"*/IssueSecurityToken\"]", "use credentials = true"),
+            ("credentials = \"yes\"", "invalid type"),
             ("operator = [\"*\"]", "unknown field `operator`"),
             ("accounts = [1, 0]", "an account id is a positive 64-bit number"),
             ("accounts = [\"1\"]", "invalid type"),
@@ -222,6 +261,7 @@ mod tests {
             assert!(full.may_call(&path), "{path}");
         }
         assert_eq!(of(full), [false, false, true, true]);
+        assert!(SECRETS.iter().all(|path| full.may_call(path) && !read.may_call(path)));
         assert!(MethodKind::Action.paths("*").all(|path| caller.may_call(&path)));
         assert_eq!(of(caller), [true, true, false, false]);
     }

@@ -1,7 +1,7 @@
 //! Patterns of methods in the file of grants. They are compared with the methods that the service
 //! really has, so that a pattern with a typing error is not silently without effect.
 
-use prost_reflect::{MethodDescriptor, ServiceDescriptor};
+use prost_reflect::MethodDescriptor;
 
 use crate::proto::POOL;
 
@@ -9,33 +9,40 @@ use crate::proto::POOL;
 const OPERATORS: &str = "activation.operator.v1";
 /// The service that shows who did what. It is granted by a key of its own.
 const AUDIT: &str = "AuditService";
+/// The methods that return a secret. With it, one can act for an account over REST also when the
+/// token of the operator is not valid any more, so they are granted by a key of their own.
+const CREDENTIALS: [(&str, &str); 2] =
+    [("AccessKeyService", "CreateAccessKey"), ("AccessKeyService", "IssueSecurityToken")];
 
 /// A kind of methods that are granted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MethodKind {
     /// The actions of the products. A pattern is matched with `OpenCdnService`.
     Action,
-    /// The methods of operators, except the audit. A pattern is matched with `AccountService/GetAccount`.
+    /// The methods of operators, except the following. A pattern is matched with `AccountService/GetAccount`.
     Operator,
     /// The audit.
     Audit,
+    /// The methods that return a secret of an account.
+    Credentials,
 }
 
 impl MethodKind {
-    fn of(service: &ServiceDescriptor) -> Self {
-        match (service.package_name() == OPERATORS, service.name() == AUDIT) {
-            (true, true) => Self::Audit,
-            (true, false) => Self::Operator,
-            (false, _) => Self::Action,
+    fn of(method: &MethodDescriptor) -> Self {
+        let service = method.parent_service();
+        match (service.name(), method.name()) {
+            _ if service.package_name() != OPERATORS => Self::Action,
+            (AUDIT, _) => Self::Audit,
+            names if CREDENTIALS.contains(&names) => Self::Credentials,
+            _ => Self::Operator,
         }
     }
 
     /// Returns the paths of the methods of this kind that a pattern matches.
     pub fn paths(self, pattern: &str) -> impl Iterator<Item = String> {
-        let services = POOL.services().filter(move |service| Self::of(service) == self);
-        let methods = services.flat_map(|service| service.methods().collect::<Vec<_>>());
+        let methods = POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>());
         methods
-            .filter(move |method| matches(pattern, &self.name(method)))
+            .filter(move |method| Self::of(method) == self && matches(pattern, &self.name(method)))
             .map(|method| path(&method))
     }
 
@@ -43,7 +50,7 @@ impl MethodKind {
     fn name(self, method: &MethodDescriptor) -> String {
         match self {
             Self::Action => method.name().to_owned(),
-            Self::Operator | Self::Audit => {
+            Self::Operator | Self::Audit | Self::Credentials => {
                 format!("{}/{}", method.parent_service().name(), method.name())
             }
         }
@@ -96,6 +103,10 @@ mod tests {
         assert!(MethodKind::Action.paths("*").all(|path| !path.contains("operator")));
         assert!(MethodKind::Operator.paths("*").all(|path| path.contains(".operator.v1.")));
         assert!(MethodKind::Operator.paths("*").all(|path| !path.contains(AUDIT)));
+        let secrets: Vec<_> = MethodKind::Credentials.paths("*").collect();
+        assert_eq!(secrets.len(), CREDENTIALS.len());
+        assert!(MethodKind::Operator.paths("*").all(|path| !secrets.contains(&path)));
+        assert_eq!(count(MethodKind::Operator, "AccessKeyService/CreateAccessKey"), 0);
         assert_eq!(count(MethodKind::Action, "DescribeUser*"), 2);
         assert_eq!(count(MethodKind::Operator, "AccountService/GetAccount"), 1);
         assert_eq!(count(MethodKind::Operator, "GetAccount"), 0);

@@ -18,9 +18,11 @@ const PROXY: u8 = 0x21;
 /// The families of addresses and the protocol TCP, in one byte.
 const TCP_4: u8 = 0x11;
 const TCP_6: u8 = 0x21;
+/// What a proxy sends that does not know the addresses, or does not want to say them.
+const UNSPECIFIED: u8 = 0x00;
 
 /// Reads a header. Returns the address of the proxy's client, or `None` if the proxy speaks for
-/// itself. An error means that there is no valid header.
+/// itself or does not say the address. An error means that there is no valid header.
 pub(in crate::server) async fn read_header(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> io::Result<Option<IpAddr>> {
@@ -38,7 +40,7 @@ pub(in crate::server) async fn read_header(
     let mut rest = vec![0; usize::from(length)];
     stream.read_exact(&mut rest).await?;
     match (command, family) {
-        (LOCAL, _) => Ok(None),
+        (LOCAL, _) | (PROXY, UNSPECIFIED) => Ok(None),
         (PROXY, TCP_4) => source::<4>(&rest, 12).map(|bytes| Some(Ipv4Addr::from(bytes).into())),
         (PROXY, TCP_6) => {
             source::<16>(&rest, 36).map(|bytes| Some(Ipv6Addr::from(bytes).to_canonical()))
@@ -96,6 +98,13 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_of_unspecified_family_has_the_address_of_the_proxy() {
+        let bytes = [header(PROXY, UNSPECIFIED, &V4), b"GET".to_vec()].concat();
+        assert_eq!(read(&bytes).await, Ok((None, 3)));
+        assert_eq!(read(&header(PROXY, UNSPECIFIED, &[])).await, Ok((None, 0)));
+    }
+
+    #[tokio::test]
     async fn what_is_not_a_header_of_version_2_is_refused() {
         let long = vec![0; usize::from(LONGEST) + 1];
         for (bytes, error) in [
@@ -103,7 +112,7 @@ mod tests {
             (b"PROXY TCP4 192.0.2.1 10.0.0.1 1 2\r\n".to_vec(), "does not begin with"),
             (header(0x11, TCP_4, &V4), "not of a TCP connection"),
             (header(PROXY, 0x12, &V4), "not of a TCP connection"), // UDP
-            (header(PROXY, 0, &[]), "not of a TCP connection"),
+            (header(PROXY, 0x31, &[0; 216]), "not of a TCP connection"), // Unix
             (header(PROXY, TCP_4, &V4[..11]), "too short"),
             (header(PROXY, TCP_6, &V4), "too short"),
             (header(PROXY, TCP_4, &long), "too long"),

@@ -16,11 +16,11 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use crate::metrics::Listener;
 use crate::runtime::socket::Socket;
 
-/// Largest number of handshakes that have a turn at once on a core.
+/// Largest number of handshakes of a listener that have a turn at once on a core.
 const TURNS: usize = 64;
 /// Longest turn. A client that has not answered by then continues without one, so that silent
 /// clients do not keep others waiting.
-const LONGEST_TURN: Duration = Duration::from_millis(250);
+const LONGEST_TURN: Duration = Duration::from_millis(50);
 
 /// Makes the handshakes of a listener. Clones share the turns.
 #[derive(Clone)]
@@ -29,9 +29,9 @@ pub(in crate::server) struct Handshakes {
     turns: Turns,
 }
 
-/// The turns of a core.
+/// The turns of a listener on a core.
 #[derive(Clone)]
-pub(in crate::server) struct Turns(Arc<Semaphore>);
+struct Turns(Arc<Semaphore>);
 
 impl Default for Turns {
     fn default() -> Self {
@@ -40,9 +40,10 @@ impl Default for Turns {
 }
 
 impl Handshakes {
-    /// Creates handshakes that use the configuration that is current when they begin.
-    pub fn new(config: watch::Receiver<Arc<ServerConfig>>, turns: &Turns) -> Self {
-        Self { config, turns: turns.clone() }
+    /// Creates handshakes that use the configuration that is current when they begin, with turns of
+    /// their own: clients of one listener do not delay those of another.
+    pub fn new(config: watch::Receiver<Arc<ServerConfig>>) -> Self {
+        Self { config, turns: Turns::default() }
     }
 
     /// Makes a handshake, and counts how it ended. Returns `None` if it failed; then the client was
@@ -107,7 +108,9 @@ fn outcome_of(error: &io::Error) -> &'static str {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-    use futures_util::future::{join_all, pending, select};
+    use futures_util::future::{FutureExt, join_all, pending, select};
+    use tokio_rustls::rustls::crypto::ring;
+    use tokio_rustls::rustls::server::ResolvesServerCertUsingSni;
 
     use super::*;
 
@@ -133,6 +136,20 @@ mod tests {
         let begun = tokio::time::Instant::now();
         select(std::pin::pin!(silent), other).await;
         let waited = begun.elapsed();
-        assert!((LONGEST_TURN..10 * LONGEST_TURN).contains(&waited), "{waited:?}");
+        assert!((LONGEST_TURN..20 * LONGEST_TURN).contains(&waited), "{waited:?}");
+    }
+
+    #[tokio::test]
+    async fn each_listener_has_its_own_turns() {
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+        let (_sender, config) = watch::channel(Arc::new(config));
+        let [rest, grpc] = [config.clone(), config].map(Handshakes::new);
+        let _all = rest.turns.0.acquire_many(u32::try_from(TURNS).unwrap()).await.unwrap();
+        assert!(rest.clone().turns.take(async {}).now_or_never().is_none());
+        assert!(grpc.turns.take(async {}).now_or_never().is_some());
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
 pub use self::files::{TlsError, TlsFiles};
-pub(super) use self::handshake::{Handshakes, Turns};
+pub(super) use self::handshake::Handshakes;
 pub(super) use self::names::names_of;
 pub(super) use self::transport::Transport;
 

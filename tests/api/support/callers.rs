@@ -15,8 +15,7 @@ use super::scratch::write_secret;
 pub const NAME: &str = "tests";
 
 /// A file of grants that lets [`NAME`] do everything.
-pub const EVERYTHING: &str =
-    "[[identity]]\nname = \"tests\"\nactions = [\"*\"]\noperators = [\"*\"]\naudit = true\n";
+pub const EVERYTHING: &str = "[[identity]]\nname = \"tests\"\nactions = [\"*\"]\noperators = [\"*\"]\naudit = true\ncredentials = true\n";
 
 /// Returns the line of the file of tokens for a token that does not expire.
 pub fn line(name: &str, token: &str) -> String {

@@ -101,7 +101,7 @@ def deployment(binary: Path, complain: Complain) -> Iterator[World]:
         token = secrets.token_urlsafe(24)
         files = {
             "SERVICE_TOKEN_FILE": f"clients sha256:{hashlib.sha256(token.encode()).hexdigest()}",
-            "GRANTS_FILE": '[[identity]]\nname = "clients"\nactions = ["*"]\noperators = ["*"]\naudit = true',
+            "GRANTS_FILE": '[[identity]]\nname = "clients"\nactions = ["*"]\noperators = ["*"]\naudit = true\ncredentials = true',
             "SEALING_KEY_FILE": base64.b64encode(secrets.token_bytes(32)).decode(),
         }
         env = {"DATABASE_URL": url, "GRPC_ADDR": "127.0.0.1:0", "REST_ADDR": "127.0.0.1:0", "OPS_ADDR": "127.0.0.1:0"}
