@@ -213,36 +213,76 @@ impl Audit {
     /// left.
     pub async fn run(self, store: Store, shutdown: CancellationToken) {
         let mut failure = FailureLog::new("refused attempts are not recorded");
+        let mut dropped = FailureLog::new("the database refuses the record of a refused attempt");
         loop {
             tokio::select! {
                 () = tokio::time::sleep(INTERVAL) => {}
                 () = shutdown.cancelled() => break,
             }
             tokio::select! {
-                written = self.write(&store) => failure.outcome(written),
+                written = self.write(&store, &mut dropped) => failure.outcome(written),
                 () = shutdown.cancelled() => break,
             }
         }
-        let left = tokio::time::timeout(LAST_WRITE, self.write(&store)).await;
+        let left = tokio::time::timeout(LAST_WRITE, self.write(&store, &mut dropped)).await;
         failure.outcome(left.unwrap_or_else(|late| Err(Error::unavailable(late))));
     }
 
     /// Writes the attempts that wait. They leave the queue when they are written.
-    async fn write(&self, store: &Store) -> Result<(), Error> {
+    async fn write(&self, store: &Store, dropped: &mut FailureLog) -> Result<(), Error> {
         loop {
-            let batch: Vec<_> = self.waiting().iter().take(BATCH).cloned().collect();
+            let batch = self.first(BATCH);
             let count = batch.len();
             if count == 0 {
                 return Ok(());
             }
-            store.record_calls(batch).await?;
-            self.waiting().drain(..count);
+            match store.record_calls(batch).await {
+                Ok(()) => {
+                    self.waiting().drain(..count);
+                    dropped.outcome(Ok(()));
+                }
+                Err(error) if is_passing(&error) => return Err(error),
+                Err(_) => self.write_each(count, store, dropped).await?,
+            }
         }
+    }
+
+    /// Writes this number of attempts one by one, and drops those that the database refuses: they
+    /// would keep all others from being written.
+    async fn write_each(
+        &self,
+        count: usize,
+        store: &Store,
+        dropped: &mut FailureLog,
+    ) -> Result<(), Error> {
+        for _ in 0..count {
+            match store.record_calls(self.first(1)).await {
+                Err(error) if is_passing(&error) => return Err(error),
+                Err(error) => {
+                    self.0.metrics.audit_refusal_dropped();
+                    dropped.outcome(Err(error));
+                }
+                Ok(()) => {}
+            }
+            self.waiting().pop_front();
+        }
+        Ok(())
+    }
+
+    /// Returns the attempts that have waited longest.
+    fn first(&self, at_most: usize) -> Vec<RecordedCall> {
+        self.waiting().iter().take(at_most).cloned().collect()
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<RecordedCall>> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns whether the same rows can be written later.
+fn is_passing(error: &Error) -> bool {
+    use Error::{Contended, DeadlineExceeded, Draining, OutcomeUnknown, Unavailable};
+    matches!(error, Contended | DeadlineExceeded | Draining | OutcomeUnknown(_) | Unavailable(_))
 }
 
 /// Returns the address and the correlation id.
