@@ -4,8 +4,9 @@
 //! Refused attempts wait in a queue of the process. A task writes them once a second, many with one
 //! statement. A client can cause any number of refusals, so they are limited twice: by a rate, and
 //! by the length of the queue while the database is away. Attempts beyond are counted and not
-//! recorded. Callers that are authenticated have a rate of their own, so that a flood of strangers
-//! does not hide what they do.
+//! recorded. Calling services and access keys have rates of their own, so that a flood of strangers
+//! does not hide what they do. Repeated and throttled requests, which anybody causes who has one
+//! request of a caller, count with those of strangers.
 
 pub mod states;
 
@@ -37,6 +38,8 @@ const BATCH: usize = 512;
 const LAST_WRITE: Duration = Duration::from_secs(1);
 /// Largest part of a text of a caller that is recorded, in bytes.
 const LONGEST_TEXT: usize = 160;
+/// The same for the name of a caller: a kind and the name of an identity, which has 255 bytes.
+const LONGEST_PRINCIPAL: usize = 263;
 /// The same for the id of an access key.
 const LONGEST_ID: usize = 64;
 
@@ -80,12 +83,38 @@ pub struct Audit(Arc<Shared>);
 
 struct Shared {
     waiting: Mutex<VecDeque<RecordedCall>>,
-    /// Limits the attempts of callers that are authenticated.
-    verified: Limit,
-    /// Limits all other attempts.
-    unverified: Limit,
+    limits: Limits,
     started: Instant,
     metrics: Metrics,
+}
+
+/// The limits of the attempts that are recorded.
+struct Limits {
+    /// Of calling services.
+    services: Limit,
+    /// Of access keys.
+    keys: Limit,
+    /// Of all others, and of repeated and throttled requests.
+    others: Limit,
+}
+
+impl Limits {
+    /// Strangers must not fill a table that is kept for more than a year, so few of their attempts
+    /// are recorded in the long term.
+    const fn new() -> Self {
+        let (services, keys) = (Limit::new(50, 200), Limit::new(50, 200));
+        Self { services, keys, others: Limit::new(1, 100) }
+    }
+
+    fn of(&self, refused: &Refused<'_>) -> &Limit {
+        use Error::{NonceUsed, Throttled, ThrottledUser};
+        match (&refused.principal, refused.error) {
+            (_, NonceUsed | ThrottledUser(_) | Throttled(_)) => &self.others,
+            (Principal::Verified(name), _) if name.starts_with("service:") => &self.services,
+            (Principal::Verified(_), _) => &self.keys,
+            (Principal::UnverifiedKey(_) | Principal::Unknown, _) => &self.others,
+        }
+    }
 }
 
 impl fmt::Debug for Audit {
@@ -130,7 +159,7 @@ impl Refused<'_> {
     fn attempt(&self) -> RecordedCall {
         let (address, correlation_id) = of_origin(self.origin);
         let principal = match &self.principal {
-            Principal::Verified(name) => name.clone(),
+            Principal::Verified(name) => visible(name, LONGEST_PRINCIPAL),
             Principal::UnverifiedKey(id) => format!("unverified-key:{}", visible(id, LONGEST_ID)),
             Principal::Unknown => "unverified".to_owned(),
         };
@@ -139,10 +168,10 @@ impl Refused<'_> {
             recorded_at: self.at,
             principal,
             address,
-            action: Cow::Owned(self.action.to_owned()),
+            action: Cow::Owned(visible(self.action, LONGEST_TEXT)),
             resource: visible(&self.resource, LONGEST_TEXT),
             request_id: self.request_id.as_str().to_owned(),
-            correlation_id,
+            correlation_id: correlation_id.map(|id| visible(&id, LONGEST_TEXT)),
             before: None,
             after: None,
         };
@@ -155,9 +184,8 @@ impl Audit {
     /// Creates an empty queue. What is not recorded is counted in `metrics`.
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
-        let (verified, unverified) = (Limit::new(), Limit::new());
         let (waiting, started) = (Mutex::default(), Instant::now());
-        Self(Arc::new(Shared { waiting, verified, unverified, started, metrics }))
+        Self(Arc::new(Shared { waiting, limits: Limits::new(), started, metrics }))
     }
 
     /// Takes a refused attempt, if such attempts are recorded. Does not wait.
@@ -165,12 +193,8 @@ impl Audit {
         if !refused.is_recorded() {
             return;
         }
-        let limit = match refused.principal {
-            Principal::Verified(_) => &self.0.verified,
-            Principal::UnverifiedKey(_) | Principal::Unknown => &self.0.unverified,
-        };
         let now = u64::try_from(self.0.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        if !limit.admits(now) || !self.push(|| refused.attempt()) {
+        if !self.0.limits.of(refused).admits(now) || !self.push(|| refused.attempt()) {
             self.0.metrics.audit_refusal_dropped();
         }
     }
@@ -189,36 +213,76 @@ impl Audit {
     /// left.
     pub async fn run(self, store: Store, shutdown: CancellationToken) {
         let mut failure = FailureLog::new("refused attempts are not recorded");
+        let mut dropped = FailureLog::new("the database refuses the record of a refused attempt");
         loop {
             tokio::select! {
                 () = tokio::time::sleep(INTERVAL) => {}
                 () = shutdown.cancelled() => break,
             }
             tokio::select! {
-                written = self.write(&store) => failure.outcome(written),
+                written = self.write(&store, &mut dropped) => failure.outcome(written),
                 () = shutdown.cancelled() => break,
             }
         }
-        let left = tokio::time::timeout(LAST_WRITE, self.write(&store)).await;
+        let left = tokio::time::timeout(LAST_WRITE, self.write(&store, &mut dropped)).await;
         failure.outcome(left.unwrap_or_else(|late| Err(Error::unavailable(late))));
     }
 
     /// Writes the attempts that wait. They leave the queue when they are written.
-    async fn write(&self, store: &Store) -> Result<(), Error> {
+    async fn write(&self, store: &Store, dropped: &mut FailureLog) -> Result<(), Error> {
         loop {
-            let batch: Vec<_> = self.waiting().iter().take(BATCH).cloned().collect();
+            let batch = self.first(BATCH);
             let count = batch.len();
             if count == 0 {
                 return Ok(());
             }
-            store.record_calls(batch).await?;
-            self.waiting().drain(..count);
+            match store.record_calls(batch).await {
+                Ok(()) => {
+                    self.waiting().drain(..count);
+                    dropped.outcome(Ok(()));
+                }
+                Err(error) if is_passing(&error) => return Err(error),
+                Err(_) => self.write_each(count, store, dropped).await?,
+            }
         }
+    }
+
+    /// Writes this number of attempts one by one, and drops those that the database refuses: they
+    /// would keep all others from being written.
+    async fn write_each(
+        &self,
+        count: usize,
+        store: &Store,
+        dropped: &mut FailureLog,
+    ) -> Result<(), Error> {
+        for _ in 0..count {
+            match store.record_calls(self.first(1)).await {
+                Err(error) if is_passing(&error) => return Err(error),
+                Err(error) => {
+                    self.0.metrics.audit_refusal_dropped();
+                    dropped.outcome(Err(error));
+                }
+                Ok(()) => {}
+            }
+            self.waiting().pop_front();
+        }
+        Ok(())
+    }
+
+    /// Returns the attempts that have waited longest.
+    fn first(&self, at_most: usize) -> Vec<RecordedCall> {
+        self.waiting().iter().take(at_most).cloned().collect()
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<RecordedCall>> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns whether the same rows can be written later.
+fn is_passing(error: &Error) -> bool {
+    use Error::{Contended, DeadlineExceeded, Draining, OutcomeUnknown, Unavailable};
+    matches!(error, Contended | DeadlineExceeded | Draining | OutcomeUnknown(_) | Unavailable(_))
 }
 
 /// Returns the address and the correlation id.

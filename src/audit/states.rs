@@ -37,9 +37,23 @@ pub fn account(profile: &Profile) -> Value {
 /// Returns the state of an access key.
 #[must_use]
 pub fn access_key(disabled: bool, policy: &str) -> Value {
-    // A policy is JSON; as a value it can be read without decoding it twice.
-    let policy = serde_json::from_str(policy).unwrap_or_else(|_| Value::from(policy));
-    bounded(json!({ "disabled": disabled, "policy": policy }))
+    bounded(json!({ "disabled": disabled, "policy": as_value(policy) }))
+}
+
+/// Returns what is said about a temporary credential: its id, when it expires, and its session
+/// policy.
+#[must_use]
+pub fn temporary_credential(id: &str, expires_at: Time, policy: Option<&str>) -> Value {
+    bounded(json!({
+        "access_key_id": id,
+        "expire_time": time::format(expires_at),
+        "policy": policy.map(as_value),
+    }))
+}
+
+/// Returns a policy, which is JSON, as a value: it can be read without decoding it twice.
+fn as_value(policy: &str) -> Value {
+    serde_json::from_str(policy).unwrap_or_else(|_| Value::from(policy))
 }
 
 /// Returns the state of a new instance.
@@ -106,6 +120,17 @@ mod tests {
         let policy = json!({ "Version": "1", "Statement": [] });
         assert_eq!(state, json!({ "disabled": true, "policy": policy }));
         assert_eq!(access_key(false, "{")["policy"], "{");
+    }
+
+    #[test]
+    fn the_state_of_a_temporary_credential_has_its_end_and_its_session_policy() {
+        let state = |policy| temporary_credential("STS.a", Time::UNIX_EPOCH, policy);
+        let expected = |policy: Value| {
+            let end = "1970-01-01T00:00:00Z";
+            json!({ "access_key_id": "STS.a", "expire_time": end, "policy": policy })
+        };
+        assert_eq!(state(None), expected(Value::Null));
+        assert_eq!(state(Some(r#"{"Version":"1"}"#)), expected(json!({ "Version": "1" })));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::error::FlowLimit;
 
 fn audit() -> Audit {
     Audit::new(Metrics::new(HashSet::new()))
@@ -63,11 +64,30 @@ fn a_flood_of_strangers_is_limited_and_does_not_hide_the_refusals_of_callers() {
     let audit = audit();
     let error = Error::ServiceUnauthenticated;
     let strangers = waiting_after(&audit, 10_000, "Lock", &error, &Principal::Unknown);
-    // 200 at once, and 50 in each second that the loop takes.
-    assert!((200..400).contains(&strangers), "{strangers}");
+    // 100 at once, and one in each second that the loop takes.
+    assert!((100..110).contains(&strangers), "{strangers}");
     assert_eq!(dropped(&audit), format!("audit_refusals_dropped_total {}", 10_000 - strangers));
     let service = Principal::Verified("service:test".to_owned());
     assert_eq!(waiting_after(&audit, 10, "Lock", &error, &service), strangers + 10);
+}
+
+#[test]
+fn a_flood_of_repeated_and_throttled_requests_does_not_hide_other_refusals_of_callers() {
+    let audit = audit();
+    let service = Principal::Verified("service:test".to_owned());
+    let key = Principal::Verified("key:LTAI".to_owned());
+    let limit = || FlowLimit::new(Duration::ZERO, "service:test", "calls");
+    let mut flood = 0;
+    for error in [Error::NonceUsed, Error::ThrottledUser(limit()), Error::Throttled(limit())] {
+        for who in [&service, &key] {
+            flood = waiting_after(&audit, 2000, "Lock", &error, who);
+        }
+    }
+    assert!((100..110).contains(&flood), "{flood}");
+    for (count, who) in [(flood + 200, &service), (flood + 400, &key)] {
+        let waiting = waiting_after(&audit, 200, "Lock", &Error::ServiceForbidden, who);
+        assert_eq!(waiting, count, "each has a limit of its own: {who:?}");
+    }
 }
 
 #[test]
@@ -91,4 +111,9 @@ fn texts_of_callers_are_cut_and_have_no_control_characters() {
     waiting_after(&audit, 1, "Lock", &Error::NonceUsed, &Principal::UnverifiedKey(&id));
     let expected = format!("unverified-key:LTAI{}", "ü".repeat(29));
     assert_eq!(audit.waiting()[0].entry.principal, expected);
+    let name = format!("service:a\0{}", "b".repeat(300));
+    waiting_after(&audit, 1, "Lo\0ck", &Error::NonceUsed, &Principal::Verified(name));
+    let entry = audit.waiting()[1].entry.clone();
+    assert_eq!(entry.principal, format!("service:a{}", "b".repeat(LONGEST_PRINCIPAL - 10)));
+    assert_eq!(entry.action, "Lock");
 }

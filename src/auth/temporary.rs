@@ -1,8 +1,9 @@
 //! Temporary credentials: the id, the secret and the security token that an operator gets for an
 //! access key. Nothing about them is stored. The token is sealed and says everything. The access key is
 //! the *parent* of the credential: its row is read for every request, so a credential ends at once
-//! when its parent is disabled or deleted. The secret is derived from the id and the secret of the
-//! parent with the sealing key, so who has only the sealing key cannot make a credential.
+//! when its parent is disabled or deleted. The secret is derived from what the token says and the
+//! secret of the parent, with the sealing key. So who has only the sealing key can neither make a
+//! credential nor change what one may do.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -68,6 +69,8 @@ pub struct OpenedToken {
     /// The session policy: what the credential may do of what its parent may do. Without one,
     /// everything.
     pub policy: Option<String>,
+    /// What the token says, as it was encoded.
+    body: Vec<u8>,
     sealed_with: SealingKey,
 }
 
@@ -89,9 +92,10 @@ pub fn issue(
         policy,
     };
     let key = ring.first();
-    let token = key.seal(Sealed::SecurityToken, &body.encode_to_vec())?;
+    let body = body.encode_to_vec();
+    let token = key.seal(Sealed::SecurityToken, &body)?;
     let security_token = Secret::new(STANDARD.encode(token));
-    let secret = secret(&key, &id, &parent_secret);
+    let secret = secret(&key, &body, &parent_secret);
     Ok(TemporaryCredential { id, secret, security_token, expires_at })
 }
 
@@ -103,15 +107,16 @@ impl OpenedToken {
         if token.len() > LONGEST_TOKEN {
             return None;
         }
-        let (sealed_with, body) =
+        let (sealed_with, opened) =
             ring.open(Sealed::SecurityToken, &STANDARD.decode(token).ok()?)?;
-        let body = TokenBody::decode(body.as_slice()).ok()?;
+        let body = TokenBody::decode(opened.as_slice()).ok()?;
         Some(Self {
             id: body.id,
             parent: body.parent,
             account_id: AccountId::new(body.account_id)?,
             expires_at: DateTime::from_timestamp(body.expires_at, 0)?,
             policy: body.policy,
+            body: opened.to_vec(),
             sealed_with,
         })
     }
@@ -125,17 +130,18 @@ impl OpenedToken {
     /// Returns the secret of the credential, given that of its parent.
     #[must_use]
     pub fn secret(&self, parent: &Secret) -> Secret {
-        secret(&self.sealed_with, &self.id, parent)
+        secret(&self.sealed_with, &self.body, parent)
     }
 }
 
-/// Derives the secret of a credential from its id, the secret of its parent, and the key that sealed
-/// its token. The length of the id is before it, so that no two pairs give the same bytes.
-fn secret(key: &SealingKey, id: &str, parent: &Secret) -> Secret {
+/// Derives the secret of a credential from what its token says, the secret of its parent, and the key
+/// that sealed the token. The length of the first is before it, so that no two pairs give the same
+/// bytes.
+fn secret(key: &SealingKey, body: &[u8], parent: &Secret) -> Secret {
     let mut code = keyed(&*key.derive(LABEL));
-    let length = u32::try_from(id.len()).expect("a token is not as long");
+    let length = u32::try_from(body.len()).expect("a token is not as long");
     code.update(&length.to_be_bytes());
-    code.update(id.as_bytes());
+    code.update(body);
     code.update(parent.expose().as_bytes());
     Secret::new(URL_SAFE_NO_PAD.encode(code.finalize().into_bytes()))
 }
@@ -221,8 +227,20 @@ mod tests {
     #[test]
     fn the_encoding_from_which_a_secret_is_derived_is_unambiguous() {
         let key = ring().first();
-        let of = |id, parent: &str| secret(&key, id, &Secret::new(parent.to_owned()));
-        assert_ne!(of("ab", "c").expose(), of("a", "bc").expose());
+        let of = |body, parent: &str| secret(&key, body, &Secret::new(parent.to_owned()));
+        assert_ne!(of(b"ab", "c").expose(), of(b"a", "bc").expose());
+    }
+
+    #[test]
+    fn a_token_that_says_something_else_has_another_secret() {
+        let ring = ring();
+        let issued = issue(&ring, &parent(&ring), Some("policy".to_owned()), at(1_000)).unwrap();
+        let opened = OpenedToken::open(&ring, issued.security_token.expose()).unwrap();
+        let mut body = TokenBody::decode(opened.body.as_slice()).unwrap();
+        body.policy = None;
+        let wider = ring.seal(Sealed::SecurityToken, &body.encode_to_vec()).unwrap();
+        let wider = OpenedToken::open(&ring, &STANDARD.encode(wider)).unwrap();
+        assert_ne!(wider.secret(&secret_of_parent()).expose(), issued.secret.expose());
     }
 
     #[test]

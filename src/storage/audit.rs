@@ -46,7 +46,7 @@ pub struct RecordedCall {
     pub account_id: Option<AccountId>,
     /// `OK`, or the documented code of the refusal.
     pub result: String,
-    /// The rest of the record. It has no states.
+    /// The rest of the record. It has no state before.
     pub entry: AuditEntry,
 }
 
@@ -98,13 +98,13 @@ pub struct StoredAuditRecord {
 const RECORD_CALLS: &str = "
     INSERT INTO audit_records (
         account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
-        correlation_id, result)
+        correlation_id, result, after)
     SELECT account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
-        correlation_id, result
+        correlation_id, result, after
     FROM unnest($1::bigint[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
-        $7::text[], $8::text[], $9::text[], $10::text[])
-        AS refused (account_id, audit_id, recorded_at, principal, address, action, resource,
-            request_id, correlation_id, result)
+        $7::text[], $8::text[], $9::text[], $10::text[], $11::jsonb[])
+        AS called (account_id, audit_id, recorded_at, principal, address, action, resource,
+            request_id, correlation_id, result, after)
     ON CONFLICT (account_id, recorded_at, audit_id) DO NOTHING";
 
 /// Selects a page of records, newest first, before the time `$1` and the id `$2`. `$which` is
@@ -154,6 +154,7 @@ struct Columns {
     request_ids: Vec<String>,
     correlation_ids: Vec<Option<String>>,
     results: Vec<String>,
+    after: Vec<Option<Json<Value>>>,
 }
 
 impl Columns {
@@ -169,6 +170,7 @@ impl Columns {
         self.request_ids.push(entry.request_id);
         self.correlation_ids.push(entry.correlation_id);
         self.results.push(result);
+        self.after.push(entry.after.map(Json));
     }
 }
 
@@ -192,7 +194,8 @@ impl Store {
                     .bind(columns.resources)
                     .bind(columns.request_ids)
                     .bind(columns.correlation_ids)
-                    .bind(columns.results);
+                    .bind(columns.results)
+                    .bind(columns.after);
                 insert.execute(&pool).await.map(drop)
             }
         })

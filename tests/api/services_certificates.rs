@@ -50,6 +50,7 @@ async fn principal(path: &str, names: &[&str], authorization: Option<&str>) -> S
         grants("tests", "actions = [\"*\"]"),
         grants("spiffe://example.org/shop", "actions = [\"Describe*\"]"),
         grants("shop.example.org", "actions = [\"*\"]"),
+        grants("billing", "actions = [\"*\"]"),
     ];
     let callers = ServiceDirectory::of(&tokens(), &file.concat()).expect("valid files");
     let audit = Audit::new(Metrics::new([].into()));
@@ -85,6 +86,15 @@ async fn the_first_name_with_grants_is_the_identity_and_uris_are_first() {
     let no_method = "/activation.cdn.v1.CdnService/NoMethod";
     let other = principal(no_method, &["other.example.org", "b"], None).await;
     assert_eq!(other, "service:other.example.org", "authenticated, without grants");
+}
+
+#[tokio::test]
+async fn a_bare_word_in_a_certificate_is_not_the_name_of_a_token() {
+    for names in [&["billing"][..], &["tests"], &["billing", "a\0.example"]] {
+        assert_eq!(principal(OPEN, names, None).await, "ServiceUnauthenticated", "{names:?}");
+    }
+    let other = principal(OPEN, &["billing", "other.example.org"], None).await;
+    assert_eq!(other, "ServiceForbidden");
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 //! the token of a temporary credential.
 
 use cdn_activation::proto::operator::v1 as operator;
+use chrono::DateTime;
 use prost_types::Duration;
+use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use crate::support::Api;
@@ -232,6 +234,32 @@ async fn a_nonce_belongs_to_the_credential() {
     api.with_token(&one.key, &one.token, &given).await.is(Format::Json, &NONCE_USED);
     api.with_token(&other.key, &other.token, &given).await.succeeded();
     api.get(&parent, &given).await.succeeded();
+}
+
+#[tokio::test]
+async fn the_issue_of_a_credential_has_one_record_with_its_end_and_its_session_policy() {
+    let api = Api::start().await;
+    let parent = api.account().await;
+    let issued = [
+        api.issue(&parent).await,
+        api.try_to_issue(&parent, Some(900), DESCRIBE_ONLY).await.expect("issued"),
+    ];
+    let records = &api.database.audit_records(parent.account_id).await[2..]; // account, key
+    assert_eq!(records.len(), 2, "{records:#?}");
+    let policies = [Value::Null, serde_json::from_str(DESCRIBE_ONLY).expect("JSON")];
+    for ((record, issued), policy) in records.iter().zip(&issued).zip(policies) {
+        let end = DateTime::from_timestamp(issued.expires_at, 0).expect("an instant");
+        let after = json!({
+            "access_key_id": issued.key.id,
+            "expire_time": end.format("%FT%TZ").to_string(),
+            "policy": policy,
+        });
+        assert_eq!((&record.before, &record.after), (&None, &Some(after)));
+        let said = [&*record.principal, &record.action, &record.resource, &record.result];
+        assert_eq!(said, ["service:tests", "IssueSecurityToken", &parent.id, "OK"]);
+        let shown = format!("{record:?}");
+        assert!(!shown.contains(&issued.token) && !shown.contains(&issued.key.secret), "{shown}");
+    }
 }
 
 #[tokio::test]

@@ -752,13 +752,13 @@ LIMIT $3;
 -- RECORD_CALLS
 INSERT INTO audit_records (
 account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
-correlation_id, result)
+correlation_id, result, after)
 SELECT account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
-correlation_id, result
+correlation_id, result, after
 FROM unnest($1::bigint[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
-$7::text[], $8::text[], $9::text[], $10::text[])
-AS refused (account_id, audit_id, recorded_at, principal, address, action, resource,
-request_id, correlation_id, result)
+$7::text[], $8::text[], $9::text[], $10::text[], $11::jsonb[])
+AS called (account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, after)
 ON CONFLICT (account_id, recorded_at, audit_id) DO NOTHING;
 
 -- RECORD_LAST_USES

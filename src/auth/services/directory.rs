@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::files::{FilesRead, ServiceFiles};
 use super::grants::Identities;
 use super::token::{TokenDigest, digest_of};
-use super::token_file::{LONGEST_NAME, ListedToken};
+use super::token_file::{ListedToken, is_service_name};
 use crate::domain::{Grants, Identity, Time};
 
 /// Interval between two looks at the files. A change is in force within two of them.
@@ -53,6 +53,10 @@ impl KnownServices {
     }
 }
 
+fn is_name_of_certificate(name: &str) -> bool {
+    is_service_name(name) && (name.contains("://") || name.contains('.'))
+}
+
 fn without_grants(name: &str) -> Arc<Identity> {
     Arc::new(Identity::new(name, Grants::default()))
 }
@@ -86,13 +90,17 @@ impl ServiceDirectory {
 
     /// Returns the identity that a certificate with these names proves: the first URI that has
     /// grants, else the first other name that has grants, else the first name, without grants.
+    ///
+    /// A name counts if it can be the name of a service and has `://` or a dot. A bare word is the
+    /// name of a token: an authority that gives hosts their short names must not give them the
+    /// grants of a token.
     #[must_use]
     pub fn of_certificate(&self, names: &[String]) -> Option<Arc<Identity>> {
         let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
         let is_uri = |name: &&String| name.contains("://");
         let uris = names.iter().filter(is_uri);
         let in_order = uris.chain(names.iter().filter(|name| !is_uri(name)));
-        let mut in_order = in_order.filter(|name| name.len() <= LONGEST_NAME).peekable();
+        let mut in_order = in_order.filter(|name| is_name_of_certificate(name)).peekable();
         let first = *in_order.peek()?;
         let granted = in_order.find_map(|name| known.identities.get(name)).cloned();
         Some(granted.unwrap_or_else(|| without_grants(first)))
@@ -145,6 +153,9 @@ mod tests {
         [[identity]]
         name = "spiffe://example/b"
         actions = ["*"]
+        [[identity]]
+        name = "billing"
+        actions = ["*"]
     "#;
 
     fn name(identity: Option<Arc<Identity>>) -> Option<String> {
@@ -183,6 +194,23 @@ mod tests {
         let open = "/activation.cdn.v1.CdnService/OpenCdnService";
         assert!(of(&["b.example"]).unwrap().may_call(open));
         assert!(!of(&["a.example"]).unwrap().may_call(open));
-        assert!(of(&[]).is_none() && of(&[&"a".repeat(256)]).is_none());
+        assert!(of(&[]).is_none());
+    }
+
+    #[test]
+    fn a_name_of_a_certificate_that_is_a_bare_word_or_not_visible_does_not_count() {
+        let directory = ServiceDirectory::of("", GRANTS).unwrap();
+        let of = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            name(directory.of_certificate(&names))
+        };
+        let too_long = format!("{}.example", "a".repeat(248));
+        for wrong in
+            ["billing", "", "a b.example", "a\0.example", "ä.example", "a.example\n", &too_long]
+        {
+            assert_eq!(of(&[wrong]), None, "{wrong:?}");
+            assert_eq!(of(&[wrong, "a.example"]).as_deref(), Some("a.example"), "{wrong:?}");
+        }
+        assert_eq!(of(&[&too_long[1..]]).as_deref(), Some(&too_long[1..]));
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::{Time, time};
 pub(super) const DEVELOPER: &str = "dev";
 
 /// Longest name of a service, in bytes. It is part of log lines and of stored records.
-pub(super) const LONGEST_NAME: usize = 255;
+const LONGEST_NAME: usize = 255;
 /// Smallest length of the single token of `dev`, in bytes.
 const SHORTEST_SINGLE_TOKEN: usize = 16;
 

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use chrono::Duration;
 
 use super::access_key_id;
+use crate::audit::states;
 use crate::auth::temporary::{self, TemporaryCredential};
 use crate::context::Context;
 use crate::domain::policy::Policy;
@@ -34,23 +35,24 @@ impl Actions {
         let key = self.existing_key(&message.access_key_id).await?;
         context.note_key(key.account_id, &message.access_key_id)?;
         let expires_at = context.wire_now + lifetime;
-        let issued = temporary::issue(&self.key_ring, &key, policy, expires_at)?;
-        self.record_issue(context, &key, &issued).await?;
+        let issued = temporary::issue(&self.key_ring, &key, policy.clone(), expires_at)?;
+        self.record_issue(context, &key, &issued, policy.as_deref()).await?;
         Ok(issued)
     }
 }
 
 impl Actions {
     /// Writes the audit record. The credential itself is not stored, so without the record nobody
-    /// could say who has issued it.
+    /// could say who has issued it and what it may do.
     async fn record_issue(
         &self,
         context: &Context,
         key: &StoredAccessKey,
         issued: &TemporaryCredential,
+        policy: Option<&str>,
     ) -> Result<(), Error> {
-        let resource = format!("{} {}", key.access_key_id, issued.id);
-        let entry = AuditEntry::of(context, resource, None, None);
+        let after = states::temporary_credential(&issued.id, issued.expires_at, policy);
+        let entry = AuditEntry::of(context, &key.access_key_id, None, Some(after));
         let account_id = Some(key.account_id);
         let call = RecordedCall { account_id, result: "OK".to_owned(), entry };
         self.store.record_calls(vec![call]).await
