@@ -109,10 +109,10 @@ impl Limits {
     fn of(&self, refused: &Refused<'_>) -> &Limit {
         use Error::{NonceUsed, Throttled, ThrottledUser};
         match (&refused.principal, refused.error) {
-            (_, NonceUsed | ThrottledUser(_) | Throttled(_)) => &self.others,
+            (_, NonceUsed | ThrottledUser(_) | Throttled(_))
+            | (Principal::UnverifiedKey(_) | Principal::Unknown, _) => &self.others,
             (Principal::Verified(name), _) if name.starts_with("service:") => &self.services,
             (Principal::Verified(_), _) => &self.keys,
-            (Principal::UnverifiedKey(_) | Principal::Unknown, _) => &self.others,
         }
     }
 }
