@@ -7,6 +7,9 @@ SHELL := bash
 # The shell's variables about a PostgreSQL are about another than the private ones that are started here.
 unexport $(filter-out PG PG_%,$(filter PG%,$(.VARIABLES)))
 
+# Twice as many tests at once as there are cores: most of the API tests wait, for the database or for a file to be read again.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+
 # The program as it is shipped.
 SHIPPED = target/$(shell rustc -vV | sed -n 's/^host: //p')/release/cdn-activation
 BENCH = cargo run --locked --profile bench-tools --package bench -- --service $(SHIPPED)
