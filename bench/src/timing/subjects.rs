@@ -2,12 +2,17 @@
 
 use std::hint::black_box;
 
+use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use cdn_activation::auth::sealing::{KeyRing, SealingKey};
 use cdn_activation::auth::secret::Secret;
 use cdn_activation::auth::services::{ServiceDirectory, ServiceToken};
 use cdn_activation::auth::signature::{v1, v3};
-use cdn_activation::domain::Time;
+use cdn_activation::auth::temporary::{self, OpenedToken};
+use cdn_activation::domain::policy::EVERYTHING;
+use cdn_activation::domain::{AccountId, Time};
+use cdn_activation::storage::StoredAccessKey;
 
 /// A check of credentials.
 pub struct Subject {
@@ -19,6 +24,9 @@ pub struct Subject {
     pub leaks: bool,
 }
 
+/// Writes a credential as text.
+type Encode = Box<dyn Fn(&[u8]) -> String>;
+
 /// A secret, and the check against it.
 pub struct Target {
     /// The right credential, before it is encoded.
@@ -26,7 +34,7 @@ pub struct Target {
     /// Returns another byte than the first argument; the second one is random.
     pub other: fn(u8, u8) -> u8,
     /// Writes a credential as the check expects it.
-    pub encode: fn(&[u8]) -> String,
+    pub encode: Encode,
     /// Returns whether a credential is right.
     pub check: Box<dyn Fn(&str) -> bool>,
 }
@@ -36,11 +44,15 @@ const STRING_TO_SIGN: &str = "GET&%2F&AccessKeyId%3Dtestid%26Action%3DDescribeCd
     %26SignatureMethod%3DHMAC-SHA1%26SignatureNonce%3D7a6e551cde62bcc74778728992ebe12f%26SignatureVersion\
     %3D1.0%26Timestamp%3D2026-11-21T22%253A29%253A50Z%26Version%3D2018-05-10";
 
+/// The form of a sealed text and the id of its key, in bytes.
+const PUBLIC: usize = 1 + 4;
+
 /// All rows.
-pub const ALL: [Subject; 4] = [
+pub const ALL: [Subject; 5] = [
     Subject { name: "signature V1", target: signature_v1, leaks: false },
     Subject { name: "signature V3", target: signature_v3, leaks: false },
     Subject { name: "service token", target: service_token, leaks: false },
+    Subject { name: "security token", target: security_token, leaks: false },
     Subject { name: "control: stops at the first difference", target: leaking, leaks: true },
 ];
 
@@ -49,7 +61,7 @@ fn signature_v1() -> anyhow::Result<Target> {
     Ok(Target {
         right: STANDARD.decode(key.sign(STRING_TO_SIGN))?,
         other: other_byte,
-        encode: |bytes| STANDARD.encode(bytes),
+        encode: Box::new(|bytes| STANDARD.encode(bytes)),
         check: Box::new(move |signature| key.verify(STRING_TO_SIGN, signature)),
     })
 }
@@ -62,7 +74,7 @@ fn signature_v3() -> anyhow::Result<Target> {
     Ok(Target {
         right: bytes.collect::<anyhow::Result<_>>()?,
         other: other_byte,
-        encode: hex,
+        encode: Box::new(hex),
         check: Box::new(move |signature| key.verify(STRING_TO_SIGN, signature)),
     })
 }
@@ -74,8 +86,35 @@ fn service_token() -> anyhow::Result<Target> {
     Ok(Target {
         right,
         other: other_letter,
-        encode: text,
+        encode: Box::new(text),
         check: Box::new(move |given| services.of_token(given, Time::default).is_some()),
+    })
+}
+
+/// The form of a security token and the id of its sealing key, which are no secrets, are always right.
+fn security_token() -> anyhow::Result<Target> {
+    let ring = KeyRing::parse(&SealingKey::generate()?)?;
+    let (id, account_id) = ("LTAIparent", AccountId::new(1).context("positive")?);
+    let parent = StoredAccessKey {
+        access_key_id: id.to_owned(),
+        account_id,
+        secret_sealed: ring.first().seal_secret(id, account_id, &Secret::random()?)?,
+        policy: EVERYTHING.to_owned(),
+        disabled: false,
+        version: 1,
+        created_at: Time::UNIX_EPOCH,
+        updated_at: Time::UNIX_EPOCH,
+        last_used_on: None,
+    };
+    let issued = temporary::issue(&ring, &parent, None, Time::UNIX_EPOCH)?;
+    let token = STANDARD.decode(issued.security_token.expose())?;
+    let (public, secret) = token.split_at(PUBLIC);
+    let (public, right) = (public.to_vec(), secret.to_vec());
+    Ok(Target {
+        right,
+        other: other_byte,
+        encode: Box::new(move |bytes| STANDARD.encode([&public, bytes].concat())),
+        check: Box::new(move |token| OpenedToken::open(&ring, token).is_some()),
     })
 }
 
@@ -86,7 +125,7 @@ fn leaking() -> anyhow::Result<Target> {
     Ok(Target {
         right,
         other: other_letter,
-        encode: text,
+        encode: Box::new(text),
         check: Box::new(move |given| {
             given.len() == expected.len()
                 && given.bytes().zip(&expected).all(|(one, other)| black_box(one) == *other)
