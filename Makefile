@@ -2,10 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-engine clients lint fmt bench bench-check attack release rust
+.PHONY: help run test test-engine clients lint fmt advisories bench bench-check attack timing fuzz release rust
 
 # The shell's variables about a PostgreSQL are about another than the private ones that are started here.
 unexport $(filter-out PG PG_%,$(filter PG%,$(.VARIABLES)))
+
+# Twice as many tests at once as there are cores: most of the API tests wait, for the database or for a file to be read again.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 
 # The program as it is shipped.
 SHIPPED = target/$(shell rustc -vV | sed -n 's/^host: //p')/release/cdn-activation
@@ -40,6 +43,9 @@ lint: rust ## Formatting, clippy, proto files, licences and duplicates of crates
 	.ci/check-proto
 	.ci/check-deps
 
+advisories: rust ## Known vulnerabilities of crates; needs the network or a copy of the database: ADVISORY_DB=FOLDER
+	.ci/check-advisories
+
 fmt: rust ## Format Rust and proto files
 	cargo fmt --all
 	.ci/check-proto --write
@@ -52,12 +58,19 @@ bench-check: release ## Fails if a Describe costs more CPU time than it may
 	@.ci/install-postgresql
 	$(BENCH) check
 
-attack: release ## Attacks the released program and checks its limits, 20 s each; ARGS="--short" and the like
+attack: release ## Attacks the released program, without and with TLS, and checks its limits, 20 s each; ARGS="--short" and the like
 	@.ci/install-postgresql
 	$(BENCH) attack $(ARGS)
 
-release: rust ## Build the program as it is shipped: target/HOST/release/cdn-activation
+timing: rust ## Whether the time of a refusal tells how much of a signature or token is right
+	$(BENCH) timing
+
+fuzz: rust ## Run the fuzz targets, 10 minutes each, with a nightly compiler; FUZZ_SECONDS=60 and the like
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) fuzz/run
+
+release: rust ## Build the program as it is shipped, and its bill of materials: target/HOST/release/cdn-activation{,.cdx.json}
 	deploy/pgo/cargo build --locked --release --bin cdn-activation
+	deploy/supply/sbom
 
 rust:
 	@. .ci/lib.sh; need_command cargo 'Install Rust 1.95 or newer with rustup.'; \

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, env, error::Error, fs, path::PathBuf};
 
 /// Every file with a service that is served, or with a message of one.
-const SERVED: [&str; 11] = [
+const SERVED: [&str; 12] = [
     "activation/rpc/v1/options.proto",
     "activation/billing/v1/charge.proto",
     "activation/cdn/v1/cdn.proto",
@@ -13,6 +13,7 @@ const SERVED: [&str; 11] = [
     "activation/event/v1/event.proto",
     "activation/operator/v1/account.proto",
     "activation/operator/v1/access_key.proto",
+    "activation/operator/v1/audit.proto",
     "activation/operator/v1/charge_type_change.proto",
     "activation/operator/v1/event.proto",
     "activation/operator/v1/instance.proto",

@@ -9,6 +9,7 @@
 #   python_venv DIR REQUIREMENTS [PIP-OPTION..]
 #                                   makes DIR a virtual environment with exactly REQUIREMENTS; pip checks their hashes
 #   npm_packages DIR                installs DIR/package-lock.json into DIR/node_modules
+#   cargo_deny                      compiles cargo-deny if it is missing, and puts it into the PATH
 #
 # python_venv and npm_packages do nothing if their result exists and the lock file is unchanged. Debian packages are installed
 # only as root, so that no password is asked for, and never if NO_APT is set.
@@ -67,4 +68,16 @@ npm_packages() {
     [[ -f $dir/node_modules/.stamp && $(<"$dir/node_modules/.stamp") == "$want" ]] && return
     say "preparing $dir/node_modules"
     (cd "$dir" && npm ci --no-progress >&2) && printf '%s\n' "$want" >"$dir/node_modules/.stamp"
+}
+
+# cargo-deny is compiled from its source: the tool that checks the dependencies must not be a third party's binary.
+cargo_deny() {
+    local version=0.20.2 tools=$PWD/.ci/tools/.cargo
+    need_command cargo 'Install Rust with rustup.'
+    [[ $(cargo-deny --version 2>/dev/null) != "cargo-deny $version" ]] || return 0
+    PATH=$tools/bin:$PATH
+    hash -r
+    [[ $(cargo-deny --version 2>/dev/null) != "cargo-deny $version" ]] || return 0
+    say "compiling cargo-deny $version, about four minutes"
+    cargo install --quiet --locked --force --root "$tools" cargo-deny --version "$version"
 }

@@ -35,6 +35,7 @@ COMMENT ON COLUMN accounts.event_time IS 'The time of the newest event of this r
 CREATE TABLE access_keys (
     access_key_id text        NOT NULL,
     account_id    bigint      NOT NULL,
+    place         smallint    NOT NULL,
     secret_sealed bytea       NOT NULL,
     policy        text        NOT NULL,
     disabled      boolean     NOT NULL,
@@ -42,11 +43,16 @@ CREATE TABLE access_keys (
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,
     event_time    timestamptz NOT NULL,
-    CONSTRAINT access_keys_pkey PRIMARY KEY (access_key_id)
+    last_used_on  date,
+    CONSTRAINT access_keys_pkey PRIMARY KEY (access_key_id),
+    CONSTRAINT access_keys_one_per_place UNIQUE (account_id, place),
+    CONSTRAINT access_keys_at_most_ten CHECK (place BETWEEN 1 AND 10)
 );
 CREATE INDEX access_keys_by_account ON access_keys (account_id, access_key_id);
 COMMENT ON TABLE access_keys IS 'Key pairs that sign requests. The primary key is the id alone, because a request names nothing else.';
-COMMENT ON COLUMN access_keys.secret_sealed IS 'The secret, encrypted by AES-256-GCM with the id of the access key as associated data.';
+COMMENT ON COLUMN access_keys.place IS 'A number from 1 to 10 that no other key of the account has. It bounds how many keys an account has.';
+COMMENT ON COLUMN access_keys.secret_sealed IS 'The secret, encrypted by AES-256-GCM: a byte for the form, the id of the sealing key, the nonce, the ciphertext. Its associated data are the purpose, the account and the id of the access key.';
+COMMENT ON COLUMN access_keys.last_used_on IS 'The day on which the key was used last, in UTC. It is written at most once a day and does not change the version.';
 COMMENT ON COLUMN access_keys.policy IS 'The policy document in JSON: which actions the key may call.';
 COMMENT ON COLUMN access_keys.version IS 'Rises with every change.';
 

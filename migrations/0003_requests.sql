@@ -1,5 +1,5 @@
--- State of requests and replicas: used nonces, requests that may be sent again, leases, and the check value of the
--- sealing key. The digest of a nonce has the type uuid, which has 16 bytes and is compared as one value.
+-- State of requests and replicas: used nonces, requests that may be sent again, leases, and the check values of the
+-- sealing keys. The digest of a nonce has the type uuid, which has 16 bytes and is compared as one value.
 
 CREATE TABLE used_nonces_0 (
     digest uuid NOT NULL,
@@ -45,9 +45,10 @@ CREATE TABLE leases (
 COMMENT ON TABLE leases IS 'Leases. A lease gives one replica a job that only one may do at a time.';
 
 CREATE TABLE sealing_checks (
-    name  text  NOT NULL,
-    value bytea NOT NULL,
-    CONSTRAINT sealing_checks_pkey PRIMARY KEY (name)
+    key_id bytea NOT NULL,
+    value  bytea NOT NULL,
+    CONSTRAINT sealing_checks_pkey PRIMARY KEY (key_id)
 );
-COMMENT ON TABLE sealing_checks IS 'One row with the check value of the sealing key. The first process that becomes ready writes it.';
-COMMENT ON COLUMN sealing_checks.value IS 'The HMAC-SHA256 of a fixed label with the sealing key. It does not reveal the key.';
+COMMENT ON TABLE sealing_checks IS 'One row for each sealing key that has sealed something. The first process that becomes ready with the key writes it. reseal deletes the rows of keys with which no secret is sealed any more.';
+COMMENT ON COLUMN sealing_checks.key_id IS 'The id of the key: the first 4 bytes of the HMAC-SHA256 of a fixed label with the key.';
+COMMENT ON COLUMN sealing_checks.value IS 'The HMAC-SHA256 of another fixed label with the key. It does not reveal the key.';

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::domain::{AccountId, Time};
+use crate::domain::{AccountId, Identity, Time};
 use crate::error::Error;
 use crate::ids::{RequestId, new_id};
 
@@ -27,16 +27,33 @@ pub enum Caller {
     Account {
         /// The account.
         account_id: AccountId,
-        /// The id of the access key that signed.
+        /// The id of the access key, or of the temporary credential, that signed.
         access_key_id: Arc<str>,
+        /// The access key for which a temporary credential was issued; `None` for an access key.
+        parent: Option<Arc<str>>,
     },
     /// A calling service, which can name the account that it acts for.
     Service {
-        /// The name of the service, as it has authenticated.
-        name: Arc<str>,
+        /// Who the service is, and what it is granted.
+        identity: Arc<Identity>,
         /// The metadata `x-account-id`, not parsed.
         account_id: Option<String>,
     },
+}
+
+impl Caller {
+    /// Returns who calls: `service:NAME`, `key:ID` with the id of the access key, or
+    /// `key:PARENT/ID` with those of a temporary credential and of the key for which it was issued.
+    #[must_use]
+    pub fn principal(&self) -> String {
+        match self {
+            Self::Service { identity, .. } => format!("service:{}", identity.name()),
+            Self::Account { access_key_id, parent: None, .. } => format!("key:{access_key_id}"),
+            Self::Account { access_key_id, parent: Some(parent), .. } => {
+                format!("key:{parent}/{access_key_id}")
+            }
+        }
+    }
 }
 
 /// The peer of a connection. It is carried in the extensions of each of its requests.
@@ -47,6 +64,14 @@ pub struct Peer {
     /// The names in the certificate that the client has shown: its URI and DNS names. Empty without
     /// one.
     pub certificate_names: Arc<[String]>,
+}
+
+impl Peer {
+    /// Returns a peer at this address that has shown no certificate.
+    #[must_use]
+    pub fn at(address: IpAddr) -> Self {
+        Self { address, certificate_names: Arc::default() }
+    }
 }
 
 /// Where a request comes from. It is logged, and decides nothing.
@@ -113,6 +138,8 @@ pub struct Context {
     pub wire_now: Time,
     /// When the request arrived, for its deadline.
     pub arrived: Instant,
+    /// The name of the rpc, for audit. Empty until its action begins.
+    pub action: &'static str,
     /// Where an operator's call records the access key that it has found or created, for its log
     /// line.
     pub found_key: Option<Arc<OnceLock<FoundKey>>>,
@@ -128,8 +155,15 @@ pub struct FoundKey {
 }
 
 impl Context {
-    /// Returns the account that the request is about.
+    /// Returns the account that the request is about. A calling service must be granted it.
     pub fn account(&self) -> Result<AccountId, Error> {
+        let account_id = self.named_account()?;
+        self.check_grant(Some(account_id))?;
+        Ok(account_id)
+    }
+
+    /// Returns the account that the request names, granted or not, for its log line.
+    pub fn named_account(&self) -> Result<AccountId, Error> {
         match &self.caller {
             Caller::Account { account_id, .. } => Ok(*account_id),
             Caller::Service { account_id: None, .. } => Err(Error::MissingAccountId),
@@ -139,28 +173,45 @@ impl Context {
         }
     }
 
+    /// Refuses an account that the calling service is not granted. `None` stands for a request that
+    /// is not about one valid account, which a service may send only if it is granted all.
+    pub fn check_grant(&self, account_id: Option<AccountId>) -> Result<(), Error> {
+        let Caller::Service { identity, .. } = &self.caller else { return Ok(()) };
+        let is_granted = match account_id {
+            Some(account_id) => identity.may_act_for(account_id),
+            None => !identity.is_limited_to_accounts(),
+        };
+        if is_granted { Ok(()) } else { Err(Error::AccountNotGranted) }
+    }
+
+    /// Returns whether the caller must not learn which accounts exist. To such a caller, an account
+    /// or access key that does not exist is [`Error::AccountNotGranted`].
+    #[must_use]
+    pub fn hides_accounts(&self) -> bool {
+        matches!(&self.caller, Caller::Service { identity, .. } if identity.is_limited_to_accounts())
+    }
+
     /// Returns the name of the calling service, and refuses an account.
     pub fn service_name(&self) -> Result<&Arc<str>, Error> {
         match &self.caller {
-            Caller::Service { name, .. } => Ok(name),
+            Caller::Service { identity, .. } => Ok(identity.name()),
             Caller::Account { .. } => Err(Error::ServiceUnauthenticated),
         }
     }
 
-    /// Returns who calls: `service:NAME`, or `key:ID` with the id of the access key.
+    /// Returns who calls, as [`Caller::principal`].
     #[must_use]
     pub fn principal(&self) -> String {
-        match &self.caller {
-            Caller::Service { name, .. } => format!("service:{name}"),
-            Caller::Account { access_key_id, .. } => format!("key:{access_key_id}"),
-        }
+        self.caller.principal()
     }
 
-    /// Records, for the log line of an operator's call, which access key it is about.
-    pub fn note_key(&self, account_id: AccountId, access_key_id: &str) {
+    /// Records, for the log line of an operator's call, which access key it is about. Refuses the
+    /// key of an account that the calling service is not granted.
+    pub fn note_key(&self, account_id: AccountId, access_key_id: &str) -> Result<(), Error> {
         if let Some(found) = &self.found_key {
             found.get_or_init(|| FoundKey { account_id, access_key_id: access_key_id.to_owned() });
         }
+        self.check_grant(Some(account_id))
     }
 
     /// Returns a new id for a row or an event. Ids are ordered by time.
@@ -182,7 +233,18 @@ impl Clock {
     ) -> Context {
         let (now, wire_now) = self.both();
         let arrived = Instant::now();
-        let (api_version, found_key) = (None, None);
-        Context { request_id, caller, origin, wire, api_version, now, wire_now, arrived, found_key }
+        let (api_version, action, found_key) = (None, "", None);
+        Context {
+            request_id,
+            caller,
+            origin,
+            wire,
+            api_version,
+            now,
+            wire_now,
+            arrived,
+            action,
+            found_key,
+        }
     }
 }

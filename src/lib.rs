@@ -32,8 +32,10 @@
 //! grpc        the actions and the operator services
 //! events      the feed of followers
 //! explain     why a signature does not match
-//! auth        signatures, access keys, secrets
+//! auth        signatures, access keys, secrets, calling services
+//! audit       what audit records say, and refused attempts
 //! orders      the commerce system
+//! quotas      how often a caller may call
 //! storage     all SQL
 //! proto       generated types, conversions
 //! metrics     what is counted
@@ -45,6 +47,7 @@
 //! ids         new ids
 //! ```
 
+pub mod audit;
 pub mod auth;
 pub mod clock;
 pub mod commands;
@@ -61,6 +64,7 @@ pub mod logging;
 pub mod metrics;
 pub mod orders;
 pub mod proto;
+pub mod quotas;
 pub mod rest;
 pub mod runtime;
 pub mod server;

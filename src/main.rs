@@ -50,8 +50,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Migrate(settings) => {
                 commands::migrate::run(settings).await.map(|()| ExitCode::SUCCESS)
             }
+            Command::Reseal(settings) => {
+                commands::reseal::run(settings).await.map(|()| ExitCode::SUCCESS)
+            }
             Command::Call(settings) => commands::call::run(settings).await,
             Command::Explain(settings) => commands::explain::run(&settings),
+            Command::Token(settings) => commands::token::run(&settings).map(|()| ExitCode::SUCCESS),
             Command::Descriptors(settings) => {
                 commands::descriptors::run(&settings).map(|()| ExitCode::SUCCESS)
             }

@@ -19,6 +19,18 @@ def of_kind(*kinds):
     return [o for o in objects if o["kind"] in kinds]
 
 
+def check_base_images():
+    """Checks that each image in the Dockerfile is named by its digest: a tag names another image tomorrow."""
+    stages = set()
+    for line in re.findall(r"^FROM +(.+)$", image, re.MULTILINE):
+        base, _, stage = line.partition(" AS ")
+        if base not in stages and not re.fullmatch(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}", base):
+            faults.append(f"Dockerfile: {base} is not IMAGE:TAG@sha256:DIGEST")
+        stages.add(stage)
+    if not stages:
+        faults.append("Dockerfile: no FROM")
+
+
 def check_selector(where, selector):
     """Checks that a selector matches only the Deployment's pods: a Service must not send calls to the migration."""
     for workload in of_kind("Deployment", "Job"):
@@ -55,6 +67,7 @@ for service in of_kind("Service"):
             faults.append(f"{where}: no container port {port['targetPort']}")
 for budget in of_kind("PodDisruptionBudget"):
     check_selector("PodDisruptionBudget", budget["spec"]["selector"]["matchLabels"])
+check_base_images()
 for name in re.findall(r"\b([A-Z][A-Z_]+)=", image):
     check_setting("Dockerfile", name)
 if of_kind("Secret"):

@@ -4,8 +4,10 @@
 //! The targets of the Makefile run it with the released program.
 
 mod attack;
+mod callers;
 mod check;
 mod clock;
+mod cost;
 mod database;
 mod full;
 mod load;
@@ -16,6 +18,8 @@ mod servers;
 mod signature;
 mod statements;
 mod subjects;
+mod timing;
+mod tls;
 mod train;
 
 use std::net::SocketAddr;
@@ -67,6 +71,8 @@ struct Run {
 enum Verb {
     /// Fails if the CPU time of a call is above a bound.
     Check,
+    /// Measures what quotas and TLS cost; fails if quotas cost more CPU time than they may.
+    Cost,
     /// Puts the service under load, so that it records a profile for the compiler.
     #[command(hide = true)]
     Train,
@@ -76,6 +82,8 @@ enum Verb {
         #[arg(long)]
         short: bool,
     },
+    /// Fails if the time of a refusal tells how much of a signature or token is right.
+    Timing,
     #[command(hide = true)]
     ServeEcho(Listen),
     #[command(hide = true)]
@@ -137,6 +145,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Verb::ServeTextbook(textbook)) => serve_textbook(textbook)?,
         Some(Verb::Attack { short }) => return attack::run(&cli.run, short),
         Some(Verb::Check) => return check::run(&cli.run),
+        Some(Verb::Timing) => return timing::run(),
+        Some(Verb::Cost) => return cost::run(&cli.run),
         Some(Verb::Train) => train::run(&cli.run)?,
         None => full::run(&cli.run)?,
     }

@@ -13,13 +13,24 @@ pub fn describe() -> String {
 
 const ONE_ACCOUNT: &str = "ARRAY[:account]::bigint[]";
 /// The parameters of the statement that opens. The order's id is derived from the account, because
-/// it occurs twice; the event's data has the size of a real event.
-const OPENING: [&str; 13] = [
+/// it occurs twice; the event's data and the audit record have the size of real ones. In a text, a
+/// colon before a letter would be a variable of pgbench.
+const OPENING: [&str; 23] = [
     "(:account)::bigint",
     "gen_random_uuid()",
     "((:account)::bigint % 16)::smallint",
     "'activation.instance.opened'",
     "decode(repeat('65', 90), 'hex')",
+    "gen_random_uuid()",
+    "now()",
+    "'service'",
+    "'127.0.0.1'",
+    "'OpenCdnService'",
+    "'cdn'",
+    "gen_random_uuid()::text",
+    "NULL",
+    "NULL",
+    "'{\"product\": \"cdn\", \"instance_id\": \"1000000000000001\", \"internet_charge_type\": \"PayByTraffic\"}'::jsonb",
     "1",
     "'cdn'",
     "(:account)::text",

@@ -173,6 +173,14 @@ impl<'a> CommonParameters<'a> {
         Ok((action, version))
     }
 
+    /// Returns the id of the access key that the request names, even if other credentials are
+    /// missing or cannot be read.
+    #[must_use]
+    pub fn access_key_id(&self) -> Option<&'a str> {
+        let of_v3 = || Authorization::parse(self.authorization?.split_once(' ')?.1);
+        self.access_key_id.or_else(|| of_v3().map(|parsed| parsed.credential))
+    }
+
     /// Returns the credentials. The error names the first parameter that is missing, in the order
     /// of docs/protocol.md, "Common parameters". If a header of V3 is missing, it names the
     /// parameter that the header replaces.

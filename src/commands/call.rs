@@ -14,8 +14,9 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use super::{print, read_secret};
+use super::print;
 use crate::auth::secret::Secret;
+use crate::auth::secret_files::read_secret;
 use crate::auth::signature::{Pair, Parameters, canonical_query, v1, v3};
 use crate::clock::Clock;
 use crate::config::CallSettings;
@@ -35,12 +36,14 @@ struct Signed {
     headers: HeaderMap,
 }
 
-/// An access key, with its secret.
+/// An access key or a temporary credential, with its secret.
 pub(super) struct AccessKey {
     /// Its id.
     pub id: String,
     /// Its secret.
     pub secret: Secret,
+    /// The security token of a temporary credential.
+    pub security_token: Option<Secret>,
 }
 
 /// Runs the command. The exit status differs for a reply, for a refusal, and for an endpoint that
@@ -88,7 +91,8 @@ fn sign(settings: &CallSettings) -> anyhow::Result<Signed> {
         (None, Some(secret)) => Secret::new(pasted(secret).to_owned()),
         (None, None) => bail!("there is no secret; give --access-key-secret-file"),
     };
-    let key = AccessKey { id: pasted(&settings.access_key_id).to_owned(), secret };
+    let id = pasted(&settings.access_key_id).to_owned();
+    let key = AccessKey { id, secret, security_token: security_token(settings)? };
     let format = if settings.xml { "XML" } else { "JSON" };
     if settings.v3 {
         return sign_v3(settings, &version, &key);
@@ -102,6 +106,16 @@ fn sign(settings: &CallSettings) -> anyhow::Result<Signed> {
         &key,
     )?;
     Ok(Signed { method: Method::GET, uri, headers: HeaderMap::new() })
+}
+
+/// Returns the security token. An empty variable counts as none, as in the SDKs.
+fn security_token(settings: &CallSettings) -> anyhow::Result<Option<Secret>> {
+    let text = match (&settings.security_token_file, &settings.security_token) {
+        (Some(path), _) => pasted(&read_secret(path)?).to_owned(),
+        (None, Some(token)) => pasted(token).to_owned(),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(text).filter(|text| !text.is_empty()).map(Secret::new))
 }
 
 fn newest_version(action: &str) -> anyhow::Result<String> {
@@ -133,6 +147,9 @@ pub(super) fn signed_url(
     ] {
         pairs.push((name.to_owned(), value.to_owned()));
     }
+    if let Some(token) = &key.security_token {
+        pairs.push(("SecurityToken".to_owned(), token.expose().to_owned()));
+    }
     let string_to_sign = v1::string_to_sign("GET", &pairs.iter().collect());
     let signature = v1::Key::new(&key.secret).sign(&string_to_sign);
     pairs.push((v1::SIGNATURE.to_owned(), signature));
@@ -145,21 +162,25 @@ fn sign_v3(settings: &CallSettings, version: &str, key: &AccessKey) -> anyhow::R
     let authority = uri.authority().context("the endpoint has no host")?.as_str().to_owned();
     let payload_hash = v3::hash(b"");
     let mut headers = HeaderMap::new();
-    // The headers are in the order of their names, in which they are signed.
+    let token = key.security_token.as_ref().map(Secret::expose);
     for (name, value) in [
-        ("host", authority.as_str()),
-        ("x-acs-action", &settings.action),
-        ("x-acs-content-sha256", &payload_hash),
-        ("x-acs-date", &time::format(Clock::system().wire_now())),
-        ("x-acs-signature-nonce", &new_id().simple().to_string()),
-        ("x-acs-version", version),
+        ("host", Some(authority.as_str())),
+        ("x-acs-accesskey-id", token.map(|_| key.id.as_str())),
+        ("x-acs-action", Some(settings.action.as_str())),
+        ("x-acs-content-sha256", Some(payload_hash.as_str())),
+        ("x-acs-date", Some(&*time::format(Clock::system().wire_now()))),
+        ("x-acs-security-token", token),
+        ("x-acs-signature-nonce", Some(&*new_id().simple().to_string())),
+        ("x-acs-version", Some(version)),
     ] {
+        let Some(value) = value else { continue };
         headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value)?);
     }
-    let signed_headers =
-        "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version";
+    let mut signed_headers: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+    signed_headers.sort_unstable(); // a map has no order
+    let signed_headers = signed_headers.join(";");
     let canonical =
-        v3::canonical_request("POST", &parameters, &headers, signed_headers, &payload_hash);
+        v3::canonical_request("POST", &parameters, &headers, &signed_headers, &payload_hash);
     let signature = v3::Key::new(&key.secret).sign(&v3::string_to_sign(&canonical));
     let authorization = format!(
         "{} Credential={},SignedHeaders={signed_headers},Signature={signature}",

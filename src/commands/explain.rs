@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-use super::{print, read_secret};
+use super::print;
 use crate::auth::secret::Secret;
+use crate::auth::secret_files::read_secret;
 use crate::config::ExplainSettings;
 use crate::error::texts::Language;
 use crate::explain::{

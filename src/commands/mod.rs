@@ -5,23 +5,26 @@ pub mod call;
 pub mod descriptors;
 pub mod dev;
 pub mod explain;
+mod hardening;
+mod listening;
 pub mod migrate;
+pub mod reseal;
 pub mod serve;
+pub mod token;
 
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
-use zeroize::Zeroizing;
 
-use crate::auth::secret::{SealingKey, ServiceToken};
+use crate::auth::sealing::KeyRing;
+use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
 use crate::config::SharedSettings;
 use crate::domain::opening::Limits;
 use crate::explorer::ExplorerSettings;
-use crate::orders;
 use crate::server::descriptors::fit;
 use crate::server::{Addresses, Bounds, Server, ServerSettings};
 use crate::storage::{self, DatabaseUrl};
@@ -36,8 +39,8 @@ fn database_url(setting: &str, url: &str) -> anyhow::Result<DatabaseUrl> {
 fn settings(
     shared: &SharedSettings,
     database: DatabaseUrl,
-    sealing_key: SealingKey,
-    service_token: Option<ServiceToken>,
+    key_ring: KeyRing,
+    callers: ServiceDirectory,
     clock: Clock,
 ) -> anyhow::Result<ServerSettings> {
     let cores = shared.cores.unwrap_or_else(all_cores);
@@ -55,17 +58,20 @@ fn settings(
             rest: shared.rest_addr.clone(),
             ops: shared.ops_addr.clone(),
         },
+        listening: listening::listening(&shared.listening)?,
         database: storage::StoreOptions {
             engine: shared.engine,
             ..storage::StoreOptions::new(database, connections)
         },
-        orders: orders(shared)?,
-        sealing_key,
-        service_token,
+        orders: listening::orders(shared)?,
+        key_ring,
+        callers,
+        reflection: shared.callers.reflection,
         timestamp_window: chrono::Duration::from_std(shared.timestamp_window)?,
         limits: Limits { minimum_balance: shared.minimum_balance },
         overdue_grace: chrono::Duration::from_std(shared.overdue_grace)?,
         event_retention: chrono::Duration::from_std(shared.event_retention)?,
+        audit_retention: chrono::Duration::from_std(shared.audit.audit_retention)?,
         workers: shared.workers,
         cores: cores.into(),
         bounds: fit(bounds, connections)?,
@@ -73,6 +79,7 @@ fn settings(
         drain_timeout: shared.drain_timeout,
         explorer: shared.explorer.unwrap_or(false).then(ExplorerSettings::default),
         explorer_url: shared.explorer_url.clone(),
+        quotas: shared.quotas.options(),
         clock,
     })
 }
@@ -87,17 +94,6 @@ const CONNECTIONS_PER_CORE: u32 = 8;
 fn all_cores() -> u16 {
     let all = std::thread::available_parallelism().map_or(1, usize::from);
     u16::try_from(all).map_or(MOST_CORES, |all| all.min(MOST_CORES))
-}
-
-/// Returns the settings of the commerce system, if there is one.
-fn orders(shared: &SharedSettings) -> anyhow::Result<Option<orders::CommerceSettings>> {
-    let Some(endpoint) = &shared.order_endpoint else { return Ok(None) };
-    let (timeout, reconcile_after) = (shared.order_timeout, shared.order_reconcile_after);
-    if reconcile_after <= timeout {
-        bail!("ORDER_RECONCILE_AFTER must be longer than ORDER_TIMEOUT");
-    }
-    let settings = orders::CommerceSettings::new(endpoint, timeout, reconcile_after);
-    settings.map(Some).map_err(|sentence| anyhow!("ORDER_ENDPOINT: {sentence}"))
 }
 
 /// Returns the line for standard output that says that all three listeners answer.
@@ -139,28 +135,12 @@ async fn stop_requested() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Zeroizing::new(text))
+/// Reads the key ring, which then follows its file.
+fn read_key_ring(path: &Path) -> anyhow::Result<KeyRing> {
+    KeyRing::of_file(path).map_err(|error| anyhow!(error.about(path)))
 }
 
-fn read_sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
-    let key = SealingKey::parse(&read_secret(path)?);
-    key.with_context(|| {
-        format!("{} does not contain a sealing key; expected 32 bytes in base64", path.display())
-    })
-}
-
-fn read_service_token(path: &Path) -> anyhow::Result<ServiceToken> {
-    let text = read_secret(path)?;
-    let token = text.trim();
-    if token.len() < ServiceToken::SHORTEST || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let shortest = ServiceToken::SHORTEST;
-        bail!(
-            "{} does not contain a service token; expected at least {shortest} visible characters",
-            path.display()
-        );
-    }
-    Ok(ServiceToken::new(token)?)
+/// Reads the tokens and grants of calling services.
+fn open_callers(files: ServiceFiles) -> anyhow::Result<ServiceDirectory> {
+    ServiceDirectory::open(files).map_err(|sentence| anyhow!(sentence))
 }

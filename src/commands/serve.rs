@@ -3,10 +3,11 @@
 use anyhow::Context;
 
 use super::{
-    announce, database_url, read_sealing_key, read_service_token, settings, stop_requested,
+    announce, database_url, hardening, open_callers, read_key_ring, settings, stop_requested,
 };
+use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
-use crate::config::ServeSettings;
+use crate::config::{CallerSettings, ServeSettings};
 use crate::logging::{self, Output};
 use crate::server::Server;
 
@@ -16,15 +17,13 @@ const LOG_ONE_IN: u32 = 100;
 
 /// Runs the command.
 pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
+    hardening::forbid_dumps()?;
     let database = database_url("DATABASE_URL", &serve.database_url)?;
     let sealing_key =
         serve.shared.sealing_key_file.as_deref().context("SEALING_KEY_FILE is not set")?;
-    let sealing_key = read_sealing_key(sealing_key)?;
-    let token = serve.shared.service_token_file.as_deref().map(read_service_token).transpose()?;
-    if token.is_none() {
-        tracing::warn!("SERVICE_TOKEN_FILE is not set: gRPC answers health checks only");
-    }
-    let settings = settings(&serve.shared, database, sealing_key, token, Clock::system())?;
+    let key_ring = read_key_ring(sealing_key)?;
+    let callers = callers(&serve.shared.callers)?;
+    let settings = settings(&serve.shared, database, key_ring, callers, Clock::system())?;
     logging::sample_calls(serve.shared.log_one_in.unwrap_or(LOG_ONE_IN));
     let server = Server::bind(settings).await?;
     let ready = announce(&server)?;
@@ -40,4 +39,20 @@ pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
         })
         .await?;
     Ok(())
+}
+
+/// Reads the tokens and grants of calling services, and warns if a file is not set.
+fn callers(settings: &CallerSettings) -> anyhow::Result<ServiceDirectory> {
+    let CallerSettings { service_token_file, grants_file, .. } = settings.clone();
+    if service_token_file.is_none() {
+        tracing::warn!("SERVICE_TOKEN_FILE is not set: no token of a calling service is valid");
+    }
+    if grants_file.is_none() {
+        tracing::warn!("GRANTS_FILE is not set: calling services are granted nothing");
+    }
+    open_callers(ServiceFiles {
+        tokens: service_token_file,
+        grants: grants_file,
+        development: false,
+    })
 }

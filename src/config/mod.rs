@@ -2,6 +2,12 @@
 //! texts of `--help`.
 #![expect(clippy::doc_markdown, reason = "these comments are shown as plain text in a terminal")]
 
+mod audit;
+mod commerce;
+mod listening;
+mod quotas;
+mod sealing;
+mod services;
 mod tools;
 mod values;
 
@@ -11,6 +17,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::audit::AuditSettings;
+pub use self::commerce::OrderIdentitySettings;
+pub use self::listening::ListeningSettings;
+pub use self::quotas::QuotaSettings;
+pub use self::sealing::ResealSettings;
+pub use self::services::{CallerSettings, NewTokenSettings, TokenCommand, TokenSettings};
 pub use self::tools::{CallSettings, DescriptorsSettings, ExplainSettings};
 use self::values::{
     parse_duration, parse_engine, parse_explorer_url, parse_keep_alive, parse_order_timeout,
@@ -43,6 +55,9 @@ pub enum Command {
     Serve(ServeSettings),
     /// Brings the schema of the database up to date, and exits.
     Migrate(MigrateSettings),
+    /// Encrypts the secrets of all access keys with the first sealing key, while the service serves,
+    /// and exits.
+    Reseal(ResealSettings),
     /// Signs one request, sends it to any endpoint, and prints the answer. Exit status: 0 if the
     /// server accepted the request, 1 if it refused it, 2 if it could not be reached.
     Call(CallSettings),
@@ -51,6 +66,8 @@ pub enum Command {
     /// signature is right or a cause is named, 1 if no cause was found, 2 if the input cannot be
     /// read.
     Explain(ExplainSettings),
+    /// Makes tokens for services that call over gRPC.
+    Token(TokenSettings),
     /// Prints the descriptors of the API and of its error details as an encoded FileDescriptorSet,
     /// or the OpenAPI description of the RPC query format.
     Descriptors(DescriptorsSettings),
@@ -120,12 +137,12 @@ pub struct SharedSettings {
     /// Address of /livez, /readyz and /metrics. Port 0 selects a free port.
     #[arg(long, env = "OPS_ADDR", default_value = "127.0.0.1:9090")]
     pub ops_addr: String,
-    /// File with the token that calling services send as "authorization: Bearer …". Without it,
-    /// `serve` answers only health checks over gRPC; `dev` creates a token.
-    #[arg(long, env = "SERVICE_TOKEN_FILE")]
-    pub service_token_file: Option<PathBuf>,
-    /// File with the key that encrypts the secrets of access keys in the database: 32 bytes in
-    /// base64. `dev` creates a key.
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub callers: CallerSettings,
+    /// File with the keys that encrypt the secrets of access keys in the database, one a line: 32
+    /// bytes in base64. The first key encrypts, all keys decrypt. The file is read again within 5 s
+    /// of a change. `dev` creates a key.
     #[arg(long, env = "SEALING_KEY_FILE")]
     pub sealing_key_file: Option<PathBuf>,
     /// Lowest balance with which an account can open a product or change its charge type, in minor
@@ -140,9 +157,7 @@ pub struct SharedSettings {
     #[arg(long, env = "TIMESTAMP_WINDOW", default_value = "15m", value_parser = parse_window)]
     pub timestamp_window: Duration,
     /// URL of the commerce system that takes the orders of openings: http://host:port, or
-    /// https://host:port. It implements activation.order.v1.OrderService. Its certificate is
-    /// verified with the certificates of the operating system, or those of SSL_CERT_FILE. Without
-    /// this setting, orders are rows in the database, and orders that remain in the commerce system
+    /// https://host:port. It implements activation.order.v1.OrderService. Without this setting, orders are rows in the database, and orders that remain in the commerce system
     /// are not cancelled: unset it only when every row of order_intents is opened or cancelled.
     #[arg(long, env = "ORDER_ENDPOINT")]
     pub order_endpoint: Option<String>,
@@ -157,6 +172,9 @@ pub struct SharedSettings {
     /// How long events are kept for followers: 1m to 3650d.
     #[arg(long, env = "EVENT_RETENTION", default_value = "7d", value_parser = parse_retention)]
     pub event_retention: Duration,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub audit: AuditSettings,
     /// Time from SIGTERM until the listeners close. During that time, requests are served and
     /// /readyz answers 503.
     #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
@@ -206,12 +224,20 @@ pub struct SharedSettings {
     /// point. Without it, errors have no such address; `dev` uses its own explorer.
     #[arg(long, env = "EXPLORER_URL", value_parser = parse_explorer_url)]
     pub explorer_url: Option<Arc<str>>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub listening: ListeningSettings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub order_identity: OrderIdentitySettings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub quotas: QuotaSettings,
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::iter;
 
     use clap::CommandFactory;
 
@@ -222,9 +248,16 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// Returns the command, flag, variable and default of each setting, as `docs/settings.md`
-    /// spells them.
-    fn settings_of(command: &clap::Command) -> Vec<[String; 4]> {
+    /// Returns the command, flag, variable and default of each setting of a command and of those
+    /// below it, as `docs/settings.md` spells them.
+    fn settings_of(name: &str, command: &clap::Command) -> Vec<[String; 4]> {
+        let below = command
+            .get_subcommands()
+            .flat_map(|below| settings_of(&format!("{name} {}", below.get_name()), below));
+        own_settings_of(name, command).into_iter().chain(below).collect()
+    }
+
+    fn own_settings_of(name: &str, command: &clap::Command) -> Vec<[String; 4]> {
         let cell = |text: Option<String>| text.map_or("–".to_owned(), |text| format!("`{text}`"));
         let settings = command.get_arguments().filter(|setting| setting.get_long().is_some());
         let rows = settings.map(|setting| {
@@ -233,7 +266,7 @@ mod tests {
             let default = setting.get_default_values().first();
             let default = default.map(|value| value.to_string_lossy().into_owned());
             let flag = flag.map(|long| format!("--{long}"));
-            [command.get_name().to_owned(), cell(flag), cell(variable), cell(default)]
+            [name.to_owned(), cell(flag), cell(variable), cell(default)]
         });
         rows.collect()
     }
@@ -253,8 +286,10 @@ mod tests {
             }
         }
         let program = Cli::command();
-        let commands = iter::once(&program).chain(program.get_subcommands());
-        let settings: BTreeSet<_> = commands.flat_map(settings_of).collect();
+        let below =
+            program.get_subcommands().flat_map(|command| settings_of(command.get_name(), command));
+        let settings: BTreeSet<_> =
+            own_settings_of(program.get_name(), &program).into_iter().chain(below).collect();
         let missing: Vec<_> = settings.difference(&page).collect();
         let obsolete: Vec<_> = page.difference(&settings).collect();
         assert!(missing.is_empty(), "docs/settings.md lacks {missing:#?}");

@@ -30,6 +30,12 @@ pub struct CallSettings {
     /// visible to other users of the machine.
     #[arg(env = "ALIBABA_CLOUD_ACCESS_KEY_SECRET", long, hide = true, hide_env_values = true)]
     pub access_key_secret: Option<String>,
+    /// File with the security token, if the access key is a temporary credential.
+    #[arg(long)]
+    pub security_token_file: Option<PathBuf>,
+    /// The security token. It is read from the variable only.
+    #[arg(env = "ALIBABA_CLOUD_SECURITY_TOKEN", long, hide = true, hide_env_values = true)]
+    pub security_token: Option<String>,
     /// Signs with ACS3-HMAC-SHA256 instead of HMAC-SHA1.
     #[arg(long)]
     pub v3: bool,

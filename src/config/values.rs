@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Uri;
 
+use crate::auth::services::is_service_name;
 use crate::domain::{Time, time};
 use crate::storage::{Engine, SLOT_SECONDS};
 
@@ -17,6 +18,14 @@ pub(super) fn parse_time(text: &str) -> Result<Time, String> {
     } else {
         Err(format!("{text:?} is not before the year 9999"))
     }
+}
+
+pub(super) fn parse_service_name(text: &str) -> Result<String, String> {
+    // A name that begins with "#" would be a comment in the file of tokens.
+    if is_service_name(text) && !text.starts_with('#') {
+        return Ok(text.to_owned());
+    }
+    Err("the name is not 1 to 255 visible ASCII characters that do not begin with #".to_owned())
 }
 
 pub(super) fn parse_parameter(text: &str) -> Result<(String, String), String> {
@@ -59,12 +68,30 @@ pub(super) fn parse_keep_alive(text: &str) -> Result<Duration, String> {
     }
 }
 
+pub(super) fn parse_burst(text: &str) -> Result<Duration, String> {
+    let burst = parse_duration(text)?;
+    if (Duration::from_secs(1)..=Duration::from_mins(1)).contains(&burst) {
+        Ok(burst)
+    } else {
+        Err("the burst is not between 1s and 60s".to_owned())
+    }
+}
+
 pub(super) fn parse_retention(text: &str) -> Result<Duration, String> {
     let retention = parse_duration(text)?;
     if (60..=3650 * 86_400).contains(&retention.as_secs()) {
         return Ok(retention);
     }
     Err("the time is not between 1m and 3650d".to_owned())
+}
+
+/// Parses how long audit records are kept.
+pub(super) fn parse_audit_retention(text: &str) -> Result<Duration, String> {
+    let retention = parse_duration(text)?;
+    if (86_400..=3650 * 86_400).contains(&retention.as_secs()) {
+        return Ok(retention);
+    }
+    Err("the time is not between 1d and 3650d".to_owned())
 }
 
 /// Largest length of the URL of an explorer, in bytes. It is part of gRPC metadata, of which clients
@@ -157,7 +184,11 @@ mod tests {
         assert!(parse_order_timeout("99ms").is_err() && parse_order_timeout("6s").is_err());
         assert!(parse_window("15m").is_ok() && parse_window("901s").is_err());
         assert!(parse_keep_alive("2s").is_ok() && parse_keep_alive("1999ms").is_err());
+        assert!(parse_burst("1s").is_ok() && parse_burst("999ms").is_err());
+        assert!(parse_burst("60s").is_ok() && parse_burst("61s").is_err());
         assert!(parse_retention("3650d").is_ok() && parse_retention("3651d").is_err());
         assert!(parse_retention("60").is_ok() && parse_retention("59s").is_err());
+        assert!(parse_audit_retention("1d").is_ok() && parse_audit_retention("23h").is_err());
+        assert!(parse_audit_retention("3650d").is_ok() && parse_audit_retention("3651d").is_err());
     }
 }

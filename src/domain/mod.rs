@@ -5,6 +5,7 @@ pub mod account;
 pub mod bill_type;
 pub mod charge_type;
 pub mod event;
+pub mod identity;
 pub mod instance;
 pub mod modifying;
 pub mod opening;
@@ -16,6 +17,7 @@ pub mod timeline;
 
 pub use account::{Account, AccountId, Facts, Product, Profile, Site};
 pub use charge_type::{Charge, ChargeKind, ChargeType, Requested, WebsocketChargeType};
+pub use identity::{CallRate, Grants, Identity};
 pub use instance::Instance;
 pub use refusal::Refusal;
 pub use time::Time;

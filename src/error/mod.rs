@@ -6,7 +6,9 @@
 //! form that AIP-193 asks for.
 
 mod cause;
+pub mod denial;
 mod field;
+mod flow_limit;
 mod shown;
 pub mod status;
 mod table;
@@ -17,8 +19,10 @@ use std::borrow::Cow;
 use tonic::Code;
 
 pub use self::cause::Cause;
+pub use self::denial::Denial;
 use self::field::shortened;
 pub use self::field::{FieldViolation, both};
+pub use self::flow_limit::FlowLimit;
 pub use self::shown::Shown;
 use crate::domain::{Product, Refusal};
 
@@ -53,8 +57,12 @@ pub enum Error {
     AccessKeyNotFound,
     /// The access key is disabled.
     AccessKeyInactive,
-    /// A security token came with a permanent key.
+    /// A security token came with an access key, or with another temporary credential than its own.
     SecurityTokenMismatch,
+    /// The security token is none of this service.
+    SecurityTokenMalformed,
+    /// The temporary credential has expired.
+    SecurityTokenExpired,
     /// The timestamp is not `yyyy-MM-ddTHH:mm:ssZ`.
     TimestampFormat,
     /// The timestamp is too far from the clock.
@@ -75,12 +83,21 @@ pub enum Error {
     },
     /// The nonce was used before.
     NonceUsed,
-    /// The key's policy does not allow the action.
-    ForbiddenByPolicy,
+    /// A policy does not allow the action.
+    ForbiddenByPolicy(Box<Denial>),
+    /// The account, or the calling service, calls too often or too much at once.
+    ThrottledUser(FlowLimit),
+    /// The address sent too many requests with unknown access keys.
+    Throttled(FlowLimit),
 
     // gRPC callers and operators.
     /// The calling service is not authenticated.
     ServiceUnauthenticated,
+    /// The calling service is not granted the method.
+    ServiceForbidden,
+    /// The calling service is not granted the account. To a service that is granted some accounts
+    /// only, an account or access key that does not exist is this error, too.
+    AccountNotGranted,
     /// The request names no account.
     MissingAccountId,
     /// The account id is not a positive 64-bit number: in the metadata, or in a field of an
@@ -92,6 +109,8 @@ pub enum Error {
     AccountAlreadyExists,
     /// There is no such access key (operator).
     UnknownAccessKey,
+    /// The account has the largest number of access keys.
+    TooManyAccessKeys,
     /// There is no such charge-type change.
     ChangeNotFound,
     /// The charge-type change has taken effect.
@@ -177,6 +196,15 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> Cow<'static, str> {
         self.row().message
+    }
+
+    /// Returns the limit that the request has reached.
+    #[must_use]
+    pub fn flow_limit(&self) -> Option<&FlowLimit> {
+        match self {
+            Self::ThrottledUser(limit) | Self::Throttled(limit) => Some(limit),
+            _ => None,
+        }
     }
 
     /// Returns the documented HTTP status.

@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::error::Error;
+use crate::error::denial::TOLD;
 use crate::ids::RequestId;
 
 /// The domain of every `ErrorInfo`.
@@ -44,10 +45,14 @@ pub fn saying(error: &Error, text: &str, request_id: &RequestId) -> Status {
 /// Returns the status of an error. The API version selects between codes that were renamed.
 #[must_use]
 pub fn of(error: &Error, request_id: &RequestId, api_version: Option<&str>) -> Status {
-    let metadata = HashMap::from([
+    let mut metadata = HashMap::from([
         (HTTP_STATUS.to_owned(), error.http_status().to_string()),
         ("request_id".to_owned(), request_id.as_str().to_owned()),
     ]);
+    if let Error::ForbiddenByPolicy(denial) = error {
+        let told = TOLD.map(|(key, _)| key.to_owned()).into_iter().zip(denial.told(request_id));
+        metadata.extend(told);
+    }
     let mut details = ErrorDetails::with_error_info(error.code_in(api_version), DOMAIN, metadata);
     let violations = error.violations().iter();
     let violations: Vec<_> = violations
@@ -55,6 +60,10 @@ pub fn of(error: &Error, request_id: &RequestId, api_version: Option<&str>) -> S
         .collect();
     if !violations.is_empty() {
         details.set_bad_request(violations);
+    }
+    if let Some(limit) = error.flow_limit() {
+        details.set_retry_info(Some(limit.retry_after()));
+        details.add_quota_failure_violation(limit.subject(), limit.description());
     }
     Status::with_error_details(error.grpc_code(), error.message().into_owned(), details)
 }

@@ -23,6 +23,14 @@ fn row(code: impl Into<Text>, http: u16, grpc: Code, message: impl Into<Text>) -
 }
 
 impl Error {
+    /// Returns whether a refusal is about who the caller is, and not about what it asks for: it is
+    /// not authenticated, has no permission, or has used up its quota.
+    #[must_use]
+    pub fn is_about_the_caller(&self) -> bool {
+        use Code::{PermissionDenied, ResourceExhausted, Unauthenticated};
+        matches!(self.grpc_code(), Unauthenticated | PermissionDenied | ResourceExhausted)
+    }
+
     #[rustfmt::skip] // a table is read down its columns
     pub(super) fn row(&self) -> Row {
         use Code::{Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound, OutOfRange, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented};
@@ -62,6 +70,8 @@ impl Error {
             Self::AccessKeyNotFound              => row("InvalidAccessKeyId.NotFound",   404, Unauthenticated,    "Specified access key is not found."),
             Self::AccessKeyInactive              => row("InvalidAccessKeyId.Inactive",   400, Unauthenticated,    "Specified access key is disabled."),
             Self::SecurityTokenMismatch          => row("InvalidSecurityToken.MismatchWithAccessKey", 400, Unauthenticated, "Specified SecurityToken mismatch with the AccessKey."),
+            Self::SecurityTokenMalformed         => row("InvalidSecurityToken.Malformed", 400, Unauthenticated,   "Specified SecurityToken is malformed."),
+            Self::SecurityTokenExpired           => row("InvalidSecurityToken.Expired",  400, Unauthenticated,    "Specified SecurityToken is expired."),
             Self::TimestampFormat                => row("InvalidTimeStamp.Format",       400, Unauthenticated,    "Specified time stamp or date value is not well formatted."),
             Self::TimestampExpired               => row("InvalidTimeStamp.Expired",      400, Unauthenticated,    "Specified time stamp or date value is expired."),
             Self::InvalidSignatureMethod         => row("InvalidSignatureMethod",        400, Unauthenticated,    "Specified signature method is not valid."),
@@ -69,14 +79,19 @@ impl Error {
             Self::SignatureV1Mismatch(string_to_sign) => row("SignatureDoesNotMatch", 400, Unauthenticated,    format!("Specified signature is not matched with our calculation. server string to sign is:{string_to_sign}")),
             Self::SignatureV3Mismatch { string_to_sign, canonical_request } => row("SignatureDoesNotMatch", 400, Unauthenticated, format!("Specified signature does not match our calculation. server StringToSign is [{string_to_sign}] server CanonicalRequest is [{canonical_request}]")),
             Self::NonceUsed                      => row("SignatureNonceUsed",            400, Unauthenticated,    "Specified signature nonce was used already."),
-            Self::ForbiddenByPolicy              => row("Forbidden.RAM",                 403, PermissionDenied,   "User not authorized to operate on the specified resource, or this API doesn't support RAM."),
+            Self::ForbiddenByPolicy(_)           => row("Forbidden.RAM",                 403, PermissionDenied,   "User not authorized to operate on the specified resource, or this API doesn't support RAM."),
+            Self::ThrottledUser(_)               => row("Throttling.User",               400, ResourceExhausted,  "Request was denied due to user flow control."),
+            Self::Throttled(_)                   => row("Throttling",                    400, ResourceExhausted,  "Request was denied due to request throttling."),
 
             Self::ServiceUnauthenticated         => row("ServiceUnauthenticated",        401, Unauthenticated,    "The calling service is not authenticated: send its token in the metadata authorization."),
+            Self::ServiceForbidden               => row("ServiceForbidden",              403, PermissionDenied,   "The calling service is not granted this method."),
+            Self::AccountNotGranted              => row("AccountNotGranted",             403, PermissionDenied,   "The calling service is granted no such account."),
             Self::MissingAccountId               => row("MissingAccountId",              401, Unauthenticated,    "The request names no account: send its id in the metadata x-account-id."),
             Self::InvalidAccountId(_)            => row("InvalidAccountId",              400, InvalidArgument,    "The account id is not a positive 64-bit number."),
             Self::AccountNotFound                => row("AccountNotFound",               404, NotFound,           "There is no such account."),
             Self::AccountAlreadyExists           => row("AccountAlreadyExists",          409, AlreadyExists,      "The account exists already."),
             Self::UnknownAccessKey               => row("AccessKeyNotFound",             404, NotFound,           "There is no such access key."),
+            Self::TooManyAccessKeys              => row("QuotaExceeded.AccessKey",       400, ResourceExhausted,  "The account has too many access keys: delete one first."),
             Self::ChangeNotFound                 => row("ChangeNotFound",                404, NotFound,           "There is no such charge-type change."),
             Self::ChangeInForce                  => row("ChangeInForce",                 409, FailedPrecondition, "The charge-type change has taken effect."),
             Self::EtagMismatch                   => row("EtagMismatch",                  409, Aborted,            "The resource has changed since it was read: read it again."),

@@ -1,25 +1,15 @@
 //! A cursor says which events a follower has seen. The follower keeps it as an opaque text and
-//! sends it back. The text is base64url of a form byte, the account that is followed (0 for all), a
-//! position for each lane, and 16 bytes of HMAC-SHA256 over these. Because it is authenticated, its
-//! positions are positions that the service gave.
+//! sends it back. It contains the account that is followed (0 for all) and a position for each lane,
+//! as a text that is authenticated and bound to the follower ([`BoundTexts`]). So its positions are
+//! positions that the service gave to this follower.
 
-use std::fmt;
-
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
 use prost::encoding::{decode_varint, encode_varint};
-use sha2::Sha256;
-use zeroize::Zeroizing;
 
-use crate::auth::secret::SealingKey;
+use crate::auth::sealing::{BoundTexts, KeyRing};
 use crate::domain::AccountId;
 use crate::domain::event::LANES;
 use crate::error::Error;
 
-/// The form of a cursor that is written and read.
-const FORM: u8 = 1;
-const MAC_BYTES: usize = 16;
 /// Longest text that is decoded, in bytes. A cursor of this service is shorter.
 const LONGEST: usize = 512;
 /// Label from which the key of cursors is derived.
@@ -50,47 +40,40 @@ pub struct Cursor {
     pub positions: Positions,
 }
 
-/// The key that authenticates cursors.
-#[derive(Clone)]
-pub struct CursorKey(Zeroizing<[u8; 32]>);
+/// Writes and reads the cursors of a deployment.
+#[derive(Clone, Debug)]
+pub struct Cursors(BoundTexts);
 
-impl CursorKey {
-    /// Derives the key of a deployment. All replicas derive the same key.
+impl Cursors {
+    /// Creates the cursors of a deployment. All replicas have the same key ring.
     #[must_use]
-    pub fn new(sealing_key: &SealingKey) -> Self {
-        Self(Zeroizing::new(sealing_key.derive(LABEL)))
+    pub fn new(key_ring: KeyRing) -> Self {
+        Self(BoundTexts::new(key_ring, LABEL))
     }
 
-    /// Returns the text of a cursor.
+    /// Returns the text of a cursor. Only this caller can send it back.
     #[must_use]
-    pub fn encode(&self, cursor: &Cursor) -> String {
-        let mut bytes = Vec::with_capacity(96);
-        bytes.push(FORM);
-        encode_varint(cursor.account_id.map_or(0, |id| id.get().unsigned_abs()), &mut bytes);
+    pub fn encode(&self, caller: &str, cursor: &Cursor) -> String {
+        let mut body = Vec::with_capacity(96);
+        encode_varint(cursor.account_id.map_or(0, |id| id.get().unsigned_abs()), &mut body);
         for position in cursor.positions.0 {
-            encode_varint(position.unsigned_abs(), &mut bytes);
+            encode_varint(position.unsigned_abs(), &mut body);
         }
-        let tag = self.mac(&bytes).finalize().into_bytes();
-        bytes.extend_from_slice(&tag[..MAC_BYTES]);
-        URL_SAFE_NO_PAD.encode(bytes)
+        self.0.write(&[caller], &body)
     }
 
-    /// Reads a cursor of this service; any other text is an invalid field.
-    pub fn decode(&self, text: &str) -> Result<Cursor, Error> {
-        self.read(text).ok_or_else(|| Error::field("cursor", "is not a cursor of this service"))
+    /// Reads a cursor that the service gave to this caller; any other text is an invalid field.
+    pub fn decode(&self, caller: &str, text: &str) -> Result<Cursor, Error> {
+        let cursor = self.read(caller, text);
+        cursor.ok_or_else(|| Error::field("cursor", "is not a cursor of this service"))
     }
 
-    fn read(&self, text: &str) -> Option<Cursor> {
+    fn read(&self, caller: &str, text: &str) -> Option<Cursor> {
         if text.len() > LONGEST {
             return None;
         }
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (body, tag) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
-        self.mac(body).verify_truncated_left(tag).ok()?;
-        let (form, mut body) = body.split_first()?;
-        if *form != FORM {
-            return None;
-        }
+        let body = self.0.read(&[caller], text)?;
+        let mut body = body.as_slice();
         let account_id = i64::try_from(decode_varint(&mut body).ok()?).ok()?;
         let mut positions = Positions::default();
         for position in &mut positions.0 {
@@ -98,48 +81,40 @@ impl CursorKey {
         }
         body.is_empty().then_some(Cursor { account_id: AccountId::new(account_id), positions })
     }
-
-    fn mac(&self, body: &[u8]) -> Hmac<Sha256> {
-        let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&*self.0);
-        let mut mac = mac.expect("HMAC takes a key of any length");
-        mac.update(body);
-        mac
-    }
-}
-
-impl fmt::Debug for CursorKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("CursorKey(…)")
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     use proptest::prelude::*;
 
     use super::*;
 
-    fn key() -> CursorKey {
-        CursorKey(Zeroizing::new([7; 32]))
+    const CALLER: &str = "billing";
+
+    fn of_key(byte: u8) -> Cursors {
+        Cursors::new(KeyRing::parse(&STANDARD.encode([byte; 32])).unwrap())
+    }
+
+    fn cursors() -> Cursors {
+        of_key(7)
     }
 
     #[test]
     fn a_text_that_is_not_a_cursor_of_this_service_is_refused() {
-        let (cursor, key) =
-            (Cursor { account_id: AccountId::new(7), positions: Positions([3; LANES]) }, key());
-        let text = key.encode(&cursor);
-        assert!(
-            CursorKey(Zeroizing::new([8; 32])).decode(&text).is_err(),
-            "a cursor of another deployment"
-        );
+        let (cursor, cursors) =
+            (Cursor { account_id: AccountId::new(7), positions: Positions([3; LANES]) }, cursors());
+        let text = cursors.encode(CALLER, &cursor);
+        assert!(of_key(8).decode(CALLER, &text).is_err(), "a cursor of another deployment");
+        assert!(cursors.decode("console", &text).is_err(), "a cursor of another caller");
         for end in 0..text.len() {
-            assert!(key.decode(&text[..end]).is_err(), "cut off after {end}");
+            assert!(cursors.decode(CALLER, &text[..end]).is_err(), "cut off after {end}");
         }
         for wrong in ["A".repeat(LONGEST + 1), format!("{text}A"), format!("{text}="), "§".into()]
         {
-            assert!(key.decode(&wrong).is_err(), "{wrong}");
+            assert!(cursors.decode(CALLER, &wrong).is_err(), "{wrong}");
         }
-        assert_eq!(format!("{key:?}"), "CursorKey(…)");
     }
 
     #[test]
@@ -163,7 +138,7 @@ mod tests {
         ) {
             let account_id = account_id.and_then(AccountId::new);
             let cursor = Cursor { account_id, positions: Positions(positions) };
-            prop_assert_eq!(key().decode(&key().encode(&cursor)).unwrap(), cursor);
+            prop_assert_eq!(cursors().decode(CALLER, &cursors().encode(CALLER, &cursor)).unwrap(), cursor);
         }
 
         #[test]
@@ -172,11 +147,11 @@ mod tests {
             at: proptest::sample::Index,
             bit in 0_u32..8,
         ) {
-            let text = key().encode(&Cursor { account_id: None, positions: Positions(positions) });
+            let text = cursors().encode(CALLER, &Cursor { account_id: None, positions: Positions(positions) });
             let mut bytes = URL_SAFE_NO_PAD.decode(text).unwrap();
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
-            prop_assert!(key().decode(&URL_SAFE_NO_PAD.encode(bytes)).is_err());
+            prop_assert!(cursors().decode(CALLER, &URL_SAFE_NO_PAD.encode(bytes)).is_err());
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, watch as latest};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-pub use self::cursor::{Cursor, CursorKey, Positions};
+pub use self::cursor::{Cursor, Cursors, Positions};
 pub use self::ring::FeedEvent;
 use self::ring::{Held, Ring};
 pub use self::watch::{Followed, Watched};

@@ -1,21 +1,27 @@
-//! Authentication over gRPC: a calling service sends its bearer token, and names the account that
-//! it acts for. The layer is used by the gRPC listener only. It puts the context of a request into
-//! the extensions, where the handlers find it.
+//! Authentication over gRPC: a calling service proves its identity by a bearer token or by the
+//! certificate of its connection, and names the account that it acts for. The layer is used by the
+//! gRPC listener only. It refuses methods that the identity is not granted, and puts the context of a
+//! request into the extensions, where the handlers find it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use tower::{Layer, Service};
 
-use crate::auth::secret::ServiceToken;
+use crate::audit::{Audit, Principal, Refused};
+use crate::auth::services::ServiceDirectory;
 use crate::clock::Clock;
-use crate::context::{Caller, Origin, REQUEST_ID, Wire};
+use crate::context::{Caller, Origin, Peer, REQUEST_ID, Wire};
+use crate::domain::{AccountId, Grants, Identity};
 use crate::error::{Error, status};
 use crate::ids::RequestId;
-use crate::logging::log_error;
+use crate::logging::{CallLine, Subject};
 use crate::proto::POOL;
+use crate::quotas::{Admission, Quotas};
 
 /// The metadata that names the account.
 pub const ACCOUNT_ID: &str = "x-account-id";
@@ -25,52 +31,128 @@ const OTHER: &str = "_OTHER";
 
 /// Start of the paths that a probe can call without a token.
 pub const HEALTH: &str = "/grpc.health.v1.Health/";
+/// The name of the caller of the health service, which is not authenticated.
+const PROBE: &str = "probe";
 
 /// Authenticates calling services.
 #[derive(Clone, Debug)]
 pub struct ServiceAuthLayer {
     clock: Clock,
-    /// If there is none, only health checks are admitted.
-    token: Option<ServiceToken>,
-    /// The name of the service that has the token.
-    name: Arc<str>,
+    callers: ServiceDirectory,
     /// The names of the services that exist.
     services: Arc<HashSet<&'static str>>,
+    /// The identity of callers of the health service.
+    probe: Arc<Identity>,
+    quotas: Quotas,
+    audit: Audit,
 }
 
 impl ServiceAuthLayer {
-    /// Returns a layer that admits calls with this token to these services.
+    /// Returns a layer that admits calls of these callers to these services.
     #[must_use]
-    pub fn new(clock: Clock, token: Option<ServiceToken>, services: HashSet<&'static str>) -> Self {
-        Self { clock, token, name: "service".into(), services: Arc::new(services) }
+    pub fn new(
+        clock: Clock,
+        callers: ServiceDirectory,
+        services: HashSet<&'static str>,
+        quotas: Quotas,
+        audit: Audit,
+    ) -> Self {
+        let probe = Arc::new(Identity::new(PROBE, Grants::default()));
+        Self { clock, callers, services: Arc::new(services), probe, quotas, audit }
     }
 
-    /// Checks that the service exists, and then the token. A load balancer probes without a token
-    /// whether a service exists, and expects UNIMPLEMENTED if it does not.
-    fn check(&self, path: &str, headers: &HeaderMap) -> Result<(), Error> {
+    /// Checks that the service exists, that the caller proves an identity, and that the identity is
+    /// granted the method, in this order. A load balancer probes without a token whether a service
+    /// exists, and expects UNIMPLEMENTED if it does not.
+    ///
+    /// A method that does not exist cannot be granted. Its service answers that it does not exist.
+    /// Health is open, and reflection needs an identity, but no grant.
+    fn admit<B>(&self, request: &Request<B>) -> Result<Arc<Identity>, NotAdmitted> {
+        let refused = |error, caller| NotAdmitted { error, caller };
+        let path = request.uri().path();
         let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         match service {
             Some((service, _)) if self.services.contains(service) => {}
-            _ => return Err(Error::ActionNotFound),
+            _ => return Err(refused(Error::ActionNotFound, None)),
         }
-        if self.admits(path, headers) { Ok(()) } else { Err(Error::ServiceUnauthenticated) }
+        if path.starts_with(HEALTH) {
+            return Ok(Arc::clone(&self.probe));
+        }
+        let identity = self.proven_identity(request);
+        let identity = identity.ok_or_else(|| refused(Error::ServiceUnauthenticated, None))?;
+        if identity.may_call(path) || !is_method(path) {
+            return Ok(identity);
+        }
+        Err(refused(Error::ServiceForbidden, Some(Arc::clone(identity.name()))))
     }
 
-    fn admits(&self, path: &str, headers: &HeaderMap) -> bool {
-        if path.starts_with(HEALTH) {
-            return true;
+    /// Lets a call run, unless its caller calls too often. Health checks are not limited.
+    fn let_run(
+        &self,
+        identity: &Arc<Identity>,
+        headers: &HeaderMap,
+    ) -> Result<Admission, NotAdmitted> {
+        if Arc::ptr_eq(identity, &self.probe) {
+            return Ok(Admission::default());
         }
-        let mut sent = headers.get_all(http::header::AUTHORIZATION).iter();
-        // If there are two, it is unknown which of them a proxy has checked: neither is used.
-        let only = sent.next().filter(|_| sent.next().is_none());
-        let sent = only.and_then(|value| value.to_str().ok()?.split_once(' '));
-        match (&self.token, sent) {
-            (Some(token), Some((scheme, sent))) => {
-                scheme.eq_ignore_ascii_case("bearer") && token.is(sent)
-            }
-            _ => false,
-        }
+        let account_id = account_id(headers).and_then(|text| AccountId::parse(&text));
+        let admitted = self.quotas.admit_service(identity.name(), account_id, identity.rate());
+        admitted.map_err(|error| NotAdmitted { error, caller: Some(Arc::clone(identity.name())) })
     }
+
+    /// Records a call that is not admitted, for audit and in the log.
+    fn record<B>(
+        &self,
+        refused: NotAdmitted,
+        request: &Request<B>,
+        request_id: RequestId,
+        origin: Origin,
+    ) {
+        let NotAdmitted { error, caller } = refused;
+        let path = logged_path(request.uri().path());
+        let service = caller.as_ref().map(|name| Principal::Verified(format!("service:{name}")));
+        // What a stranger names must not be among the records of an account.
+        let named = account_id(request.headers()).and_then(|text| AccountId::parse(&text));
+        let named = named.filter(|_| caller.is_some());
+        self.audit.refused(&Refused {
+            action: path.rsplit('/').next().unwrap_or(path),
+            error: &error,
+            api_version: None,
+            principal: service.unwrap_or(Principal::Unknown),
+            account_id: named,
+            resource: String::new(),
+            request_id: &request_id,
+            origin: &origin,
+            at: self.clock.wire_now(),
+        });
+        let subject = Subject { caller, ..Subject::default() };
+        let line = CallLine { action: path, request_id, wire: Wire::Grpc, origin, subject };
+        line.write(Some(&error), Duration::ZERO);
+    }
+
+    /// Returns the identity that the caller proves. If a token is sent, it decides alone: a wrong
+    /// token is refused, whatever the certificate of the connection is.
+    fn proven_identity<B>(&self, request: &Request<B>) -> Option<Arc<Identity>> {
+        let mut sent = request.headers().get_all(AUTHORIZATION).iter();
+        let Some(first) = sent.next() else {
+            let peer = request.extensions().get::<Peer>()?;
+            return self.callers.of_certificate(&peer.certificate_names);
+        };
+        // If there are two, it is unknown which of them a proxy has checked: neither is used.
+        if sent.next().is_some() {
+            return None;
+        }
+        let (scheme, token) = first.to_str().ok()?.split_once(' ')?;
+        let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+        is_bearer.then(|| self.callers.of_token(token, || self.clock.wire_now()))?
+    }
+}
+
+/// A call that is refused before it reaches its service.
+struct NotAdmitted {
+    error: Error,
+    /// The name of the calling service, if it is authenticated.
+    caller: Option<Arc<str>>,
 }
 
 impl<S> Layer<S> for ServiceAuthLayer {
@@ -107,15 +189,21 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let request_id = RequestId::random();
         let origin = Origin::of(request.headers(), request.extensions());
-        let path = request.uri().path();
-        if let Err(error) = self.layer.check(path, request.headers()) {
-            log_error(&error, logged_path(path), &request_id, origin, Wire::Grpc);
-            let mut response = status::of(&error, &request_id, None).into_http();
-            add_request_id(response.headers_mut(), &request_id);
-            return Box::pin(std::future::ready(Ok(response)));
-        }
-        let name = Arc::clone(&self.layer.name);
-        let caller = Caller::Service { name, account_id: account_id(request.headers()) };
+        let layer = &self.layer;
+        let admitted = layer.admit(&request).and_then(|identity| {
+            let admission = layer.let_run(&identity, request.headers())?;
+            Ok((identity, admission))
+        });
+        let (identity, admission) = match admitted {
+            Ok(admitted) => admitted,
+            Err(refused) => {
+                let mut response = status::of(&refused.error, &request_id, None).into_http();
+                add_request_id(response.headers_mut(), &request_id);
+                layer.record(refused, &request, request_id, origin);
+                return Box::pin(std::future::ready(Ok(response)));
+            }
+        };
+        let caller = Caller::Service { identity, account_id: account_id(request.headers()) };
         request.extensions_mut().insert(self.layer.clock.context(
             request_id.clone(),
             caller,
@@ -125,6 +213,7 @@ where
         let response = self.inner.call(request);
         Box::pin(async move {
             let mut response = response.await?;
+            drop(admission); // a stream that has begun does not count
             add_request_id(response.headers_mut(), &request_id);
             Ok(response)
         })
@@ -145,14 +234,19 @@ fn add_request_id(headers: &mut HeaderMap, request_id: &RequestId) {
     }
 }
 
-/// Returns the path if it is that of a method of the service. Any other path is a text of the
-/// caller, of any length, and is replaced.
-fn logged_path(path: &str) -> &str {
-    let is_ours = || {
+/// Returns whether a path is that of a method of the service.
+fn is_method(path: &str) -> bool {
+    let method = || {
         let (service, method) = path.strip_prefix('/')?.split_once('/')?;
         POOL.get_service_by_name(service)?.methods().find(|known| known.name() == method)
     };
-    if is_ours().is_some() { path } else { OTHER }
+    method().is_some()
+}
+
+/// Returns the path if it is that of a method of the service. Any other path is a text of the
+/// caller, of any length, and is replaced.
+fn logged_path(path: &str) -> &str {
+    if is_method(path) { path } else { OTHER }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use super::bodies::{CountedAtItsEnd, Keeping, StreamCount};
 use super::paced::Paced;
 use super::streams::HeldStream;
 use super::{answered, tokenless};
+use crate::audit::Audit;
 use crate::context::Context;
 use crate::error::{Error, status};
 use crate::ids::RequestId;
@@ -63,16 +64,18 @@ pub struct Guard {
     listener: Arc<Listener>,
     /// Permits for the health watches that may still be opened.
     watches: Arc<Semaphore>,
+    /// Takes the refusals of actions, which find it in the extensions of their request.
+    audit: Audit,
 }
 
 impl Guard {
     /// Creates a guard that counts calls in `metrics`. The methods at the paths `streams` answer
     /// with a stream. `watches` health watches may be open at once.
     #[must_use]
-    pub fn new(metrics: Metrics, streams: HashSet<String>, watches: usize) -> Self {
+    pub fn new(metrics: Metrics, streams: HashSet<String>, watches: usize, audit: Audit) -> Self {
         let listener = Arc::new(metrics.listener("grpc"));
         let watches = Arc::new(Semaphore::new(watches));
-        Self { metrics, streams: Arc::new(streams), listener, watches }
+        Self { metrics, streams: Arc::new(streams), listener, watches, audit }
     }
 }
 
@@ -109,7 +112,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
         let context = request.extensions().get::<Context>();
         let request_id =
@@ -125,6 +128,7 @@ where
         let is_endless = watch.is_some() || path.starts_with(REFLECTION);
         let listener = is_stream.then(|| Arc::clone(&self.guard.listener));
         let deadline = deadline(request.headers());
+        request.extensions_mut().insert(self.guard.audit.clone());
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
             let until = (arrived + deadline).into();

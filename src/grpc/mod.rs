@@ -22,7 +22,8 @@ use operator::names::{self, Names};
 use operator::page::PageTokens;
 use tonic::{Request, Response, Status};
 
-use crate::auth::secret::SealingKey;
+use crate::audit::{Audit, Principal, Refused};
+use crate::auth::sealing::KeyRing;
 use crate::context::Context;
 use crate::domain::AccountId;
 use crate::domain::opening::Limits;
@@ -43,7 +44,7 @@ pub struct Actions {
     limits: Limits,
     /// How long a financial lock may hold before payment is overdue.
     overdue_grace: Duration,
-    sealing_key: SealingKey,
+    key_ring: KeyRing,
     page_tokens: PageTokens,
 }
 
@@ -55,15 +56,15 @@ impl Actions {
         orders: Orders,
         limits: Limits,
         overdue_grace: Duration,
-        sealing_key: SealingKey,
+        key_ring: KeyRing,
     ) -> Self {
-        let page_tokens = PageTokens::new(&sealing_key);
-        Self { store, orders, limits, overdue_grace, sealing_key, page_tokens }
+        let page_tokens = PageTokens::new(key_ring.clone());
+        Self { store, orders, limits, overdue_grace, key_ring, page_tokens }
     }
 }
 
-/// Runs one action: takes the context and the message out of the request, logs one line, and turns
-/// an error into a status. A request without a context did not pass the authentication and is
+/// Runs one action: takes the context and the message out of the request, logs one line, records
+/// a refusal for audit, and turns an error into a status. A request without a context did not pass the authentication and is
 /// refused. Only a sample of the successful calls is logged.
 async fn act<M, T, F>(
     action: &'static str,
@@ -73,9 +74,13 @@ async fn act<M, T, F>(
 where
     F: Future<Output = Result<T, Error>>,
 {
-    let subject = |context: &mut Context, _: &M| Subject {
-        account_id: context.account().ok().map(AccountId::get),
-        ..Subject::default()
+    let subject = |context: &mut Context, _: &M| {
+        let subject = Subject {
+            caller: context.service_name().ok().cloned(),
+            account_id: context.named_account().ok().map(AccountId::get),
+            ..Subject::default()
+        };
+        (subject, String::new())
     };
     run(action, request, decide, subject, logging::is_in_sample).await
 }
@@ -90,14 +95,20 @@ async fn operate<M: Names, T, F>(
 where
     F: Future<Output = Result<T, Error>>,
 {
-    run(action, request, decide, names::subject, || true).await
+    let decide = async |context, message| {
+        names::check(&context, &message)?;
+        decide(context, message).await
+    };
+    let subject =
+        |context: &mut Context, message: &M| (names::subject(context, message), message.resource());
+    run(action, request, decide, subject, || true).await
 }
 
 async fn run<M, T, F>(
     action: &'static str,
     request: Request<M>,
     decide: impl FnOnce(Context, M) -> F,
-    subject: impl FnOnce(&mut Context, &M) -> Subject,
+    subject: impl FnOnce(&mut Context, &M) -> (Subject, String),
     success_is_logged: fn() -> bool,
 ) -> Reply<T>
 where
@@ -107,11 +118,33 @@ where
     let Some(mut context) = extensions.remove::<Context>() else {
         return Err(status::of(&Error::ServiceUnauthenticated, &RequestId::random(), None));
     };
+    let audit = extensions.remove::<Audit>();
+    context.action = action;
     let (request_id, wire) = (context.request_id.clone(), context.wire);
-    let (origin, subject) = (context.origin.clone(), subject(&mut context, &message));
+    let (origin, (subject, resource)) = (context.origin.clone(), subject(&mut context, &message));
     let line = CallLine { action, request_id, wire, origin, subject };
     let (arrived, api_version) = (context.arrived, context.api_version.clone());
-    let outcome = decide(context, message).await;
+    let (caller, at) = (context.caller.clone(), context.wire_now);
+    let hides_accounts = context.hides_accounts();
+    let outcome = match decide(context, message).await {
+        Err(Error::AccountNotFound | Error::UnknownAccessKey) if hides_accounts => {
+            Err(Error::AccountNotGranted)
+        }
+        outcome => outcome,
+    };
+    if let (Err(error), Some(audit)) = (&outcome, audit) {
+        audit.refused(&Refused {
+            action,
+            error,
+            api_version: api_version.as_deref(),
+            principal: Principal::Verified(caller.principal()),
+            account_id: line.subject.account_id().and_then(AccountId::new),
+            resource,
+            request_id: &line.request_id,
+            origin: &line.origin,
+            at,
+        });
+    }
     if outcome.is_err() || success_is_logged() {
         line.write(outcome.as_ref().err(), arrived.elapsed());
     }

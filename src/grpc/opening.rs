@@ -10,13 +10,14 @@ use uuid::Uuid;
 
 use super::Actions;
 use super::attempts::attempts;
+use crate::audit::states;
 use crate::auth::secret::random_base32;
 use crate::context::Context;
 use crate::domain::opening::{self, Order, Terms};
 use crate::domain::{AccountId, Facts, Product, Refusal};
 use crate::error::Error;
 use crate::orders::{Commerce, Failure, Orders};
-use crate::storage::Opening;
+use crate::storage::{AuditEntry, Opening};
 
 impl Actions {
     /// Opens a product for the account of the request.
@@ -98,15 +99,18 @@ impl Opener {
         let Self { context, order_id, .. } = self;
         let terms = self.decide(facts)?;
         let account_id = facts.account.account_id;
+        let instance_id = instance_id(terms.product, account_id)?;
+        let after = states::opened(terms, &instance_id);
         Ok(Opening {
             account_id,
             account_version: facts.account.version,
             terms,
-            instance_id: instance_id(terms.product, account_id)?,
+            instance_id,
             order_id: *order_id,
             opening_time: context.now,
             ordered_at: context.wire_now,
             event_id: context.new_id(),
+            audit: AuditEntry::of(context, terms.product.name(), None, Some(after)),
             has_intent,
         })
     }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::Actions;
 use super::attempts::attempts;
+use crate::audit::states;
 use crate::context::Context;
 use crate::domain::account::{AccountId, Facts, Product};
 use crate::domain::charge_type::{ChargeType, Requested};
@@ -12,7 +13,7 @@ use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::modifying::{self, Decision};
 use crate::domain::{Instance, Refusal};
 use crate::error::Error;
-use crate::storage::{ScheduledChange, SettledChange};
+use crate::storage::{AuditEntry, ScheduledChange, SettledChange};
 
 impl Actions {
     /// Returns the facts of the account of the request.
@@ -76,7 +77,9 @@ impl Actions {
             submitted_at: context.now,
             event_id: context.new_id(),
         };
-        self.store.schedule_change(change, None).await
+        let (before, after) = states::without_and_with(&change.notice, instance, context.now);
+        let audit = AuditEntry::of(context, product.name(), Some(before), Some(after));
+        self.store.schedule_change(change, audit, None).await
     }
 
     /// Writes the event of a change that has taken effect, unless it is already written. The caller

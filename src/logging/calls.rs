@@ -38,6 +38,19 @@ pub struct Subject {
     pub found_key: Option<Arc<OnceLock<FoundKey>>>,
 }
 
+impl Subject {
+    fn found(&self) -> Option<&FoundKey> {
+        self.found_key.as_ref().and_then(|found| found.get())
+    }
+
+    /// Returns the account of the key that the call has found, or else the account that the request
+    /// names.
+    #[must_use]
+    pub fn account_id(&self) -> Option<i64> {
+        self.found().map(|found| found.account_id.get()).or(self.account_id)
+    }
+}
+
 impl CallLine<'_> {
     /// Writes the line, with the outcome of the call and the time that it took.
     pub fn write(&self, error: Option<&Error>, took: Duration) {
@@ -45,8 +58,7 @@ impl CallLine<'_> {
         let peer = origin.address.map(tracing::field::display);
         let correlation_id = origin.correlation_id.as_deref();
         let (wire, caller) = (wire.name(), subject.caller.as_deref());
-        let found = subject.found_key.as_ref().and_then(|found| found.get());
-        let account_id = found.map(|found| found.account_id.get()).or(subject.account_id);
+        let (found, account_id) = (subject.found(), subject.account_id());
         let access_key_id = found.map(|found| &found.access_key_id);
         let access_key_id = access_key_id.or(subject.access_key_id.as_ref());
         let milliseconds = took.as_secs_f64() * 1e3;

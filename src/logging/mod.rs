@@ -23,7 +23,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub use self::calls::{CallLine, Subject, log_error};
 pub use self::failures::FailureLog;
-use self::limit::Limit;
+pub use self::limit::Limit;
 pub use self::queue::Output;
 
 /// Shortest time between two lines that report missing lines.
@@ -39,9 +39,11 @@ static ON_STDOUT: AtomicBool = AtomicBool::new(false);
 /// One of this many successful calls is logged.
 static ONE_IN: AtomicU32 = AtomicU32::new(1);
 
-static LIMIT: Limit = Limit::new();
+/// Lines a second of a limit, and lines at once.
+const LINES: (u64, u64) = (50, 200);
+static LIMIT: Limit = Limit::new(LINES.0, LINES.1);
 /// A limit of its own, so that a flood of refusals does not hide a fault.
-static FAULTS: Limit = Limit::new();
+static FAULTS: Limit = Limit::new(LINES.0, LINES.1);
 static SUPPRESSED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {

@@ -32,6 +32,12 @@ struct EndLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HandshakeLabels {
+    listener: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AnswerLabels {
     listener: &'static str,
     code: String,
@@ -44,6 +50,8 @@ pub struct Listeners {
     ended: Family<EndLabels, Counter>,
     answers: Family<AnswerLabels, Counter>,
     stalled: Counter,
+    handshakes: Family<HandshakeLabels, Counter>,
+    without_proxy_header: Family<ListenerLabels, Counter>,
 }
 
 /// The counters of one listener. Clones share them.
@@ -76,6 +84,16 @@ impl Listeners {
             "streams_stalled",
             "Answers over HTTP/2 that were reset because the client did not take them in time",
             families.stalled.clone(),
+        );
+        registry.register(
+            "tls_handshakes",
+            "TLS handshakes that ended, by outcome",
+            families.handshakes.clone(),
+        );
+        registry.register(
+            "proxy_headers_refused",
+            "Connections of trusted proxies that were closed because they had no valid PROXY header",
+            families.without_proxy_header.clone(),
         );
         families
     }
@@ -138,6 +156,18 @@ impl Listener {
     /// Counts an answer that began and that the client did not take to its end.
     pub fn abandoned(&self) {
         self.refused(ABANDONED);
+    }
+
+    /// Counts a TLS handshake that ended.
+    pub fn handshaken(&self, outcome: &'static str) {
+        let labels = HandshakeLabels { listener: self.name, outcome };
+        self.families.handshakes.get_or_create(&labels).inc();
+    }
+
+    /// Counts a connection of a trusted proxy that has no valid PROXY header.
+    pub fn without_proxy_header(&self) {
+        let labels = ListenerLabels { listener: self.name };
+        self.families.without_proxy_header.get_or_create(&labels).inc();
     }
 
     /// Counts a stream that was reset because its client did not take it.

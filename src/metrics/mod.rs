@@ -2,6 +2,7 @@
 
 mod listeners;
 mod log;
+mod quotas;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -18,6 +19,7 @@ use tonic::Code;
 
 pub use self::listeners::Listener;
 use self::listeners::Listeners;
+pub use self::quotas::QuotaRefusals;
 
 /// Upper bounds of the histogram, in seconds.
 const BUCKETS: [f64; 12] =
@@ -47,10 +49,12 @@ pub struct Metrics(Arc<Families>);
 struct Families {
     registry: Mutex<Registry>,
     listeners: Listeners,
+    quota_refusals: QuotaRefusals,
     /// By path. The counters of a method are looked up once, not for each call.
     methods: HashMap<String, Arc<Method>>,
     /// Counts all paths that are not a method of the service, so that callers cannot create labels.
     other: Arc<Method>,
+    audit_refusals_dropped: Counter,
     connections: Gauge,
     idle_connections: Gauge,
     pools: Mutex<Vec<Pool>>,
@@ -133,6 +137,13 @@ impl Metrics {
         let families = MethodFamilies::register(&mut registry);
         log::register(&mut registry);
         let listeners = Listeners::register(&mut registry);
+        let quota_refusals = QuotaRefusals::register(&mut registry);
+        let audit_refusals_dropped = Counter::default();
+        registry.register(
+            "audit_refusals_dropped",
+            "Refused attempts without an audit record, because there were too many",
+            audit_refusals_dropped.clone(),
+        );
         let (connections, idle_connections) = (Gauge::default(), Gauge::default());
         registry.register(
             "db_client_connections",
@@ -154,6 +165,8 @@ impl Metrics {
             other: families.method("_OTHER", "_OTHER"),
             registry: Mutex::new(registry),
             listeners,
+            quota_refusals,
+            audit_refusals_dropped,
             connections,
             idle_connections,
             pools: Mutex::default(),
@@ -172,6 +185,17 @@ impl Metrics {
     #[must_use]
     pub fn listener(&self, name: &'static str) -> Listener {
         self.0.listeners.of(name)
+    }
+
+    /// Returns the counters of refusals by quotas.
+    #[must_use]
+    pub fn quota_refusals(&self) -> QuotaRefusals {
+        self.0.quota_refusals.clone()
+    }
+
+    /// Counts a refused attempt that gets no audit record.
+    pub fn audit_refusal_dropped(&self) {
+        self.0.audit_refusals_dropped.inc();
     }
 
     /// Includes the connections of a pool in the numbers of database connections.

@@ -108,7 +108,7 @@ impl Commerce {
     pub async fn place(&self, admission: Admission, order: &Order) -> Result<(), Failure> {
         let message = place_order_request(order);
         self.call(admission, |mut client, timeout| {
-            let request = with_timeout(message.clone(), timeout);
+            let request = self.request(message.clone(), timeout);
             async move { client.place_order(request).await.map(Response::into_inner).map(drop) }
         })
         .await
@@ -124,7 +124,7 @@ impl Commerce {
         let message =
             CancelOrderRequest { order_id: order_id.to_string(), account_id: account_id.get() };
         self.call(admission, |mut client, timeout| {
-            let request = with_timeout(message.clone(), timeout);
+            let request = self.request(message.clone(), timeout);
             async move { client.cancel_order(request).await.map(Response::into_inner).map(drop) }
         })
         .await
@@ -201,6 +201,16 @@ impl Commerce {
         }
     }
 
+    /// Returns a request that says how long the caller waits and, if there is a token, who it is.
+    fn request<T>(&self, message: T, timeout: Duration) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(timeout);
+        if let Some(authorization) = &self.0.settings.authorization {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
+        request
+    }
+
     fn link(&self) -> MutexGuard<'_, Link> {
         self.0.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -238,13 +248,6 @@ fn place_order_request(order: &Order) -> PlaceOrderRequest {
         websocket_charge_type: websocket.unwrap_or_default().into(),
         order_time: Some(timestamp(order.ordered_at)),
     }
-}
-
-/// Returns a request that tells the commerce system how long the caller waits.
-fn with_timeout<T>(message: T, timeout: Duration) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(timeout);
-    request
 }
 
 /// Returns how long to wait before the next attempt: longer each time, and different for each

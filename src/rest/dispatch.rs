@@ -3,6 +3,7 @@
 //! process. No action is named here.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::error::Error;
 use crate::grpc::layers::Hold;
 use crate::grpc::services::Services;
 use crate::proto::POOL;
+use crate::quotas::ActionQuota;
 
 /// Every rpc that the RPC query format can reach, by API version and name.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct Rpc {
     pub reply: ReplyPlan,
     /// Its name in permission policies, for example "cdn:OpenCdnService".
     pub permission: String,
+    /// How often an account may call it.
+    pub quota: Option<ActionQuota>,
 }
 
 impl Dispatch {
@@ -45,6 +49,7 @@ impl Dispatch {
         let option = |name| option(pool, name);
         let (versions, method_versions) = (option("versions")?, option("method_versions")?);
         let (product, of_fields) = (option("product")?, FieldOptions::of(pool)?);
+        let calls_per_second = option("calls_per_second")?;
         let mut by_version: HashMap<Arc<str>, HashMap<String, Arc<Rpc>>> = HashMap::new();
         for service in pool.services() {
             let of_service = texts(&service.options(), &versions);
@@ -55,7 +60,8 @@ impl Dispatch {
                 let rpc = if of_service.is_empty() {
                     continue;
                 } else {
-                    Arc::new(Rpc::new(&method, &product, &of_fields)?)
+                    let quota = quota(&method, &calls_per_second);
+                    Arc::new(Rpc::new(&method, &product, quota, &of_fields)?)
                 };
                 for version in if of_method.is_empty() { &of_service } else { &of_method } {
                     let actions = by_version.entry(Arc::from(version.as_str())).or_default();
@@ -92,6 +98,7 @@ impl Rpc {
     fn new(
         method: &MethodDescriptor,
         product: &str,
+        quota: Option<ActionQuota>,
         options: &FieldOptions,
     ) -> Result<Self, String> {
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
@@ -100,6 +107,7 @@ impl Rpc {
             request: RequestPlan::new(&method.input(), options)?,
             reply: ReplyPlan::new(&method.output(), options)?,
             permission: format!("{product}:{}", method.name()),
+            quota,
         })
     }
 
@@ -117,6 +125,14 @@ impl Rpc {
         request.extensions_mut().insert(context);
         Ok(client.unary(request, self.path.clone(), Encoded).await?.into_inner())
     }
+}
+
+/// Returns how often an account may call a method. Its name is the same in all API versions, so they
+/// share one quota.
+fn quota(method: &MethodDescriptor, calls_per_second: &ExtensionDescriptor) -> Option<ActionQuota> {
+    let per_second = method.options().get_extension(calls_per_second).as_u32();
+    let per_second = per_second.and_then(NonZeroU32::new)?;
+    Some(ActionQuota { action: method.name().into(), per_second })
 }
 
 fn texts(options: &DynamicMessage, extension: &ExtensionDescriptor) -> Vec<String> {

@@ -4,12 +4,13 @@
 
 mod decode;
 mod dispatch;
-mod encode;
-mod parameters;
+pub mod encode;
+pub mod parameters;
 mod plan;
 mod records;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -22,21 +23,29 @@ use dispatch::Rpc;
 use encode::Body;
 use parameters::{Format, RawRequest, Received};
 
-use crate::auth::{Authenticator, CommonParameters};
+use crate::audit::{Audit, Principal, Refused};
+use crate::auth::{Authenticator, CommonParameters, RequestLimits, Signer};
 use crate::clock::Clock;
 use crate::context::{Caller, Context, Origin, Wire};
+use crate::domain::AccountId;
 use crate::error::Error;
 use crate::error::status;
 use crate::grpc::layers::Hold;
 use crate::grpc::services::Services;
 use crate::ids::RequestId;
-use crate::logging::log_error;
+use crate::logging::{CallLine, Subject, log_error};
 use crate::metrics::Listener;
+use crate::quotas::Admission;
 
+/// Largest part of an access key id from a caller that is logged, in bytes.
+const LONGEST_ID: usize = 64;
 /// The status of a response that lists the allowed methods.
 const METHOD_NOT_ALLOWED: u16 = 405;
 /// The header that repeats the request id of the body.
 const REQUEST_ID: &str = "x-acs-request-id";
+/// The headers that say how many milliseconds a client has to wait that calls too often.
+const RETRY_AFTER: &str = "x-acs-retry-after";
+const RATE_LIMIT: &str = "x-ratelimit-user-api";
 
 /// Answers the RPC query format.
 pub struct Shim {
@@ -45,6 +54,7 @@ pub struct Shim {
     services: Hold<Services>,
     clock: Clock,
     listener: Listener,
+    audit: Audit,
     /// The address of the explorer, to whose pages errors point.
     explorer_url: Option<Arc<str>>,
 }
@@ -54,11 +64,14 @@ struct Admitted<'s> {
     rpc: &'s Rpc,
     message: Vec<u8>,
     context: Context,
+    /// Held until the request is answered.
+    admission: Admission,
 }
 
 impl Shim {
     /// Returns a shim in front of these services. They have the layers that both wires share.
-    /// Answers are counted on `listener`. Errors point to the explorer at `explorer_url`.
+    /// Answers are counted on `listener`, and refusals before the call are recorded in `audit`.
+    /// Errors point to the explorer at `explorer_url`.
     #[must_use]
     pub fn new(
         dispatch: Arc<Dispatch>,
@@ -66,9 +79,10 @@ impl Shim {
         services: Hold<Services>,
         clock: Clock,
         listener: Listener,
+        audit: Audit,
         explorer_url: Option<Arc<str>>,
     ) -> Self {
-        Self { dispatch, authenticator, services, clock, listener, explorer_url }
+        Self { dispatch, authenticator, services, clock, listener, audit, explorer_url }
     }
 
     /// Answers one request. The answer to a failure is an error body.
@@ -82,9 +96,10 @@ impl Shim {
         let (admitted, format, host_id) = {
             let mut raw = RawRequest::read(request).await;
             let received = raw.received();
-            let admitted = self.admit(&received, &request_id, &origin).await;
-            let admitted =
-                admitted.map_err(|error| self.refuse(&received, &error, &request_id, origin));
+            let mut signer = None;
+            let admitted = self.admit(&received, &request_id, &origin, &mut signer).await;
+            let admitted = admitted
+                .map_err(|error| self.refuse(&received, &error, &request_id, origin, signer));
             // The request is dropped here: hundreds of callers can wait for their calls at the same
             // time.
             (admitted, received.format, received.host_id.to_owned())
@@ -117,11 +132,14 @@ impl Shim {
         response(body, Format::Xml, &request_id)
     }
 
+    /// Authenticates a request, checks its permission, and takes its call from the quota. `signer` is
+    /// set once the signature was found to match.
     async fn admit(
         &self,
         received: &Received<'_>,
         request_id: &RequestId,
         origin: &Origin,
+        signer: &mut Option<Signer>,
     ) -> Result<Admitted<'_>, Error> {
         received.problem.clone().map_or(Ok(()), Err)?;
         let request = received.signed();
@@ -134,24 +152,26 @@ impl Shim {
         let (version, rpc) = found??;
         let credentials = common.credentials()?;
         let wire_now = self.clock.wire_now();
-        let key = self.authenticator.authenticate(&request, &credentials, wire_now).await?;
-        key.permit(&rpc.permission)?;
+        let limits = RequestLimits { address: origin.address, quota: rpc.quota.as_ref() };
+        let authenticator = &self.authenticator;
+        let key =
+            authenticator.authenticate(&request, &credentials, limits, wire_now, signer).await?;
+        key.permit(&rpc.permission, credentials.access_key_id, wire_now)?;
+        key.admission.take()?; // a denied request takes nothing from the quota of the account
 
         let message = rpc.request.message(&request);
-        let caller = Caller::Account {
-            account_id: key.account_id,
-            access_key_id: credentials.access_key_id.into(),
-        };
+        let caller = caller(key.signer, credentials.access_key_id);
         let (request_id, origin) = (request_id.clone(), origin.clone());
         let mut context = self.clock.context(request_id, caller, origin, Wire::Rest);
         context.wire_now = wire_now;
         context.api_version = Some(Arc::clone(version));
-        Ok(Admitted { rpc, message, context })
+        Ok(Admitted { rpc, message, context, admission: key.admission })
     }
 
     async fn call(&self, admitted: Admitted<'_>, format: Format) -> Result<Body, Status> {
-        let Admitted { rpc, message, context } = admitted;
+        let Admitted { rpc, message, context, admission } = admitted;
         let reply = rpc.call(self.services.clone(), message, context).await?;
+        drop(admission);
         encode::reply(&rpc.reply, &reply, format)
     }
 
@@ -163,14 +183,46 @@ impl Shim {
         error: &Error,
         request_id: &RequestId,
         origin: Origin,
+        signer: Option<Signer>,
     ) -> Status {
         let request = received.signed();
-        let action = CommonParameters::read(&request).action().map_or("-", |(action, _)| action);
+        let common = CommonParameters::read(&request);
+        let action = common.action().map_or("-", |(action, _)| action);
         // The name of an unknown action is an arbitrary text of the client, and is not logged.
         let action = if self.dispatch.has_action(action) { action } else { "-" };
-        log_error(error, action, request_id, origin, Wire::Rest);
-        status::of(error, request_id, None)
+        let key = common.access_key_id();
+        let account_id = signer.as_ref().map(|signer| signer.account_id);
+        self.audit.refused(&Refused {
+            action,
+            error,
+            api_version: None,
+            principal: match (signer, key) {
+                (Some(signer), Some(id)) => Principal::Verified(caller(signer, id).principal()),
+                (None, Some(id)) => Principal::UnverifiedKey(id),
+                (_, None) => Principal::Unknown,
+            },
+            account_id,
+            resource: String::new(),
+            request_id,
+            origin: &origin,
+            at: self.clock.wire_now(),
+        });
+        let subject = Subject {
+            account_id: account_id.map(AccountId::get),
+            access_key_id: key.map(|id| id[..id.floor_char_boundary(LONGEST_ID)].to_owned()),
+            ..Subject::default()
+        };
+        let (request_id, wire) = (request_id.clone(), Wire::Rest);
+        let line = CallLine { action, request_id, wire, origin, subject };
+        line.write(Some(error), Duration::ZERO);
+        status::of(error, &line.request_id, None)
     }
+}
+
+/// Returns the caller of a request with this access key id.
+fn caller(signer: Signer, access_key_id: &str) -> Caller {
+    let Signer { account_id, parent } = signer;
+    Caller::Account { account_id, access_key_id: access_key_id.into(), parent }
 }
 
 /// Returns the whole response to bytes that hyper cannot read as a request. It is in XML, because
@@ -204,6 +256,13 @@ fn response(body: Body, format: Format, request_id: &RequestId) -> Response<Full
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
         headers.insert(REQUEST_ID, value);
+    }
+    if let Some(retry_after) = body.retry_after.map(|wait| wait.as_millis()) {
+        // Python retries only with the first header, and Java takes the time from the second one.
+        let left = format!("Remain:0,TimeLeft:{retry_after}");
+        for (name, value) in [(RETRY_AFTER, retry_after.to_string()), (RATE_LIMIT, left)] {
+            headers.insert(name, HeaderValue::from_str(&value).expect("digits and letters"));
+        }
     }
     if body.http_status == METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST"));

@@ -112,6 +112,7 @@ impl RawRequest {
 
 impl Received<'_> {
     /// Returns the request for the check of the signature and for the parameters of the action.
+    #[must_use]
     pub fn signed(&self) -> SignedRequest<'_> {
         SignedRequest {
             method: self.method.as_str(),

@@ -38,6 +38,8 @@ pub struct Bounds {
     pub watches: usize,
     /// How long after a call's deadline its answer is reset if the client does not take it.
     pub stall: Duration,
+    /// How often the files of certificates are read.
+    pub certificates: Duration,
 }
 
 impl Default for Bounds {
@@ -54,6 +56,7 @@ impl Default for Bounds {
             round: Duration::from_secs(1),
             watches: 256,
             stall: Duration::from_secs(1),
+            certificates: Duration::from_secs(5),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Adds a body to the answers that hyper itself gives to bytes that it cannot read as a request.
 //! Such an answer has no body. When hyper writes it to the socket, it is replaced by a complete
 //! one.
+//!
+//! One header gets the letter case of its documentation in the same way: hyper writes all names in
+//! title case, and the official Java SDK looks for this one in exactly this case.
 
 use std::io;
 use std::pin::Pin;
@@ -26,6 +29,27 @@ impl<S> Completed<S> {
     }
 }
 
+/// The name of the header as hyper writes it, and as it is documented.
+const RATE_LIMIT: [&[u8]; 2] = [b"\r\nX-Ratelimit-User-Api: ", b"\r\nX-RateLimit-User-API: "];
+
+/// Returns what is to be written instead of bytes that begin an answer.
+fn replacement(bytes: &[u8], complete: &Complete) -> Option<Vec<u8>> {
+    if !bytes.starts_with(b"HTTP/1.") {
+        return None;
+    }
+    if let Some(status) = status_without_a_body(bytes) {
+        return Some(complete(status));
+    }
+    // Only an answer with the status 400 has the header.
+    let is_refusal = bytes.get(8..13) == Some(b" 400 ");
+    let [written, documented] = RATE_LIMIT;
+    let at =
+        is_refusal.then(|| bytes.windows(written.len()).position(|name| name == written))??;
+    let mut bytes = bytes.to_vec();
+    bytes[at..at + documented.len()].copy_from_slice(documented);
+    Some(bytes)
+}
+
 /// Returns the status if the bytes are an error that hyper itself answers: an error without a body.
 /// The errors of the service have a body.
 fn status_without_a_body(bytes: &[u8]) -> Option<u16> {
@@ -44,11 +68,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Completed<S> {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.replacing.is_none() {
-            let status = bytes.starts_with(b"HTTP/1.").then(|| status_without_a_body(bytes));
-            let Some(status) = status.flatten() else {
+            let Some(replacement) = replacement(bytes, &this.complete) else {
                 return Pin::new(&mut this.stream).poll_write(context, bytes);
             };
-            this.replacing = Some(((this.complete)(status), 0));
+            this.replacing = Some((replacement, 0));
         }
         // While this returns `Pending`, hyper calls again with the same bytes.
         while let Some((answer, written)) = &mut this.replacing {
@@ -67,9 +90,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Completed<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        // An answer without a body is one slice.
+        // An answer without a body is one slice. The head of any other answer is in the first one.
         match slices {
             [bytes] => self.poll_write(context, bytes),
+            [head, ..] if self.replacing.is_some() || head.starts_with(b"HTTP/1.1 400 ") => {
+                self.poll_write(context, head)
+            }
             slices => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
         }
     }
@@ -111,6 +137,22 @@ mod tests {
             "HTTP/1.1 100 Continue\r\n\r\n",
         ] {
             assert_eq!(status_without_a_body(ours.as_bytes()), None, "{ours}");
+        }
+    }
+
+    #[test]
+    fn the_header_about_the_rate_limit_has_the_case_of_its_documentation() {
+        let complete: Complete = Arc::new(|_| Vec::new());
+        let answer = |status: &str, name: &str| {
+            format!("HTTP/1.1 {status}\r\n{name}: Remain:0\r\nContent-Length: 2\r\n\r\n{{}}")
+        };
+        let refusal = answer("400 Bad Request", "X-Ratelimit-User-Api");
+        let expected = answer("400 Bad Request", "X-RateLimit-User-API").into_bytes();
+        assert_eq!(replacement(refusal.as_bytes(), &complete), Some(expected));
+        for other in
+            [answer("400 Bad Request", "X-Other"), answer("200 OK", "X-Ratelimit-User-Api")]
+        {
+            assert_eq!(replacement(other.as_bytes(), &complete), None);
         }
     }
 }

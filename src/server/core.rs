@@ -11,17 +11,20 @@ use futures_util::future::Either;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
+use super::entrance::Entrance;
 use super::http::{self, HttpOptions};
+use super::methods::streaming_paths;
 use super::readiness::Readiness;
-use super::{ServerSettings, grpc, streaming_paths};
+use super::shared::Shared;
+use super::{ServerSettings, grpc};
 use crate::auth::Authenticator;
-use crate::events::{CursorKey, Feed};
+use crate::events::Cursors;
 use crate::explorer::Explorer;
 use crate::grpc::Actions;
+use crate::grpc::authentication::ServiceAuthLayer;
 use crate::grpc::layers::{Guard, Hold};
 use crate::grpc::operator::Events;
 use crate::grpc::services::Services;
-use crate::metrics::Metrics;
 use crate::orders::Orders;
 use crate::rest::{Dispatch, Shim, answer_to_what_is_no_request};
 use crate::runtime::{Connections, Core};
@@ -35,27 +38,24 @@ pub(super) const CLOSING: Duration = Duration::from_millis(300);
 /// it writes wakes the workers there.
 pub(super) fn start(
     index: usize,
-    shared: CoreSetup,
+    setup: CoreSetup,
     background: Store,
     grpc: Connections,
     rest: Connections,
 ) -> io::Result<Core> {
     Core::start(format!("core-{index}"), move || async move {
-        let store = background.beside(&shared.settings.share_of_core());
-        shared.serve(store, grpc, rest).await;
+        let store = background.beside(&setup.shared.settings.share_of_core());
+        setup.serve(store, grpc, rest).await;
     })
 }
 
-/// What all cores share: settings, and values without connections. It is cheap to clone.
+/// What all cores share. It is cheap to clone.
 #[derive(Clone)]
 pub(super) struct CoreSetup {
-    settings: ServerSettings,
-    feed: Feed,
-    metrics: Metrics,
+    shared: Shared,
     guard: Guard,
     described: Arc<Described>,
     explorer: Option<Explorer>,
-    shutdown: CancellationToken,
 }
 
 /// What is built from the descriptors. Reading them takes longer than building everything else.
@@ -65,29 +65,22 @@ struct Described {
 }
 
 impl Described {
-    fn new(readiness: &Readiness) -> Self {
+    fn new(readiness: &Readiness, reflection: bool) -> Self {
         let dispatch = Dispatch::new().expect("a test reads the descriptors that the build made");
-        let infrastructure = grpc::infrastructure(readiness.service());
+        let infrastructure = grpc::infrastructure(readiness.service(), reflection);
         Self { infrastructure, dispatch: Arc::new(dispatch) }
     }
 }
 
 impl CoreSetup {
-    pub fn new(
-        settings: &ServerSettings,
-        feed: &Feed,
-        metrics: &Metrics,
-        readiness: &Readiness,
-        shutdown: &CancellationToken,
-    ) -> Self {
+    pub fn new(shared: &Shared, readiness: &Readiness) -> Self {
+        let Shared { settings, metrics, audit, .. } = shared;
+        let watches = settings.bounds.watches;
         Self {
-            settings: settings.clone(),
-            feed: feed.clone(),
-            metrics: metrics.clone(),
-            guard: Guard::new(metrics.clone(), streaming_paths(), settings.bounds.watches),
-            described: Arc::new(Described::new(readiness)),
+            guard: Guard::new(metrics.clone(), streaming_paths(), watches, audit.clone()),
+            described: Arc::new(Described::new(readiness, settings.reflection)),
             explorer: settings.explorer.as_ref().map(Explorer::new),
-            shutdown: shutdown.clone(),
+            shared: shared.clone(),
         }
     }
 
@@ -95,16 +88,26 @@ impl CoreSetup {
     /// store.
     async fn serve(self, store: Store, grpc: Connections, rest: Connections) {
         let counted = store.clone();
-        self.metrics.add_pool(move || counted.connections());
+        self.shared.metrics.add_pool(move || counted.connections());
         let services = self.services(&store);
         let shim = self.shim(&store, self.guard.layer(services.clone()));
         let guard = self.guard.clone();
-        let (settings, shutdown) = (&self.settings, &self.shutdown);
-        let listener = self.metrics.listener("grpc");
+        let (settings, shutdown) = (&self.shared.settings, &self.shared.shutdown);
+        let authentication = self.authentication(&services);
+        let listener = self.shared.metrics.listener("grpc");
+        let (of_grpc, of_rest) = settings.listening.entrances();
+        let explorer = self.explorer.clone();
         let serving = async {
             tokio::join!(
-                grpc::serve(grpc, services, guard, settings, listener, shutdown.clone()),
-                serve_rest(rest, shim, self.explorer.clone(), settings, shutdown.clone()),
+                grpc::serve(
+                    grpc,
+                    of_grpc,
+                    authentication.layer(guard.layer(services)),
+                    settings,
+                    listener,
+                    shutdown.clone()
+                ),
+                serve_rest(rest, of_rest, shim, explorer, settings, shutdown.clone()),
             )
         };
         let too_late = drain_ends(shutdown.clone(), settings.drain_timeout);
@@ -127,25 +130,36 @@ impl CoreSetup {
     }
 
     fn services(&self, store: &Store) -> Services {
-        let settings = &self.settings;
+        let settings = &self.shared.settings;
         let orders = Orders::new(settings.orders.clone());
         let (limits, grace) = (settings.limits, settings.overdue_grace);
-        let sealing_key = settings.sealing_key.clone();
-        let actions = Actions::new(store.clone(), orders, limits, grace, sealing_key);
-        let feed = self.feed.reading(store.clone());
-        let events = Events::new(feed, CursorKey::new(&settings.sealing_key));
+        let key_ring = settings.key_ring.clone();
+        let actions = Actions::new(store.clone(), orders, limits, grace, key_ring.clone());
+        let feed = self.shared.feed.reading(store.clone());
+        let events = Events::new(feed, Cursors::new(key_ring));
         grpc::services(self.described.infrastructure.clone(), &actions, events)
     }
 
+    fn authentication(&self, services: &Services) -> ServiceAuthLayer {
+        let ServerSettings { clock, callers, .. } = &self.shared.settings;
+        let (quotas, audit) = (self.shared.quotas.clone(), self.shared.audit.clone());
+        ServiceAuthLayer::new(clock.clone(), callers.clone(), services.names(), quotas, audit)
+    }
+
     fn shim(&self, store: &Store, services: Hold<Services>) -> Shim {
-        let ServerSettings { sealing_key, timestamp_window, clock, explorer_url, .. } =
-            &self.settings;
-        let authenticator =
-            Authenticator::new(store.clone(), sealing_key.clone(), *timestamp_window);
+        let ServerSettings { key_ring, timestamp_window, clock, explorer_url, .. } =
+            &self.shared.settings;
+        let authenticator = Authenticator::new(
+            store.clone(),
+            key_ring.clone(),
+            self.shared.last_uses.clone(),
+            *timestamp_window,
+            self.shared.quotas.clone(),
+        );
         let (dispatch, listener) =
-            (Arc::clone(&self.described.dispatch), self.metrics.listener("rest"));
-        let explorer_url = explorer_url.clone();
-        Shim::new(dispatch, authenticator, services, clock.clone(), listener, explorer_url)
+            (Arc::clone(&self.described.dispatch), self.shared.metrics.listener("rest"));
+        let (audit, explorer_url) = (self.shared.audit.clone(), explorer_url.clone());
+        Shim::new(dispatch, authenticator, services, clock.clone(), listener, audit, explorer_url)
     }
 }
 
@@ -163,6 +177,7 @@ fn drain_ends(shutdown: CancellationToken, drain_timeout: Duration) -> Cancellat
 
 async fn serve_rest(
     connections: Connections,
+    entrance: Entrance,
     shim: Shim,
     explorer: Option<Explorer>,
     settings: &ServerSettings,
@@ -185,5 +200,5 @@ async fn serve_rest(
     let complete =
         Arc::new(move |status| answer_to_what_is_no_request(status, explorer_url.as_deref()));
     let options = HttpOptions { keep_alive: settings.bounds.keep_alive, complete };
-    http::serve(connections, handler, options, shutdown).await;
+    http::serve(connections, entrance, handler, options, shutdown).await;
 }

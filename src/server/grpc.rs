@@ -10,14 +10,15 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic_health::pb::health_server::{Health, HealthServer};
-use tower::{Layer, Service};
+use tower::Service;
 
+use super::entrance::Entrance;
 use super::{ServerSettings, http2, no_grpc};
 use crate::grpc::Actions;
 use crate::grpc::advice::Advice;
-use crate::grpc::authentication::ServiceAuthLayer;
+use crate::grpc::authentication::ServiceAuth;
 use crate::grpc::bodies::CountedAtItsEnd;
-use crate::grpc::layers::Guard;
+use crate::grpc::layers::Hold;
 use crate::grpc::operator::Events;
 use crate::grpc::services::Services;
 use crate::grpc::tokenless::OfConnection;
@@ -27,6 +28,7 @@ use crate::proto::cdn::v1::cdn_service_server::CdnServiceServer;
 use crate::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
 use crate::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
 use crate::proto::operator::v1::account_service_server::AccountServiceServer;
+use crate::proto::operator::v1::audit_service_server::AuditServiceServer;
 use crate::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeServiceServer;
 use crate::proto::operator::v1::event_service_server::EventServiceServer;
 use crate::proto::operator::v1::instance_service_server::InstanceServiceServer;
@@ -51,14 +53,17 @@ macro_rules! bounded {
     };
 }
 
-/// Returns the services that need no store: health and reflection. They are built once, because
-/// reading the descriptors takes longer than everything else at a start.
-pub(super) fn infrastructure(health: HealthServer<impl Health>) -> Services {
+/// Returns the services that need no store: health and, if it is on, reflection. They are built
+/// once, because reading the descriptors takes longer than everything else at a start.
+pub(super) fn infrastructure(health: HealthServer<impl Health>, reflects: bool) -> Services {
+    let services = Services::default().with(bounded!(health, LARGEST_HEALTH_MESSAGE));
+    if !reflects {
+        return services;
+    }
     let reflects = "the descriptors are those that the build made";
     let v1 = reflection().build_v1().expect(reflects);
     let v1alpha = reflection().build_v1alpha().expect(reflects);
-    Services::default()
-        .with(bounded!(health, LARGEST_HEALTH_MESSAGE))
+    services
         .with(bounded!(v1, LARGEST_REFLECTION_MESSAGE))
         .with(bounded!(v1alpha, LARGEST_REFLECTION_MESSAGE))
 }
@@ -72,7 +77,7 @@ pub(super) fn services(mut services: Services, actions: &Actions, events: Events
     }
     serve!(CdnServiceServer, DcdnServiceServer);
     serve!(AccountServiceServer, AccessKeyServiceServer, InstanceServiceServer);
-    serve!(ChargeTypeChangeServiceServer, OperationLockServiceServer);
+    serve!(ChargeTypeChangeServiceServer, OperationLockServiceServer, AuditServiceServer);
     services.with(bounded!(EventServiceServer::new(events), LARGEST_MESSAGE))
 }
 
@@ -88,21 +93,15 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 /// Serves until `shutdown`, then finishes running calls.
 pub(super) async fn serve(
     connections: Connections,
-    services: Services,
-    guard: Guard,
+    entrance: Entrance,
+    services: ServiceAuth<Hold<Services>>,
     settings: &ServerSettings,
     listener: Listener,
     shutdown: CancellationToken,
 ) {
-    let authentication = ServiceAuthLayer::new(
-        settings.clock.clone(),
-        settings.service_token.clone(),
-        services.names(),
-    );
-    let services = authentication.layer(guard.layer(services));
     let listener = Arc::new(listener);
     let advice = Advice::new(settings.explorer_url.clone());
-    let door = || {
+    let door = move || {
         let (services, listener) = (services.clone(), Arc::clone(&listener));
         let advice = advice.clone();
         let tokenless = OfConnection::default();
@@ -122,7 +121,7 @@ pub(super) async fn serve(
             }))
         }
     };
-    http2::serve(connections, door, settings.bounds.stall, shutdown).await;
+    http2::serve(connections, entrance, door, settings.bounds.stall, shutdown).await;
 }
 
 /// Counts an answer, whether or not an action gave it. Streams of the service are counted when they

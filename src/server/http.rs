@@ -19,12 +19,14 @@ use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 
 use super::completed::{Complete, Completed};
+use super::entrance::Entrance;
 use super::incoming_body::IncomingBody;
 use super::serving;
+use super::tls::Transport;
 use crate::context::Peer;
+use crate::metrics::Listener;
 use crate::runtime::Connections;
-use crate::runtime::places::Place;
-use crate::runtime::socket::Socket;
+use crate::runtime::state::ConnectionState;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// A connection is kept for this much longer than answers announce, but the announced time is at
@@ -44,8 +46,9 @@ pub struct HttpOptions {
 }
 
 /// Serves until `shutdown`, then finishes running calls.
-pub async fn serve<H, F>(
+pub(super) async fn serve<H, F>(
     connections: Connections,
+    entrance: Entrance,
     handler: H,
     options: HttpOptions,
     shutdown: CancellationToken,
@@ -60,36 +63,39 @@ pub async fn serve<H, F>(
     // A client that has sent its last request may close its side, and is still answered.
     builder.half_close(true);
     let keep_alive = announced_keep_alive(options.keep_alive);
-    let begin = |stream, peer: Peer, place: &Place| {
-        let (handler, state) = (handler.clone(), place.state().clone());
-        let keep_alive = keep_alive.clone();
-        let socket = Socket::new(stream, &state, 0); // the first request is recorded below
-        // An async block would reserve the memory of the future that it awaits twice, for each
-        // connection.
-        let service = service_fn(move |request: Request<Incoming>| {
-            let running = state.begin();
-            let mut request = request.map(|incoming| IncomingBody::new(incoming, &state, None));
-            request.extensions_mut().insert(peer.clone());
-            let is_last = state.is_old();
-            let keep_alive = (!is_last && asks_to_be_kept(&request)).then(|| keep_alive.clone());
-            handler(copied_head(request)).map(move |mut response| {
-                drop(running);
-                if is_last {
-                    let close = HeaderValue::from_static("close");
-                    response.headers_mut().insert(header::CONNECTION, close);
-                }
-                if let Some(keep_alive) = keep_alive {
-                    response.headers_mut().insert(KEEP_ALIVE, keep_alive);
-                }
-                Ok::<_, Infallible>(response)
-            })
-        });
-        builder.serve_connection(
-            TokioIo::new(Completed::new(socket, Arc::clone(&options.complete))),
-            service,
-        )
-    };
-    serving::serve(connections, begin, shutdown).await;
+    let proxies = entrance.proxies().clone();
+    let begin =
+        move |transport: Transport, peer: Peer, state: &Arc<ConnectionState>, _: &Listener| {
+            let (handler, state) = (handler.clone(), Arc::clone(state));
+            let (keep_alive, proxies) = (keep_alive.clone(), proxies.clone());
+            // An async block would reserve the memory of the future that it awaits twice, for each
+            // connection.
+            let service = service_fn(move |request: Request<Incoming>| {
+                let running = state.begin();
+                let mut request = request.map(|incoming| IncomingBody::new(incoming, &state, None));
+                let peer = proxies.peer_of(&peer, request.headers());
+                request.extensions_mut().insert(peer);
+                let is_last = state.is_old();
+                let keep_alive =
+                    (!is_last && asks_to_be_kept(&request)).then(|| keep_alive.clone());
+                handler(copied_head(request)).map(move |mut response| {
+                    drop(running);
+                    if is_last {
+                        let close = HeaderValue::from_static("close");
+                        response.headers_mut().insert(header::CONNECTION, close);
+                    }
+                    if let Some(keep_alive) = keep_alive {
+                        response.headers_mut().insert(KEEP_ALIVE, keep_alive);
+                    }
+                    Ok::<_, Infallible>(response)
+                })
+            });
+            builder.serve_connection(
+                TokioIo::new(Completed::new(transport, Arc::clone(&options.complete))),
+                service,
+            )
+        };
+    serving::serve(connections, entrance, begin, shutdown).await;
 }
 
 /// Returns the value of the `Keep-Alive` header. The time that it announces is less than the real

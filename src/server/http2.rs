@@ -19,15 +19,16 @@ use tokio::time::{Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
+use super::entrance::Entrance;
 use super::incoming_body::{IncomingBody, Rests};
 use super::no_grpc::Begun;
 use super::serving;
+use super::tls::Transport;
 use crate::context::Peer;
 use crate::grpc::answered;
 use crate::metrics::Listener;
 use crate::runtime::Connections;
-use crate::runtime::places::Place;
-use crate::runtime::socket::Socket;
+use crate::runtime::socket::Greeted;
 use crate::runtime::state::{ConnectionState, Running};
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -51,23 +52,29 @@ const LARGEST_HEAD: u32 = 16 * 1024;
 /// An answer is reset if the client does not take it within `stall` after the call's deadline.
 pub(super) async fn serve<H, F>(
     connections: Connections,
-    handler: impl Fn() -> H,
+    entrance: Entrance,
+    handler: impl Fn() -> H + Clone + Send + 'static,
     stall: Duration,
     shutdown: CancellationToken,
 ) where
     H: Fn(Request<Body>) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let begin = |stream, peer: Peer, place: &Place| {
-        let state = Arc::clone(place.state());
-        let socket = Socket::new(stream, &state, GREETING);
+    let proxies = entrance.proxies().clone();
+    let begin = move |transport: Transport,
+                      peer: Peer,
+                      state: &Arc<ConnectionState>,
+                      listener: &Listener| {
+        let (state, proxies) = (Arc::clone(state), proxies.clone());
+        let stream = Greeted::new(transport, &state, GREETING);
         let (handler, rests, of) = (handler(), Rests::default(), Arc::clone(&state));
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer.clone());
+            let peer = proxies.peer_of(&peer, request.headers());
+            request.extensions_mut().insert(peer);
             let coming = |incoming| Body::new(IncomingBody::new(incoming, &of, Some(&rests)));
             handler(request.map(coming)).map(Ok::<_, Infallible>)
         });
-        let listener = Arc::new(place.listener().clone());
+        let listener = Arc::new(listener.clone());
         let calls = Calls { state, stall, listener: Arc::clone(&listener) };
         http2::Builder::new(calls)
             .timer(TokioTimer::new())
@@ -79,9 +86,9 @@ pub(super) async fn serve<H, F>(
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
             .max_header_list_size(LARGEST_HEAD)
-            .serve_connection(TokioIo::new(Begun::new(socket, &listener)), service)
+            .serve_connection(TokioIo::new(Begun::new(stream, &listener)), service)
     };
-    serving::serve(connections, begin, shutdown).await;
+    serving::serve(connections, entrance, begin, shutdown).await;
 }
 
 /// Runs each call of a connection as a task of its own.

@@ -1,44 +1,48 @@
 //! Builds the service and serves it: three listeners, the cores that answer, the workers, and the
 //! drain at the end.
 
+mod background;
+mod binding;
 mod bounds;
 mod completed;
 mod core;
 pub mod descriptors;
+mod entrance;
 mod grpc;
 mod health;
 mod http;
 mod http2;
 mod incoming_body;
-mod no_grpc;
+mod methods;
+pub mod no_grpc;
 mod ops;
+mod proxies;
 mod readiness;
 mod serving;
 mod settings;
+mod shared;
+mod tls;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use prost_reflect::MethodDescriptor;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
+pub use self::binding::BindError;
+use self::binding::bind;
 pub use self::bounds::Bounds;
 use self::core::CoreSetup;
-use self::http::HttpOptions;
+use self::methods::service_names;
+pub use self::proxies::TrustedProxies;
 use self::readiness::Readiness;
-pub use self::settings::ServerSettings;
-use crate::events::Feed;
-use crate::metrics::Metrics;
-use crate::orders::Orders;
-use crate::proto::POOL;
+pub use self::settings::{Listening, ServerSettings};
+use self::shared::Shared;
+pub use self::tls::{Tls, TlsError, TlsFiles};
 use crate::runtime::{Connections, hand_out};
 use crate::storage::Store;
-use crate::workers;
 
 /// How long the background tasks may take to end after the cores have ended.
 const BACKGROUND_END: Duration = Duration::from_millis(100);
@@ -60,14 +64,6 @@ impl fmt::Display for Addresses<SocketAddr> {
     }
 }
 
-/// A listener could not be bound.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {cause}")]
-pub struct BindError {
-    address: String,
-    cause: std::io::Error,
-}
-
 /// A service with its listeners bound.
 pub struct Server {
     settings: ServerSettings,
@@ -79,10 +75,11 @@ pub struct Server {
 impl Server {
     /// Binds the listeners. No query is sent to the database yet.
     pub async fn bind(mut settings: ServerSettings) -> Result<Self, BindError> {
+        let (of, addresses) = (&settings.listening, &settings.addresses);
         let listeners = Addresses {
-            grpc: bind(&settings.addresses.grpc).await?,
-            rest: bind(&settings.addresses.rest).await?,
-            ops: bind(&settings.addresses.ops).await?,
+            grpc: bind(&addresses.grpc, Some(("GRPC_ADDR", of))).await?,
+            rest: bind(&addresses.rest, Some(("REST_ADDR", of))).await?,
+            ops: bind(&addresses.ops, None).await?,
         };
         if let Some(explorer) = &mut settings.explorer {
             explorer.grpc = listeners.grpc.local_addr().ok();
@@ -109,9 +106,15 @@ impl Server {
             IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
             _ => {}
         }
-        let own = format!("http://{address}/explorer/");
+        let own = format!("{}://{address}/explorer/", self.scheme());
         self.settings.explorer_url.get_or_insert_with(|| own.as_str().into());
         Ok(own)
+    }
+
+    /// Returns the scheme of the URLs of the REST listener: `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        self.settings.listening.scheme()
     }
 
     /// Returns the store, for what must be in the database before the first request.
@@ -128,50 +131,35 @@ impl Server {
         announce: impl FnOnce(),
     ) -> std::io::Result<()> {
         let Self { settings, listeners, store } = self;
-        let shutdown = CancellationToken::new(); // cancelled when the listeners close
-        let metrics = Metrics::new(method_paths());
         let readiness = Readiness::new(HealthReporter::new(), service_names()).await;
+        let shared = Shared::new(settings, &store);
+        let Shared { settings, metrics, audit, shutdown, .. } = &shared;
         let counted = store.clone();
         metrics.add_pool(move || counted.connections());
-        let feed = Feed::new(store.clone(), shutdown.clone());
-        let shared = CoreSetup::new(&settings, &feed, &metrics, &readiness, &shutdown);
+        let cores_ended = CancellationToken::new();
+        let audit_writer = tokio::spawn(audit.clone().run(store.clone(), cores_ended.clone()));
+        let setup = CoreSetup::new(&shared, &readiness);
         let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..settings.cores() {
             let (to_grpc, grpc_connections) = Connections::handed_over();
             let (to_rest, rest_connections) = Connections::handed_over();
-            let (shared, store) = (shared.clone(), store.clone());
-            cores.push(core::start(index, shared, store, grpc_connections, rest_connections)?);
+            let (setup, store) = (setup.clone(), store.clone());
+            cores.push(core::start(index, setup, store, grpc_connections, rest_connections)?);
             grpc.push(to_grpc);
             rest.push(to_rest);
         }
         let (to_ops, ops) = Connections::handed_over();
-        let places = settings.bounds.places(&metrics);
-        let background = [
+        let places = settings.bounds.places(metrics);
+        let mut background = background::start(&shared, &store, &readiness);
+        background.extend([
             tokio::spawn(places.grpc.clone().look_after(shutdown.clone())),
             tokio::spawn(places.rest.clone().look_after(shutdown.clone())),
             tokio::spawn(places.ops.clone().look_after(shutdown.clone())),
             tokio::spawn(hand_out(listeners.grpc, places.grpc, grpc, shutdown.clone())),
             tokio::spawn(hand_out(listeners.rest, places.rest, rest, shutdown.clone())),
             tokio::spawn(hand_out(listeners.ops, places.ops, vec![to_ops], shutdown.clone())),
-            tokio::spawn(serve_ops(
-                ops,
-                readiness.clone(),
-                metrics,
-                settings.bounds.keep_alive,
-                shutdown.clone(),
-            )),
-            tokio::spawn(readiness.clone().follow(
-                store.clone(),
-                settings.sealing_key.check_value(),
-                shutdown.clone(),
-            )),
-            tokio::spawn(once_ready(readiness.clone(), shutdown.clone(), feed.run())),
-            tokio::spawn(once_ready(
-                readiness.clone(),
-                shutdown.clone(),
-                work(settings.clone(), store.clone(), shutdown.clone()),
-            )),
-        ];
+            tokio::spawn(ops::serve(ops, readiness.clone(), &shared)),
+        ]);
         tokio::pin!(stop);
         let stopped_before_ready = tokio::select! {
             () = readiness.first_ready() => false,
@@ -188,6 +176,8 @@ impl Server {
             for core in cores {
                 core.ended().await; // each drains for at most `drain_timeout`
             }
+            cores_ended.cancel();
+            audit_writer.await.ok();
             futures_util::future::join_all(background).await;
             store.close().await;
         };
@@ -197,71 +187,4 @@ impl Server {
         }
         Ok(())
     }
-}
-
-/// Runs work that needs a database that is ready.
-async fn once_ready(
-    readiness: Readiness,
-    shutdown: CancellationToken,
-    work: impl Future<Output = ()>,
-) {
-    tokio::select! {
-        () = readiness.first_ready() => work.await,
-        () = shutdown.cancelled() => {}
-    }
-}
-
-/// Runs the workers, if this process has them.
-async fn work(settings: ServerSettings, store: Store, shutdown: CancellationToken) {
-    if settings.workers {
-        let ServerSettings { clock, event_retention, orders, .. } = settings;
-        let orders = Orders::new(orders);
-        workers::run(store, orders, clock, event_retention, shutdown).await;
-    }
-}
-
-async fn bind(address: &str) -> Result<TcpListener, BindError> {
-    let bound = serving::listen(address).await;
-    bound.map_err(|cause| BindError { address: address.to_owned(), cause })
-}
-
-async fn serve_ops(
-    connections: Connections,
-    readiness: Readiness,
-    metrics: Metrics,
-    keep_alive: Duration,
-    shutdown: CancellationToken,
-) {
-    let listener = metrics.listener("ops");
-    let handler = move |request| {
-        let response = ops::answer(&request, &readiness, &metrics);
-        match response.status().as_str() {
-            "200" => listener.answered(),
-            status => listener.refused(status),
-        }
-        async move { response }
-    };
-    let options = HttpOptions { keep_alive, complete: Arc::new(ops::answer_to_what_is_no_request) };
-    http::serve(connections, handler, options, shutdown).await;
-}
-
-fn service_names() -> Vec<String> {
-    POOL.services().map(|service| service.full_name().to_owned()).collect()
-}
-
-fn method_paths() -> HashSet<String> {
-    paths_of(|_| true)
-}
-
-fn streaming_paths() -> HashSet<String> {
-    paths_of(MethodDescriptor::is_server_streaming)
-}
-
-/// Returns the paths of the service's own methods that fulfil a condition.
-fn paths_of(fulfils: impl Fn(&MethodDescriptor) -> bool) -> HashSet<String> {
-    let methods = POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-    methods
-        .filter(|method| fulfils(method))
-        .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
-        .collect()
 }

@@ -27,7 +27,8 @@ const GONE_WITHIN: Duration = Duration::from_secs(1);
 const GRPC: &[u8] = b"application/grpc";
 
 /// Returns the refusal of an HTTP/2 request that is not a gRPC call.
-pub(super) fn answer<B>(request: &Request<B>) -> Option<Response<Body>> {
+#[must_use]
+pub fn answer<B>(request: &Request<B>) -> Option<Response<Body>> {
     let mut refused = Response::new(Body::empty());
     if request.method() != Method::POST {
         *refused.status_mut() = StatusCode::METHOD_NOT_ALLOWED;

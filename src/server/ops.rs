@@ -1,14 +1,43 @@
 //! The pages for the tools of operators: liveness, readiness and metrics. They are plain text
 //! without business data.
 
+use std::sync::Arc;
+
+use ::http::{Request, Response, StatusCode, header};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 
+use super::entrance::Entrance;
+use super::http::{self, HttpOptions};
 use super::readiness::Readiness;
+use super::shared::Shared;
 use crate::metrics::Metrics;
+use crate::runtime::Connections;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Serves the pages until shutdown.
+pub(super) fn serve(
+    connections: Connections,
+    readiness: Readiness,
+    shared: &Shared,
+) -> impl Future<Output = ()> + use<> {
+    let Shared { settings, metrics, shutdown, .. } = shared.clone();
+    let listener = metrics.listener("ops");
+    let handler = move |request| {
+        let response = answer(&request, &readiness, &metrics);
+        match response.status().as_str() {
+            "200" => listener.answered(),
+            status => listener.refused(status),
+        }
+        async move { response }
+    };
+    let options = HttpOptions {
+        keep_alive: settings.bounds.keep_alive,
+        complete: Arc::new(answer_to_what_is_no_request),
+    };
+    http::serve(connections, Entrance::default(), handler, options, shutdown)
+}
 
 /// Answers one ops request.
 #[must_use]

@@ -11,6 +11,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::health::Watched;
+use crate::auth::sealing::KeyRing;
 use crate::storage::{NotReady, Store};
 
 /// How often the service checks whether the database is ready.
@@ -82,10 +83,10 @@ impl Readiness {
     }
 
     /// Checks the database again and again.
-    pub async fn follow(self, store: Store, key_check: [u8; 32], shutdown: CancellationToken) {
+    pub async fn follow(self, store: Store, key_ring: KeyRing, shutdown: CancellationToken) {
         let mut failures = 0;
         loop {
-            match store.check_ready(&key_check).await {
+            match store.check_ready(&key_ring.checks()).await {
                 Ok(()) => {
                     failures = 0;
                     self.change(State::Ready).await;

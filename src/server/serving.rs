@@ -1,56 +1,36 @@
-//! Serves a connection of any protocol: it starts when it has a place, obeys the orders that its
-//! place gets, and is counted.
+//! Serves a connection of any protocol: it passes the entrance when it has a place, obeys the orders
+//! that its place gets, and is counted.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use hyper_util::server::graceful::GracefulConnection;
 use pin_project_lite::pin_project;
-use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::entrance::{Entrance, Passed};
+use super::tls::Transport;
 use crate::context::Peer;
 use crate::logging;
+use crate::metrics::Listener;
 use crate::runtime::places::Place;
-use crate::runtime::state::Signal;
+use crate::runtime::socket::Socket;
+use crate::runtime::state::{ConnectionState, Signal};
 use crate::runtime::{Accepted, Connections};
 
-/// Bytes that the kernel holds for a connection in each direction. Linux doubles this for its own
-/// bookkeeping.
-const SOCKET_BUFFER: u32 = 64 * 1024;
-/// Connections that the kernel holds until they are accepted.
-const BACKLOG: u32 = 1024;
-
-/// Listens at an address. Accepted sockets inherit its buffer sizes.
-pub(super) async fn listen(address: &str) -> std::io::Result<TcpListener> {
-    let mut failed = None;
-    for address in lookup_host(address).await? {
-        match listen_at(address) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failed = Some(error),
-        }
-    }
-    Err(failed.unwrap_or_else(|| std::io::Error::other("the name has no address")))
-}
-
-fn listen_at(address: std::net::SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?; // as tokio's own `TcpListener::bind` does
-    socket.set_send_buffer_size(SOCKET_BUFFER)?;
-    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
-/// Serves until `shutdown`, then finishes running calls.
-pub(super) async fn serve<C>(
+/// Serves until `shutdown`, then finishes running calls. `begin` starts a connection that has passed
+/// the entrance.
+pub(super) async fn serve<C, B>(
     mut connections: Connections,
-    begin: impl Fn(TcpStream, Peer, &Place) -> C,
+    entrance: Entrance,
+    begin: B,
     shutdown: CancellationToken,
 ) where
+    B: Fn(Transport, Peer, &Arc<ConnectionState>, &Listener) -> C + Clone + Send + 'static,
     C: GracefulConnection<Error = hyper::Error> + Send + 'static,
 {
     let running = TaskTracker::new();
@@ -62,9 +42,23 @@ pub(super) async fn serve<C>(
         match next {
             Some(Ok(Accepted { stream, address, place })) => {
                 let address = address.ip().to_canonical();
-                let peer = Peer { address, certificate_names: Arc::default() };
-                let connection = begin(stream, peer, &place);
-                running.spawn(Served { connection, place, is_leaving: false });
+                let stage = if entrance.is_open(address) {
+                    let socket = Transport::Plain(Socket::new(stream, place.state()));
+                    let (state, listener) = (place.state(), place.listener());
+                    let connection = begin(socket, Peer::at(address), state, listener);
+                    Stage::Serving { connection }
+                } else {
+                    let (state, listener) = (place.state().clone(), place.listener().clone());
+                    let begin = begin.clone();
+                    let passing = entrance.clone().pass(stream, address, state, listener);
+                    Stage::Entering {
+                        entering: Box::pin(async move {
+                            let Passed { transport, peer, state, listener } = passing.await?;
+                            Some(begin(transport, peer, &state, &listener))
+                        }),
+                    }
+                };
+                running.spawn(Served { stage, place, is_leaving: false });
             }
             Some(Err(error)) if logging::is_within_limit() => {
                 tracing::warn!(%error, "a connection could not be taken over");
@@ -79,11 +73,22 @@ pub(super) async fn serve<C>(
 }
 
 pin_project! {
-    /// A connection that is served. It frees its place after it is closed, because fields are
-    /// dropped in their order.
+    /// How far a connection has come.
+    #[project = StageProjection]
+    enum Stage<C> {
+        /// It passes the entrance. Boxed, so that other connections do not take its memory.
+        Entering { entering: BoxFuture<'static, Option<C>> },
+        /// It is served.
+        Serving { #[pin] connection: C },
+    }
+}
+
+pin_project! {
+    /// A connection of a place. It frees its place after it is closed, because fields are dropped in
+    /// their order.
     struct Served<C> {
         #[pin]
-        connection: C,
+        stage: Stage<C>,
         place: Place,
         is_leaving: bool,
     }
@@ -95,23 +100,43 @@ impl<C: GracefulConnection<Error = hyper::Error>> Future for Served<C> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         loop {
-            if let Poll::Ready(ended) = this.connection.as_mut().poll(context) {
-                if let Err(error) = ended {
-                    if error.is_parse() {
-                        this.place.listener().malformed();
+            match this.stage.as_mut().project() {
+                StageProjection::Entering { entering } => match entering.as_mut().poll(context) {
+                    Poll::Ready(Some(connection)) => {
+                        this.stage.set(Stage::Serving { connection });
+                        continue;
                     }
-                    tracing::debug!(%error, "a connection ended"); // it broke, or was not HTTP
+                    Poll::Ready(None) => return Poll::Ready(()),
+                    Poll::Pending => {}
+                },
+                StageProjection::Serving { connection } => {
+                    if let Poll::Ready(ended) = connection.poll(context) {
+                        if let Err(error) = ended {
+                            note_end(&error, this.place);
+                        }
+                        return Poll::Ready(());
+                    }
                 }
-                return Poll::Ready(());
             }
             match this.place.state().hear(context.waker()) {
                 Signal::Leave if !*this.is_leaving => {
                     *this.is_leaving = true;
-                    this.connection.as_mut().graceful_shutdown();
+                    match this.stage.as_mut().project() {
+                        StageProjection::Entering { .. } => return Poll::Ready(()), // it has no call
+                        StageProjection::Serving { connection } => connection.graceful_shutdown(),
+                    }
                 }
                 Signal::Stay | Signal::Leave => return Poll::Pending,
                 Signal::End => return Poll::Ready(()),
             }
         }
     }
+}
+
+/// Records that a connection broke, or was not HTTP.
+fn note_end(error: &hyper::Error, place: &Place) {
+    if error.is_parse() {
+        place.listener().malformed();
+    }
+    tracing::debug!(%error, "a connection ended");
 }

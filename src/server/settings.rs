@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use super::Addresses;
 use super::bounds::Bounds;
-use crate::auth::secret::{SealingKey, ServiceToken};
+use super::entrance::Entrance;
+use super::proxies::TrustedProxies;
+use super::tls::{Handshakes, Tls};
+use crate::auth::sealing::KeyRing;
+use crate::auth::services::ServiceDirectory;
 use crate::clock::Clock;
 use crate::domain::opening::Limits;
 use crate::explorer::ExplorerSettings;
+use crate::quotas::QuotaOptions;
 use crate::{orders, storage};
 
 /// All settings of a deployment.
@@ -16,14 +21,18 @@ use crate::{orders, storage};
 pub struct ServerSettings {
     /// The addresses of the three listeners.
     pub addresses: Addresses<String>,
+    /// How the listeners are reached.
+    pub listening: Listening,
     /// The database.
     pub database: storage::StoreOptions,
     /// The commerce system that takes orders. Without one, orders are rows of the service.
     pub orders: Option<orders::CommerceSettings>,
-    /// The key that encrypts secrets in the database.
-    pub sealing_key: SealingKey,
-    /// The token of calling services. Without one, gRPC refuses every caller.
-    pub service_token: Option<ServiceToken>,
+    /// The keys that encrypt secrets in the database.
+    pub key_ring: KeyRing,
+    /// The services that may call over gRPC, and what each is granted.
+    pub callers: ServiceDirectory,
+    /// Whether gRPC has the reflection service.
+    pub reflection: bool,
     /// How far a signed timestamp may be from the clock.
     pub timestamp_window: chrono::Duration,
     /// The limits that decisions about openings obey.
@@ -32,6 +41,8 @@ pub struct ServerSettings {
     pub overdue_grace: chrono::Duration,
     /// How long events are kept.
     pub event_retention: chrono::Duration,
+    /// How long audit records are kept.
+    pub audit_retention: chrono::Duration,
     /// Whether the workers run in this process.
     pub workers: bool,
     /// How many cores answer requests; see [`crate::runtime`].
@@ -47,8 +58,45 @@ pub struct ServerSettings {
     pub explorer: Option<ExplorerSettings>,
     /// The address of the explorer, to whose pages errors point. It ends with a slash.
     pub explorer_url: Option<Arc<str>>,
+    /// How the service limits calls, if it does.
+    pub quotas: Option<QuotaOptions>,
     /// The two clocks.
     pub clock: Clock,
+}
+
+/// How the gRPC and the REST listener are reached. The default is plaintext on loopback, without
+/// proxies.
+#[derive(Clone, Debug, Default)]
+pub struct Listening {
+    /// Their TLS, if they have it.
+    pub tls: Option<Tls>,
+    /// The proxies in front of them.
+    pub proxies: TrustedProxies,
+    /// Whether they may be reached without TLS from other hosts.
+    pub insecure_plaintext: bool,
+}
+
+impl Listening {
+    /// Returns the entrances of both listeners on one core. Each has its own turns of handshakes.
+    pub(super) fn entrances(&self) -> (Entrance, Entrance) {
+        let entrance = |config: fn(&Tls) -> _| {
+            let handshakes = self.tls.as_ref().map(|tls| Handshakes::new(config(tls)));
+            Entrance::new(self.proxies.clone(), handshakes)
+        };
+        (entrance(Tls::grpc), entrance(Tls::rest))
+    }
+
+    /// Whether a listener at this address would be reached from other hosts without TLS, and no
+    /// setting says that it may be.
+    pub(super) fn exposes(&self, address: std::net::SocketAddr) -> bool {
+        let is_local = address.ip().to_canonical().is_loopback();
+        !is_local && self.tls.is_none() && !self.insecure_plaintext
+    }
+
+    /// Returns the scheme of the URLs of the REST listener.
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 impl ServerSettings {

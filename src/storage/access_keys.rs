@@ -2,16 +2,24 @@
 
 use std::collections::HashMap;
 
+use chrono::NaiveDate;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::engine::batch::Asked;
 use super::engine::connections::limited;
-use super::events::outbox::{EventRow, event_time_after, with_event_and_record};
-use super::{RequestRecord, Store, failure};
+use super::events::outbox::{
+    EventRow, audited, event_time_after, with_event, with_event_and_record,
+    with_event_and_record_of,
+};
+use super::{AuditEntry, RequestRecord, Store, failure};
 use crate::domain::event::Event;
 use crate::domain::{AccountId, Time};
 use crate::error::Error;
+use crate::ids::new_id;
+
+/// Largest number of access keys of an account. A constraint of the table has the same number.
+pub const MOST_ACCESS_KEYS: usize = 10;
 
 /// An access key as it is stored.
 #[derive(Clone, Debug)]
@@ -32,6 +40,8 @@ pub struct StoredAccessKey {
     pub created_at: Time,
     /// When it was changed last.
     pub updated_at: Time,
+    /// The day on which it was used last, in UTC.
+    pub last_used_on: Option<NaiveDate>,
 }
 
 /// A key to create.
@@ -63,16 +73,14 @@ struct AccessKeyRow {
     version: i64,
     created_at: Time,
     updated_at: Time,
+    last_used_on: Option<NaiveDate>,
 }
 
 impl TryFrom<AccessKeyRow> for StoredAccessKey {
     type Error = Error;
 
     fn try_from(row: AccessKeyRow) -> Result<Self, Error> {
-        let account_id = AccountId::new(row.account_id).ok_or_else(|| {
-            let number = row.account_id.to_string();
-            failure::contradiction("access_keys", "account_id", &row.access_key_id, &number)
-        })?;
+        let account_id = account_of(row.account_id, &row.access_key_id)?;
         Ok(Self {
             access_key_id: row.access_key_id,
             account_id,
@@ -82,8 +90,17 @@ impl TryFrom<AccessKeyRow> for StoredAccessKey {
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            last_used_on: row.last_used_on,
         })
     }
+}
+
+/// Returns the account of a row of `access_keys`.
+pub(super) fn account_of(account_id: i64, access_key_id: &str) -> Result<AccountId, Error> {
+    AccountId::new(account_id).ok_or_else(|| {
+        let number = account_id.to_string();
+        failure::contradiction("access_keys", "account_id", access_key_id, &number)
+    })
 }
 
 /// Selects the columns of an [`AccessKeyRow`], of the keys that `$which` selects.
@@ -91,7 +108,7 @@ macro_rules! select_access_keys {
     ($which:literal) => {
         concat!(
             "SELECT access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
-                updated_at
+                updated_at, last_used_on
             FROM access_keys ",
             $which
         )
@@ -100,16 +117,23 @@ macro_rules! select_access_keys {
 
 const READ_ACCESS_KEYS: &str = select_access_keys!("WHERE access_key_id = ANY($1)");
 
-// A SELECT, because Citus does not allow a sub-select in VALUES.
+// A SELECT, because Citus does not allow a sub-select in VALUES. A key takes one of the places of
+// its account; two keys that take the same place at the same time meet at a constraint. Each
+// statement tries the free places in an order of its own ($26), so that this is rare.
 const CREATE_ACCESS_KEY: &str = with_event_and_record!(concat!(
     "done AS (
         INSERT INTO access_keys (
-            access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
+            access_key_id, account_id, place, secret_sealed, policy, disabled, version, created_at,
             updated_at, event_time)
-        SELECT $11, $1, $12, $13, $14, 1, $15, $15, ",
+        SELECT $21, $1, place, $22, $23, $24, 1, $25, $25, ",
     event_time_after!("(SELECT event_time FROM accounts WHERE account_id = $1)"),
     "
-        ON CONFLICT (access_key_id) DO NOTHING
+        FROM generate_series(1, 10) AS place
+        WHERE place NOT IN (SELECT place FROM access_keys WHERE account_id = $1)
+            AND NOT EXISTS (SELECT FROM access_keys WHERE access_key_id = $21)
+        ORDER BY (place + $26) % 10
+        LIMIT 1
+        ON CONFLICT (account_id, place) DO NOTHING
         RETURNING account_id, event_time
     )"
 ));
@@ -117,10 +141,10 @@ const CREATE_ACCESS_KEY: &str = with_event_and_record!(concat!(
 const SET_DISABLED: &str = with_event_and_record!(concat!(
     "done AS (
         UPDATE access_keys
-        SET disabled = $13, version = version + 1, updated_at = $14, event_time = ",
+        SET disabled = $23, version = version + 1, updated_at = $24, event_time = ",
     event_time_after!("event_time"),
     "
-        WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+        WHERE access_key_id = $21 AND version = $22 AND account_id = $1
         RETURNING account_id, event_time
     )"
 ));
@@ -128,7 +152,7 @@ const SET_DISABLED: &str = with_event_and_record!(concat!(
 const DELETE_ACCESS_KEY: &str = with_event_and_record!(concat!(
     "done AS (
         DELETE FROM access_keys
-        WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+        WHERE access_key_id = $21 AND version = $22 AND account_id = $1
         RETURNING account_id, ",
     event_time_after!("event_time"),
     " AS event_time
@@ -192,22 +216,27 @@ impl Store {
         rows.await?.into_iter().map(StoredAccessKey::try_from).collect()
     }
 
-    /// Creates an access key, with its event. Returns false if the id is taken.
+    /// Creates an access key, with its event. Returns false if the account has
+    /// [`MOST_ACCESS_KEYS`] keys, if another key took its place at the same time, or if the id is
+    /// taken.
     pub async fn create_access_key(
         &self,
         key: NewAccessKey,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = key_event(&key.access_key_id, key.disabled, false);
         let event = EventRow::new(key.account_id, key.event_id, &event);
+        let first_place = i32::from(new_id().as_bytes()[15]);
         self.write_event(key.account_id, move || {
             event
-                .query_recorded(CREATE_ACCESS_KEY, record.as_ref())
+                .query_recorded(CREATE_ACCESS_KEY, &audit, record.as_ref())
                 .bind(key.access_key_id.clone())
                 .bind(key.secret_sealed.clone())
                 .bind(key.policy.clone())
                 .bind(key.disabled)
                 .bind(key.created_at)
+                .bind(first_place)
         })
         .await
     }
@@ -220,6 +249,7 @@ impl Store {
         disabled: bool,
         updated_at: Time,
         event_id: Uuid,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let (access_key_id, version) = (key.access_key_id.clone(), key.version);
@@ -227,7 +257,7 @@ impl Store {
         let event = EventRow::new(key.account_id, event_id, &event);
         self.write_event(key.account_id, move || {
             event
-                .query_recorded(SET_DISABLED, record.as_ref())
+                .query_recorded(SET_DISABLED, &audit, record.as_ref())
                 .bind(access_key_id.clone())
                 .bind(version)
                 .bind(disabled)
@@ -241,6 +271,7 @@ impl Store {
         &self,
         key: &StoredAccessKey,
         event_id: Uuid,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let (access_key_id, version) = (key.access_key_id.clone(), key.version);
@@ -248,7 +279,7 @@ impl Store {
         let event = EventRow::new(key.account_id, event_id, &event);
         self.write_event(key.account_id, move || {
             event
-                .query_recorded(DELETE_ACCESS_KEY, record.as_ref())
+                .query_recorded(DELETE_ACCESS_KEY, &audit, record.as_ref())
                 .bind(access_key_id.clone())
                 .bind(version)
         })

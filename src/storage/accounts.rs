@@ -3,8 +3,11 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::events::outbox::{EventQuery, EventRow, event_time_after, with_event_and_record};
-use super::{RequestRecord, Store, failure};
+use super::events::outbox::{
+    EventQuery, EventRow, audited, event_time_after, with_event, with_event_and_record,
+    with_event_and_record_of,
+};
+use super::{AuditEntry, RequestRecord, Store, failure};
 use crate::domain::event::Event;
 use crate::domain::{Account, AccountId, Profile, Site, Time};
 use crate::error::Error;
@@ -91,7 +94,7 @@ const CREATE_ACCOUNT: &str = with_event_and_record!(
         INSERT INTO accounts (
             account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete,
             payment_method_valid, balance, orders_refused, version, created_at, updated_at, event_time)
-        VALUES ($1, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20, statement_timestamp())
+        VALUES ($1, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $30, statement_timestamp())
         ON CONFLICT (account_id) DO NOTHING
         RETURNING account_id, event_time
     )"
@@ -100,25 +103,25 @@ const CREATE_ACCOUNT: &str = with_event_and_record!(
 const UPDATE_ACCOUNT: &str = with_event_and_record!(concat!(
     "done AS (
         UPDATE accounts
-        SET site = $11,
-            intl_allowed = $12,
-            bid_user = $13,
-            real_name_verified = $14,
-            profile_complete = $15,
-            payment_method_valid = $16,
-            balance = $17,
-            orders_refused = $18,
-            version = $19 + 1,
-            updated_at = $20,
+        SET site = $21,
+            intl_allowed = $22,
+            bid_user = $23,
+            real_name_verified = $24,
+            profile_complete = $25,
+            payment_method_valid = $26,
+            balance = $27,
+            orders_refused = $28,
+            version = $29 + 1,
+            updated_at = $30,
             event_time = ",
     event_time_after!("event_time"),
     "
-        WHERE account_id = $1 AND version = $19
+        WHERE account_id = $1 AND version = $29
         RETURNING account_id, event_time
     )"
 ));
 
-/// Binds `$11` to `$18`.
+/// Binds `$21` to `$28`.
 fn bind_profile(query: EventQuery, profile: &Profile) -> EventQuery {
     query
         .bind(profile.site.name())
@@ -160,35 +163,36 @@ impl Store {
         row.await?.map(Account::try_from).transpose()
     }
 
-    /// Creates an account, with its event. Returns false if the id is taken.
+    /// Creates an account, with its event and audit record. Returns false if the id is taken.
     pub async fn create_account(
         &self,
         account: Account,
         event_id: Uuid,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = Event::AccountChanged { version: account.version };
         let event = EventRow::new(account.account_id, event_id, &event);
         self.write_event(account.account_id, move || {
-            bind_profile(event.query_recorded(CREATE_ACCOUNT, record.as_ref()), &account.profile)
-                .bind(account.version)
-                .bind(account.created_at)
+            let query = event.query_recorded(CREATE_ACCOUNT, &audit, record.as_ref());
+            bind_profile(query, &account.profile).bind(account.version).bind(account.created_at)
         })
         .await
     }
 
-    /// Changes an account, with its event. Returns false if it has changed since it was read.
+    /// Changes an account, with its event and audit record. Returns false if it has changed since it
+    /// was read.
     pub async fn update_account(
         &self,
         update: AccountUpdate,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = Event::AccountChanged { version: update.read_version + 1 };
         let event = EventRow::new(update.account_id, update.event_id, &event);
         self.write_event(update.account_id, move || {
-            bind_profile(event.query_recorded(UPDATE_ACCOUNT, record.as_ref()), &update.profile)
-                .bind(update.read_version)
-                .bind(update.updated_at)
+            let query = event.query_recorded(UPDATE_ACCOUNT, &audit, record.as_ref());
+            bind_profile(query, &update.profile).bind(update.read_version).bind(update.updated_at)
         })
         .await
     }

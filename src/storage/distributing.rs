@@ -7,7 +7,7 @@ use sqlx::{Connection as _, PgConnection};
 
 /// The tables that accounts own. Each table is listed after the tables that its foreign keys refer
 /// to.
-const OWNED_BY_ACCOUNTS: [&str; 7] = [
+const OWNED_BY_ACCOUNTS: [&str; 8] = [
     "accounts",
     "instances",
     "orders",
@@ -15,6 +15,7 @@ const OWNED_BY_ACCOUNTS: [&str; 7] = [
     "operation_locks",
     "event_outbox",
     "order_intents",
+    "audit_records",
 ];
 
 const UNDISTRIBUTED: &str = "

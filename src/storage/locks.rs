@@ -5,9 +5,11 @@ use sqlx::FromRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::events::outbox::{EventRow, event_time_after, with_event_and_record};
+use super::events::outbox::{
+    EventRow, audited, event_time_after, with_event, with_event_and_record_of,
+};
 use super::instances::{LockEntry, Locks, touched};
-use super::{RequestRecord, Store};
+use super::{AuditEntry, RequestRecord, Store};
 use crate::domain::event::Event;
 use crate::domain::instance::{MOST_LOCKS, OperationLock};
 use crate::domain::{AccountId, Product, Time};
@@ -43,42 +45,70 @@ pub struct LiftedLock {
     pub event_id: Uuid,
 }
 
-const LOCK: &str = with_event_and_record!(concat!(
-    touched!(
-        "$11",
-        "locks = instances.locks || $16",
-        "",
-        "
-                    AND NOT instances.locks ? $13
-                    AND (SELECT count(*) FROM jsonb_object_keys(instances.locks)) < $17"
-    ),
-    "done AS (
-        INSERT INTO operation_locks (
-            account_id, lock_id, product, reason, locked_by, locked_at, event_time)
-        SELECT account_id, $12, product, $13, $14, $15, event_time
-        FROM touched
-        RETURNING account_id, event_time
-    )"
-));
+/// The state in the audit record: the given object, and the reasons of the locks that hold. The
+/// reasons come from the row of the instance, because locks of other reasons may have been set or
+/// lifted since the decision.
+macro_rules! locks_of {
+    ($state:literal, $locks:literal) => {
+        concat!(
+            "(
+                    SELECT ",
+            $state,
+            "::jsonb || jsonb_build_object('locks', ARRAY(
+                        SELECT jsonb_object_keys(",
+            $locks,
+            ") AS reason
+                        ORDER BY reason))
+                    FROM touched
+                )"
+        )
+    };
+}
 
-const UNLOCK: &str = with_event_and_record!(concat!(
-    touched!(
-        "$11",
-        "locks = instances.locks - $14",
-        "",
-        "
-                    AND instances.locks #>> ARRAY[$14, 'lock_id'] = $15"
+const LOCK: &str = with_event_and_record_of!(
+    concat!(
+        touched!(
+            "$21",
+            "locks = instances.locks || $26",
+            "",
+            "
+                    AND NOT instances.locks ? $23
+                    AND (SELECT count(*) FROM jsonb_object_keys(instances.locks)) < $27"
+        ),
+        "done AS (
+            INSERT INTO operation_locks (
+                account_id, lock_id, product, reason, locked_by, locked_at, event_time)
+            SELECT account_id, $22, product, $23, $24, $25, event_time
+            FROM touched
+            RETURNING account_id, event_time
+        )"
     ),
-    "done AS (
-        UPDATE operation_locks
-        SET lifted_at = $13, event_time = touched.event_time
-        FROM touched
-        WHERE operation_locks.account_id = $1
-            AND operation_locks.account_id = touched.account_id
-            AND lock_id = $12
-        RETURNING operation_locks.account_id, operation_locks.event_time
-    )"
-));
+    locks_of!("$14", "locks - $23"),
+    locks_of!("$15", "locks")
+);
+
+const UNLOCK: &str = with_event_and_record_of!(
+    concat!(
+        touched!(
+            "$21",
+            "locks = instances.locks - $24",
+            "",
+            "
+                    AND instances.locks #>> ARRAY[$24, 'lock_id'] = $25"
+        ),
+        "done AS (
+            UPDATE operation_locks
+            SET lifted_at = $23, event_time = touched.event_time
+            FROM touched
+            WHERE operation_locks.account_id = $1
+                AND operation_locks.account_id = touched.account_id
+                AND lock_id = $22
+            RETURNING operation_locks.account_id, operation_locks.event_time
+        )"
+    ),
+    locks_of!("$14", "locks || jsonb_build_object($24, $22)"),
+    locks_of!("$15", "locks")
+);
 
 /// A lock as it is stored.
 #[derive(Clone, Debug, FromRow)]
@@ -162,7 +192,12 @@ impl Store {
 
     /// Sets a lock, with its event. Returns false if a lock with this reason holds, the largest
     /// number of locks holds, or the product is not open.
-    pub async fn lock(&self, new: NewLock, record: Option<RequestRecord>) -> Result<bool, Error> {
+    pub async fn lock(
+        &self,
+        new: NewLock,
+        audit: AuditEntry,
+        record: Option<RequestRecord>,
+    ) -> Result<bool, Error> {
         let event = Event::OperationLocked {
             product: new.product,
             reason: new.lock.reason.clone(),
@@ -177,7 +212,7 @@ impl Store {
         let copy = Locks::from([(new.lock.reason.clone(), entry)]);
         self.write_event(new.account_id, move || {
             event
-                .query_recorded(LOCK, record.as_ref())
+                .query_recorded(LOCK, &audit, record.as_ref())
                 .bind(new.product.name())
                 .bind(new.lock.lock_id)
                 .bind(new.lock.reason.clone())
@@ -193,13 +228,14 @@ impl Store {
     pub async fn unlock(
         &self,
         lock: LiftedLock,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = Event::OperationUnlocked { product: lock.product, reason: lock.reason.clone() };
         let event = EventRow::new(lock.account_id, lock.event_id, &event);
         self.write_event(lock.account_id, move || {
             event
-                .query_recorded(UNLOCK, record.as_ref())
+                .query_recorded(UNLOCK, &audit, record.as_ref())
                 .bind(lock.product.name())
                 .bind(lock.lock_id)
                 .bind(lock.lifted_at)

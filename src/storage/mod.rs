@@ -12,20 +12,24 @@
 
 mod access_keys;
 mod accounts;
+mod audit;
 mod batches;
 mod changes;
 mod distributing;
 mod engine;
 mod events;
 mod instances;
+mod last_uses;
 mod leases;
 mod locks;
 mod migrating;
 mod nonces;
 mod openings;
 mod order_intents;
+mod quotas;
 mod readiness;
 mod requests;
+mod sealing;
 mod statements;
 
 use std::future::Future;
@@ -37,8 +41,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-pub use access_keys::{NewAccessKey, StoredAccessKey};
+pub use access_keys::{MOST_ACCESS_KEYS, NewAccessKey, StoredAccessKey};
 pub use accounts::AccountUpdate;
+pub use audit::{AuditEntry, AuditFilter, RecordedCall, StoredAuditRecord};
 pub use changes::{CancelledChange, ScheduledChange, SettledChange, StoredChange};
 pub use engine::{DatabaseUrl, Engine, StoreOptions, UrlError, create_database};
 pub use events::{EventListener, Lane, LogPage, LoggedEvent, NumberingRound};
@@ -47,8 +52,10 @@ pub use migrating::{Migrated, MigrationError, migrate, migrate_on};
 pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
 pub use openings::Opening;
 pub use order_intents::DueIntent;
+pub use quotas::{QuotaCount, QuotaRow};
 pub use readiness::{GRANTS, NotReady};
 pub use requests::{REQUEST_IDS_KEPT, RequestRecord};
+pub use sealing::{ResealedSecret, SealedSecret, SealingCheck};
 pub use statements::{HotStatements, hot_statements, list_statements, waiting_lanes};
 
 use self::batches::Batches;

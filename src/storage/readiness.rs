@@ -5,7 +5,8 @@ use super::engine::connect::STATEMENT_TIMEOUT;
 use super::engine::connections::limited;
 use super::engine::hosts::{NotConnected, Why};
 use super::migrating::{APPLIED, Applied, newest_applied, newest_migration};
-use super::{Store, failure};
+use super::sealing::{READ_SEALING_CHECKS, SealingCheckRow};
+use super::{SealingCheck, Store, failure};
 use crate::error::Error;
 
 /// Why the service is not ready.
@@ -70,18 +71,20 @@ pub enum NotReady {
         "the schema was made by other migrations than those of this program: use an empty database"
     )]
     OtherSchema,
-    /// The secrets in the database were encrypted with another key.
+    /// The database has secrets that were encrypted with keys that this process does not have.
     #[error(
-        "SEALING_KEY_FILE holds another key than the one that this database was first used with"
+        "SEALING_KEY_FILE lacks a sealing key with which this database was used: its id is {0}"
     )]
-    OtherSealingKey,
+    MissingSealingKey(String),
 }
 
 /// The privileges that the service needs on its tables.
-pub const GRANTS: [(&str, &[&str]); 18] = [
+pub const GRANTS: [(&str, &[&str]); 20] = [
     ("_sqlx_migrations", &["SELECT"]),
     ("access_keys", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("accounts", &["SELECT", "INSERT", "UPDATE"]),
+    // No UPDATE: a record is never changed.
+    ("audit_records", &["SELECT", "INSERT", "DELETE"]),
     ("charge_type_changes", &["SELECT", "INSERT", "UPDATE"]),
     ("event_lanes", &["SELECT", "UPDATE"]),
     ("event_log", &["SELECT", "INSERT", "DELETE"]),
@@ -91,8 +94,9 @@ pub const GRANTS: [(&str, &[&str]); 18] = [
     ("operation_locks", &["SELECT", "INSERT", "UPDATE"]),
     ("order_intents", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("orders", &["SELECT", "INSERT"]),
+    ("quota_counts", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("repeatable_requests", &["SELECT", "INSERT", "DELETE"]),
-    ("sealing_checks", &["SELECT", "INSERT"]),
+    ("sealing_checks", &["SELECT", "INSERT", "DELETE"]),
     ("used_nonces_0", NONCES),
     ("used_nonces_1", NONCES),
     ("used_nonces_2", NONCES),
@@ -117,12 +121,6 @@ const MISSING_GRANTS: &str = "
     WHERE NOT has_table_privilege(to_regclass(name), privilege)
     ORDER BY name, privilege";
 
-const READ_SEALING_CHECK: &str = "SELECT value FROM sealing_checks WHERE name = 'sealing key'";
-const WRITE_SEALING_CHECK: &str = "
-    INSERT INTO sealing_checks (name, value)
-    VALUES ('sealing key', $1)
-    ON CONFLICT (name) DO NOTHING";
-
 /// The SQLSTATE with which a pooler refuses options of a session that it does not know.
 /// `PostgreSQL` accepts the options of the service.
 const PROTOCOL_VIOLATION: &str = "08P01";
@@ -139,9 +137,10 @@ struct Session {
 }
 
 impl Store {
-    /// Checks whether the database can serve this program. `key_check` is the check value of the
-    /// sealing key. The first process that becomes ready writes it to the database.
-    pub async fn check_ready(&self, key_check: &[u8]) -> Result<(), NotReady> {
+    /// Checks whether the database can serve this program. `checks` are those of the sealing keys,
+    /// the key that seals first. The first process that becomes ready with a key that seals records
+    /// it in the database.
+    pub async fn check_ready(&self, checks: &[SealingCheck]) -> Result<(), NotReady> {
         let session = self.session().await.map_err(|error| self.no_answer(&error))?;
         self.check_session(&session)?;
         if self.engine().is_another() {
@@ -149,7 +148,7 @@ impl Store {
         }
         self.check_grants(session.role).await?;
         self.check_schema().await?;
-        self.check_sealing_key(key_check).await
+        self.check_sealing_keys(checks).await
     }
 
     fn check_session(&self, session: &Session) -> Result<(), NotReady> {
@@ -212,30 +211,19 @@ impl Store {
         connection.answered(rows)?.iter().map(sqlx::FromRow::from_row).collect()
     }
 
-    async fn check_sealing_key(&self, key_check: &[u8]) -> Result<(), NotReady> {
-        let read = || async {
-            let value: Result<Option<Vec<u8>>, _> =
-                sqlx::query_scalar(READ_SEALING_CHECK).fetch_optional(&self.connections).await;
-            value.map_err(|error| self.no_answer(&error))
-        };
-        let mut known = read().await?;
-        if known.is_none() {
-            self.write_sealing_check(key_check).await.map_err(|error| self.failed(&error))?;
-            known = read().await?;
-        }
-        if known.as_deref() == Some(key_check) { Ok(()) } else { Err(NotReady::OtherSealingKey) }
+    async fn check_sealing_keys(&self, checks: &[SealingCheck]) -> Result<(), NotReady> {
+        let known = self.known_sealing_keys().await?;
+        missing_key(&known, checks)?;
+        let is_known = |check: &SealingCheck| known.iter().any(|row| row.key_id == check.key_id);
+        let Some(first) = checks.first().filter(|first| !is_known(first)) else { return Ok(()) };
+        self.record_sealing_key(*first).await.map_err(|error| self.failed(&error))?;
+        // Another process with another key may have become ready at the same time.
+        missing_key(&self.known_sealing_keys().await?, checks)
     }
 
-    async fn write_sealing_check(&self, key_check: &[u8]) -> Result<(), Error> {
-        let value = key_check.to_vec();
-        self.write_no_event(move |connections| {
-            let value = value.clone();
-            async move {
-                sqlx::query(WRITE_SEALING_CHECK).bind(value).execute(&connections).await?;
-                Ok(())
-            }
-        })
-        .await
+    async fn known_sealing_keys(&self) -> Result<Vec<SealingCheckRow>, NotReady> {
+        let rows = sqlx::query_as(READ_SEALING_CHECKS).fetch_all(&self.connections).await;
+        rows.map_err(|error| self.no_answer(&error))
     }
 
     fn place(&self) -> String {
@@ -254,6 +242,15 @@ impl Store {
             std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
         NotReady::NoAnswer { place: self.place(), cause }
     }
+}
+
+/// Refuses keys that the database knows and the process does not have.
+fn missing_key(known: &[SealingCheckRow], checks: &[SealingCheck]) -> Result<(), NotReady> {
+    let is_ours = |row: &SealingCheckRow| {
+        checks.iter().any(|check| row.key_id == check.key_id && row.value == check.value)
+    };
+    let missing = known.iter().find(|row| !is_ours(row));
+    missing.map_or(Ok(()), |row| Err(NotReady::MissingSealingKey(hex::encode(&row.key_id))))
 }
 
 impl From<&NotConnected> for NotReady {

@@ -3,6 +3,7 @@
 
 use super::access_keys::LIST_ACCESS_KEYS;
 use super::accounts::LIST_ACCOUNTS;
+use super::audit::{LIST_AUDIT_RECORDS, LIST_AUDIT_RECORDS_OF_ACCOUNT};
 use super::changes::lists::{LIST_CHANGES, LIST_CHANGES_OF_PRODUCT};
 use super::events::numbering::WAITING_LANES;
 use super::instances::facts::{READ_FACTS, READ_INSTANCES};
@@ -22,8 +23,10 @@ pub struct HotStatements {
     /// Reads the facts for an Open: `$1` accounts, `$2` product.
     pub facts: &'static str,
     /// Writes an Open of one account. `$1` account, `$2` event id, `$3` lane, `$4` event type, `$5`
-    /// event data, `$6` account version, `$7` product, `$8` instance id, `$9` and `$10` charge
-    /// types, `$11` opening time, `$12` order id, `$13` time of the order.
+    /// event data, `$6` audit id, `$7` time of the record, `$8` principal, `$9` address, `$10` action,
+    /// `$11` resource, `$12` request id, `$13` correlation id, `$14` and `$15` states before and after,
+    /// `$16` account version, `$17` product, `$18` instance id, `$19` and `$20` charge types, `$21`
+    /// opening time, `$22` order id, `$23` time of the order.
     pub open: &'static str,
 }
 
@@ -35,7 +38,7 @@ pub fn hot_statements() -> HotStatements {
 
 /// Returns the statements of operators' lists, each with the name of what it lists.
 #[must_use]
-pub fn list_statements() -> [(&'static str, &'static str); 12] {
+pub fn list_statements() -> [(&'static str, &'static str); 14] {
     [
         ("accounts", LIST_ACCOUNTS),
         ("access keys", LIST_ACCESS_KEYS),
@@ -49,6 +52,8 @@ pub fn list_statements() -> [(&'static str, &'static str); 12] {
         ("locks of a product", LIST_LOCKS_OF_PRODUCT),
         ("locks that hold", LIST_LOCKS_THAT_HOLD),
         ("locks of a product that hold", LIST_LOCKS_OF_PRODUCT_THAT_HOLD),
+        ("audit records", LIST_AUDIT_RECORDS),
+        ("audit records of an account", LIST_AUDIT_RECORDS_OF_ACCOUNT),
     ]
 }
 

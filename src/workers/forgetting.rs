@@ -1,12 +1,12 @@
-//! Deletes what has expired: used nonces, the ids of requests that may no longer be sent again, and
-//! old events.
+//! Deletes what has expired: used nonces, the ids of requests that may no longer be sent again, the
+//! counts of quotas, old events and old audit records.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{next_turn, retention};
+use super::{Kept, next_turn, retention};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ids::new_id;
@@ -18,24 +18,25 @@ const INTERVAL: Duration = Duration::from_mins(1);
 /// How many request ids one statement deletes.
 const BATCH: i64 = 1000;
 const NONCES: &str = "nonces";
+/// How long the counts of a quota are kept after they have become of no use.
+const QUOTA_COUNTS_KEPT: chrono::Duration = chrono::Duration::minutes(10);
 
 /// Runs until `shutdown`.
-pub(super) async fn run(
-    store: &Store,
-    clock: &Clock,
-    event_retention: chrono::Duration,
-    shutdown: &CancellationToken,
-) {
+pub(super) async fn run(store: &Store, clock: &Clock, kept: Kept, shutdown: &CancellationToken) {
     let holder = new_id();
     let mut nonces = FailureLog::new("expired nonces are not forgotten");
     let mut requests = FailureLog::new("expired request ids are not forgotten");
+    let mut counts = FailureLog::new("counts of quotas are not forgotten");
     let mut events = FailureLog::new("old events are not forgotten");
+    let mut audit_records = FailureLog::new("old audit records are not forgotten");
     while next_turn(INTERVAL, shutdown).await {
         nonces.outcome(forget_nonces(store, clock, holder).await);
         requests.outcome(forget_requests(store, clock).await);
+        counts.outcome(forget_quota_counts(store).await);
+        events.outcome(retention::forget_events(store, clock, holder, kept.events, shutdown).await);
         let forgotten =
-            retention::forget_events(store, clock, holder, event_retention, shutdown).await;
-        events.outcome(forgotten);
+            retention::forget_audit_records(store, clock, holder, kept.audit_records, shutdown);
+        audit_records.outcome(forgotten.await);
     }
 }
 
@@ -61,5 +62,12 @@ pub async fn forget_nonces(store: &Store, clock: &Clock, holder: Uuid) -> Result
 pub async fn forget_requests(store: &Store, clock: &Clock) -> Result<(), Error> {
     let before = clock.wire_now() - REQUEST_IDS_KEPT;
     while store.forget_requests(before, BATCH).await? == BATCH.unsigned_abs() {}
+    Ok(())
+}
+
+/// Deletes the counts of quotas that are of no use any more, by the clock of the database.
+pub async fn forget_quota_counts(store: &Store) -> Result<(), Error> {
+    let before = store.database_time().await? - QUOTA_COUNTS_KEPT;
+    while store.forget_quota_counts(before, BATCH).await? == BATCH.unsigned_abs() {}
     Ok(())
 }

@@ -5,6 +5,7 @@
 mod due_changes;
 mod forgetting;
 pub mod numbering;
+pub mod quotas;
 pub mod reconciler;
 pub mod retention;
 
@@ -13,26 +14,35 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use due_changes::settle_due_changes;
-pub use forgetting::{forget_nonces, forget_requests};
+pub use forgetting::{forget_nonces, forget_quota_counts, forget_requests};
 
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::orders::Orders;
 use crate::storage::Store;
 
-/// Runs the workers until `shutdown`. Events are kept for `event_retention`.
+/// How long rows are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// Numbered events.
+    pub events: chrono::Duration,
+    /// Audit records.
+    pub audit_records: chrono::Duration,
+}
+
+/// Runs the workers until `shutdown`.
 pub async fn run(
     store: Store,
     orders: Orders,
     clock: Clock,
-    event_retention: chrono::Duration,
+    kept: Kept,
     shutdown: CancellationToken,
 ) {
     tokio::join!(
         numbering::run(store.clone(), clock.clone(), shutdown.clone()),
         reconciler::run(store.clone(), orders, clock.clone(), shutdown.clone()),
         due_changes::run(&store, &clock, &shutdown),
-        forgetting::run(&store, &clock, event_retention, &shutdown),
+        forgetting::run(&store, &clock, kept, &shutdown),
     );
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
 use crate::support::Api;
+use crate::support::audit::entry;
 use crate::support::grpc::{assert_refusal, refusal};
 use crate::support::operators::schedule;
 use crate::support::rest::Key;
@@ -159,9 +160,9 @@ async fn the_101st_lock_is_refused_and_lifting_one_makes_room() {
         },
         event_id: new_id(),
     };
-    assert!(!store.lock(new.clone(), None).await.expect("answered"));
+    assert!(!store.lock(new.clone(), entry("Lock"), None).await.expect("answered"));
     api.unlock(&key, Product::Dcdn, "reason-7").await;
-    assert!(store.lock(new, None).await.expect("answered"));
+    assert!(store.lock(new, entry("Lock"), None).await.expect("answered"));
     store.close().await;
     lock(&api, &key, "two-more".to_owned()).await.expect_err("100 locks hold again");
     assert_eq!(api.database.count_of(key.account_id, LOCKS_THAT_HOLD).await, 100);

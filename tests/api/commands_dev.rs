@@ -8,12 +8,13 @@ use cdn_activation::proto::dcdn::v1 as dcdn;
 use cdn_activation::proto::operator::v1 as operator;
 use prost::Message;
 
+use crate::support::callers::line;
 use crate::support::database::left_out;
 use crate::support::process::{Program, dev_on, run};
 use crate::support::raw_grpc::framed;
 use crate::support::rest::{Key, query};
 use crate::support::scratch::Scratch;
-use crate::support::{Api, eventually};
+use crate::support::{Api, TOKEN, eventually};
 
 /// The account of the demo key `testid`.
 const ACCOUNT_OF_TESTID: i64 = 1_000_000_000_000_001;
@@ -98,6 +99,7 @@ async fn dev_keeps_its_state_in_its_directory_and_leaves_no_process() {
     assert_eq!(program.stdout(), line, "only the ready line is printed");
     let ended = program.stop().await;
     assert_eq!((ended.code, ended.stdout), (Some(0), line));
+    assert!(ended.stderr.contains("caller=\"dev\""), "{}", ended.stderr);
     wait_until_no_process_is_left(&scratch).await;
 
     // The second start uses the existing data.
@@ -168,4 +170,30 @@ async fn a_directory_that_cannot_be_created_is_reported_in_one_sentence() {
     let below = format!("{file}/below");
     let ended = run(["dev", "--data-dir", &below], &[]).await;
     assert_eq!(ended.sentence(1), format!("cannot create {file}: File exists (os error 17)"));
+}
+
+#[tokio::test]
+async fn dev_also_takes_a_file_of_tokens_and_grants() {
+    if left_out("it starts a PostgreSQL") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let directory = scratch.0.join("state").display().to_string();
+    let tokens = format!("{}{}", line("dev", "token-of-the-developer"), line("shop", TOKEN));
+    let tokens = scratch.file("tokens", &tokens);
+    let grants = scratch.file("grants.toml", include_str!("../../deploy/grants/caller.toml"));
+    let files = ["--service-token-file", &tokens, "--grants-file", &grants];
+    let (program, api) = Program::dev(&directory, &files).await;
+    let grpc = api.raw_grpc().await;
+    let list = "/activation.operator.v1.AccountService/ListAccounts";
+    let describe = "/activation.cdn.v1.CdnService/DescribeCdnService";
+    for (token, path, code) in [
+        ("token-of-the-developer", list, "OK"),
+        ("token-of-the-developer", describe, "MissingAccountId"),
+        (TOKEN, list, "ServiceForbidden"),
+        (TOKEN, describe, "MissingAccountId"),
+    ] {
+        assert_eq!(grpc.call_with(token, path, &[], &()).await.code(), code, "{token} {path}");
+    }
+    assert_eq!(program.stop().await.code, Some(0));
 }

@@ -3,26 +3,27 @@
 
 use std::collections::BTreeSet;
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 
-use crate::support::TOKEN;
 use crate::support::database::Database;
 use crate::support::process::Program;
 use crate::support::raw_grpc::framed;
 use crate::support::rest::{encode, query, sign_v1};
 use crate::support::scratch::Scratch;
+use crate::support::{TOKEN, callers};
 
 /// Returns the variables of a `serve` with this log filter.
 fn variables<'a>(
     database: &'a Database,
     sealing_key: &'a str,
-    token: &'a str,
+    [tokens, grants]: &'a [(&'a str, String); 2],
     log: &'a str,
-) -> [(&'a str, &'a str); 7] {
+) -> [(&'a str, &'a str); 8] {
     [
         ("DATABASE_URL", &database.url),
         ("SEALING_KEY_FILE", sealing_key),
-        ("SERVICE_TOKEN_FILE", token),
+        (tokens.0, &tokens.1),
+        (grants.0, &grants.1),
         ("GRPC_ADDR", "127.0.0.1:0"),
         ("REST_ADDR", "127.0.0.1:0"),
         ("OPS_ADDR", "127.0.0.1:0"),
@@ -36,9 +37,9 @@ async fn log_lines_do_not_contain_secrets_signatures_or_the_token() {
         let (database, scratch) = (Database::fresh().await, Scratch::new());
         let sealing_key = SealingKey::generate().expect("random bytes");
         let key_file = scratch.file("sealing-key", &sealing_key);
-        let token_file = scratch.file("service-token", TOKEN);
+        let callers = callers::files(&scratch.0);
         let mut program =
-            Program::start(["serve"], &variables(&database, &key_file, &token_file, log));
+            Program::start(["serve"], &variables(&database, &key_file, &callers, log));
         let api = program.ready().await;
         let mut hidden = BTreeSet::from([TOKEN.to_owned(), sealing_key.to_string()]);
         let key = api.account().await;

@@ -1,21 +1,23 @@
 //! `cdn-activation migrate` and `serve` as a deployment runs them, with settings from the
 //! environment.
 
-use cdn_activation::auth::secret::SealingKey;
+use std::process::Command;
+
+use cdn_activation::auth::sealing::SealingKey;
 use serde_json::Value;
 use tonic::Code;
 
 use crate::support::database::Database;
 use crate::support::grpc::refusal;
-use crate::support::process::{ANY_PORTS, Ended, Program, run};
+use crate::support::process::{ANY_PORTS, Ended, Program, command_through, run};
 use crate::support::scratch::Scratch;
-use crate::support::{Api, TOKEN, eventually};
+use crate::support::{Api, callers, eventually};
 
 /// The files that a deployment mounts.
 struct Files {
     scratch: Scratch,
     sealing_key: String,
-    token: String,
+    callers: [(&'static str, String); 2],
 }
 
 impl Files {
@@ -23,16 +25,18 @@ impl Files {
         let scratch = Scratch::new();
         let key = SealingKey::generate().expect("random bytes");
         let sealing_key = scratch.file("sealing-key", &format!("{}\n", key.as_str()));
-        let token = scratch.file("service-token", &format!("{TOKEN}\n"));
-        Self { scratch, sealing_key, token }
+        let callers = callers::files(&scratch.0);
+        Self { scratch, sealing_key, callers }
     }
 
     /// Returns the environment of `serve`.
     fn variables<'a>(&'a self, database: &'a Database) -> Vec<(&'a str, &'a str)> {
+        let [tokens, grants] = &self.callers;
         vec![
             ("DATABASE_URL", &database.url),
             ("SEALING_KEY_FILE", &self.sealing_key),
-            ("SERVICE_TOKEN_FILE", &self.token),
+            (tokens.0, &tokens.1),
+            (grants.0, &grants.1),
             ("GRPC_ADDR", "127.0.0.1:0"),
             ("REST_ADDR", "127.0.0.1:0"),
             ("OPS_ADDR", "127.0.0.1:0"),
@@ -132,7 +136,7 @@ async fn without_a_token_file_serve_refuses_every_grpc_call_and_logs_a_warning()
         (Code::Unauthenticated, "ServiceUnauthenticated")
     );
     let ended = program.stop().await;
-    let warning = "SERVICE_TOKEN_FILE is not set: gRPC answers health checks only";
+    let warning = "SERVICE_TOKEN_FILE is not set: no token of a calling service is valid";
     assert!(ended.stderr.contains(warning), "{ended:?}");
 }
 
@@ -143,7 +147,8 @@ async fn with_another_sealing_key_serve_is_never_ready_and_logs_the_reason_once(
     let key = program.ready().await.account().await;
     assert_eq!(program.stop().await.code, Some(0));
     let mut program = others.serve(&database);
-    let reason = "not ready: SEALING_KEY_FILE holds another key than the one that this database";
+    let reason =
+        "not ready: SEALING_KEY_FILE lacks a sealing key with which this database was used";
     eventually("the reason is logged", async || program.stderr().contains(reason)).await;
     assert!(program.runs() && program.stdout().is_empty(), "{}", program.stdout());
     let ended = program.stop().await;
@@ -165,7 +170,9 @@ async fn a_setting_that_serve_cannot_start_with_is_reported_in_one_sentence() {
         (
             "SEALING_KEY_FILE",
             Some(&no_key),
-            format!("{no_key} does not contain a sealing key; expected 32 bytes in base64"),
+            format!(
+                "{no_key} has a line that is not a sealing key: line 1; expected 32 bytes in base64"
+            ),
         ),
         (
             "SEALING_KEY_FILE",
@@ -176,11 +183,18 @@ async fn a_setting_that_serve_cannot_start_with_is_reported_in_one_sentence() {
             "SERVICE_TOKEN_FILE",
             Some(&short),
             format!(
-                "{short} does not contain a service token; expected at least 16 visible characters"
+                "{short}: line 1 is not NAME sha256:HEX [NOT-AFTER]; `cdn-activation token new` prints \
+                 such a line"
             ),
         ),
         (
             "SERVICE_TOKEN_FILE",
+            Some(&missing),
+            format!("cannot read {missing}: No such file or directory (os error 2)"),
+        ),
+        ("GRANTS_FILE", Some(&no_key), format!("{no_key}: line 1: extra `=`, expected nothing")),
+        (
+            "GRANTS_FILE",
             Some(&missing),
             format!("cannot read {missing}: No such file or directory (os error 2)"),
         ),
@@ -262,7 +276,9 @@ async fn settings_are_flags_or_variables_of_the_same_name() {
         "--sealing-key-file",
         &files.sealing_key,
         "--service-token-file",
-        &files.token,
+        &files.callers[0].1,
+        "--grants-file",
+        &files.callers[1].1,
         "--minimum-balance",
         "20000",
         "--log",
@@ -287,4 +303,58 @@ async fn settings_are_flags_or_variables_of_the_same_name() {
     {
         assert!(help.stdout.contains(&format!("[env: {variable}")), "{variable}: {}", help.stdout);
     }
+}
+
+/// Runs a program without the capabilities of root to look into every process: `CAP_SYS_PTRACE`,
+/// `CAP_SYS_ADMIN`, and `CAP_PERFMON`, which not every setpriv knows by name.
+fn untraced() -> Vec<&'static str> {
+    let id = Command::new("id").arg("-u").output().expect("it is everywhere");
+    if id.stdout.trim_ascii() == b"0" {
+        vec![
+            "setpriv",
+            "--bounding-set=-sys_ptrace,-sys_admin,-cap_38",
+            "--inh-caps=-sys_ptrace,-sys_admin,-cap_38",
+        ]
+    } else {
+        vec!["env"]
+    }
+}
+
+/// Returns whether another process of the same user may look into the memory of a process. The
+/// kernel asks the same for a debugger as for this file.
+fn can_be_traced(process: u32) -> bool {
+    let through = untraced();
+    let mut cat = Command::new(through[0]);
+    cat.args(&through[1..]).arg("cat").arg(format!("/proc/{process}/environ"));
+    cat.output().expect("they are everywhere").status.success()
+}
+
+#[tokio::test]
+async fn nobody_gets_the_memory_of_serve_as_a_core_dump_or_with_a_debugger() {
+    let (database, files) = (Database::fresh().await, Files::new());
+    let mut serve = command_through(untraced(), ["serve"]);
+    let mut program = Program::spawn({
+        serve.envs(files.variables(&database));
+        serve
+    });
+    program.ready().await;
+    let limits = std::fs::read_to_string(program.proc_file("limits")).expect("it runs, on Linux");
+    let cores = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
+    let cores: Vec<_> = cores.expect("a line").split_whitespace().collect();
+    assert_eq!(cores, ["0", "0", "bytes"]);
+    assert!(!can_be_traced(program.id()));
+    assert_eq!(program.stop().await.code, Some(0));
+
+    let through = untraced();
+    let mut other = Command::new(through[0]);
+    let mut other =
+        other.args(&through[1..]).args(["sleep", "60"]).spawn().expect("it is everywhere");
+    eventually("it is another program", async || {
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", other.id()));
+        name.is_ok_and(|name| name.trim() == "sleep")
+    })
+    .await;
+    let is_traced = can_be_traced(other.id());
+    other.kill().and_then(|()| other.wait()).expect("it is ours");
+    assert!(is_traced, "otherwise this test sees nothing");
 }

@@ -1,7 +1,7 @@
 //! Failures to connect to the database. No statement was sent, so the caller gets
 //! `ServiceUnavailable`, and `/readyz` reports the cause once.
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::proto::cdn::v1 as cdn;
 use tokio::io::AsyncWriteExt;

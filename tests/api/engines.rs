@@ -1,7 +1,7 @@
 //! The setting `ENGINE`. If it is `citus` and the database does not have Citus, `migrate` fails
 //! and the service is not ready. On Citus, the tables that accounts own are distributed.
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::server::ServerSettings;
 use cdn_activation::storage::{self, Engine};

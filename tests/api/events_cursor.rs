@@ -1,7 +1,7 @@
 //! Cursors, pages and filters of `EventService`: the position of a follower, the requests that are
 //! accepted, and what happens to a follower that was away for too long.
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::ids::new_id;
 use cdn_activation::proto::operator::v1::{ListEventsRequest, WatchEventsRequest};

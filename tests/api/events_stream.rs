@@ -56,15 +56,15 @@ async fn a_watch_delivers_a_write_at_once() {
         return;
     }
     let api = Api::start().await;
-    let key = api.account().await;
     let request = WatchEventsRequest { from_now: true, ..Default::default() };
     let mut watching = watch_with(&mut api.events().await, request).await.expect("watched");
     next(&mut watching).await.expect("the stream continues");
     let mut keys = api.access_keys().await;
     let mut latencies = Vec::new();
     for _ in 0..10 {
+        let account_id = api.account().await.account_id; // an account has at most 10 keys
         until_count(&api, "SELECT count(*) FROM event_outbox", 0).await;
-        let create = CreateAccessKeyRequest { account_id: key.account_id, ..Default::default() };
+        let create = CreateAccessKeyRequest { account_id, ..Default::default() };
         let created = keys.create_access_key(create).await.expect("created").into_inner();
         let written = Instant::now();
         let access_key_id = created.access_key.expect("a key").access_key_id;

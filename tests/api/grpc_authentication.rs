@@ -1,5 +1,6 @@
 //! Authentication over gRPC: a calling service sends the token, and names the account it acts for.
 
+use cdn_activation::auth::services::ServiceDirectory;
 use cdn_activation::proto::operator::v1 as operator;
 use prost::Message;
 use tonic::Code;
@@ -121,7 +122,7 @@ async fn the_scheme_may_be_written_in_any_case() {
 
 #[tokio::test]
 async fn if_no_token_is_configured_a_service_can_call_only_health() {
-    let api = Api::start_with(|settings| settings.service_token = None).await;
+    let api = Api::start_with(|settings| settings.callers = ServiceDirectory::default()).await;
     let grpc = api.raw_grpc().await;
     for path in PATHS {
         for authorization in [format!("Bearer {TOKEN}"), "Bearer ".to_owned(), String::new()] {

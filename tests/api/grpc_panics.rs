@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
-use cdn_activation::auth::secret::ServiceToken;
+use cdn_activation::audit::Audit;
+use cdn_activation::auth::sealing::KeyRing;
 use cdn_activation::clock::Clock;
 use cdn_activation::context::Context;
-use cdn_activation::events::{CursorKey, Feed};
+use cdn_activation::events::{Cursors, Feed};
 use cdn_activation::grpc::Actions;
 use cdn_activation::grpc::authentication::ServiceAuthLayer;
 use cdn_activation::grpc::layers::Guard;
@@ -20,10 +21,12 @@ use cdn_activation::proto::cdn::v1::cdn_service_server::{CdnService, CdnServiceS
 use cdn_activation::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
 use cdn_activation::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
 use cdn_activation::proto::operator::v1::account_service_server::AccountServiceServer;
+use cdn_activation::proto::operator::v1::audit_service_server::AuditServiceServer;
 use cdn_activation::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeServiceServer;
 use cdn_activation::proto::operator::v1::event_service_server::EventServiceServer;
 use cdn_activation::proto::operator::v1::instance_service_server::InstanceServiceServer;
 use cdn_activation::proto::operator::v1::operation_lock_service_server::OperationLockServiceServer;
+use cdn_activation::quotas::Quotas;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
@@ -31,7 +34,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::support::grpc::{GrpcRefusal, refusal};
 use crate::support::raw_grpc::{RawGrpc, RawReply};
-use crate::support::{Api, TOKEN};
+use crate::support::{Api, callers};
 
 const OPEN: &str = "/activation.cdn.v1.CdnService/OpenCdnService";
 const DESCRIBE: &str = "/activation.cdn.v1.CdnService/DescribeCdnService";
@@ -86,14 +89,16 @@ impl CdnService for Misbehaving {
 /// Serves services behind the layers of the service, with or without its authentication.
 async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     let metrics = Metrics::new([OPEN.to_owned()].into());
-    let guard = Guard::new(metrics, HashSet::new(), 0);
+    let audit = Audit::new(metrics.clone());
+    let guard = Guard::new(metrics, HashSet::new(), 0, audit.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let incoming = TcpIncoming::from(listener);
     let server = tonic::transport::Server::builder();
     if authenticate {
-        let token = ServiceToken::new(TOKEN).expect("a token");
-        let layer = ServiceAuthLayer::new(Clock::system(), Some(token), services.names());
+        let (callers, quotas) = (callers::directory(), Quotas::default());
+        let names = services.names();
+        let layer = ServiceAuthLayer::new(Clock::system(), callers, names, quotas, audit);
         tokio::spawn(server.layer(layer).layer(guard).serve_with_incoming(services, incoming));
     } else {
         tokio::spawn(server.layer(guard).serve_with_incoming(services, incoming));
@@ -152,9 +157,10 @@ async fn a_handler_that_is_called_without_authentication_refuses() {
     let store = api.store();
     let limits = cdn_activation::domain::opening::Limits { minimum_balance: 0 };
     let grace = chrono::Duration::hours(24);
-    let actions = Actions::new(store, Orders::Embedded, limits, grace, api.sealing_key.clone());
+    let actions =
+        Actions::new(store, Orders::Embedded, limits, grace, KeyRing::of(api.sealing_key.clone()));
     let feed = Feed::new(api.store(), CancellationToken::new());
-    let events = Events::new(feed, CursorKey::new(&api.sealing_key));
+    let events = Events::new(feed, Cursors::new(KeyRing::of(api.sealing_key.clone())));
     let services = Services::default()
         .with(CdnServiceServer::new(actions.clone()))
         .with(DcdnServiceServer::new(actions.clone()))
@@ -162,7 +168,8 @@ async fn a_handler_that_is_called_without_authentication_refuses() {
         .with(AccessKeyServiceServer::new(actions.clone()))
         .with(InstanceServiceServer::new(actions.clone()))
         .with(ChargeTypeChangeServiceServer::new(actions.clone()))
-        .with(OperationLockServiceServer::new(actions))
+        .with(OperationLockServiceServer::new(actions.clone()))
+        .with(AuditServiceServer::new(actions))
         .with(EventServiceServer::new(events));
     let grpc = RawGrpc::connect(serve(services, false).await).await;
     let account_id = key.account_id.to_string();

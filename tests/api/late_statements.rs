@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::proto::billing::v1::{ChargeType, Product};
 

@@ -114,19 +114,19 @@ async fn the_log_line_of_an_operators_call_has_caller_account_and_key() {
         let lines = logged(&lines, method);
         assert!(!lines.is_empty(), "{method}");
         for line in lines {
-            assert_eq!(line, [json!("service"), account_id.clone(), none.clone()], "{method}");
+            assert_eq!(line, [json!("tests"), account_id.clone(), none.clone()], "{method}");
         }
     }
-    assert_eq!(logged(&lines, "ListAccounts"), [[json!("service"), none.clone(), none.clone()]]);
-    let about = |key: &Key| [json!("service"), account_id.clone(), json!(key.id)];
+    assert_eq!(logged(&lines, "ListAccounts"), [[json!("tests"), none.clone(), none.clone()]]);
+    let about = |key: &Key| [json!("tests"), account_id.clone(), json!(key.id)];
     assert_eq!(logged(&lines, "CreateAccessKey"), [about(&key), about(&other)]);
     assert_eq!(logged(&lines, "DisableAccessKey"), [about(&key)]);
     assert_eq!(logged(&lines, "EnableAccessKey"), [about(&key)]);
-    let unknown = |id: &str| [json!("service"), none.clone(), json!(id)];
+    let unknown = |id: &str| [json!("tests"), none.clone(), json!(id)];
     assert_eq!(
         logged(&lines, "DeleteAccessKey"),
         [about(&key), unknown(&key.id), about(&other), unknown(&"k€".repeat(16))]
     );
     let open = lines.iter().find(|line| line["action"] == "OpenCdnService").expect("logged");
-    assert_eq!([&open["account_id"], &open["caller"]], [&account_id, &none]);
+    assert_eq!([&open["account_id"], &open["caller"]], [&account_id, &json!("tests")]);
 }

@@ -1,5 +1,7 @@
 //! `AccessKeyService`: the pairs of id and secret with which accounts sign requests.
 
+use std::time::Duration;
+
 use cdn_activation::proto::operator::v1 as operator;
 use operator::AccessKey;
 use sqlx::Connection;
@@ -8,7 +10,7 @@ use tonic_types::StatusExt;
 
 use crate::support::grpc::{assert_refusal, next_account_id};
 use crate::support::rest::{Key, hex};
-use crate::support::{Api, TOKEN};
+use crate::support::{Api, TOKEN, eventually};
 
 const NO_KEY: (&str, u16, &str) = ("AccessKeyNotFound", 404, "There is no such access key.");
 const DISABLED: (u16, &str, &str) =
@@ -133,24 +135,18 @@ async fn a_policy_that_cannot_be_evaluated_is_refused() {
         (" ".to_owned(), "the policy cannot be read: EOF"),
         ("everything".to_owned(), "the policy cannot be read: expected value"),
         ("\0".to_owned(), "the policy cannot be read: expected value"),
-        (r#"{"Statement":[]}"#.to_owned(), "the policy cannot be read: missing field `Version`"),
+        (r#"{"Statement":[]}"#.to_owned(), "the policy has no Version"),
         (r#"{"Version":"2","Statement":[]}"#.to_owned(), "Version of the policy is not \"1\""),
-        (one(deny), "the policy cannot be read: missing field `Resource`"),
+        (one(deny), "a statement of the policy has no Resource"),
         (
             one(&format!(r#"{deny},"Effect":"Allow",{any}"#)),
-            "the policy cannot be read: duplicate field `Effect`",
+            "the policy cannot be read: \"Effect\" occurs twice",
         ),
+        (one(&format!(r#"{deny},{any},"Condition":{{}}"#)), "Condition is not supported"),
+        (one(&format!(r#"{deny},"NotResource":"*""#)), "NotResource is not supported"),
         (
-            one(&format!(r#"{deny},{any},"Condition":{{}}"#)),
-            "the policy cannot be read: unknown field `Condition`",
-        ),
-        (
-            one(&format!(r#"{deny},"NotResource":"*""#)),
-            "the policy cannot be read: unknown field `NotResource`",
-        ),
-        (
-            one(&format!(r#"{deny},"Resource":"acs:cdn:*:*:domain/a""#)),
-            "Resource of a statement is not \"*\"",
+            one(&format!(r#"{deny},"Resource":"acs:cdn:*:domain/a""#)),
+            "\"acs:cdn:*:domain/a\" is not a Resource",
         ),
         (
             one(&format!(r#""Effect":"Deny","Action":"cdn:Open?",{any}"#)),
@@ -261,4 +257,129 @@ async fn a_stored_policy_that_is_not_valid_any_more_denies_everything() {
     let denied = "User not authorized to operate on the specified resource, or this API doesn't support RAM.";
     api.get(&key, "Action=OpenCdnService").await.refused(403, "Forbidden.RAM", denied);
     api.get(&key, "Action=DescribeUserCdnStatus").await.refused(403, "Forbidden.RAM", denied);
+}
+
+const TOO_MANY: (&str, u16, &str) =
+    ("QuotaExceeded.AccessKey", 400, "The account has too many access keys: delete one first.");
+
+async fn list(api: &Api, account_id: i64) -> Vec<AccessKey> {
+    let request = operator::ListAccessKeysRequest { account_id, ..Default::default() };
+    let listed = api.access_keys().await.list_access_keys(request).await.expect("listed");
+    listed.into_inner().access_keys
+}
+
+#[tokio::test]
+async fn the_11th_key_of_an_account_is_refused_and_deleting_one_makes_room() {
+    let api = Api::start().await;
+    let first = api.account().await;
+    let account_id = first.account_id;
+    for _ in 1..10 {
+        create(&api, account_id, "").await.expect("created");
+    }
+    let (code, http, message) = TOO_MANY;
+    for _ in 0..2 {
+        let status = create(&api, account_id, "").await.expect_err("the 11th");
+        assert_refusal(&status, Code::ResourceExhausted, code, http, message);
+        api.account().await; // another account has room
+        let delete = operator::DeleteAccessKeyRequest {
+            access_key_id: list(&api, account_id).await[4].access_key_id.clone(),
+            ..Default::default()
+        };
+        api.access_keys().await.delete_access_key(delete).await.expect("deleted");
+        create(&api, account_id, "").await.expect("there is room for one");
+    }
+    // A disabled key takes up room, and a repeated request gets the key that it has created.
+    disable(&api, &first.id).await.ok();
+    let status = create(&api, account_id, "").await.expect_err("the 11th");
+    assert_refusal(&status, Code::ResourceExhausted, code, http, message);
+    assert_eq!(list(&api, account_id).await.len(), 10);
+}
+
+#[tokio::test]
+async fn of_20_keys_created_at_once_10_are_created() {
+    let api = Api::start().await;
+    let replica = api.replica().await;
+    for already in [0, 1, 9] {
+        let account_id = api.account().await.account_id;
+        for _ in 0..already {
+            create(&api, account_id, "").await.expect("created");
+        }
+        let calls = (0..20).map(|number| {
+            let api = if number % 2 == 0 { &api } else { &replica };
+            create(api, account_id, "")
+        });
+        let outcomes = futures_util::future::join_all(calls).await;
+        let created = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        assert_eq!(created, 9 - already);
+        for status in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+            let (code, http, message) = TOO_MANY;
+            assert_refusal(status, Code::ResourceExhausted, code, http, message);
+        }
+        assert_eq!(list(&api, account_id).await.len(), 10);
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_creation_of_the_last_key_gets_that_key_and_no_refusal() {
+    let api = Api::start().await;
+    let account_id = api.account().await.account_id;
+    for _ in 1..9 {
+        create(&api, account_id, "").await.expect("created");
+    }
+    let request = operator::CreateAccessKeyRequest {
+        account_id,
+        request_id: cdn_activation::ids::new_id().to_string(),
+        ..Default::default()
+    };
+    let calls = (0..6).map(|_| {
+        let request = request.clone();
+        async { api.access_keys().await.create_access_key(request).await }
+    });
+    let replies = futures_util::future::join_all(calls).await;
+    let first = replies[0].as_ref().expect("created").get_ref();
+    for reply in &replies {
+        assert_eq!(reply.as_ref().expect("the same key").get_ref(), first);
+    }
+    assert_eq!(list(&api, account_id).await.len(), 10);
+}
+
+#[tokio::test]
+async fn the_day_of_the_last_use_is_shown_and_is_written_once_a_day() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let unused = api.key_of(key.account_id, "").await;
+    let before = list(&api, key.account_id).await;
+    assert!(before.iter().all(|key| key.last_used_date.is_empty()), "{before:?}");
+    let written = async || -> String {
+        sqlx::query_scalar("SELECT xmin::text FROM access_keys WHERE access_key_id = $1")
+            .bind(&key.id)
+            .fetch_one(&mut api.database.connect().await)
+            .await
+            .expect("reads")
+    };
+    let used_on = async |id: &str| {
+        let keys = list(&api, key.account_id).await;
+        keys.into_iter().find(|key| key.access_key_id == id).expect("listed").last_used_date
+    };
+    for days in [0, 1] {
+        api.clock.run_wire_ahead(chrono::Duration::days(days));
+        let today = api.clock.wire_now().format("%Y-%m-%d").to_string();
+        api.get(&key, "Action=DescribeUserCdnStatus").await.succeeded();
+        eventually("the day is recorded", async || used_on(&key.id).await == today).await;
+        let version = written().await;
+        for _ in 0..3 {
+            api.get(&key, "Action=DescribeUserCdnStatus").await.succeeded();
+        }
+        tokio::time::sleep(Duration::from_secs(6)).await; // longer than the writer waits
+        assert_eq!(written().await, version, "one write a day");
+    }
+    assert_eq!(used_on(&unused.id).await, "");
+    let etag = |keys: &[AccessKey]| keys.iter().map(|key| key.etag.clone()).collect::<Vec<_>>();
+    let after = list(&api, key.account_id).await;
+    assert_eq!(etag(&after), etag(&before));
+    // A refused request is no use.
+    let wrong = Key { secret: key.secret.clone(), ..unused.clone() };
+    let reply = api.get(&wrong, "Action=DescribeUserCdnStatus").await;
+    assert_eq!(reply.text("Code"), "SignatureDoesNotMatch");
+    api.stop().await; // which writes what is noted
 }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::proto::cdn::v1 as cdn;
 use cdn_activation::server::{Addresses, Server};

@@ -1,7 +1,7 @@
 //! A database that the program cannot use: the service stays unready, and one sentence says what to
 //! change.
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::proto::billing::v1::Product;
 use cdn_activation::storage::{self, GRANTS, Migrated};
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::database::Database;
 use crate::support::process::Program;
+use crate::support::rest::hex;
 use crate::support::serve_process::Deployment;
 use crate::support::{Api, eventually, pooler};
 
@@ -104,9 +105,11 @@ async fn a_role_without_some_grants_is_unready_with_their_names() {
 #[tokio::test]
 async fn another_sealing_key_is_detected_before_a_request_is_answered() {
     let first = Api::start().await;
-    let sentence =
-        "SEALING_KEY_FILE holds another key than the one that this database was first used with";
-    stays_unready(first.database.clone(), sealing_key(), sentence).await;
+    let sentence = format!(
+        "SEALING_KEY_FILE lacks a sealing key with which this database was used: its id is {}",
+        hex(&first.sealing_key.id())
+    );
+    stays_unready(first.database.clone(), sealing_key(), &sentence).await;
     let replica = first.replica().await; // with the same key
     readyz_becomes(&replica, "ready\n").await;
 }

@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
+use cdn_activation::orders::{CommerceIdentity, CommerceSettings};
 use cdn_activation::proto::billing::v1::{ChargeType, Product, WebsocketChargeType};
 use cdn_activation::proto::cdn::v1::OpenCdnServiceRequest;
 use cdn_activation::proto::operator::v1 as operator;
 use tonic::Code;
+use zeroize::Zeroizing;
 
 use crate::support::commerce::{CommerceSystem, Mode};
 use crate::support::grpc::refusal;
 use crate::support::rest::Key;
+use crate::support::tls::Authority;
 use crate::support::{Api, eventually};
 
 /// A change of an account after which it may not open.
@@ -64,6 +67,35 @@ async fn an_order_has_the_same_id_in_the_instance_in_the_database_and_at_the_com
     assert!((now - 60..=now).contains(&ordered_at), "{ordered_at} is about {now}");
     let opened = "SELECT count(*) FROM order_intents WHERE opened_at IS NOT NULL";
     assert_eq!(api.database.count(opened).await, 2);
+}
+
+#[tokio::test]
+async fn a_commerce_system_gets_the_certificate_and_the_token_of_the_service() {
+    let (theirs, ours) = (Authority::new("commerce system"), Authority::new("services"));
+    let system = CommerceSystem::start_with_client_ca(&theirs.issue(&[]), &ours.pem()).await;
+    let endpoint = format!("https://{}", system.address);
+    let issued = ours.issue(&["spiffe://example.org/cdn-activation"]);
+    let settings = |certificate| {
+        let identity = CommerceIdentity {
+            authorities: Some(theirs.pem().into_bytes()),
+            certificate,
+            token: Some(Zeroizing::new("a-token-of-the-service\n".to_owned())),
+        };
+        CommerceSettings::new(&endpoint, &identity, TIMEOUT, NOT_SOON).expect("an endpoint")
+    };
+    let certificate = (issued.certificate.into_bytes(), Zeroizing::new(issued.key));
+    let known = settings(Some(certificate));
+    let api = Api::start_with(|all| all.orders = Some(known)).await;
+    let key = api.account().await;
+    assert_eq!(open(&api, &key).await, Ok(()));
+    let authorizations = system.look(|books| books.authorizations.clone());
+    assert_eq!(authorizations, [Some("Bearer a-token-of-the-service".to_owned())]);
+
+    let unknown = settings(None);
+    let api = Api::start_with(|all| all.orders = Some(unknown)).await;
+    let key = api.account().await;
+    assert_eq!(open(&api, &key).await, Err("LX_CREATE_ORDER_FAILED".to_owned()));
+    assert_eq!(system.look(|books| books.calls.len()), 1);
 }
 
 #[tokio::test]

@@ -19,8 +19,9 @@ const FILL: &str = "
     SELECT id, 'domestic', false, false, true, true, true, 0, false, 1, now(), now(), now()
     FROM generate_series(1, 20000) AS id;
     INSERT INTO access_keys (
-        access_key_id, account_id, secret_sealed, policy, disabled, version, created_at, updated_at, event_time)
-    SELECT 'LTAI' || id, 7, '', '', false, 1, now(), now(), now() FROM generate_series(1, 20000) AS id;
+        access_key_id, account_id, place, secret_sealed, policy, disabled, version, created_at, updated_at, event_time)
+    SELECT 'LTAI' || id, 1 + id / 10, 1 + id % 10, '', '', false, 1, now(), now(), now()
+    FROM generate_series(1, 20000) AS id;
     INSERT INTO instances (
         account_id, product, instance_id, internet_charge_type, opening_time, order_id, event_time)
     SELECT id, 'cdn', id::text, 'PayByTraffic', now(), gen_random_uuid(), now()
@@ -37,6 +38,11 @@ const FILL: &str = "
         account_id, lock_id, product, reason, locked_by, locked_at, lifted_at, event_time)
     SELECT 7, gen_random_uuid(), CASE WHEN number <= 2 THEN 'dcdn' ELSE 'cdn' END, 'reason-' || number, 'test',
         now(), CASE WHEN number % 10000 > 0 THEN now() END, now()
+    FROM generate_series(1, 20000) AS number;
+    INSERT INTO audit_records (
+        account_id, audit_id, recorded_at, principal, action, resource, request_id, result)
+    SELECT CASE WHEN number % 2 = 0 THEN 7 ELSE number END, gen_random_uuid(),
+        now() - number * interval '1 second', 'test', 'Lock', '', '', 'OK'
     FROM generate_series(1, 20000) AS number";
 
 /// Returns the arguments of a statement for a page of ten rows.
@@ -51,6 +57,14 @@ fn arguments(list: &str) -> &'static str {
         "changes" | "locks" | "locks that hold" => "7, '00000000-0000-0000-0000-000000000000', 10",
         "changes of a product" | "locks of a product" => {
             "7, '00000000-0000-0000-0000-000000000000', 10, 'dcdn'"
+        }
+        "audit records" => {
+            "now() - interval '1 hour', '00000000-0000-0000-0000-000000000000', '2018-01-01', 10, \
+             NULL, NULL, NULL"
+        }
+        "audit records of an account" => {
+            "now() - interval '1 hour', '00000000-0000-0000-0000-000000000000', '2018-01-01', 10, \
+             NULL, NULL, NULL, 7"
         }
         "locks of a product that hold" => "7, '00000000-0000-0000-0000-000000000000', 10, 'cdn'",
         other => panic!("no arguments are written down for {other}"),

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::proto::operator::v1::GetAccountRequest;
 use futures_util::future::join_all;

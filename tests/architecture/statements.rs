@@ -7,7 +7,7 @@ use super::sources;
 use super::sql_texts::{self, Text};
 
 /// The tables that are distributed by account.
-const OWNED: [&str; 7] = [
+const OWNED: [&str; 8] = [
     "accounts",
     "instances",
     "orders",
@@ -15,13 +15,16 @@ const OWNED: [&str; 7] = [
     "operation_locks",
     "event_outbox",
     "order_intents",
+    "audit_records",
 ];
 
 /// Statements that do not name an account for each table, with the reason.
-const OF_MANY_ACCOUNTS: [(&str, &str); 9] = [
+const OF_MANY_ACCOUNTS: [(&str, &str); 11] = [
     ("LIST_ACCOUNTS", "a list for operators"),
     ("LIST_INSTANCES", "a list for operators"),
     ("LIST_INSTANCES_OF_PRODUCT", "a list for operators"),
+    ("LIST_AUDIT_RECORDS", "a list for operators"),
+    ("FORGET_AUDIT_RECORDS", "it deletes old rows of all accounts"),
     ("LATEST_SUBMISSION", "only dev runs it"),
     ("DUE_CHANGES", "a poll, which locks nothing"),
     ("DUE_INTENTS", "a poll, which locks nothing"),

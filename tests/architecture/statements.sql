@@ -9,6 +9,36 @@ pg_is_in_recovery(),
 current_setting('transaction_read_only') = 'on',
 to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL;
 
+-- ADD_QUOTA_COUNTS
+WITH counted AS (
+SELECT account_id, action, calls_per_second, admitted, asked,
+statement_timestamp() + make_interval(
+secs => admitted::float8 / calls_per_second - over) AS full_at
+FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[],
+$6::float8[]) AS counted (account_id, action, calls_per_second, admitted, asked, over),
+(SELECT set_config('synchronous_commit', 'off', true)) AS unsynced
+ORDER BY account_id, action
+), added AS (
+INSERT INTO quota_counts (
+account_id, action, calls_per_second, admitted, asked, full_at)
+SELECT account_id, action, calls_per_second, admitted, asked, full_at
+FROM counted
+ON CONFLICT (account_id, action) DO UPDATE
+SET calls_per_second = excluded.calls_per_second,
+admitted = quota_counts.admitted + excluded.admitted,
+asked = quota_counts.asked + excluded.asked,
+full_at = least(
+greatest(
+quota_counts.full_at + make_interval(
+secs => excluded.admitted::float8 / excluded.calls_per_second),
+excluded.full_at),
+excluded.full_at + make_interval(mins => 1))
+RETURNING account_id, action, asked, full_at
+)
+SELECT account_id, action, asked,
+extract(epoch FROM full_at - statement_timestamp())::float8 AS ahead_seconds
+FROM added;
+
 -- APPLIED
 SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version;
 
@@ -17,47 +47,65 @@ WITH touched AS (
 UPDATE instances
 SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
 SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
-changes = instances.changes - $14
-WHERE instances.account_id = $1 AND instances.product = $12
-AND instances.changes #>> ARRAY[$14, 'settled'] = 'false'
-RETURNING instances.account_id, instances.product, instances.event_time
+changes = instances.changes - $24
+WHERE instances.account_id = $1 AND instances.product = $22
+AND instances.changes #>> ARRAY[$24, 'settled'] = 'false'
+RETURNING instances.account_id, instances.product, instances.event_time,
+instances.locks
 ), done AS (
 UPDATE charge_type_changes
-SET cancelled_at = $13, event_time = touched.event_time
+SET cancelled_at = $23, event_time = touched.event_time
 FROM touched
 WHERE charge_type_changes.account_id = $1
 AND charge_type_changes.account_id = touched.account_id
-AND change_id = $11
+AND change_id = $21
 RETURNING charge_type_changes.account_id, charge_type_changes.event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
 -- CREATE_ACCESS_KEY
 WITH done AS (
 INSERT INTO access_keys (
-access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
+access_key_id, account_id, place, secret_sealed, policy, disabled, version, created_at,
 updated_at, event_time)
-SELECT $11, $1, $12, $13, $14, 1, $15, $15, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', (SELECT event_time FROM accounts WHERE account_id = $1)) + interval '1 microsecond'))
-ON CONFLICT (access_key_id) DO NOTHING
+SELECT $21, $1, place, $22, $23, $24, 1, $25, $25, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', (SELECT event_time FROM accounts WHERE account_id = $1)) + interval '1 microsecond'))
+FROM generate_series(1, 10) AS place
+WHERE place NOT IN (SELECT place FROM access_keys WHERE account_id = $1)
+AND NOT EXISTS (SELECT FROM access_keys WHERE access_key_id = $21)
+ORDER BY (place + $26) % 10
+LIMIT 1
+ON CONFLICT (account_id, place) DO NOTHING
 RETURNING account_id, event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
@@ -66,35 +114,47 @@ WITH done AS (
 INSERT INTO accounts (
 account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete,
 payment_method_valid, balance, orders_refused, version, created_at, updated_at, event_time)
-VALUES ($1, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20, statement_timestamp())
+VALUES ($1, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $30, statement_timestamp())
 ON CONFLICT (account_id) DO NOTHING
 RETURNING account_id, event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
 -- DELETE_ACCESS_KEY
 WITH done AS (
 DELETE FROM access_keys
-WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+WHERE access_key_id = $21 AND version = $22 AND account_id = $1
 RETURNING account_id, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond')) AS event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
@@ -136,8 +196,26 @@ WHERE lane = $1 AND EXISTS (SELECT 1 FROM expired)
 )
 SELECT count(*) FROM expired;
 
+-- FORGET_AUDIT_RECORDS
+DELETE FROM audit_records
+WHERE (account_id, recorded_at, audit_id) IN (
+SELECT account_id, recorded_at, audit_id
+FROM audit_records
+WHERE recorded_at < $1
+ORDER BY recorded_at, audit_id
+LIMIT $2);
+
 -- FORGET_LOCAL_ROWS
 SELECT truncate_local_data_after_distributing_table($1::text::regclass);
+
+-- FORGET_QUOTA_COUNTS
+DELETE FROM quota_counts
+WHERE (account_id, action) IN (
+SELECT account_id, action
+FROM quota_counts
+WHERE full_at < $1
+LIMIT $2
+FOR UPDATE SKIP LOCKED);
 
 -- FORGET_REQUEST
 DELETE FROM repeatable_requests
@@ -151,6 +229,11 @@ FROM repeatable_requests
 WHERE recorded_at < $1
 ORDER BY recorded_at
 LIMIT $2);
+
+-- FORGET_SEALING_CHECKS
+DELETE FROM sealing_checks
+WHERE key_id <> $1
+AND NOT EXISTS (SELECT FROM access_keys WHERE substr(secret_sealed, 2, 4) = key_id);
 
 -- FORGET_SETTLED_INTENTS
 DELETE FROM order_intents
@@ -182,13 +265,37 @@ SELECT greatest(
 
 -- LIST_ACCESS_KEYS
 SELECT access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
-updated_at
+updated_at, last_used_on
 FROM access_keys WHERE account_id = $1 AND access_key_id > $2 ORDER BY access_key_id LIMIT $3;
 
 -- LIST_ACCOUNTS
 SELECT account_id, site, intl_allowed, bid_user, real_name_verified, profile_complete,
 payment_method_valid, balance, orders_refused, version, created_at, updated_at
 FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2;
+
+-- LIST_AUDIT_RECORDS
+SELECT account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after
+FROM audit_records
+WHERE (recorded_at, audit_id) < ($1, $2)
+AND recorded_at >= $3
+AND ($5::text IS NULL OR principal = $5)
+AND ($6::text IS NULL OR action = $6)
+AND ($7::text IS NULL OR result = $7)
+ORDER BY recorded_at DESC, audit_id DESC
+LIMIT $4;
+
+-- LIST_AUDIT_RECORDS_OF_ACCOUNT
+SELECT account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after
+FROM audit_records
+WHERE account_id = $8 AND (recorded_at, audit_id) < ($1, $2)
+AND recorded_at >= $3
+AND ($5::text IS NULL OR principal = $5)
+AND ($6::text IS NULL OR action = $6)
+AND ($7::text IS NULL OR result = $7)
+ORDER BY recorded_at DESC, audit_id DESC
+LIMIT $4;
 
 -- LIST_CHANGES
 SELECT account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
@@ -251,26 +358,43 @@ WITH touched AS (
 UPDATE instances
 SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
 SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
-locks = instances.locks || $16
-WHERE instances.account_id = $1 AND instances.product = $11
-AND NOT instances.locks ? $13
-AND (SELECT count(*) FROM jsonb_object_keys(instances.locks)) < $17
-RETURNING instances.account_id, instances.product, instances.event_time
+locks = instances.locks || $26
+WHERE instances.account_id = $1 AND instances.product = $21
+AND NOT instances.locks ? $23
+AND (SELECT count(*) FROM jsonb_object_keys(instances.locks)) < $27
+RETURNING instances.account_id, instances.product, instances.event_time,
+instances.locks
 ), done AS (
 INSERT INTO operation_locks (
 account_id, lock_id, product, reason, locked_by, locked_at, event_time)
-SELECT account_id, $12, product, $13, $14, $15, event_time
+SELECT account_id, $22, product, $23, $24, $25, event_time
 FROM touched
 RETURNING account_id, event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', (
+SELECT $14::jsonb || jsonb_build_object('locks', ARRAY(
+SELECT jsonb_object_keys(locks - $23) AS reason
+ORDER BY reason))
+FROM touched
+), (
+SELECT $15::jsonb || jsonb_build_object('locks', ARRAY(
+SELECT jsonb_object_keys(locks) AS reason
+ORDER BY reason))
+FROM touched
+)
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
@@ -336,13 +460,13 @@ set_config('client_min_messages', 'warning', true);
 WITH account AS (
 SELECT account_id, event_time
 FROM accounts
-WHERE account_id = $1 AND version = $6
+WHERE account_id = $1 AND version = $16
 FOR SHARE
 ), done AS (
 INSERT INTO instances (
 account_id, product, instance_id, internet_charge_type, websocket_charge_type,
 opening_time, order_id, event_time)
-SELECT account_id, $7, $8, $9, $10, $11, $12, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
+SELECT account_id, $17, $18, $19, $20, $21, $22, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
 FROM account
 ON CONFLICT (account_id, product) DO NOTHING
 RETURNING account_id, event_time
@@ -350,7 +474,13 @@ RETURNING account_id, event_time
 INSERT INTO orders (
 account_id, order_id, product, internet_charge_type, websocket_charge_type,
 ordered_at)
-SELECT account_id, $12, $7, $9, $10, $13
+SELECT account_id, $22, $17, $19, $20, $23
+FROM done
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
 FROM done
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
@@ -362,12 +492,15 @@ SELECT count(*) FROM done WHERE account_id = $1;
 -- OPEN_INSTANCES
 WITH asked AS (
 SELECT account_id, version, product, instance_id, internet, websocket, opening_time,
-order_id, ordered_at, event_id, lane, data
+order_id, ordered_at, event_id, lane, data, audit_id, principal, address, action, resource,
+request_id, correlation_id, after
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
 $7::timestamptz[], $8::uuid[], $9::timestamptz[], $10::uuid[], $11::smallint[],
-$12::bytea[])
+$12::bytea[], $14::uuid[], $15::text[], $16::text[], $17::text[], $18::text[],
+$19::text[], $20::text[], $21::jsonb[])
 AS asked (account_id, version, product, instance_id, internet, websocket, opening_time,
-order_id, ordered_at, event_id, lane, data)
+order_id, ordered_at, event_id, lane, data, audit_id, principal, address, action,
+resource, request_id, correlation_id, after)
 ), account AS (
 SELECT account_id, version, event_time
 FROM accounts
@@ -397,6 +530,15 @@ SELECT account_id, event_id, lane, done.event_time, $13, data
 FROM asked
 JOIN done ON done.order_id = asked.order_id
 ORDER BY account_id
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
+correlation_id, result, after)
+SELECT account_id, audit_id, ordered_at, principal, address, action, resource, request_id,
+correlation_id, 'OK', after
+FROM asked
+JOIN done ON done.order_id = asked.order_id
+ORDER BY account_id
 )
 SELECT asked.order_id, done.order_id IS NOT NULL, account.account_id IS NOT NULL
 FROM asked
@@ -407,13 +549,13 @@ LEFT JOIN done ON done.order_id = asked.order_id;
 WITH account AS (
 SELECT account_id, event_time
 FROM accounts
-WHERE account_id = $1 AND version = $6
+WHERE account_id = $1 AND version = $16
 FOR SHARE
 ), intent AS (
 SELECT account_id
 FROM order_intents
 WHERE account_id = $1
-AND order_id = $12
+AND order_id = $22
 AND opened_at IS NULL
 AND abandoned_at IS NULL
 AND EXISTS (SELECT 1 FROM account)
@@ -422,7 +564,7 @@ FOR UPDATE
 INSERT INTO instances (
 account_id, product, instance_id, internet_charge_type, websocket_charge_type,
 opening_time, order_id, event_time)
-SELECT account_id, $7, $8, $9, $10, $11, $12, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
+SELECT account_id, $17, $18, $19, $20, $21, $22, greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
 FROM account
 WHERE EXISTS (SELECT 1 FROM intent)
 ON CONFLICT (account_id, product) DO NOTHING
@@ -431,15 +573,21 @@ RETURNING account_id, event_time
 INSERT INTO orders (
 account_id, order_id, product, internet_charge_type, websocket_charge_type,
 ordered_at)
-SELECT account_id, $12, $7, $9, $10, $13
+SELECT account_id, $22, $17, $19, $20, $23
 FROM done
 ), settled AS (
 UPDATE order_intents
-SET opened_at = $13
+SET opened_at = $23
 FROM done
 WHERE order_intents.account_id = $1
 AND order_intents.account_id = done.account_id
-AND order_intents.order_id = $12
+AND order_intents.order_id = $22
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
@@ -452,7 +600,7 @@ SET plan_cache_mode = auto;
 
 -- READ_ACCESS_KEYS
 SELECT access_key_id, account_id, secret_sealed, policy, disabled, version, created_at,
-updated_at
+updated_at, last_used_on
 FROM access_keys WHERE access_key_id = ANY($1);
 
 -- READ_ACCOUNT
@@ -591,46 +739,98 @@ SELECT caller, request_id, fingerprint, resource, recorded_at
 FROM repeatable_requests
 WHERE caller = $1 AND request_id = $2;
 
--- READ_SEALING_CHECK
-SELECT value FROM sealing_checks WHERE name = 'sealing key';
+-- READ_SEALING_CHECKS
+SELECT key_id, value FROM sealing_checks ORDER BY key_id;
+
+-- READ_SECRETS_OF_OTHER_KEYS
+SELECT access_key_id, account_id, secret_sealed
+FROM access_keys
+WHERE access_key_id > $1 AND substr(secret_sealed, 2, 4) <> $2
+ORDER BY access_key_id
+LIMIT $3;
+
+-- RECORD_CALLS
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
+correlation_id, result, after)
+SELECT account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
+correlation_id, result, after
+FROM unnest($1::bigint[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
+$7::text[], $8::text[], $9::text[], $10::text[], $11::jsonb[])
+AS called (account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, after)
+ON CONFLICT (account_id, recorded_at, audit_id) DO NOTHING;
+
+-- RECORD_LAST_USES
+WITH used AS (
+SELECT access_key_id
+FROM access_keys
+WHERE access_key_id = ANY($1) AND (last_used_on IS NULL OR last_used_on < $2)
+ORDER BY access_key_id
+FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE access_keys
+SET last_used_on = $2
+FROM used
+WHERE access_keys.access_key_id = used.access_key_id;
 
 -- RECORD_REQUEST
 INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (caller, request_id) DO NOTHING;
 
+-- REPLACE_SECRETS
+WITH replaced AS (
+SELECT access_key_id, after
+FROM unnest($1::text[], $2::bytea[], $3::bytea[]) AS given (id, before, after)
+JOIN access_keys ON access_key_id = id AND secret_sealed = before
+ORDER BY access_key_id
+FOR NO KEY UPDATE OF access_keys
+)
+UPDATE access_keys
+SET secret_sealed = replaced.after
+FROM replaced
+WHERE access_keys.access_key_id = replaced.access_key_id;
+
 -- SCHEDULE_CHANGE
 WITH account AS (
 SELECT account_id
 FROM accounts
-WHERE account_id = $1 AND version = $11
+WHERE account_id = $1 AND version = $21
 FOR SHARE
 ), touched AS (
 UPDATE instances
 SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
 SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
-changes = instances.changes || $19
+changes = instances.changes || $29
 FROM account
-WHERE instances.account_id = $1 AND instances.product = $14
+WHERE instances.account_id = $1 AND instances.product = $24
 AND instances.account_id = account.account_id
-AND instances.event_time = $12
-RETURNING instances.account_id, instances.product, instances.event_time
+AND instances.event_time = $22
+RETURNING instances.account_id, instances.product, instances.event_time,
+instances.locks
 ), done AS (
 INSERT INTO charge_type_changes (
 account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
 event_time)
-SELECT account_id, $13, product, $15, $16, $17, $18, event_time
+SELECT account_id, $23, product, $25, $26, $27, $28, event_time
 FROM touched
 RETURNING account_id, event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
@@ -660,7 +860,8 @@ ORDER BY value ->> 'effective_time' DESC
 OFFSET 1)
 WHERE instances.account_id = $1 AND instances.product = $7
 AND instances.changes #>> ARRAY[$8, 'settled'] = 'false'
-RETURNING instances.account_id, instances.product, instances.event_time
+RETURNING instances.account_id, instances.product, instances.event_time,
+instances.locks
 ), done AS (
 UPDATE charge_type_changes
 SET in_force_event_at = touched.event_time, event_time = touched.event_time
@@ -679,18 +880,24 @@ SELECT count(*) FROM done WHERE account_id = $1;
 -- SET_DISABLED
 WITH done AS (
 UPDATE access_keys
-SET disabled = $13, version = version + 1, updated_at = $14, event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
-WHERE access_key_id = $11 AND version = $12 AND account_id = $1
+SET disabled = $23, version = version + 1, updated_at = $24, event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
+WHERE access_key_id = $21 AND version = $22 AND account_id = $1
 RETURNING account_id, event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
@@ -733,55 +940,78 @@ WITH touched AS (
 UPDATE instances
 SET event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', greatest(instances.event_time, (
 SELECT accounts.event_time FROM accounts WHERE accounts.account_id = $1))) + interval '1 microsecond')),
-locks = instances.locks - $14
-WHERE instances.account_id = $1 AND instances.product = $11
-AND instances.locks #>> ARRAY[$14, 'lock_id'] = $15
-RETURNING instances.account_id, instances.product, instances.event_time
+locks = instances.locks - $24
+WHERE instances.account_id = $1 AND instances.product = $21
+AND instances.locks #>> ARRAY[$24, 'lock_id'] = $25
+RETURNING instances.account_id, instances.product, instances.event_time,
+instances.locks
 ), done AS (
 UPDATE operation_locks
-SET lifted_at = $13, event_time = touched.event_time
+SET lifted_at = $23, event_time = touched.event_time
 FROM touched
 WHERE operation_locks.account_id = $1
 AND operation_locks.account_id = touched.account_id
-AND lock_id = $12
+AND lock_id = $22
 RETURNING operation_locks.account_id, operation_locks.event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', (
+SELECT $14::jsonb || jsonb_build_object('locks', ARRAY(
+SELECT jsonb_object_keys(locks || jsonb_build_object($24, $22)) AS reason
+ORDER BY reason))
+FROM touched
+), (
+SELECT $15::jsonb || jsonb_build_object('locks', ARRAY(
+SELECT jsonb_object_keys(locks) AS reason
+ORDER BY reason))
+FROM touched
+)
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
 -- UPDATE_ACCOUNT
 WITH done AS (
 UPDATE accounts
-SET site = $11,
-intl_allowed = $12,
-bid_user = $13,
-real_name_verified = $14,
-profile_complete = $15,
-payment_method_valid = $16,
-balance = $17,
-orders_refused = $18,
-version = $19 + 1,
-updated_at = $20,
+SET site = $21,
+intl_allowed = $22,
+bid_user = $23,
+real_name_verified = $24,
+profile_complete = $25,
+payment_method_valid = $26,
+balance = $27,
+orders_refused = $28,
+version = $29 + 1,
+updated_at = $30,
 event_time = greatest(statement_timestamp(), timezone(interval '0', timezone(interval '0', event_time) + interval '1 microsecond'))
-WHERE account_id = $1 AND version = $19
+WHERE account_id = $1 AND version = $29
 RETURNING account_id, event_time
+), audited AS (
+INSERT INTO audit_records (
+account_id, audit_id, recorded_at, principal, address, action, resource,
+request_id, correlation_id, result, before, after)
+SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', $14, $15
+FROM done
+), remembered AS (
+INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+SELECT $16, $17, $18, $19, $20
+FROM done
+WHERE $17::uuid IS NOT NULL
 ), noted AS (
 INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
 SELECT account_id, $2, $3, event_time, $4, $5
 FROM done
-), remembered AS (
-INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-SELECT $6, $7, $8, $9, $10
-FROM done
-WHERE $7::uuid IS NOT NULL
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
@@ -834,9 +1064,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, 0)
 ON CONFLICT (account_id, order_id) DO NOTHING;
 
 -- WRITE_SEALING_CHECK
-INSERT INTO sealing_checks (name, value)
-VALUES ('sealing key', $1)
-ON CONFLICT (name) DO NOTHING;
+INSERT INTO sealing_checks (key_id, value)
+VALUES ($1, $2)
+ON CONFLICT (key_id) DO NOTHING;
 
 -- src/storage/engine/connect.rs
 CREATE DATABASE "{}";

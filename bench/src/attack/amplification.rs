@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Outcome;
 use super::connections::PREFACE;
-use super::field::Field;
+use super::field::{Field, Over, Serve};
 use super::frames::{ended_streams, flag, kind, put, remembered_path, repeated_path};
 use super::wire::DEADLINE;
 
@@ -31,9 +31,9 @@ struct Sent {
 }
 
 /// Attacks a service whose log is measured, and then the one whose log is not read.
-pub async fn run(field: &Field, grpc: SocketAddr, lasts: Duration) -> anyhow::Result<Outcome> {
-    let mut outcome = measured(field, lasts / 2).await?;
-    match repeat(grpc, lasts / 2).await {
+pub async fn run(field: &Field, serve: &Serve, lasts: Duration) -> anyhow::Result<Outcome> {
+    let mut outcome = measured(field, serve.over, lasts / 2).await?;
+    match repeat(serve.grpc, lasts / 2).await {
         Ok(unread) => {
             outcome.sent += unread.requests;
             outcome.answered += unread.answers;
@@ -43,8 +43,8 @@ pub async fn run(field: &Field, grpc: SocketAddr, lasts: Duration) -> anyhow::Re
     Ok(outcome)
 }
 
-async fn measured(field: &Field, lasts: Duration) -> anyhow::Result<Outcome> {
-    let (serve, log) = field.serve_with_a_log().await?;
+async fn measured(field: &Field, over: Over, lasts: Duration) -> anyhow::Result<Outcome> {
+    let (serve, log) = field.serve_with_a_log(over).await?;
     let before = fs::metadata(&log)?.len();
     let began = Instant::now();
     let sent = repeat(serve.grpc, lasts).await?;

@@ -1,4 +1,4 @@
-//! Connections that send nothing, or only the preface of HTTP/2.
+//! Connections that send nothing, or only the beginning of a protocol.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -16,11 +16,7 @@ const CONNECTIONS: usize = 1100;
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Opens connections to a listener, sends these bytes on each, and holds them.
-pub async fn silent(
-    address: SocketAddr,
-    said: &'static [u8],
-    lasts: Duration,
-) -> anyhow::Result<Outcome> {
+pub async fn silent(address: SocketAddr, said: &[u8], lasts: Duration) -> anyhow::Result<Outcome> {
     let until = Instant::now() + lasts;
     let opening = (0..CONNECTIONS).map(|_| async move {
         let mut stream = TcpStream::connect(address).await.ok()?;

@@ -1,5 +1,6 @@
 //! `make attack`: attacks the service in each of the ways that its limits are for, one after another,
-//! while well-behaved callers go on. `bench/README.md` lists the attacks and the bounds.
+//! while well-behaved callers go on; and then once more with TLS. `bench/README.md` lists the attacks
+//! and the bounds.
 
 mod amplification;
 mod beside;
@@ -7,6 +8,8 @@ mod connections;
 mod field;
 mod followers;
 mod frames;
+mod handshakes;
+mod kinds;
 mod log;
 mod memory;
 mod path;
@@ -21,11 +24,12 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tokio::runtime::{Builder, Handle};
 use tokio::time::sleep;
 
 use self::beside::{Beside, Tally};
-use self::connections::PREFACE;
-use self::field::{Field, Serve};
+use self::field::{Field, Over, Serve};
+use self::kinds::Attack;
 use self::path::AllAtOnce;
 use self::people::Caller;
 use self::table::Row;
@@ -35,12 +39,14 @@ use crate::meters::memory as meter;
 /// How long each attack lasts.
 const LASTS: f64 = 20.0;
 const SHORT: f64 = 3.0;
+/// The same for an attack over TLS: most have been tried without.
+const SHORT_OVER_TLS: f64 = 2.0;
 /// From this length on, the p99 beside locked rows is compared with that without an attack.
 const P99_AFTER: Duration = Duration::from_secs(20);
 /// The number of events of the backlog.
 const BACKLOG: i64 = 6400;
 const SHORT_BACKLOG: i64 = 1600;
-/// The number of descriptors that the attacker needs.
+/// The number of descriptors that the attacker needs: behind a forwarder, three for a connection.
 const DESCRIPTORS: u64 = 4096;
 /// The names that `/metrics` must have at the end.
 const METRICS: [&str; 6] = [
@@ -65,53 +71,16 @@ struct Outcome {
     excused_until: Option<Instant>,
 }
 
-#[derive(Clone, Copy)]
-enum Attack {
-    /// No attack: the latency of calls for comparison.
-    Quiet,
-    Refusals,
-    FrozenPath,
-    Followers,
-    Streams,
-    Heads,
-    SlowReaders,
-    SilentRest,
-    SilentGrpc,
-    SilentOps,
-    Prefaces,
-    Amplification,
-    /// Rows of this number of accounts are locked.
-    HeldRows(i64),
-}
-
-const QUIET: &str = "0 quiet";
-const ATTACKS: [(&str, Attack); 14] = [
-    (QUIET, Attack::Quiet),
-    ("1 refused calls", Attack::Refusals),
-    ("2 frozen path", Attack::FrozenPath),
-    ("3 unread followers", Attack::Followers),
-    ("4 large messages", Attack::Streams),
-    ("4 endless heads", Attack::Heads),
-    ("4 unread answers", Attack::SlowReaders),
-    ("5 silent, REST", Attack::SilentRest),
-    ("5 silent, gRPC", Attack::SilentGrpc),
-    ("5 silent, ops", Attack::SilentOps),
-    ("5 prefaces", Attack::Prefaces),
-    ("6 repeated path", Attack::Amplification),
-    ("8 held row", Attack::HeldRows(1)),
-    ("8 held rows", Attack::HeldRows(people::MANY)),
-];
 const AT_THE_END: &str = "7 metrics";
 const ALL: &str = "9 all at once, SIGTERM";
 
 /// Runs the attacks; returns a failure if a bound does not hold.
 pub fn run(run: &Run, short: bool) -> anyhow::Result<ExitCode> {
     with_enough_descriptors()?;
-    let seconds = run.seconds.unwrap_or(if short { SHORT } else { LASTS });
-    let backlog = if short { SHORT_BACKLOG } else { BACKLOG };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let rows = runtime.block_on(attack(run, Duration::from_secs_f64(seconds), backlog))?;
+    let runtime = || Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // The forwarders have threads of their own: their work must not delay the calls that are timed.
+    let forwarding = runtime()?;
+    let rows = runtime()?.block_on(attack(run, short, forwarding.handle().clone()))?;
     table::print(&rows);
     let has_passed = rows.iter().all(|row| row.faults.is_empty());
     println!("{}", if has_passed { "passed" } else { "FAILED: a bound does not hold" });
@@ -134,101 +103,95 @@ fn with_enough_descriptors() -> anyhow::Result<()> {
     Err(command.exec()).context("it cannot be started with more descriptors")
 }
 
-async fn attack(run: &Run, lasts: Duration, backlog: i64) -> anyhow::Result<Vec<Row>> {
-    let is_wanted = |name: &str| {
-        name == QUIET || run.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
-    };
-    let field = Field::prepare(&run.service, run.pg_bin.clone()).await?;
+async fn attack(run: &Run, short: bool, forwarding: Handle) -> anyhow::Result<Vec<Row>> {
+    let field = Field::prepare(run, forwarding).await?;
+    let backlog = if short { SHORT_BACKLOG } else { BACKLOG };
     println!("preparing accounts and {backlog} events");
-    let (serve, _) = field.serve_with_a_log().await?;
+    let (serve, _) = field.serve_with_a_log(Over::Plaintext).await?;
     let caller = Caller::settle(serve.grpc, &field.token, backlog).await?;
     serve.terminate().await?;
-    let mut serve = field.serve()?;
-    let mut rows: Vec<Row> = Vec::new();
-    for (name, attack) in ATTACKS.into_iter().filter(|(name, _)| is_wanted(name)) {
-        let mut row = attack.row(name, &field, &serve, &caller, lasts).await;
-        if !serve.has_recovered(&caller.at(serve.grpc)).await {
-            row.faults.push("it did not recover, and was started anew".to_owned());
-            serve = field.serve()?;
+    let mut rows = Vec::new();
+    for over in [Over::Plaintext, Over::Tls] {
+        let series = Series::new(over, run, short);
+        if !series.is_empty() {
+            rows.extend(series.run(&field, &caller).await?);
         }
-        // The first wait for each of many rows takes a few hundred milliseconds in all: of a short
-        // attack that is more than one call in a hundred.
-        if let (Attack::HeldRows(_), Some(quiet), true) = (attack, rows.first(), lasts >= P99_AFTER)
-        {
-            row.hold_to(quiet.p99());
-        }
-        row.print();
-        rows.push(row);
-    }
-    if is_wanted(AT_THE_END) {
-        rows.push(metrics(&serve).await);
-    }
-    if is_wanted(ALL) {
-        rows.push(all_at_once(&field, serve, &caller, lasts).await);
     }
     Ok(rows)
 }
 
-impl Attack {
-    async fn row(
-        self,
-        name: &'static str,
-        field: &Field,
-        serve: &Serve,
-        caller: &Caller,
-        lasts: Duration,
-    ) -> Row {
-        println!("{name}");
-        let caller = caller.at(serve.grpc);
-        meter::forget_peaks(serve.pid());
-        let mut beside = Beside::start(serve, &caller);
-        if matches!(self, Self::Quiet | Self::HeldRows(_)) {
-            let another = caller.clone();
-            beside.call("CreateAccount and Open", move || {
-                let another = another.clone();
-                async move { another.another_opens().await }
-            });
-        }
-        let outcome = self.begin(field, serve, &caller, lasts).await;
-        let outcome = outcome.unwrap_or_else(|why| Outcome {
-            faults: vec![format!("the attack ended: {why:#}")],
-            ..Outcome::default()
-        });
-        let (calls, alive) = beside.end().await;
-        Row::new(name, outcome, calls, alive, meter::peak(serve.pid()))
+/// The attacks on one process.
+struct Series {
+    over: Over,
+    lasts: Duration,
+    attacks: Vec<(String, Attack)>,
+    /// The names of the last rows.
+    metrics: Option<String>,
+    all_at_once: Option<String>,
+}
+
+impl Series {
+    /// Returns the attacks that are wanted, and the calls without one if there are any.
+    fn new(over: Over, run: &Run, short: bool) -> Self {
+        let seconds = match over {
+            _ if !short => LASTS,
+            Over::Plaintext => SHORT,
+            Over::Tls => SHORT_OVER_TLS,
+        };
+        let lasts = Duration::from_secs_f64(run.seconds.unwrap_or(seconds));
+        let is_wanted =
+            |name: &String| run.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+        let mut attacks = kinds::all(over, short);
+        attacks.retain(|(name, attack)| *attack == Attack::Quiet || is_wanted(name));
+        let last = |name| Some(kinds::name_of(over, name)).filter(is_wanted);
+        // The names of the metrics do not depend on TLS.
+        let metrics = last(AT_THE_END).filter(|_| over == Over::Plaintext);
+        Self { over, lasts, attacks, metrics, all_at_once: last(ALL) }
     }
 
-    async fn begin(
-        self,
-        field: &Field,
-        serve: &Serve,
-        caller: &Caller,
-        lasts: Duration,
-    ) -> anyhow::Result<Outcome> {
-        match self {
-            Self::Quiet => {
-                sleep(lasts).await;
-                Ok(Outcome::default())
+    fn is_empty(&self) -> bool {
+        self.attacks.len() <= 1 && self.metrics.is_none() && self.all_at_once.is_none()
+    }
+
+    async fn run(self, field: &Field, caller: &Caller) -> anyhow::Result<Vec<Row>> {
+        let lasts = self.lasts;
+        let mut serve = field.serve(self.over)?;
+        let mut rows: Vec<Row> = Vec::new();
+        for (name, attack) in self.attacks {
+            let mut row = attack.row(name, field, &serve, caller, lasts).await;
+            if !serve.has_recovered(&caller.at(serve.grpc)).await {
+                row.faults.push("it did not recover, and was started anew".to_owned());
+                serve = field.serve(self.over)?;
             }
-            Self::Refusals => log::refusals(serve, lasts).await,
-            Self::FrozenPath => path::frozen(field, serve, caller, lasts).await,
-            Self::Followers => followers::unread(field, serve, lasts).await,
-            Self::Streams => memory::streams(serve, lasts).await,
-            Self::Heads => memory::heads(serve, lasts).await,
-            Self::SlowReaders => memory::slow_readers(serve, lasts).await,
-            Self::SilentRest => connections::silent(serve.rest, b"", lasts).await,
-            Self::SilentGrpc => connections::silent(serve.grpc, b"", lasts).await,
-            Self::SilentOps => connections::silent(serve.ops, b"", lasts).await,
-            Self::Prefaces => connections::silent(serve.grpc, PREFACE, lasts).await,
-            Self::Amplification => amplification::run(field, serve.grpc, lasts).await,
-            Self::HeldRows(accounts) => rows::held_rows(field, caller, accounts, lasts).await,
+            // The first wait for each of many rows takes a few hundred milliseconds in all: of a short
+            // attack that is more than one call in a hundred.
+            if let (Attack::HeldRows(_), Some(quiet), true) =
+                (attack, rows.first(), lasts >= P99_AFTER)
+            {
+                row.hold_to(quiet.p99());
+            }
+            row.print();
+            rows.push(row);
         }
+        if let Some(name) = self.metrics {
+            rows.push(metrics(name, &serve).await);
+        }
+        if let Some(name) = self.all_at_once {
+            rows.push(all_at_once(name, field, serve, caller, lasts).await);
+        }
+        Ok(rows)
     }
 }
 
 /// Runs the last attack, in which the service ends.
-async fn all_at_once(field: &Field, serve: Serve, caller: &Caller, lasts: Duration) -> Row {
-    println!("{ALL}");
+async fn all_at_once(
+    name: String,
+    field: &Field,
+    serve: Serve,
+    caller: &Caller,
+    lasts: Duration,
+) -> Row {
+    println!("{name}");
     let caller = caller.at(serve.grpc);
     meter::forget_peaks(serve.pid());
     let beside = Beside::start(&serve, &caller);
@@ -245,13 +208,13 @@ async fn all_at_once(field: &Field, serve: Serve, caller: &Caller, lasts: Durati
             Outcome { faults, ..Outcome::default() }
         }
     };
-    let row = Row::new(ALL, outcome, calls, alive, peak);
+    let row = Row::new(name, outcome, calls, alive, peak);
     row.print();
     row
 }
 
 /// Checks the names of the metrics.
-async fn metrics(serve: &Serve) -> Row {
+async fn metrics(name: String, serve: &Serve) -> Row {
     sleep(Duration::from_secs(1)).await;
     let shown = wire::get(serve.ops, "/metrics").await.map(|(_, text)| text).unwrap_or_default();
     // A counter without a value may only have the line of its type.
@@ -262,5 +225,5 @@ async fn metrics(serve: &Serve) -> Row {
     let missing = METRICS.iter().filter(|name| !is_there(name));
     let faults = missing.map(|name| format!("there is no {name}")).collect();
     let outcome = Outcome { sent: 1, answered: 1, faults, ..Outcome::default() };
-    Row::of(AT_THE_END, outcome)
+    Row::of(name, outcome)
 }

@@ -15,7 +15,7 @@ const SHOWN: usize = 160;
 
 /// One attack.
 pub struct Row {
-    name: &'static str,
+    name: String,
     outcome: Outcome,
     calls: Tally,
     alive: Tally,
@@ -27,7 +27,7 @@ pub struct Row {
 impl Row {
     /// Checks the bounds for an attack and the calls beside it.
     pub fn new(
-        name: &'static str,
+        name: String,
         mut outcome: Outcome,
         mut calls: Tally,
         alive: Tally,
@@ -54,7 +54,7 @@ impl Row {
     }
 
     /// Returns a row without calls beside the attack.
-    pub fn of(name: &'static str, mut outcome: Outcome) -> Self {
+    pub fn of(name: String, mut outcome: Outcome) -> Self {
         let faults = std::mem::take(&mut outcome.faults);
         let (calls, alive) = (Tally::default(), Tally::default());
         Self { name, outcome, calls, alive, memory: 0.0, faults }
@@ -85,7 +85,7 @@ impl Row {
 pub fn print(rows: &[Row]) {
     println!();
     println!(
-        "{:24} {:>9} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {:>8}  verdict",
+        "{:27} {:>9} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {:>8}  verdict",
         "attack",
         "sent",
         "answered",
@@ -100,7 +100,7 @@ pub fn print(rows: &[Row]) {
         let Row { name, outcome, calls, alive, memory, faults } = row;
         let verdict = if faults.is_empty() { "ok" } else { "FAILED" };
         println!(
-            "{name:24} {:>9} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {memory:>8.0}  {verdict} {}",
+            "{name:27} {:>9} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {memory:>8.0}  {verdict} {}",
             outcome.sent,
             outcome.answered,
             calls.served,

@@ -7,10 +7,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cdn_activation::auth::secret::{SealingKey, Secret, ServiceToken};
+use cdn_activation::auth::sealing::SealingKey;
+use cdn_activation::auth::secret::Secret;
+use cdn_activation::auth::services::ServiceToken;
+use cdn_activation::domain::AccountId;
 use cdn_activation::domain::policy::EVERYTHING;
 use sqlx::PgConnection;
 
+use crate::callers;
 use crate::load::accounts::access_key_id;
 
 /// The secrets of the data. Their files are beside it, and only their owner can read them.
@@ -22,8 +26,8 @@ pub struct Keys {
     pub secret: String,
     /// The token that callers over gRPC send.
     pub service_token: String,
-    /// The file with the token.
-    pub service_token_file: PathBuf,
+    /// The directory with the files of callers.
+    pub callers_dir: PathBuf,
 }
 
 impl Keys {
@@ -32,19 +36,21 @@ impl Keys {
         let sealing_key_file = data_dir.join("sealing-key");
         let text = kept(&sealing_key_file, || Ok(SealingKey::generate()?.to_string()))?;
         let random = || Ok(Secret::random()?.expose().to_owned());
-        let service_token_file = data_dir.join("service-token");
+        let new_token = || Ok(ServiceToken::generate()?.expose().to_owned());
+        let service_token = kept(&data_dir.join("service-token"), new_token)?;
+        callers::write(data_dir, &service_token)?;
         Ok(Self {
             sealing_key: SealingKey::parse(&text).context("the sealing key is damaged")?,
             sealing_key_file,
             secret: kept(&data_dir.join("access-key-secret"), random)?,
-            service_token: kept(&service_token_file, || Ok(ServiceToken::generate()?.to_string()))?,
-            service_token_file,
+            service_token,
+            callers_dir: data_dir.to_owned(),
         })
     }
 
     /// Returns a hash by which data that other keys have sealed is recognized.
     pub fn fingerprint(&self) -> [u8; 32] {
-        self.sealing_key.derive(&self.secret)
+        *self.sealing_key.derive(&self.secret)
     }
 
     /// Inserts the keys of accounts.
@@ -57,13 +63,17 @@ impl Keys {
         let secret = Secret::new(self.secret.clone());
         for account in accounts {
             let id = access_key_id(account);
-            secrets.push(self.sealing_key.seal(&id, &secret)?);
-            owners.push(i64::try_from(account)?);
+            let owner = i64::try_from(account)?;
+            let account_id = AccountId::new(owner).context("account ids are positive")?;
+            secrets.push(self.sealing_key.seal_secret(&id, account_id, &secret)?);
+            owners.push(owner);
             ids.push(id);
         }
         sqlx::query(
-            "INSERT INTO access_keys
-            SELECT id, account, secret, $4, false, 1, '2020-01-01', '2020-01-01', '2020-01-01'
+            "INSERT INTO access_keys (
+                access_key_id, account_id, place, secret_sealed, policy, disabled, version,
+                created_at, updated_at, event_time)
+            SELECT id, account, 1, secret, $4, false, 1, '2020-01-01', '2020-01-01', '2020-01-01'
             FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS keys (id, account, secret)",
         )
         .bind(ids)

@@ -2,7 +2,6 @@
 //! at a time, and sends its next call when the answer is there and has been checked.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -10,11 +9,10 @@ use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
-use tokio::net::TcpStream;
 
-use super::Load;
 use super::accounts::instance_id;
 use super::work::Work;
+use super::{Address, Load};
 
 const ACCOUNT_ID: HeaderName = HeaderName::from_static("x-account-id");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -83,15 +81,14 @@ pub struct Caller {
 
 /// Connects all callers of a load.
 pub async fn connect(
-    address: SocketAddr,
+    address: &Address,
     load: Load,
     template: &Template,
     expected: Expected,
 ) -> anyhow::Result<Vec<Caller>> {
     let mut callers = Vec::new();
     for _ in 0..load.connections {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        let stream = address.connect().await?;
         let mut builder = Builder::new();
         builder.enable_push(false).initial_window_size(STREAM_WINDOW);
         builder.initial_connection_window_size(CONNECTION_WINDOW);

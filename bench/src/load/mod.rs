@@ -8,9 +8,9 @@ mod grpc;
 mod histogram;
 mod record;
 mod rest;
+mod stream;
 mod work;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -20,6 +20,7 @@ use accounts::Source;
 pub use grpc::{Expected, Template};
 pub use record::Outcome;
 pub use rest::{Action, Signer};
+pub use stream::Address;
 use work::Work;
 
 /// How long connecting may take.
@@ -30,9 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The server that is called.
 pub enum Target {
     /// gRPC: streams on connections.
-    Grpc { address: SocketAddr, template: Template, expected: Expected },
+    Grpc { address: Address, template: Template, expected: Expected },
     /// The signed query format: a connection for each caller.
-    Rest { address: SocketAddr, signer: Signer },
+    Rest { address: Address, signer: Signer },
 }
 
 /// How many callers call, and how long.
@@ -70,13 +71,13 @@ pub fn run(
         let work = Work::new(source, load.warm_up_calls);
         match target {
             Target::Grpc { address, template, expected } => {
-                let connecting = grpc::connect(*address, load, template, *expected);
+                let connecting = grpc::connect(address, load, template, *expected);
                 let callers = timeout(CONNECT_WITHIN, connecting).await??;
                 let calls = callers.into_iter().map(|caller| caller.run(&work)).collect();
                 call(load, calls, &work, watch).await;
             }
             Target::Rest { address, signer } => {
-                let connecting = rest::connect(*address, load.connections, signer);
+                let connecting = rest::connect(address, load.connections, signer);
                 let callers = timeout(CONNECT_WITHIN, connecting).await??;
                 let calls = callers.into_iter().map(|caller| caller.run(&work)).collect();
                 call(load, calls, &work, watch).await;

@@ -5,7 +5,6 @@
 
 use std::fmt::Write;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::ensure;
@@ -14,9 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::accounts::{access_key_id, instance_id};
+use super::stream::{Address, Stream};
 use super::work::Work;
 use crate::clock;
 
@@ -31,7 +30,7 @@ pub enum Action {
 
 /// The caller of one connection.
 pub struct Caller {
-    stream: TcpStream,
+    stream: Stream,
     signer: Signer,
     out: Vec<u8>,
     read: Vec<u8>,
@@ -119,14 +118,13 @@ fn escape(text: &str, out: &mut String) {
 
 /// Connects a number of callers.
 pub async fn connect(
-    address: SocketAddr,
+    address: &Address,
     callers: usize,
     signer: &Signer,
 ) -> anyhow::Result<Vec<Caller>> {
     let mut connected = Vec::with_capacity(callers);
     for _ in 0..callers {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        let stream = address.connect().await?;
         let mut signer = signer.clone();
         signer.nonces[0] = random()?;
         connected.push(Caller { stream, signer, out: Vec::new(), read: Vec::new() });
@@ -152,6 +150,7 @@ impl Caller {
         self.out.clear();
         self.signer.put(&mut self.out, account);
         self.stream.write_all(&self.out).await?;
+        self.stream.flush().await?;
         self.read.clear();
         loop {
             if self.stream.read_buf(&mut self.read).await? == 0 {

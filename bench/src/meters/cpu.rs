@@ -16,10 +16,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// Reads the CPU time of the groups.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    /// The server that is measured; none if pgbench is.
-    pub subject: Option<u32>,
-    /// Our service, if it numbers the events of another server.
-    pub helper: Option<u32>,
+    /// The server that is measured, if pgbench is not, and those that number its events.
+    pub service: Vec<u32>,
     /// The first process of PostgreSQL.
     pub database: u32,
     /// A client in a process of its own.
@@ -31,7 +29,7 @@ pub struct Meter {
 pub struct Used {
     /// The time between the readings, in seconds.
     pub elapsed: f64,
-    /// The server that is measured, and the helper.
+    /// The server that is measured, and those that number its events.
     pub service: f64,
     /// PostgreSQL.
     pub database: f64,
@@ -56,10 +54,9 @@ pub struct Reading {
 impl Meter {
     /// Reads the counts of all groups.
     pub fn read(&self) -> Reading {
-        let sum = |pids: &[Option<u32>]| pids.iter().flatten().map(|pid| group(*pid)).sum();
         Reading {
             at: Instant::now(),
-            service: sum(&[self.subject, self.helper]),
+            service: self.service.iter().map(|pid| group(*pid)).sum(),
             database: group(self.database),
             client: self.client.map_or_else(own, group),
             busy: busy(),
@@ -162,8 +159,7 @@ mod tests {
 
     #[test]
     fn the_cpu_time_of_this_process_is_counted() {
-        let meter =
-            Meter { subject: None, helper: None, database: std::process::id(), client: None };
+        let meter = Meter { service: Vec::new(), database: std::process::id(), client: None };
         let before = meter.read();
         let mut spun = 0_u64;
         while before.at.elapsed().as_millis() < 50 {

@@ -14,7 +14,7 @@ use crate::load::accounts::{KEY_EVERY, Source, Walk};
 use crate::load::{self, Expected, Load, Outcome, Signer, Target, Template, Watch};
 use crate::meters::cpu::Reading;
 use crate::meters::{Meter, Used, memory};
-use crate::subjects::{Server, Surroundings};
+use crate::subjects::{Guards, Server, Surroundings};
 
 const DESCRIBE: &str = "/activation.dcdn.v1.DcdnService/DescribeDcdnService";
 const OPEN: &str = "/activation.cdn.v1.CdnService/OpenCdnService";
@@ -44,7 +44,7 @@ impl Stage {
         std::fs::create_dir_all(&logs)?;
         let surroundings = self.setting.surroundings(self.database.run_url()?, &self.keys);
         let surroundings = Surroundings { logs, ..surroundings };
-        let server = Server::ours(&surroundings)?;
+        let server = Server::ours(&surroundings, Guards::Fewest)?;
         let row = Row::grpc(Action::Describe, Subject::Ours, 1);
         let target = self.target_of(row, &server)?;
         let mut load = self.load(row, Duration::ZERO);
@@ -63,7 +63,7 @@ impl Stage {
 
     fn target_of(&self, row: Row, server: &Server) -> anyhow::Result<Target> {
         if row.wire == Wire::Rest {
-            let address = server.rest.context("no address for the signed query format")?;
+            let address = server.rest.clone().context("no address for the signed query format")?;
             let action = match row.action {
                 Action::Describe => load::Action::Describe,
                 Action::Open => load::Action::Open,
@@ -77,9 +77,9 @@ impl Stage {
             (_, Subject::Echo) => (DESCRIBE, Vec::new(), Expected::AnyInstance),
             _ => (DESCRIBE, Vec::new(), Expected::OwnInstance),
         };
-        let authority = server.grpc.to_string();
+        let authority = server.grpc.address.to_string();
         let template = Template::new(&authority, path, &self.keys.service_token, &message)?;
-        Ok(Target::Grpc { address: server.grpc, template, expected })
+        Ok(Target::Grpc { address: server.grpc.clone(), template, expected })
     }
 
     fn source(&mut self, row: Row) -> Source<'_> {

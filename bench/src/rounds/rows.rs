@@ -9,6 +9,10 @@ use crate::subjects::Peer;
 pub enum Subject {
     /// The service.
     Ours,
+    /// The service with quotas.
+    Quotas,
+    /// The service with quotas and TLS.
+    Tls,
     /// A gRPC server in Rust that does nothing else.
     Echo,
     /// A service in Rust with one query per request.
@@ -17,6 +21,13 @@ pub enum Subject {
     Peer(Peer),
     /// The database, without a service.
     Pgbench,
+}
+
+impl Subject {
+    /// Returns whether it is our service.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::Quotas | Self::Tls)
+    }
 }
 
 /// The action that is called.
@@ -111,6 +122,8 @@ impl fmt::Display for Subject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Ours => "ours",
+            Self::Quotas => "quotas",
+            Self::Tls => "quotas+TLS",
             Self::Echo => "echo",
             Self::Textbook => "textbook",
             Self::Pgbench => "pgbench",

@@ -11,7 +11,7 @@ use crate::database::{Database, Keys};
 use crate::load::accounts::Walk;
 use crate::meters::Meter;
 use crate::subjects::pgbench::{Program, seconds_for};
-use crate::subjects::{Peer, Server, Surroundings, prepare};
+use crate::subjects::{Guards, Peer, Server, Surroundings, prepare};
 
 use super::WARM_UP;
 
@@ -75,7 +75,7 @@ impl Stage {
         let pgbench =
             Program { path: database.program("pgbench")?, scripts: logs.clone(), url: url.clone() };
         let surroundings = setting.surroundings(url, &keys);
-        let ours = Server::ours(&surroundings)?;
+        let ours = Server::ours(&surroundings, Guards::Fewest)?;
         let others = start_others(rows, &surroundings)?;
         let walk = Walk::over(setting.accounts);
         Ok(Self { setting, ours, others, pgbench, database, keys, walk, seed: 0, missing })
@@ -109,17 +109,21 @@ impl Stage {
         }
     }
 
-    /// Returns the meter of a row. Our service numbers the events of all servers: its CPU time is
-    /// part of each row of Open.
+    /// Returns the meter of a row. Our services number the events of all servers, whichever is the
+    /// first: their CPU time is part of each row of Open.
     pub(super) fn meter(
         &self,
         row: Row,
         subject: Option<u32>,
         client: Option<u32>,
     ) -> anyhow::Result<Meter> {
-        let helps = row.action == Action::Open && row.subject != Subject::Ours;
-        let helper = helps.then(|| self.ours.pid());
-        Ok(Meter { subject, helper, database: self.database.pid()?, client })
+        let mut service: Vec<u32> = subject.into_iter().collect();
+        if row.action == Action::Open {
+            let others = self.others.iter().filter(|(other, _)| other.is_ours());
+            let numbering = others.map(|(_, server)| server.pid()).chain([self.ours.pid()]);
+            service.extend(numbering.filter(|pid| Some(*pid) != subject));
+        }
+        Ok(Meter { service, database: self.database.pid()?, client })
     }
 
     pub(super) fn server(&self, subject: Subject) -> anyhow::Result<&Server> {
@@ -173,6 +177,8 @@ fn start_others(
         let server = match row.subject {
             Subject::Ours | Subject::Pgbench => continue,
             subject if others.iter().any(|(other, _)| *other == subject) => continue,
+            Subject::Quotas => Server::ours(surroundings, Guards::Quotas)?,
+            Subject::Tls => Server::ours(surroundings, Guards::QuotasAndTls)?,
             Subject::Echo => Server::own("serve-echo", surroundings)?,
             Subject::Textbook => Server::own("serve-textbook", surroundings)?,
             Subject::Peer(peer) => Server::peer(peer, surroundings)?,

@@ -1,18 +1,22 @@
 //! The programs that are measured: our released service, the servers of this crate, and the peers.
 
+mod guards;
 mod peers;
 pub mod pgbench;
 mod process;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use crate::callers;
 use crate::database::Keys;
+use crate::load::Address;
 use crate::statements;
+use crate::tls::Protocol;
+pub use guards::Guards;
 pub use peers::{Peer, prepare};
 use process::Process;
 
@@ -23,9 +27,9 @@ const ANY_PORT: &str = "127.0.0.1:0";
 pub struct Server {
     process: Process,
     /// The address of gRPC.
-    pub grpc: SocketAddr,
+    pub grpc: Address,
     /// The address of the query format, if the server has it.
-    pub rest: Option<SocketAddr>,
+    pub rest: Option<Address>,
 }
 
 /// The options of all servers.
@@ -44,28 +48,36 @@ pub struct Surroundings<'a> {
 
 impl Server {
     /// Starts our service with its defaults and authentication.
-    pub fn ours(surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
+    pub fn ours(surroundings: &Surroundings<'_>, guards: Guards) -> anyhow::Result<Self> {
         let mut command = Command::new(surroundings.service);
         command
             .arg("serve")
             .env("DATABASE_URL", &surroundings.url)
-            .env("SEALING_KEY_FILE", &surroundings.keys.sealing_key_file)
-            .env("SERVICE_TOKEN_FILE", &surroundings.keys.service_token_file);
+            .env("SEALING_KEY_FILE", &surroundings.keys.sealing_key_file);
+        callers::name_to(&mut command, &surroundings.keys.callers_dir);
         for variable in ["GRPC_ADDR", "REST_ADDR", "OPS_ADDR"] {
             command.env(variable, ANY_PORT);
         }
         for variable in OUR_SETTINGS {
             command.env_remove(variable);
         }
+        // The load is beyond what one account, or one address, may send.
+        command.env("QUOTAS", "false");
         if let Some(notes) = surroundings.notes {
             command.env("LLVM_PROFILE_FILE", notes.join("%p.profraw"));
         }
-        let process = Process::start(command, &surroundings.logs.join("ours.log"))?;
-        let address = |name: &str| {
+        let certificate = guards.set(&mut command, &surroundings.logs)?;
+        let process = Process::start(command, &surroundings.logs.join(guards.log()))?;
+        let address = |name: &str, protocol| {
             let word = process.ready.split(' ').find_map(|word| word.strip_prefix(name));
-            word.and_then(|text| text.parse().ok()).context("our service names no address")
+            let address = word.and_then(|text| text.parse().ok());
+            let address = address.context("our service names no address")?;
+            let tls = certificate.as_ref().map(|certificate| certificate.client(protocol));
+            anyhow::Ok(Address { address, tls: tls.transpose()? })
         };
-        Ok(Self { grpc: address("grpc=")?, rest: Some(address("rest=")?), process })
+        let grpc = address("grpc=", Protocol::Http2)?;
+        let rest = address("rest=", Protocol::Http1)?;
+        Ok(Self { grpc, rest: Some(rest), process })
     }
 
     /// Starts a server of this program, by its verb.
@@ -96,7 +108,7 @@ impl Server {
         let address = process.ready.trim().strip_prefix("ready ");
         let address = address.and_then(|text| text.parse().ok());
         let address = address.with_context(|| format!("{name} says {:?}", process.ready))?;
-        Ok(Self { grpc: address, rest: None, process })
+        Ok(Self { grpc: Address { address, tls: None }, rest: None, process })
     }
 
     /// Sends SIGTERM, and waits for the end.
@@ -116,7 +128,7 @@ impl Server {
 }
 
 /// Settings of our service that the environment must not change: the defaults are measured.
-pub const OUR_SETTINGS: [&str; 23] = [
+pub const OUR_SETTINGS: [&str; 32] = [
     "LOG",
     "MINIMUM_BALANCE",
     "OVERDUE_GRACE",
@@ -133,13 +145,22 @@ pub const OUR_SETTINGS: [&str; 23] = [
     "REST_CONNECTIONS",
     "GRPC_CONNECTIONS",
     "KEEP_ALIVE",
+    "REFLECTION",
     "ENGINE",
     "WORKERS",
     "CARRY_AFTER",
     "CORES",
     "LOG_ONE_IN",
+    "QUOTAS",
+    "QUOTA_BURST",
     "PG_BIN",
     "DATA_DIR",
+    "TLS_CERT_FILE",
+    "TLS_KEY_FILE",
+    "TLS_CLIENT_CA_FILE",
+    "INSECURE_PLAINTEXT",
+    "TRUSTED_PROXIES",
+    "PROXY_PROTOCOL",
 ];
 
 /// The longest time until a server is ready.

@@ -2,7 +2,11 @@
 //! opening table. They are created once, with the functions of the storage, and are never reset.
 //! Only this file names them.
 
-use crate::auth::secret::{SealingKey, Secret};
+use serde_json::Value;
+
+use crate::audit::states;
+use crate::auth::sealing::KeyRing;
+use crate::auth::secret::Secret;
 use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::instance::{FINANCIAL, OperationLock};
 use crate::domain::opening::Terms;
@@ -12,8 +16,8 @@ use crate::domain::{
 };
 use crate::error::Error;
 use crate::explorer::DemoAccount;
-use crate::ids::new_id;
-use crate::storage::{NewAccessKey, NewLock, Opening, ScheduledChange, Store};
+use crate::ids::{RequestId, new_id};
+use crate::storage::{AuditEntry, NewAccessKey, NewLock, Opening, ScheduledChange, Store};
 
 /// The access key of the account that shows the sample of `tests/seeds/DescribeDcdnService.md`.
 pub(super) const OPENED: &str = "testid-opened";
@@ -119,13 +123,9 @@ pub(super) fn accounts() -> Vec<DemoAccount> {
 }
 
 /// Creates the demo accounts that are missing.
-pub(super) async fn create(
-    store: &Store,
-    sealing_key: &SealingKey,
-    wire_now: Time,
-) -> Result<(), Error> {
+pub(super) async fn create(store: &Store, key_ring: &KeyRing, wire_now: Time) -> Result<(), Error> {
     for demo in &DEMOS {
-        create_account(store, demo, sealing_key, wire_now).await?;
+        create_account(store, demo, key_ring, wire_now).await?;
     }
     create_sample(store, wire_now).await
 }
@@ -133,7 +133,7 @@ pub(super) async fn create(
 async fn create_account(
     store: &Store,
     demo: &Demo,
-    sealing_key: &SealingKey,
+    key_ring: &KeyRing,
     wire_now: Time,
 ) -> Result<(), Error> {
     let account_id =
@@ -151,18 +151,22 @@ async fn create_account(
     (demo.differs)(&mut profile);
     let account =
         Account { account_id, profile, version: 1, created_at: wire_now, updated_at: wire_now };
-    store.create_account(account, new_id(), None).await?;
+    let after = states::account(&account.profile);
+    let audit = entry("CreateAccount", "", wire_now, None, after);
+    store.create_account(account, new_id(), audit, None).await?;
     let secret = Secret::new(SECRET.to_owned());
     let key = NewAccessKey {
         access_key_id: demo.access_key_id.to_owned(),
         account_id,
-        secret_sealed: sealing_key.seal(demo.access_key_id, &secret)?,
+        secret_sealed: key_ring.first().seal_secret(demo.access_key_id, account_id, &secret)?,
         policy: demo.policy.to_owned(),
         disabled: demo.disabled,
         created_at: wire_now,
         event_id: new_id(),
     };
-    store.create_access_key(key, None).await.map(|_| ())
+    let after = states::access_key(demo.disabled, demo.policy);
+    let audit = entry("CreateAccessKey", demo.access_key_id, wire_now, None, after);
+    store.create_access_key(key, audit, None).await.map(|_| ())
 }
 
 /// Creates the sample: DCDN with a change and a lock, and then CDN. If CDN is opened, everything
@@ -195,7 +199,9 @@ async fn create_sample(store: &Store, wire_now: Time) -> Result<(), Error> {
             submitted_at,
             event_id: new_id(),
         };
-        store.schedule_change(change, None).await?;
+        let (before, after) = states::without_and_with(&change.notice, instance, submitted_at);
+        let audit = entry("ModifyDcdnService", "dcdn", wire_now, Some(before), after);
+        store.schedule_change(change, audit, None).await?;
     }
     let lock = NewLock {
         account_id,
@@ -208,7 +214,9 @@ async fn create_sample(store: &Store, wire_now: Time) -> Result<(), Error> {
         },
         event_id: new_id(),
     };
-    store.lock(lock, None).await?;
+    let (before, after) = states::unlocked_and_locked(Product::Dcdn, &lock.lock);
+    let audit = entry("Lock", "dcdn financial", wire_now, Some(before), after);
+    store.lock(lock, audit, None).await?;
     let cdn = facts(Product::Cdn).await?;
     open(store, &cdn, Product::Cdn, &account_id.to_string(), wire_now).await
 }
@@ -222,18 +230,48 @@ async fn open(
     instance_id: &str,
     wire_now: Time,
 ) -> Result<(), Error> {
+    let terms = Terms { product, internet: ChargeType::PayByTraffic, websocket: None };
+    let action = match product {
+        Product::Cdn => "OpenCdnService",
+        Product::Dcdn => "OpenDcdnService",
+    };
+    let after = states::opened(terms, instance_id);
+    let audit = entry(action, product.name(), wire_now, None, after);
     let opening = Opening {
         account_id: facts.account.account_id,
         account_version: facts.account.version,
-        terms: Terms { product, internet: ChargeType::PayByTraffic, websocket: None },
+        terms,
         instance_id: instance_id.to_owned(),
         order_id: new_id(),
         opening_time: instant("2018-03-19T11:16:11Z")?,
         ordered_at: wire_now,
         event_id: new_id(),
+        audit,
         has_intent: false,
     };
     store.open_instance(opening).await.map(|_| ())
+}
+
+/// Returns the audit record of a change. No request made it.
+fn entry(
+    action: &'static str,
+    resource: &str,
+    wire_now: Time,
+    before: Option<Value>,
+    after: Value,
+) -> AuditEntry {
+    AuditEntry {
+        audit_id: new_id(),
+        recorded_at: wire_now,
+        principal: "demo".to_owned(),
+        address: None,
+        action: action.into(),
+        resource: resource.to_owned(),
+        request_id: RequestId::random().as_str().to_owned(),
+        correlation_id: None,
+        before,
+        after: Some(after),
+    }
 }
 
 fn instant(text: &str) -> Result<Time, Error> {

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use private_postgres::choose_data_dir;
 
-use crate::auth::secret::{SealingKey, ServiceToken};
+use crate::auth::sealing::SealingKey;
+use crate::auth::services::ServiceToken;
 use crate::config::SharedSettings;
 
 /// The default data directory.
@@ -33,9 +34,9 @@ impl Keys {
             Some(path) => path.clone(),
             None => make(data_dir.join("sealing-key"), &SealingKey::generate()?)?,
         };
-        let service_token = match &shared.service_token_file {
+        let service_token = match &shared.callers.service_token_file {
             Some(path) => path.clone(),
-            None => make(data_dir.join("service-token"), &ServiceToken::generate()?)?,
+            None => make(data_dir.join("service-token"), ServiceToken::generate()?.expose())?,
         };
         Ok(Self { sealing_key, service_token })
     }

@@ -14,8 +14,9 @@ use anyhow::Context;
 use private_postgres::{Durability, Options, PrivatePostgres, misleading_variables};
 
 use super::call::{AccessKey, signed_url};
-use super::{announce, read_sealing_key, read_service_token, settings, stop_requested};
+use super::{announce, open_callers, read_key_ring, settings, stop_requested};
 use crate::auth::secret::Secret;
+use crate::auth::services::ServiceFiles;
 use crate::clock::Clock;
 use crate::config::DevSettings;
 use crate::domain::{Time, time};
@@ -77,22 +78,26 @@ async fn serve(
         .context("the schema could not be brought up to date")?;
 
     let keys = files::Keys::make(data_dir, &dev.shared)?;
-    let sealing_key = read_sealing_key(&keys.sealing_key)?;
-    let token = read_service_token(&keys.service_token)?;
+    let key_ring = read_key_ring(&keys.sealing_key)?;
+    let callers = open_callers(ServiceFiles {
+        tokens: Some(keys.service_token.clone()),
+        grants: dev.shared.callers.grants_file.clone(),
+        development: true,
+    })?;
     let clock = dev.at.map_or_else(Clock::system, Clock::starting_at);
     let mut shared = dev.shared;
     logging::sample_calls(shared.log_one_in.unwrap_or(1)); // a developer wants to see every call
     shared.drain_timeout = shared.drain_timeout.min(LONGEST_DRAIN);
     shared.explorer = shared.explorer.or(Some(true));
-    let mut settings =
-        settings(&shared, database, sealing_key.clone(), Some(token), clock.clone())?;
+    shared.quotas.quotas = shared.quotas.quotas.or(Some(false));
+    let mut settings = settings(&shared, database, key_ring.clone(), callers, clock.clone())?;
     if let Some(explorer) = &mut settings.explorer {
         explorer.accounts = demo::accounts();
     }
     let mut server = Server::bind(settings).await?;
     let is_on = shared.explorer == Some(true);
     let explorer = if is_on { Some(server.point_to_own_explorer()?) } else { None };
-    demo::create(server.store(), &sealing_key, clock.wire_now()).await?;
+    demo::create(server.store(), &key_ring, clock.wire_now()).await?;
     if let Some(at) = dev.at {
         warn_of_the_future(server.store(), at).await?;
     }
@@ -143,17 +148,24 @@ fn paste_lines(
     explorer: Option<&str>,
 ) -> anyhow::Result<String> {
     let addresses = server.addresses()?;
-    let key =
-        AccessKey { id: demo::OPENED.to_owned(), secret: Secret::new(demo::SECRET.to_owned()) };
-    let endpoint = format!("http://{}", addresses.rest);
+    let key = AccessKey {
+        id: demo::OPENED.to_owned(),
+        secret: Secret::new(demo::SECRET.to_owned()),
+        security_token: None,
+    };
+    let (curl, grpcurl) = match server.scheme() {
+        "https" => ("curl --cacert CA_FILE", "grpcurl -cacert CA_FILE"),
+        _ => ("curl", "grpcurl -plaintext"),
+    };
+    let endpoint = format!("{}://{}", server.scheme(), addresses.rest);
     let url = signed_url(&endpoint, "DescribeDcdnService", "2018-01-15", "JSON", &[], &key)?;
     let explorer = explorer
         .map(|address| format!("\nExplorer and error center: {address}\n"))
         .unwrap_or_default();
     Ok(format!(
         "{explorer}\nPaste into another terminal (the signed URL is good for one request within 15 minutes):\n  \
-         curl '{url}'\n  \
-         grpcurl -plaintext -H \"authorization: Bearer $(cat {token})\" -H 'x-account-id: {account}' \
+         {curl} '{url}'\n  \
+         {grpcurl} -H \"authorization: Bearer $(cat {token})\" -H 'x-account-id: {account}' \
          {grpc} activation.dcdn.v1.DcdnService/DescribeDcdnService\n\n",
         token = keys.service_token.display(),
         account = demo::OPENED_ACCOUNT,

@@ -1,9 +1,11 @@
 //! The errors of requests, signatures and access keys (docs/protocol.md, "Error codes of the
 //! gateway").
 
+use std::time::Duration;
+
 use super::By::{GrpcCalls, SignedActions};
 use super::{By, Entry, Text};
-use crate::error::{Error, Shown};
+use crate::error::{Denial, Error, FlowLimit, Shown};
 
 const SIGNED: &[By] = &[SignedActions];
 const BOTH_WIRES: &[By] = &[SignedActions, GrpcCalls];
@@ -125,13 +127,36 @@ pub(super) static ENTRIES: &[Entry] = &[
         error: || Error::SecurityTokenMismatch,
         answered_by: SIGNED,
         meaning: Text {
-            en: "The request has a security token, but all access keys are permanent.",
-            zh: "请求带有安全令牌（SecurityToken），但所有 AccessKey 都是长期密钥。",
+            en: "The security token belongs to another temporary credential, or the request is \
+                 signed with an access key, which has no token.",
+            zh: "安全令牌（SecurityToken）属于另一个临时凭证，或者请求是用没有令牌的长期 AccessKey 签名的。",
         },
         what_to_do: Text {
-            en: "Omit the security token: all access keys are permanent.",
-            zh: "请不要传入安全令牌。",
+            en: "Send the token that was issued with the id that signs. Omit the token if an \
+                 access key signs.",
+            zh: "请传入与签名所用 ID 一同签发的令牌；使用长期 AccessKey 签名时请不要传入令牌。",
         },
+    },
+    Entry {
+        error: || Error::SecurityTokenMalformed,
+        answered_by: SIGNED,
+        meaning: Text {
+            en: "The security token was not issued by this service, was changed or cut off on its \
+                 way, or was issued with a sealing key that is no longer in use.",
+            zh: "安全令牌（SecurityToken）不是由本服务签发的，或在传输中被改动或截断，或签发它的加密密钥已停用。",
+        },
+        what_to_do: Text {
+            en: "Send the token as it was issued, byte for byte, or get a new credential.",
+            zh: "请原样传入签发时的令牌，或重新获取临时凭证。",
+        },
+    },
+    Entry {
+        error: || Error::SecurityTokenExpired,
+        answered_by: SIGNED,
+        meaning: Text {
+            en: "The temporary credential has expired.", zh: "该临时凭证已过期。"
+        },
+        what_to_do: Text { en: "Get a new credential.", zh: "请重新获取临时凭证。" },
     },
     Entry {
         error: || Error::TimestampFormat,
@@ -226,7 +251,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         },
     },
     Entry {
-        error: || Error::ForbiddenByPolicy,
+        error: || Error::ForbiddenByPolicy(Box::new(Denial::example())),
         answered_by: SIGNED,
         meaning: Text {
             en: "The policy of the access key does not allow the action.",
@@ -235,6 +260,35 @@ pub(super) static ENTRIES: &[Entry] = &[
         what_to_do: Text {
             en: "Use an access key with a policy that allows the action.",
             zh: "请使用权限策略允许此操作的 AccessKey。",
+        },
+    },
+    Entry {
+        error: || Error::ThrottledUser(FlowLimit::new(Duration::ZERO, "", "")),
+        answered_by: BOTH_WIRES,
+        meaning: Text {
+            en: "The account calls the action more often than its quota allows, the calling \
+                 service calls more often than its limit, or too many requests of the same caller \
+                 run at the same time.",
+            zh: "该账号调用此操作的频率超过了配额，或调用方服务的调用频率超过了限制，或同一调用方\
+                 同时处理中的请求过多。",
+        },
+        what_to_do: Text {
+            en: "Send the request again after the time that the answer gives, and call less often.",
+            zh: "请在应答给出的时间之后重试，并降低调用频率。",
+        },
+    },
+    Entry {
+        error: || Error::Throttled(FlowLimit::new(Duration::ZERO, "", "")),
+        answered_by: SIGNED,
+        meaning: Text {
+            en: "The address of the client sent too many requests with access keys that do not \
+                 exist.",
+            zh: "该客户端地址发送了过多使用不存在的 AccessKey 的请求。",
+        },
+        what_to_do: Text {
+            en: "Check the access key, and send the request again after the time that the answer \
+                 gives.",
+            zh: "请检查 AccessKey，并在应答给出的时间之后重试。",
         },
     },
 ];

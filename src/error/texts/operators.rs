@@ -26,6 +26,31 @@ pub(super) static ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        error: || Error::ServiceForbidden,
+        answered_by: &[GrpcCalls],
+        meaning: Text {
+            en: "The identity of the calling service is not granted this method.",
+            zh: "调用方服务的身份未被授予该方法的调用权限。",
+        },
+        what_to_do: Text {
+            en: "Ask the operator of the server to grant the method in its file of grants.",
+            zh: "请联系服务器的运维人员，在授权文件中授予该方法。",
+        },
+    },
+    Entry {
+        error: || Error::AccountNotGranted,
+        answered_by: &[GrpcActions, OperatorMethods],
+        meaning: Text {
+            en: "The calling service is granted some accounts only. The request is about another \
+                 account, about an account or access key that does not exist, or about all accounts.",
+            zh: "调用方服务只被授予部分账号。请求涉及其他账号、不存在的账号或 AccessKey，或涉及全部账号。",
+        },
+        what_to_do: Text {
+            en: "Name an account that the service is granted.",
+            zh: "请指定该服务被授予的账号。",
+        },
+    },
+    Entry {
         error: || Error::MissingAccountId,
         answered_by: &[GrpcActions],
         meaning: Text {
@@ -86,6 +111,18 @@ pub(super) static ENTRIES: &[Entry] = &[
         },
         what_to_do: Text {
             en: "Name an access key that exists.", zh: "请指定存在的 AccessKey。"
+        },
+    },
+    Entry {
+        error: || Error::TooManyAccessKeys,
+        answered_by: &[Method("AccessKeyService.CreateAccessKey")],
+        meaning: Text {
+            en: "The account has the largest number of access keys, 10.",
+            zh: "该账号的 AccessKey 数量已达到上限（10 个）。",
+        },
+        what_to_do: Text {
+            en: "Delete a key that is not used any more, and create the key again.",
+            zh: "请先删除不再使用的 AccessKey，再重新创建。",
         },
     },
     Entry {

@@ -2,13 +2,15 @@
 //! response of the components. Its schema lists the documented codes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::operations::{content, response_headers};
 use super::schemas::reference;
 use crate::domain::{Product, Refusal};
-use crate::error::{Error, Shown};
+use crate::error::denial::TOLD;
+use crate::error::{Denial, Error, FlowLimit, Shown};
 
 /// Stands for the name of a parameter in a code or in a message, as in `docs/errors.md`.
 const PARAMETER: &str = "{parameter}";
@@ -38,12 +40,28 @@ pub(super) fn responses(
         let name = format!("Error{status}");
         let codes = rows.iter().map(|row| row.code.as_str());
         let codes: BTreeSet<_> = codes.collect();
-        schemas.insert(name.clone(), body(&codes));
+        let denied = Error::ForbiddenByPolicy(Box::new(Denial::example()));
+        let mut body = body(&codes);
+        if codes.contains(&*denied.code()) {
+            body["properties"]["AccessDeniedDetail"] = denial();
+        }
+        schemas.insert(name.clone(), body);
         let lines = rows.iter().map(|row| format!("* `{}`: {}", row.code, row.message));
         let mut headers = response_headers();
         if status == Error::UnsupportedHttpMethod.http_status() {
             let allow = json!({ "required": true, "schema": { "const": "GET, POST" } });
             headers["Allow"] = allow;
+        }
+        if codes.contains("Throttling") {
+            headers["X-Acs-Retry-After"] = json!({
+                "description": "With a code Throttling…: after how many milliseconds the request can \
+                    be sent again.",
+                "schema": { "type": "string", "pattern": "^[1-9][0-9]*$" },
+            });
+            headers["X-RateLimit-User-API"] = json!({
+                "description": "With a code Throttling…: the same.",
+                "schema": { "type": "string", "pattern": "^Remain:0,TimeLeft:[1-9][0-9]*$" },
+            });
         }
         let response = json!({
             "description": lines.collect::<Vec<_>>().join("\n"),
@@ -83,6 +101,20 @@ fn body(codes: &BTreeSet<&str>) -> Value {
         },
         "additionalProperties": false,
         "xml": { "name": "Error" },
+    })
+}
+
+/// Returns the schema of the detail with which a denial by a policy is answered.
+fn denial() -> Value {
+    let names = TOLD.map(|(_, name)| name);
+    let members: Map<_, _> =
+        names.map(|name| (name.to_owned(), json!({ "type": "string" }))).into_iter().collect();
+    json!({
+        "type": "object",
+        "description": "Which policy does not allow the action. Only with `Forbidden.RAM`.",
+        "required": names,
+        "properties": members,
+        "additionalProperties": false,
     })
 }
 
@@ -131,6 +163,7 @@ fn all() -> Vec<Error> {
         ChangePending,
     ];
     let shown = |name: &str| Shown::from(name.to_owned());
+    let limit = || FlowLimit::new(Duration::ZERO, "", "");
     let others = [
         Error::missing(PARAMETER),
         Error::invalid(PARAMETER),
@@ -145,6 +178,8 @@ fn all() -> Vec<Error> {
         Error::AccessKeyNotFound,
         Error::AccessKeyInactive,
         Error::SecurityTokenMismatch,
+        Error::SecurityTokenMalformed,
+        Error::SecurityTokenExpired,
         Error::TimestampFormat,
         Error::TimestampExpired,
         Error::InvalidSignatureMethod,
@@ -155,7 +190,9 @@ fn all() -> Vec<Error> {
             canonical_request: shown("{canonical_request}"),
         },
         Error::NonceUsed,
-        Error::ForbiddenByPolicy,
+        Error::ForbiddenByPolicy(Box::new(Denial::example())),
+        Error::ThrottledUser(limit()),
+        Error::Throttled(limit()),
         Error::Contended,
         Error::DeadlineExceeded,
         Error::internal("an example"),

@@ -7,7 +7,7 @@
 //! (`/#OpenCdnService`) is as valid, but Swagger's client puts the query behind it, where it does
 //! not reach the server. `Action` and `Version` are not listed as parameters again: a tool would
 //! send them twice, and the server refuses that. Neither is `Signature`, which is a security scheme,
-//! and `SecurityToken`: importers fill in every parameter, and the server refuses any token.
+//! and `SecurityToken`: importers fill in every parameter, and an access key must not have a token.
 
 mod actions;
 mod errors;
@@ -29,7 +29,8 @@ const FORMAT: &str = "Format";
 const DESCRIPTION: &str = "\
 Opens CDN and DCDN for accounts and tells how each is charged. Every request is signed with the \
 secret of an access key, by signature V1 (parameters) or V3 (headers). Parameters of the query and \
-of a form are one set. Security tokens are refused, because every access key is permanent.";
+of a form are one set. A temporary credential also has a security token: the parameter \
+SecurityToken (V1) or the header x-acs-security-token (V3).";
 const V1: &str = "\
 Signature V1: base64 of the HMAC-SHA1 over the method and all parameters, with the parameters \
 AccessKeyId, SignatureMethod, SignatureVersion, SignatureNonce and Timestamp. The key is the \

@@ -4,6 +4,7 @@ use tonic::Request;
 
 use super::repeat::{Repeatable, Ticket, request_id};
 use super::{access_key_id, account_id, etag};
+use crate::audit::states;
 use crate::auth::secret::{Secret, random_access_key_id};
 use crate::context::Context;
 use crate::domain::AccountId;
@@ -14,7 +15,11 @@ use crate::grpc::{Actions, Reply, operate};
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::access_key_service_server::AccessKeyService;
-use crate::storage::{NewAccessKey, StoredAccessKey};
+use crate::storage::{AuditEntry, MOST_ACCESS_KEYS, NewAccessKey, StoredAccessKey};
+
+/// Largest number of attempts to create a key, if other keys of the account are created at the same
+/// time.
+const CREATIONS: u32 = 16;
 
 #[tonic::async_trait]
 impl AccessKeyService for Actions {
@@ -25,7 +30,7 @@ impl AccessKeyService for Actions {
         operate("CreateAccessKey", request, async |context, message| {
             context.service_name()?;
             let (key, secret) = self.create_key(&context, &message).await?;
-            context.note_key(key.account_id, &key.access_key_id);
+            context.note_key(key.account_id, &key.access_key_id)?;
             let access_key_secret = secret.expose().to_owned();
             Ok(wire::CreateAccessKeyResponse { access_key: Some(key.into()), access_key_secret })
         })
@@ -76,9 +81,9 @@ impl AccessKeyService for Actions {
         request: Request<wire::ListAccessKeysRequest>,
     ) -> Reply<wire::ListAccessKeysResponse> {
         operate("ListAccessKeys", request, async |context, message| {
-            context.service_name()?;
+            let caller = context.service_name()?;
             let list = format!("access keys of {}", message.account_id);
-            let page = self.page_tokens.page(&list, message.page_size, &message.page_token);
+            let page = self.page_tokens.page(caller, &list, message.page_size, &message.page_token);
             let (account_id, page) = both(account_id(message.account_id), page)?;
             self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
             let after = page.after.clone().unwrap_or_default();
@@ -87,8 +92,19 @@ impl AccessKeyService for Actions {
             let end = page.cut(&mut keys, |key| key.access_key_id.clone());
             Ok(wire::ListAccessKeysResponse {
                 access_keys: keys.into_iter().map(Into::into).collect(),
-                next_page_token: self.page_tokens.next(&list, end),
+                next_page_token: self.page_tokens.next(caller, &list, end),
             })
+        })
+        .await
+    }
+
+    async fn issue_security_token(
+        &self,
+        request: Request<wire::IssueSecurityTokenRequest>,
+    ) -> Reply<wire::IssueSecurityTokenResponse> {
+        operate("IssueSecurityToken", request, async |context, message| {
+            context.service_name()?;
+            Ok(self.issue_credential(&context, &message).await?.into())
         })
         .await
     }
@@ -131,7 +147,11 @@ impl Actions {
         let access_key_id = random_access_key_id()?;
         let record = ticket.map(|ticket| ticket.about(&access_key_id));
         let new = NewAccessKey {
-            secret_sealed: self.sealing_key.seal(&access_key_id, &secret)?,
+            secret_sealed: self.key_ring.first().seal_secret(
+                &access_key_id,
+                account_id,
+                &secret,
+            )?,
             access_key_id,
             account_id,
             policy: policy.to_owned(),
@@ -139,20 +159,32 @@ impl Actions {
             created_at: context.wire_now,
             event_id: context.new_id(),
         };
-        if !self.store.create_access_key(new.clone(), record).await? {
-            return Err(Error::internal("a random access key id is taken"));
+        let after = states::access_key(new.disabled, policy);
+        let audit = AuditEntry::of(context, &new.access_key_id, None, Some(after));
+        for _ in 0..CREATIONS {
+            let (new, audit, record) = (new.clone(), audit.clone(), record.clone());
+            if self.store.create_access_key(new.clone(), audit, record).await? {
+                return Ok((new.into(), secret));
+            }
+            let most = i64::try_from(MOST_ACCESS_KEYS).unwrap_or(i64::MAX);
+            let keys = self.store.access_keys_after(account_id, "", most).await?;
+            if keys.len() >= MOST_ACCESS_KEYS {
+                return Err(Error::TooManyAccessKeys);
+            }
+            // Another key of the account took the place at the same time.
         }
-        Ok((new.into(), secret))
+        Err(Error::Contended)
     }
 
     /// Returns the key of a repeated request, with its secret decrypted again.
     async fn key_again(&self, access_key_id: &str) -> Result<(StoredAccessKey, Secret), Error> {
         let key = self.existing_key(access_key_id).await?;
-        let secret = self.sealing_key.open(access_key_id, &key.secret_sealed)?;
+        let secret =
+            self.key_ring.open_secret(access_key_id, key.account_id, &key.secret_sealed)?;
         Ok((key, secret))
     }
 
-    async fn existing_key(&self, access_key_id: &str) -> Result<StoredAccessKey, Error> {
+    pub(super) async fn existing_key(&self, access_key_id: &str) -> Result<StoredAccessKey, Error> {
         // A text in PostgreSQL cannot contain NUL, so no key has such an id.
         if access_key_id.contains('\0') {
             return Err(Error::UnknownAccessKey);
@@ -171,7 +203,7 @@ impl Actions {
         let write = async |ticket| self.write_disabled(context, wanted, ticket).await;
         let again = async |_| {
             let key = self.existing_key(wanted.id).await?;
-            context.note_key(key.account_id, wanted.id);
+            context.note_key(key.account_id, wanted.id)?;
             Ok(key)
         };
         self.repeatable(context, method, message, write, again).await
@@ -185,7 +217,7 @@ impl Actions {
     ) -> Result<StoredAccessKey, Error> {
         attempts(async |_| {
             let key = self.existing_key(wanted.id).await?;
-            context.note_key(key.account_id, wanted.id);
+            context.note_key(key.account_id, wanted.id)?;
             check_etag(&key, wanted.etag)?;
             if key.disabled == wanted.disabled {
                 self.record_unwritten(ticket.as_ref(), wanted.id).await?;
@@ -194,9 +226,11 @@ impl Actions {
             let (now, event_id) = (context.wire_now, context.new_id());
             let record = ticket.as_ref().map(|ticket| ticket.about(wanted.id));
             let disabled = wanted.disabled;
+            let state = |disabled| Some(states::access_key(disabled, &key.policy));
+            let audit = AuditEntry::of(context, wanted.id, state(key.disabled), state(disabled));
             let written =
-                self.store.set_access_key_disabled(&key, disabled, now, event_id, record).await?;
-            let version = key.version + 1;
+                self.store.set_access_key_disabled(&key, disabled, now, event_id, audit, record);
+            let (written, version) = (written.await?, key.version + 1);
             Ok(written.then_some(StoredAccessKey { disabled, version, updated_at: now, ..key }))
         })
         .await
@@ -211,10 +245,13 @@ impl Actions {
         let write = async |ticket: Option<Ticket>| {
             attempts(async |_| {
                 let key = self.existing_key(&message.access_key_id).await?;
-                context.note_key(key.account_id, &message.access_key_id);
+                context.note_key(key.account_id, &message.access_key_id)?;
                 check_etag(&key, &message.etag)?;
                 let record = ticket.as_ref().map(|ticket| ticket.about(&message.access_key_id));
-                let deleted = self.store.delete_access_key(&key, context.new_id(), record).await?;
+                let before = states::access_key(key.disabled, &key.policy);
+                let audit = AuditEntry::of(context, &message.access_key_id, Some(before), None);
+                let event_id = context.new_id();
+                let deleted = self.store.delete_access_key(&key, event_id, audit, record).await?;
                 Ok(deleted.then_some(()))
             })
             .await
@@ -239,6 +276,7 @@ impl From<NewAccessKey> for StoredAccessKey {
             version: 1,
             created_at: new.created_at,
             updated_at: new.created_at,
+            last_used_on: None,
         }
     }
 }
@@ -253,6 +291,7 @@ impl From<StoredAccessKey> for wire::AccessKey {
             create_time: Some(timestamp(key.created_at)),
             update_time: Some(timestamp(key.updated_at)),
             etag: etag(key.version),
+            last_used_date: key.last_used_on.map(|day| day.to_string()).unwrap_or_default(),
         }
     }
 }

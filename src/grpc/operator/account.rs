@@ -5,6 +5,7 @@ use tonic::Request;
 
 use super::repeat::{Ticket, request_id};
 use super::{account_id, account_id_of, etag, key_of};
+use crate::audit::states;
 use crate::context::Context;
 use crate::domain::{Account, AccountId, Profile, Site};
 use crate::error::{Error, both};
@@ -13,7 +14,7 @@ use crate::grpc::{Actions, Reply, operate};
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::account_service_server::AccountService;
-use crate::storage::{AccountUpdate, RequestRecord};
+use crate::storage::{AccountUpdate, AuditEntry, RequestRecord};
 
 const LIST: &str = "accounts";
 
@@ -60,14 +61,15 @@ impl AccountService for Actions {
         request: Request<wire::ListAccountsRequest>,
     ) -> Reply<wire::ListAccountsResponse> {
         operate("ListAccounts", request, async |context, message| {
-            context.service_name()?;
-            let page = self.page_tokens.page(LIST, message.page_size, &message.page_token)?;
+            let caller = context.service_name()?;
+            let page =
+                self.page_tokens.page(caller, LIST, message.page_size, &message.page_token)?;
             let after = key_of(page.after.as_deref())?.unwrap_or(0);
             let mut accounts = self.store.accounts_after(after, page.read_size()).await?;
             let end = page.cut(&mut accounts, |account| account.account_id.to_string());
             Ok(wire::ListAccountsResponse {
                 accounts: accounts.into_iter().map(Into::into).collect(),
-                next_page_token: self.page_tokens.next(LIST, end),
+                next_page_token: self.page_tokens.next(caller, LIST, end),
             })
         })
         .await
@@ -98,7 +100,10 @@ impl Actions {
         };
         let write = async |ticket: Option<Ticket>| {
             let record = ticket.map(|ticket| ticket.about(&account_id.to_string()));
-            if self.store.create_account(account.clone(), context.new_id(), record).await? {
+            let after = states::account(&account.profile);
+            let audit = AuditEntry::of(context, "", None, Some(after));
+            let (new, event_id) = (account.clone(), context.new_id());
+            if self.store.create_account(new, event_id, audit, record).await? {
                 Ok(account.clone())
             } else {
                 Err(Error::AccountAlreadyExists)
@@ -140,6 +145,7 @@ impl Actions {
                 return Err(Error::EtagMismatch);
             }
             let read_version = account.version;
+            let before = states::account(&account.profile);
             apply(&mut account.profile, wanted, message.update_mask.as_ref());
             let update = AccountUpdate {
                 account_id: account.account_id,
@@ -148,7 +154,9 @@ impl Actions {
                 updated_at: context.wire_now,
                 event_id: context.new_id(),
             };
-            let updated = self.store.update_account(update, record.clone()).await?;
+            let after = states::account(&account.profile);
+            let audit = AuditEntry::of(context, "", Some(before), Some(after));
+            let updated = self.store.update_account(update, audit, record.clone()).await?;
             account.version += 1;
             account.updated_at = context.wire_now;
             Ok(updated.then_some(account))

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::repeat::{Ticket, request_id};
 use super::{account_id, key_of, product, product_filter};
+use crate::audit::states;
 use crate::context::Context;
 use crate::domain::event::{AnyChargeType, ChangeNotice};
 use crate::domain::{AccountId, Product, Refusal, Requested, Time, scheduling};
@@ -18,7 +19,7 @@ use crate::proto::convert::{
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::charge_type_change_service_server::ChargeTypeChangeService;
 use crate::proto::operator::v1::schedule_charge_type_change_request::ChargeType as Given;
-use crate::storage::{CancelledChange, RequestRecord, ScheduledChange, StoredChange};
+use crate::storage::{AuditEntry, CancelledChange, RequestRecord, ScheduledChange, StoredChange};
 
 #[tonic::async_trait]
 impl ChargeTypeChangeService for Actions {
@@ -53,9 +54,9 @@ impl ChargeTypeChangeService for Actions {
         request: Request<wire::ListChargeTypeChangesRequest>,
     ) -> Reply<wire::ListChargeTypeChangesResponse> {
         operate("ListChargeTypeChanges", request, async |context, message| {
-            context.service_name()?;
+            let caller = context.service_name()?;
             let list = format!("changes of {} {}", message.account_id, message.product);
-            let page = self.page_tokens.page(&list, message.page_size, &message.page_token);
+            let page = self.page_tokens.page(caller, &list, message.page_size, &message.page_token);
             let checked = both(account_id(message.account_id), product_filter(message.product));
             let ((account_id, product), page) = both(checked, page)?;
             self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
@@ -68,7 +69,7 @@ impl ChargeTypeChangeService for Actions {
                     .iter()
                     .map(|change| shown(change, context.now))
                     .collect(),
-                next_page_token: self.page_tokens.next(&list, end),
+                next_page_token: self.page_tokens.next(caller, &list, end),
             })
         })
         .await
@@ -138,7 +139,9 @@ impl Actions {
                 submitted_at: context.now,
                 event_id: context.new_id(),
             };
-            let written = self.store.schedule_change(change, record.clone()).await?;
+            let (before, after) = states::without_and_with(&change.notice, instance, context.now);
+            let audit = AuditEntry::of(context, product.name(), Some(before), Some(after));
+            let written = self.store.schedule_change(change, audit, record.clone()).await?;
             Ok(written.then(|| stored(change)))
         })
         .await
@@ -174,7 +177,8 @@ impl Actions {
                     event_id: context.new_id(),
                 };
                 let record = ticket.as_ref().map(|ticket| ticket.about(&message.change_id));
-                let written = self.store.cancel_change(cancelled, record).await?;
+                let audit = self.audit_of_cancelling(context, &change).await?;
+                let written = self.store.cancel_change(cancelled, audit, record).await?;
                 let cancelled_at = Some(context.now);
                 Ok(written.then_some(StoredChange { cancelled_at, ..change }))
             })
@@ -182,6 +186,23 @@ impl Actions {
         };
         let again = async |_| self.existing_change(account_id, change_id).await;
         self.repeatable(context, "CancelChargeTypeChange", message, write, again).await
+    }
+}
+
+impl Actions {
+    /// Returns the audit record of cancelling a pending change. The charge type in force at the
+    /// instant of the request stays the same while the change is pending.
+    async fn audit_of_cancelling(
+        &self,
+        context: &Context,
+        change: &StoredChange,
+    ) -> Result<AuditEntry, Error> {
+        let (account_id, notice) = (change.account_id, &change.notice);
+        let instance = self.store.instance(account_id, notice.product).await?;
+        let instance = instance.ok_or(Refusal::NotOpened(notice.product))?;
+        let (after, before) = states::without_and_with(notice, &instance, context.now);
+        let resource = format!("{} {}", notice.product.name(), notice.change_id);
+        Ok(AuditEntry::of(context, resource, Some(before), Some(after)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `EventService`: the events, for followers.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::Stream;
@@ -11,7 +12,7 @@ use super::account_id;
 use crate::context::{Context, Origin, Wire};
 use crate::domain::AccountId;
 use crate::error::{Error, status};
-use crate::events::{Cursor, CursorKey, Feed, Followed, Watched};
+use crate::events::{Cursor, Cursors, Feed, Followed, Watched};
 use crate::grpc::layers::deadline;
 use crate::grpc::{Reply, operate};
 use crate::ids::RequestId;
@@ -27,7 +28,7 @@ const LARGEST_PAGE_SIZE: usize = 1000;
 #[derive(Clone, Debug)]
 pub struct Events {
     feed: Feed,
-    cursors: CursorKey,
+    cursors: Cursors,
 }
 
 /// The responses of a watch.
@@ -40,8 +41,7 @@ impl EventService for Events {
         request: Request<wire::ListEventsRequest>,
     ) -> Reply<wire::ListEventsResponse> {
         operate("ListEvents", request, async |context, message| {
-            context.service_name()?;
-            self.list(&message).await
+            self.list(context.service_name()?, &message).await
         })
         .await
     }
@@ -51,7 +51,6 @@ impl EventService for Events {
     async fn watch_events(&self, request: Request<wire::WatchEventsRequest>) -> Reply<Responses> {
         let deadline = deadline(request.metadata().as_ref());
         operate("WatchEvents", request, async |context, message| {
-            context.service_name()?;
             self.watch(&context, &message, context.arrived + deadline).await
         })
         .await
@@ -59,23 +58,24 @@ impl EventService for Events {
 }
 
 impl Events {
-    /// Creates the service of a feed. `cursors` authenticates cursors.
+    /// Creates the service of a feed. `cursors` writes and reads its cursors.
     #[must_use]
-    pub fn new(feed: Feed, cursors: CursorKey) -> Self {
+    pub fn new(feed: Feed, cursors: Cursors) -> Self {
         Self { feed, cursors }
     }
 
     async fn list(
         &self,
+        caller: &str,
         message: &wire::ListEventsRequest,
     ) -> Result<wire::ListEventsResponse, Error> {
         let page_size = page_size(message.page_size)?;
         let account_id = followed(message.account_id)?;
-        let mut cursor = self.start(&message.cursor, account_id, false).await?;
+        let mut cursor = self.start(caller, &message.cursor, account_id, false).await?;
         let page = self.feed.page(&cursor, page_size).await?;
         cursor.positions = page.passed;
         let events = page.events.iter().map(|numbered| numbered.event.clone()).collect();
-        Ok(wire::ListEventsResponse { events, next_cursor: self.cursors.encode(&cursor) })
+        Ok(wire::ListEventsResponse { events, next_cursor: self.cursors.encode(caller, &cursor) })
     }
 
     async fn watch(
@@ -84,22 +84,23 @@ impl Events {
         message: &wire::WatchEventsRequest,
         until: Instant,
     ) -> Result<Responses, Error> {
+        let caller = context.service_name()?;
         let account_id = followed(message.account_id)?;
         if message.from_now && !message.cursor.is_empty() {
             return Err(Error::field("from_now", "requires an empty cursor"));
         }
-        let cursor = self.start(&message.cursor, account_id, message.from_now).await?;
+        let cursor = self.start(caller, &message.cursor, account_id, message.from_now).await?;
         let followed = Followed::start(self.feed.clone(), cursor, until.into());
         let (cursors, request_id) = (self.cursors.clone(), context.request_id.clone());
-        let origin = context.origin.clone();
+        let (origin, caller) = (context.origin.clone(), Arc::clone(caller));
         // This is polled only while the client has room. It takes responses that are ready, and
         // reads nothing itself.
         let responses = unfold(followed, move |mut followed| {
             let (cursors, request_id) = (cursors.clone(), request_id.clone());
-            let origin = origin.clone();
+            let (origin, caller) = (origin.clone(), Arc::clone(&caller));
             async move {
                 let told = followed.next().await?;
-                let response = told.map(|told| response(&cursors, &told));
+                let response = told.map(|told| response(&cursors, &caller, &told));
                 Some((response.map_err(|error| ended(&error, &request_id, origin)), followed))
             }
         });
@@ -109,6 +110,7 @@ impl Events {
     /// Returns the cursor at which a follower begins.
     async fn start(
         &self,
+        caller: &str,
         text: &str,
         account_id: Option<AccountId>,
         from_now: bool,
@@ -118,7 +120,7 @@ impl Events {
             let positions = if from_now { feed.newest().await? } else { feed.oldest().await? };
             return Ok(Cursor { account_id, positions });
         }
-        let cursor = self.cursors.decode(text)?;
+        let cursor = self.cursors.decode(caller, text)?;
         if cursor.account_id != account_id {
             // Such a cursor has no position for the events of the other account.
             return Err(Error::field("cursor", "was given for another account_id"));
@@ -128,10 +130,10 @@ impl Events {
     }
 }
 
-fn response(cursors: &CursorKey, told: &Watched) -> wire::WatchEventsResponse {
+fn response(cursors: &Cursors, caller: &str, told: &Watched) -> wire::WatchEventsResponse {
     wire::WatchEventsResponse {
         event: told.event.as_ref().map(|numbered| numbered.event.clone()),
-        cursor: cursors.encode(&told.cursor),
+        cursor: cursors.encode(caller, &told.cursor),
     }
 }
 

@@ -37,10 +37,10 @@ impl InstanceService for Actions {
         request: Request<wire::ListInstancesRequest>,
     ) -> Reply<wire::ListInstancesResponse> {
         operate("ListInstances", request, async |context, message| {
-            context.service_name()?;
+            let caller = context.service_name()?;
             let given = Some(message.account_id).filter(|given| *given != 0);
             let list = format!("instances of {given:?} {}", message.product);
-            let page = self.page_tokens.page(&list, message.page_size, &message.page_token);
+            let page = self.page_tokens.page(caller, &list, message.page_size, &message.page_token);
             let account = given.map(account_id).transpose();
             let checked = both(account, product_filter(message.product));
             let ((account, product), page) = both(checked, page)?;
@@ -51,7 +51,7 @@ impl InstanceService for Actions {
                 page.cut(&mut keys, |(account, product)| format!("{account}/{}", product.name()));
             Ok(wire::ListInstancesResponse {
                 instances: self.instances(&keys, context.now).await?,
-                next_page_token: self.page_tokens.next(&list, end),
+                next_page_token: self.page_tokens.next(caller, &list, end),
             })
         })
         .await

@@ -4,13 +4,15 @@
 
 mod access_key;
 mod account;
+mod audit;
 mod charge_type_change;
 mod event;
 mod instance;
 pub(super) mod names;
 mod operation_lock;
-pub(super) mod page;
+pub mod page;
 pub(crate) mod repeat;
+mod security_token;
 
 pub use event::Events;
 

@@ -3,8 +3,10 @@
 use tonic::Request;
 use uuid::Uuid;
 
+use super::names::lock_resource;
 use super::repeat::{Ticket, request_id};
 use super::{account_id, key_of, product, product_filter};
+use crate::audit::states;
 use crate::context::Context;
 use crate::domain::instance::OperationLock;
 use crate::domain::{AccountId, Facts, Product, Refusal};
@@ -15,7 +17,7 @@ use crate::proto::billing::v1 as billing;
 use crate::proto::convert::timestamp;
 use crate::proto::operator::v1 as wire;
 use crate::proto::operator::v1::operation_lock_service_server::OperationLockService;
-use crate::storage::{LiftedLock, NewLock, StoredLock};
+use crate::storage::{AuditEntry, LiftedLock, NewLock, StoredLock};
 
 /// Longest reason and longest `locked_by`, in characters.
 const LONGEST: usize = 64;
@@ -50,11 +52,11 @@ impl OperationLockService for Actions {
         request: Request<wire::ListOperationLocksRequest>,
     ) -> Reply<wire::ListOperationLocksResponse> {
         operate("ListOperationLocks", request, async |context, message| {
-            context.service_name()?;
+            let caller = context.service_name()?;
             let (account, of, lifted_too) =
                 (message.account_id, message.product, message.show_lifted);
             let list = format!("locks of {account} {of} {lifted_too}");
-            let page = self.page_tokens.page(&list, message.page_size, &message.page_token);
+            let page = self.page_tokens.page(caller, &list, message.page_size, &message.page_token);
             let checked = both(account_id(account), product_filter(of));
             let ((account_id, product), page) = both(checked, page)?;
             self.store.account(account_id).await?.ok_or(Error::AccountNotFound)?;
@@ -65,7 +67,7 @@ impl OperationLockService for Actions {
             let end = page.cut(&mut locks, |lock| lock.lock_id.to_string());
             Ok(wire::ListOperationLocksResponse {
                 operation_locks: locks.into_iter().map(|lock| shown(account_id, lock)).collect(),
-                next_page_token: self.page_tokens.next(&list, end),
+                next_page_token: self.page_tokens.next(caller, &list, end),
             })
         })
         .await
@@ -100,7 +102,10 @@ impl Actions {
                 let (lock_id, event_id) = (lock.lock_id.to_string(), context.new_id());
                 let new = NewLock { account_id, product, lock: lock.clone(), event_id };
                 let record = ticket.as_ref().map(|ticket| ticket.about(&lock_id));
-                let written = self.store.lock(new, record).await?;
+                let (before, after) = states::unlocked_and_locked(product, &lock);
+                let resource = lock_resource(product.name(), reason);
+                let audit = AuditEntry::of(context, resource, Some(before), Some(after));
+                let written = self.store.lock(new, audit, record).await?;
                 Ok(written.then(|| reply(account_id, product, &lock)))
             })
             .await
@@ -151,7 +156,10 @@ impl Actions {
                     event_id: context.new_id(),
                 };
                 let record = ticket.as_ref().map(|ticket| ticket.about(LIFTED));
-                Ok(self.store.unlock(lifted, record).await?.then_some(true))
+                let (after, before) = states::unlocked_and_locked(product, lock);
+                let resource = lock_resource(product.name(), reason);
+                let audit = AuditEntry::of(context, resource, Some(before), Some(after));
+                Ok(self.store.unlock(lifted, audit, record).await?.then_some(true))
             })
             .await
         };

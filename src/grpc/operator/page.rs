@@ -1,27 +1,19 @@
 //! Pages of the lists of operators: sizes and authenticated tokens. A token says where the page
 //! before ended and to which list it belongs. It is refused with other arguments of the list.
 
-use std::sync::Arc;
-
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
-use crate::auth::secret::SealingKey;
+use crate::auth::sealing::{BoundTexts, KeyRing};
 use crate::error::Error;
 
 const DEFAULT_SIZE: i32 = 50;
 const LARGEST_SIZE: i32 = 1000;
-/// Bytes of the authentication code in front of a token.
-const CODE_BYTES: usize = 16;
 
-/// Creates and reads page tokens. All replicas have the same key, and clones share its HMAC state.
-#[derive(Clone)]
-pub(in crate::grpc) struct PageTokens(Arc<Hmac<Sha256>>);
+/// Creates and reads page tokens. All replicas have the same key ring.
+#[derive(Clone, Debug)]
+pub struct PageTokens(BoundTexts);
 
 /// The page that a request asks for.
-pub(super) struct PageRequest {
+#[derive(Debug)]
+pub struct PageRequest {
     /// Largest number of rows of the page.
     pub size: usize,
     /// The key at which the page before ended; `None` for the first page.
@@ -29,15 +21,21 @@ pub(super) struct PageRequest {
 }
 
 impl PageTokens {
-    /// Derives the key of page tokens.
-    pub fn new(sealing_key: &SealingKey) -> Self {
-        let key = sealing_key.derive("page tokens");
-        let keyed = <Hmac<Sha256> as KeyInit>::new_from_slice(&key);
-        Self(Arc::new(keyed.expect("HMAC takes a key of any length")))
+    /// Creates the page tokens of a deployment.
+    #[must_use]
+    pub fn new(key_ring: KeyRing) -> Self {
+        Self(BoundTexts::new(key_ring, "page tokens"))
     }
 
-    /// Reads page size and token. `list` is the name of the list with its other arguments.
-    pub(super) fn page(&self, list: &str, size: i32, token: &str) -> Result<PageRequest, Error> {
+    /// Reads page size and token. `list` is the name of the list with its other arguments. A token
+    /// is of no use to another caller.
+    pub fn page(
+        &self,
+        caller: &str,
+        list: &str,
+        size: i32,
+        token: &str,
+    ) -> Result<PageRequest, Error> {
         let size = match size {
             ..0 => return Err(Error::field("page_size", "is negative")),
             0 => DEFAULT_SIZE,
@@ -47,47 +45,27 @@ impl PageTokens {
             || Error::field("page_token", "is not a token of this list with these arguments");
         let after = match token {
             "" => None,
-            token => Some(self.read(list, token).ok_or_else(wrong)?),
+            token => Some(self.read(caller, list, token).ok_or_else(wrong)?),
         };
         Ok(PageRequest { size: usize::try_from(size).unwrap_or_default(), after })
     }
 
     /// Returns the token of the next page, or an empty text if there is none.
-    pub(super) fn next(&self, list: &str, end: Option<String>) -> String {
-        end.map(|end| self.token(list, &end)).unwrap_or_default()
+    #[must_use]
+    pub fn next(&self, caller: &str, list: &str, end: Option<String>) -> String {
+        let token = |end: String| self.0.write(&[caller, list], end.as_bytes());
+        end.map(token).unwrap_or_default()
     }
 
-    fn token(&self, list: &str, end: &str) -> String {
-        let code = self.mac(list, end).finalize().into_bytes();
-        URL_SAFE_NO_PAD.encode([&code[..CODE_BYTES], end.as_bytes()].concat())
-    }
-
-    fn read(&self, list: &str, token: &str) -> Option<String> {
-        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (code, end) = bytes.split_at_checked(CODE_BYTES)?;
-        let end = std::str::from_utf8(end).ok()?;
-        self.mac(list, end).verify_truncated_left(code).ok()?;
-        Some(end.to_owned())
-    }
-
-    fn mac(&self, list: &str, end: &str) -> Hmac<Sha256> {
-        let mut mac = Hmac::clone(&self.0);
-        mac.update(list.as_bytes());
-        mac.update(&[0]); // separates the two texts: no list has a NUL in its name
-        mac.update(end.as_bytes());
-        mac
-    }
-}
-
-impl std::fmt::Debug for PageTokens {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("PageTokens(…)")
+    fn read(&self, caller: &str, list: &str, token: &str) -> Option<String> {
+        String::from_utf8(self.0.read(&[caller, list], token)?).ok()
     }
 }
 
 impl PageRequest {
     /// Returns how many rows to read. One more row than the page has shows whether there is a next
     /// page.
+    #[must_use]
     pub fn read_size(&self) -> i64 {
         i64::try_from(self.size + 1).unwrap_or(i64::MAX)
     }
@@ -103,26 +81,35 @@ impl PageRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::sealing::SealingKey;
 
     fn tokens() -> PageTokens {
-        PageTokens::new(&SealingKey::parse(&SealingKey::generate().unwrap()).unwrap())
+        PageTokens::new(KeyRing::parse(&SealingKey::generate().unwrap()).unwrap())
     }
 
     #[test]
-    fn a_token_is_valid_only_for_its_own_list() {
+    fn a_token_is_valid_only_for_its_own_list_and_caller() {
         let tokens = tokens();
-        let token = tokens.token("accounts", "42");
-        assert_eq!(tokens.page("accounts", 0, &token).unwrap().after.as_deref(), Some("42"));
-        assert!(tokens.page("instances", 0, &token).is_err());
-        assert!(super::tests::tokens().page("accounts", 0, &token).is_err(), "another key");
+        let token = tokens.next("billing", "accounts", Some("42".to_owned()));
+        assert_eq!(
+            tokens.page("billing", "accounts", 0, &token).unwrap().after.as_deref(),
+            Some("42")
+        );
+        assert!(tokens.page("billing", "instances", 0, &token).is_err());
+        assert!(tokens.page("console", "accounts", 0, &token).is_err());
+        assert!(
+            super::tests::tokens().page("billing", "accounts", 0, &token).is_err(),
+            "another key"
+        );
         for wrong in ["x", "AAAA", &token[1..], &format!("{token}A"), &token.to_lowercase()] {
-            assert!(tokens.page("accounts", 0, wrong).is_err(), "{wrong}");
+            assert!(tokens.page("billing", "accounts", 0, wrong).is_err(), "{wrong}");
         }
+        assert_eq!(tokens.next("billing", "accounts", None), "");
     }
 
     #[test]
     fn a_page_size_has_a_maximum_and_is_not_negative() {
-        let size = |size| tokens().page("accounts", size, "").map(|page| page.size);
+        let size = |size| tokens().page("billing", "accounts", size, "").map(|page| page.size);
         assert_eq!((size(0).unwrap(), size(7).unwrap(), size(5000).unwrap()), (50, 7, 1000));
         assert!(size(-1).is_err());
     }

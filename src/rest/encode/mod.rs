@@ -4,6 +4,8 @@
 
 mod refusal;
 
+use std::time::Duration;
+
 use tonic::Status;
 
 pub use self::refusal::refusal;
@@ -21,6 +23,8 @@ pub struct Body {
     pub http_status: u16,
     /// The text.
     pub text: Vec<u8>,
+    /// When the client can try again, if the error says so.
+    pub retry_after: Option<Duration>,
 }
 
 impl Format {
@@ -40,7 +44,7 @@ pub fn reply(plan: &ReplyPlan, message: &[u8], format: Format) -> Result<Body, S
     writer.begin_root(&plan.name);
     writer.message(plan, message)?;
     writer.end(&plan.name);
-    Ok(Body { http_status: 200, text: writer.out })
+    Ok(Body { http_status: 200, text: writer.out, retry_after: None })
 }
 
 /// Writes either format. A member is a name and a value in JSON and an element in XML. A list is an

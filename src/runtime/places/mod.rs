@@ -13,6 +13,7 @@
 //! |---|---|---|
 //! | REST, ops | the head while it is read; later a copy of the head, and the body | 48; 32 + 64 |
 //! | gRPC | a frame and a head; 8 incomplete calls without a token and their tasks | 40 + 8 x 14 |
+//! | with TLS | what was read and not decrypted, what is written; the state of the session | 18 + 64 + 4 |
 //! | all | kernel buffers (not in the process): twice 64 KiB in each direction | 128 + 128 |
 
 use std::collections::BTreeMap;

@@ -7,9 +7,12 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 pub use self::lists::StoredChange;
-use super::events::outbox::{EventRow, event_time_after, with_event, with_event_and_record};
+use super::events::outbox::{
+    EventRow, audited, event_time_after, with_event, with_event_and_record,
+    with_event_and_record_of,
+};
 use super::instances::{ChangeEntry, Changes, touched};
-use super::{RequestRecord, Store};
+use super::{AuditEntry, RequestRecord, Store};
 use crate::domain::event::{AnyChargeType, ChangeNotice, Event};
 use crate::domain::{AccountId, Charge, ChargeKind, Time};
 use crate::error::Error;
@@ -64,23 +67,23 @@ const SCHEDULE_CHANGE: &str = with_event_and_record!(concat!(
     "account AS (
         SELECT account_id
         FROM accounts
-        WHERE account_id = $1 AND version = $11
+        WHERE account_id = $1 AND version = $21
         FOR SHARE
     ), ",
     touched!(
-        "$14",
-        "changes = instances.changes || $19",
+        "$24",
+        "changes = instances.changes || $29",
         "
                 FROM account",
         "
                     AND instances.account_id = account.account_id
-                    AND instances.event_time = $12"
+                    AND instances.event_time = $22"
     ),
     "done AS (
         INSERT INTO charge_type_changes (
             account_id, change_id, product, kind, charge_type, submitted_at, effective_time,
             event_time)
-        SELECT account_id, $13, product, $15, $16, $17, $18, event_time
+        SELECT account_id, $23, product, $25, $26, $27, $28, event_time
         FROM touched
         RETURNING account_id, event_time
     )"
@@ -116,19 +119,19 @@ const SETTLE_CHANGE: &str = with_event!(concat!(
 
 const CANCEL_CHANGE: &str = with_event_and_record!(concat!(
     touched!(
-        "$12",
-        "changes = instances.changes - $14",
+        "$22",
+        "changes = instances.changes - $24",
         "",
         "
-                    AND instances.changes #>> ARRAY[$14, 'settled'] = 'false'"
+                    AND instances.changes #>> ARRAY[$24, 'settled'] = 'false'"
     ),
     "done AS (
         UPDATE charge_type_changes
-        SET cancelled_at = $13, event_time = touched.event_time
+        SET cancelled_at = $23, event_time = touched.event_time
         FROM touched
         WHERE charge_type_changes.account_id = $1
             AND charge_type_changes.account_id = touched.account_id
-            AND change_id = $11
+            AND change_id = $21
         RETURNING charge_type_changes.account_id, charge_type_changes.event_time
     )"
 ));
@@ -155,6 +158,7 @@ impl Store {
     pub async fn schedule_change(
         &self,
         change: ScheduledChange,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeScheduled(change.notice);
@@ -169,7 +173,7 @@ impl Store {
         let copy = Changes::from([(change.notice.change_id, entry)]);
         self.write_event(change.account_id, move || {
             event
-                .query_recorded(SCHEDULE_CHANGE, record.as_ref())
+                .query_recorded(SCHEDULE_CHANGE, &audit, record.as_ref())
                 .bind(change.account_version)
                 .bind(change.instance_event_time)
                 .bind(change.notice.change_id)
@@ -204,13 +208,14 @@ impl Store {
     pub async fn cancel_change(
         &self,
         change: CancelledChange,
+        audit: AuditEntry,
         record: Option<RequestRecord>,
     ) -> Result<bool, Error> {
         let event = Event::ChargeTypeChangeCancelled(change.notice);
         let event = EventRow::new(change.account_id, change.event_id, &event);
         self.write_event(change.account_id, move || {
             event
-                .query_recorded(CANCEL_CHANGE, record.as_ref())
+                .query_recorded(CANCEL_CHANGE, &audit, record.as_ref())
                 .bind(change.notice.change_id)
                 .bind(change.notice.product.name())
                 .bind(change.cancelled_at)

@@ -1,5 +1,6 @@
-//! How a change of state writes its event, which it does in its own statement: the frame of such a
-//! statement, the time of the event, its row, and the first parameters, which all of them share.
+//! How a change of state writes its event and its audit record, which it does in its own statement:
+//! the frame of such a statement, the time of the event, its row, and the first parameters, which all
+//! of them share.
 //!
 //! Events are numbered in the order of their times. The time is read from the clock of the database
 //! in the writing statement, never from the clock of a replica. So a write that begins after
@@ -8,6 +9,7 @@
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryScalar;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::domain::AccountId;
@@ -15,7 +17,7 @@ use crate::domain::event::{self, Event};
 use crate::error::Error;
 use crate::proto;
 use crate::storage::engine::connections::limited;
-use crate::storage::{RequestRecord, Store};
+use crate::storage::{AuditEntry, RequestRecord, Store};
 
 /// The time of an event that comes after another event, whose time is `$seen`, or NULL if there is
 /// none. It is later even if the clock of the database was set back in the meantime. The
@@ -53,29 +55,63 @@ macro_rules! with_event {
 }
 pub(in crate::storage) use with_event;
 
-/// The same for a write that may be sent again: its record is written in the same statement. `$6`
-/// to `$10` are the parameters of the record ([`EventRow::query_recorded`]). The own parameters of
-/// the statement begin with `$11`.
-macro_rules! with_event_and_record {
-    ($ctes:expr) => {
+/// The common table expression that writes the audit record of a change, in its statement. `$6` to
+/// `$15` are the parameters of the record ([`EventRow::query_audited`]). `$before` and `$after` are
+/// the expressions of the states, usually the parameters `$14` and `$15`.
+macro_rules! audited {
+    ($before:expr, $after:expr) => {
         concat!(
-            "WITH ",
-            $ctes,
-            ", noted AS (
-                INSERT INTO event_outbox (account_id, event_id, lane, event_time, type, data)
-                SELECT account_id, $2, $3, event_time, $4, $5
+            ", audited AS (
+                INSERT INTO audit_records (
+                    account_id, audit_id, recorded_at, principal, address, action, resource,
+                    request_id, correlation_id, result, before, after)
+                SELECT account_id, $6, $7, $8, $9, $10, $11, $12, $13, 'OK', ",
+            $before,
+            ", ",
+            $after,
+            "
                 FROM done
-            ), remembered AS (
-                INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
-                SELECT $6, $7, $8, $9, $10
-                FROM done
-                WHERE $7::uuid IS NOT NULL
-            )
-            SELECT count(*) FROM done WHERE account_id = $1"
+            )"
         )
     };
 }
+pub(in crate::storage) use audited;
+
+/// The same as [`with_event`] for a write of a caller, with its audit record. The own parameters of
+/// the statement begin with `$16`.
+macro_rules! with_event_and_audit {
+    ($ctes:expr) => {
+        with_event!(concat!($ctes, audited!("$14", "$15")))
+    };
+}
+pub(in crate::storage) use with_event_and_audit;
+
+/// The same for a write that may be sent again: its record is written in the same statement. `$16`
+/// to `$20` are the parameters of the record ([`EventRow::query_recorded`]). The own parameters of
+/// the statement begin with `$21`.
+macro_rules! with_event_and_record {
+    ($ctes:expr) => {
+        with_event_and_record_of!($ctes, "$14", "$15")
+    };
+}
 pub(in crate::storage) use with_event_and_record;
+
+/// The same with the expressions of the states before and after the change.
+macro_rules! with_event_and_record_of {
+    ($ctes:expr, $before:expr, $after:expr) => {
+        with_event!(concat!(
+            $ctes,
+            audited!($before, $after),
+            ", remembered AS (
+                INSERT INTO repeatable_requests (caller, request_id, fingerprint, resource, recorded_at)
+                SELECT $16, $17, $18, $19, $20
+                FROM done
+                WHERE $17::uuid IS NOT NULL
+            )"
+        ))
+    };
+}
+pub(in crate::storage) use with_event_and_record_of;
 
 /// A statement that writes an event. It returns how many rows it wrote.
 pub(in crate::storage) type EventQuery = QueryScalar<'static, Postgres, i64, PgArguments>;
@@ -111,13 +147,29 @@ impl EventRow {
             .bind(self.data.clone())
     }
 
-    /// Returns a statement in the frame of [`with_event_and_record`], with `$1` to `$10` bound.
+    /// Returns a statement in the frame of [`with_event_and_audit`], with `$1` to `$15` bound.
+    pub fn query_audited(&self, statement: &'static str, audit: &AuditEntry) -> EventQuery {
+        self.query(statement)
+            .bind(audit.audit_id)
+            .bind(audit.recorded_at)
+            .bind(audit.principal.clone())
+            .bind(audit.address.clone())
+            .bind(audit.action.clone())
+            .bind(audit.resource.clone())
+            .bind(audit.request_id.clone())
+            .bind(audit.correlation_id.clone())
+            .bind(audit.before.clone().map(Json))
+            .bind(audit.after.clone().map(Json))
+    }
+
+    /// Returns a statement in the frame of [`with_event_and_record`], with `$1` to `$20` bound.
     pub fn query_recorded(
         &self,
         statement: &'static str,
+        audit: &AuditEntry,
         record: Option<&RequestRecord>,
     ) -> EventQuery {
-        self.query(statement)
+        self.query_audited(statement, audit)
             .bind(record.map(|record| record.caller.clone()))
             .bind(record.map(|record| record.request_id))
             .bind(record.map(|record| record.fingerprint.clone()))

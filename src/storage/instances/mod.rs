@@ -80,7 +80,8 @@ macro_rules! touched {
             $product,
             $and,
             "
-                RETURNING instances.account_id, instances.product, instances.event_time
+                RETURNING instances.account_id, instances.product, instances.event_time,
+                    instances.locks
             ), "
         )
     };

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::Opening;
@@ -11,7 +13,7 @@ use crate::error::Error;
 use crate::storage::engine::connections::limited;
 use crate::storage::engine::writing::WriteLane;
 use crate::storage::events::outbox::event_time_after;
-use crate::storage::{Store, failure};
+use crate::storage::{AuditEntry, Store, failure};
 
 // A group does not wait for an account that another transaction changes: that opening is left out,
 // and written by a statement of its own. The rows are written in the order of their key, so that
@@ -21,12 +23,15 @@ pub(super) const OPEN_INSTANCES: &str = concat!(
     "
     WITH asked AS (
         SELECT account_id, version, product, instance_id, internet, websocket, opening_time,
-            order_id, ordered_at, event_id, lane, data
+            order_id, ordered_at, event_id, lane, data, audit_id, principal, address, action, resource,
+            request_id, correlation_id, after
         FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
             $7::timestamptz[], $8::uuid[], $9::timestamptz[], $10::uuid[], $11::smallint[],
-            $12::bytea[])
+            $12::bytea[], $14::uuid[], $15::text[], $16::text[], $17::text[], $18::text[],
+            $19::text[], $20::text[], $21::jsonb[])
             AS asked (account_id, version, product, instance_id, internet, websocket, opening_time,
-                order_id, ordered_at, event_id, lane, data)
+                order_id, ordered_at, event_id, lane, data, audit_id, principal, address, action,
+                resource, request_id, correlation_id, after)
     ), account AS (
         SELECT account_id, version, event_time
         FROM accounts
@@ -58,6 +63,15 @@ pub(super) const OPEN_INSTANCES: &str = concat!(
         FROM asked
         JOIN done ON done.order_id = asked.order_id
         ORDER BY account_id
+    ), audited AS (
+        INSERT INTO audit_records (
+            account_id, audit_id, recorded_at, principal, address, action, resource, request_id,
+            correlation_id, result, after)
+        SELECT account_id, audit_id, ordered_at, principal, address, action, resource, request_id,
+            correlation_id, 'OK', after
+        FROM asked
+        JOIN done ON done.order_id = asked.order_id
+        ORDER BY account_id
     )
     SELECT asked.order_id, done.order_id IS NOT NULL, account.account_id IS NOT NULL
     FROM asked
@@ -81,6 +95,14 @@ struct Group {
     lanes: Vec<i16>,
     data: Vec<Vec<u8>>,
     event_type: &'static str,
+    audit_ids: Vec<Uuid>,
+    principals: Vec<String>,
+    addresses: Vec<Option<String>>,
+    actions: Vec<String>,
+    resources: Vec<String>,
+    request_ids: Vec<String>,
+    correlation_ids: Vec<Option<String>>,
+    after: Vec<Option<Json<Value>>>,
 }
 
 impl Group {
@@ -99,6 +121,19 @@ impl Group {
         self.lanes.push(event.lane);
         self.data.push(event.data);
         self.event_type = event.type_name;
+        self.add_audit(opening.audit.clone());
+    }
+
+    /// Adds the audit record. An opening has no state before, and its time is that of the order.
+    fn add_audit(&mut self, audit: AuditEntry) {
+        self.audit_ids.push(audit.audit_id);
+        self.principals.push(audit.principal);
+        self.addresses.push(audit.address);
+        self.actions.push(audit.action.into_owned());
+        self.resources.push(audit.resource);
+        self.request_ids.push(audit.request_id);
+        self.correlation_ids.push(audit.correlation_id);
+        self.after.push(audit.after.map(Json));
     }
 }
 
@@ -133,7 +168,15 @@ impl Store {
             .bind(group.event_ids)
             .bind(group.lanes)
             .bind(group.data)
-            .bind(group.event_type);
+            .bind(group.event_type)
+            .bind(group.audit_ids)
+            .bind(group.principals)
+            .bind(group.addresses)
+            .bind(group.actions)
+            .bind(group.resources)
+            .bind(group.request_ids)
+            .bind(group.correlation_ids)
+            .bind(group.after);
         let permit = self.lanes.permit(WriteLane::Writes).await;
         let _permit = permit.map_err(|error| GroupFailure { was_refused: false, error })?;
         let written = async {

@@ -1,4 +1,4 @@
-//! Writes an opening: instance, order and event in one statement, which writes all of them or none.
+//! Writes an opening: instance, order, event and audit record in one statement, which writes all of them or none.
 //! Concurrent openings form a group, which is one statement and one commit. Each opening of a group
 //! is written, or not, independently of the others, and is answered when it is durable.
 
@@ -9,9 +9,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use self::groups::{GroupFailure, Outcome};
-use super::Store;
 use super::engine::batch::Asked;
-use super::events::outbox::{EventRow, event_time_after, with_event};
+use super::events::outbox::{
+    EventRow, audited, event_time_after, with_event, with_event_and_audit,
+};
+use super::{AuditEntry, Store};
 use crate::domain::event::Event;
 use crate::domain::opening::Terms;
 use crate::domain::{AccountId, Charge, Time};
@@ -41,6 +43,8 @@ pub struct Opening {
     pub ordered_at: Time,
     /// Id of its event.
     pub event_id: Uuid,
+    /// Its audit record.
+    pub audit: AuditEntry,
     /// Whether its order was placed at the commerce system. If so, the opening is written only if
     /// the intent of the order is neither opened nor abandoned, and the same statement marks the
     /// intent as opened.
@@ -52,11 +56,11 @@ pub struct Opening {
 // written; `instances_one_per_product` stops the others.
 macro_rules! open_instance {
     ($intent:literal, $allowed:literal, $settled:literal) => {
-        with_event!(concat!(
+        with_event_and_audit!(concat!(
             "account AS (
                 SELECT account_id, event_time
                 FROM accounts
-                WHERE account_id = $1 AND version = $6
+                WHERE account_id = $1 AND version = $16
                 FOR SHARE
             ), ",
             $intent,
@@ -64,7 +68,7 @@ macro_rules! open_instance {
                 INSERT INTO instances (
                     account_id, product, instance_id, internet_charge_type, websocket_charge_type,
                     opening_time, order_id, event_time)
-                SELECT account_id, $7, $8, $9, $10, $11, $12, ",
+                SELECT account_id, $17, $18, $19, $20, $21, $22, ",
             event_time_after!("event_time"),
             "
                 FROM ",
@@ -76,7 +80,7 @@ macro_rules! open_instance {
                 INSERT INTO orders (
                     account_id, order_id, product, internet_charge_type, websocket_charge_type,
                     ordered_at)
-                SELECT account_id, $12, $7, $9, $10, $13
+                SELECT account_id, $22, $17, $19, $20, $23
                 FROM done
             )",
             $settled
@@ -95,7 +99,7 @@ const OPEN_INSTANCE_OF_INTENT: &str = open_instance!(
         SELECT account_id
         FROM order_intents
         WHERE account_id = $1
-            AND order_id = $12
+            AND order_id = $22
             AND opened_at IS NULL
             AND abandoned_at IS NULL
             AND EXISTS (SELECT 1 FROM account)
@@ -105,11 +109,11 @@ const OPEN_INSTANCE_OF_INTENT: &str = open_instance!(
                 WHERE EXISTS (SELECT 1 FROM intent)",
     ", settled AS (
         UPDATE order_intents
-        SET opened_at = $13
+        SET opened_at = $23
         FROM done
         WHERE order_intents.account_id = $1
             AND order_intents.account_id = done.account_id
-            AND order_intents.order_id = $12
+            AND order_intents.order_id = $22
     )"
 );
 
@@ -178,11 +182,11 @@ impl Store {
     }
 
     async fn open_alone(&self, opening: Opening) -> Result<bool, Error> {
-        let event = opening.event();
+        let (event, audit) = (opening.event(), opening.audit.clone());
         let statement = if opening.has_intent { OPEN_INSTANCE_OF_INTENT } else { OPEN_INSTANCE };
         self.write_event(opening.account_id, move || {
             event
-                .query(statement)
+                .query_audited(statement, &audit)
                 .bind(opening.account_version)
                 .bind(opening.terms.product.name())
                 .bind(opening.instance_id.clone())

@@ -1,5 +1,5 @@
-//! The access key must exist, and be enabled at the time of the request. A permanent key must not
-//! come with a security token.
+//! The access key must exist, and be enabled at the time of the request. An access key must not come
+//! with a security token; temporary credentials have tests of their own.
 
 use cdn_activation::proto::operator::v1::{DisableAccessKeyRequest, EnableAccessKeyRequest};
 
@@ -82,7 +82,7 @@ async fn a_request_that_arrives_after_disabling_does_not_change_anything() {
 }
 
 #[tokio::test]
-async fn a_security_token_with_a_permanent_key_is_refused() {
+async fn a_security_token_with_an_access_key_is_refused() {
     let api = Api::start().await;
     let key = api.account().await;
     let token = "CAISexample+token/with==specials";

@@ -6,7 +6,8 @@ use futures_util::future::join_all;
 
 use super::{STATUS, STATUS_JSON};
 use crate::support::Api;
-use crate::support::refusals::{FORBIDDEN, Format, HAS_OPENED, NONCE_USED};
+use crate::support::denials::Deny;
+use crate::support::refusals::{Format, HAS_OPENED, NONCE_USED};
 use crate::support::rest::{Key, Reply, query};
 
 /// Returns a signed query that can be sent several times.
@@ -173,7 +174,8 @@ async fn a_refusal_after_a_valid_signature_uses_the_nonce_up() {
     api.send_get(&signed).await.is(Format::Json, &NONCE_USED);
     let nothing = api.key_of(key.account_id, r#"{"Version":"1","Statement":[]}"#).await;
     let signed = signed_query(&api, &nothing, STATUS);
-    api.send_get(&signed).await.is(Format::Json, &FORBIDDEN);
+    let denied = api.send_get(&signed).await;
+    denied.is_denied(&api, Format::Json, &nothing, "cdn:DescribeUserCdnStatus", Deny::Implicit);
     api.send_get(&signed).await.is(Format::Json, &NONCE_USED);
 }
 

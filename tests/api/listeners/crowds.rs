@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::server::{Bounds, descriptors};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,7 +16,7 @@ use crate::support::process::Program;
 use crate::support::rest::{Key, query};
 use crate::support::scratch::Scratch;
 use crate::support::stored::{Held, LOCK_THE_ACCOUNT};
-use crate::support::{Api, TOKEN};
+use crate::support::{Api, callers};
 
 const STATUS: &str = "Action=DescribeUserCdnStatus";
 /// Longer than any call here takes while hundreds of other tests run.
@@ -31,19 +31,25 @@ async fn silent(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     connections
 }
 
-fn files() -> (Scratch, String, String) {
+fn files() -> (Scratch, String, [(&'static str, String); 2]) {
     let scratch = Scratch::new();
     let key = SealingKey::generate().expect("random bytes");
     let key = scratch.file("sealing-key", &format!("{}\n", key.as_str()));
-    let token = scratch.file("service-token", &format!("{TOKEN}\n"));
-    (scratch, key, token)
+    let callers = callers::files(&scratch.0);
+    (scratch, key, callers)
 }
 
-fn serve(descriptors: u32, database: &Database, key: &str, token: &str) -> Program {
+fn serve(
+    descriptors: u32,
+    database: &Database,
+    key: &str,
+    [tokens, grants]: &[(&str, String); 2],
+) -> Program {
     let variables = [
         ("DATABASE_URL", database.url.as_str()),
         ("SEALING_KEY_FILE", key),
-        ("SERVICE_TOKEN_FILE", token),
+        (tokens.0, tokens.1.as_str()),
+        (grants.0, grants.1.as_str()),
         ("GRPC_ADDR", "127.0.0.1:0"),
         ("REST_ADDR", "127.0.0.1:0"),
         ("OPS_ADDR", "127.0.0.1:0"),

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cdn_activation::orders::CommerceSettings;
+use cdn_activation::orders::{CommerceIdentity, CommerceSettings};
 use cdn_activation::proto::order::v1::order_service_server::{OrderService, OrderServiceServer};
 use cdn_activation::proto::order::v1::{
     CancelOrderRequest, CancelOrderResponse, PlaceOrderRequest, PlaceOrderResponse,
@@ -16,12 +16,13 @@ use cdn_activation::proto::order::v1::{
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
 
 use super::database::Database;
 use super::eventually;
 use super::scratch::Scratch;
+use super::tls::Issued;
 
 /// How `openssl` makes the certificate of a commerce system with TLS.
 const CERTIFICATE: &str = "
@@ -62,6 +63,8 @@ pub struct Books {
     pub cancellations: Vec<String>,
     /// The ids of all `PlaceOrder` calls in order, repeats included.
     pub calls: Vec<String>,
+    /// The metadata `authorization` of all `PlaceOrder` calls.
+    pub authorizations: Vec<Option<String>>,
     /// How many orders were made. If this is more than `ordered` has, an id was ordered twice.
     pub orders_made: usize,
 }
@@ -100,6 +103,15 @@ impl CommerceSystem {
         let [key, certificate] =
             [key, certificate].map(|path| std::fs::read(path).expect("openssl wrote it"));
         let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        Self::serve(Server::builder().tls_config(tls).expect("a certificate")).await
+    }
+
+    /// Starts one with this certificate, which refuses clients without a certificate of this
+    /// authority.
+    pub async fn start_with_client_ca(issued: &Issued, client_ca: &str) -> Self {
+        let tls = ServerTlsConfig::new()
+            .identity(Identity::from_pem(&issued.certificate, &issued.key))
+            .client_ca_root(Certificate::from_pem(client_ca));
         Self::serve(Server::builder().tls_config(tls).expect("a certificate")).await
     }
 
@@ -210,6 +222,9 @@ impl OrderService for CommerceSystem {
         &self,
         request: Request<PlaceOrderRequest>,
     ) -> Result<Response<PlaceOrderResponse>, Status> {
+        let authorization = request.metadata().get("authorization");
+        let authorization = authorization.map(|value| value.to_str().expect("visible").to_owned());
+        self.books.lock().expect("not poisoned").authorizations.push(authorization);
         let handled = tokio::spawn(self.clone().handle(request.into_inner()));
         handled.await.expect("no panic").map(|()| Response::new(PlaceOrderResponse {}))
     }
@@ -235,6 +250,11 @@ pub fn settings(
     timeout: Duration,
     reconcile_after: Duration,
 ) -> CommerceSettings {
-    CommerceSettings::new(&format!("http://{address}"), timeout, reconcile_after)
-        .expect("an endpoint")
+    CommerceSettings::new(
+        &format!("http://{address}"),
+        &CommerceIdentity::default(),
+        timeout,
+        reconcile_after,
+    )
+    .expect("an endpoint")
 }

@@ -2,12 +2,15 @@
 //! set.
 
 pub mod action_refusals;
+pub mod audit;
 pub mod call;
+pub mod callers;
 pub mod captures;
 pub mod commerce;
 pub mod connection;
 pub mod cutting_proxy;
 pub mod database;
+pub mod denials;
 pub mod drafts;
 pub mod events;
 pub mod grpc;
@@ -28,16 +31,17 @@ pub mod serve_process;
 pub mod setup;
 pub mod standby;
 pub mod stored;
+pub mod tls;
 pub mod upstream;
 pub mod wires;
 
 use std::time::Duration;
 
-use cdn_activation::auth::secret::{SealingKey, ServiceToken};
+use cdn_activation::auth::sealing::{KeyRing, SealingKey};
 use cdn_activation::clock::Clock;
 use cdn_activation::domain::opening::Limits;
 use cdn_activation::domain::time;
-use cdn_activation::server::{Addresses, Bounds, Server, ServerSettings};
+use cdn_activation::server::{Addresses, Bounds, Listening, Server, ServerSettings};
 use cdn_activation::storage;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -45,7 +49,8 @@ use tokio::task::JoinHandle;
 use self::database::Database;
 use self::rest::Key;
 
-/// The token of calling services in tests.
+/// The token of the calling service of most tests, which may do everything. It is the identity
+/// [`callers::NAME`].
 pub const TOKEN: &str = "token-of-the-test-services";
 
 /// The sealing key of services in tests, as the text of a key file. Services and processes with the
@@ -170,10 +175,13 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
     ServerSettings {
         addresses: Addresses { grpc: any(), rest: any(), ops: any() },
         database: storage::StoreOptions::new(database.url.parse().expect("a URL"), 16),
+        listening: Listening::default(),
         orders: None,
         event_retention: chrono::Duration::days(7),
-        sealing_key,
-        service_token: Some(ServiceToken::new(TOKEN).expect("a token")),
+        audit_retention: chrono::Duration::days(400),
+        key_ring: KeyRing::of(sealing_key),
+        callers: callers::directory(),
+        reflection: true,
         timestamp_window: chrono::Duration::minutes(15),
         limits: Limits { minimum_balance: 0 },
         overdue_grace: chrono::Duration::hours(24),
@@ -184,6 +192,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         drain_timeout: Duration::from_secs(1),
         explorer: None,
         explorer_url: None,
+        quotas: None,
         clock,
     }
 }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use cdn_activation::auth::secret::SealingKey;
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::server::Addresses;
 use private_postgres::misleading_variables;
@@ -21,9 +21,10 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cdn-activation");
 
 /// Every variable that is a setting, or from which a client takes a key. They are removed from the
 /// environment of a program under test.
-const VARIABLES: [&str; 25] = [
+const VARIABLES: [&str; 39] = [
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "ALIBABA_CLOUD_SECURITY_TOKEN",
     "CORES",
     "DATABASE_URL",
     "DATA_DIR",
@@ -32,21 +33,34 @@ const VARIABLES: [&str; 25] = [
     "DRAIN_DELAY",
     "DRAIN_TIMEOUT",
     "ENGINE",
+    "GRANTS_FILE",
     "GRPC_ADDR",
     "GRPC_CONNECTIONS",
+    "INSECURE_PLAINTEXT",
     "LOG",
     "LOG_ONE_IN",
     "MINIMUM_BALANCE",
     "OPS_ADDR",
+    "ORDER_CA_FILE",
+    "ORDER_CERT_FILE",
     "ORDER_ENDPOINT",
+    "ORDER_KEY_FILE",
+    "ORDER_TOKEN_FILE",
     "OVERDUE_GRACE",
     "PG_BIN",
+    "PROXY_PROTOCOL",
+    "REFLECTION",
     "REST_ADDR",
     "REST_CONNECTIONS",
     "RUST_BACKTRACE",
     "SEALING_KEY_FILE",
     "SERVICE_TOKEN_FILE",
+    "SSL_CERT_FILE",
     "TIMESTAMP_WINDOW",
+    "TLS_CERT_FILE",
+    "TLS_CLIENT_CA_FILE",
+    "TLS_KEY_FILE",
+    "TRUSTED_PROXIES",
 ];
 
 /// Arguments that choose any free port for each listener.
@@ -209,9 +223,19 @@ impl Program {
         Api::of_ready_line(said.lines().next().expect("a line"))
     }
 
+    /// Returns its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns the path of one of its files in `/proc`.
+    pub fn proc_file(&self, name: &str) -> String {
+        format!("/proc/{}/{name}", self.child.id())
+    }
+
     /// Returns its largest memory use so far, in kilobytes.
     pub fn peak_kilobytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = std::fs::read_to_string(self.proc_file("status"));
         let status = status.expect("it runs, on Linux");
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a line");
         line.split_whitespace().nth(1).expect("a number").parse().expect("a number")

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::Status;
 
@@ -50,6 +51,11 @@ impl RawGrpc {
     pub async fn connect(address: std::net::SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the service listens");
         stream.set_nodelay(true).expect("connected"); // headers and body are two packets
+        Self::over(stream).await
+    }
+
+    /// Speaks over this stream.
+    pub async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         let stream = TokioIo::new(stream);
         let (sender, connection) =
             handshake(TokioExecutor::new(), stream).await.expect("it speaks HTTP/2");

@@ -45,12 +45,18 @@ pub const KEY_NOT_FOUND: Refusal =
 /// The access key is disabled.
 pub const KEY_INACTIVE: Refusal =
     refusal(400, "InvalidAccessKeyId.Inactive", "Specified access key is disabled.");
-/// A security token was sent with a permanent key.
+/// A security token was sent with an access key, or with another credential than its own.
 pub const TOKEN_MISMATCH: Refusal = refusal(
     400,
     "InvalidSecurityToken.MismatchWithAccessKey",
     "Specified SecurityToken mismatch with the AccessKey.",
 );
+/// The security token is none of the service.
+pub const TOKEN_MALFORMED: Refusal =
+    refusal(400, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed.");
+/// The temporary credential has expired.
+pub const TOKEN_EXPIRED: Refusal =
+    refusal(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.");
 /// The timestamp has the wrong format.
 pub const TIMESTAMP_FORMAT: Refusal = refusal(
     400,

@@ -293,7 +293,8 @@ impl Reply {
         self.refused_with(status, code, message, Some(&address))
     }
 
-    /// Checks the same of a reply with or without the address of a page about the code.
+    /// Checks the same of a reply with or without the address of a page about the code. Only a
+    /// denial has a detail, which [`Reply::is_denied`] checks.
     pub fn refused_with(
         &self,
         status: u16,
@@ -301,7 +302,9 @@ impl Reply {
         message: &str,
         recommend: Option<&str>,
     ) -> &Self {
-        let body: serde_json::Value = self.json();
+        let mut body: serde_json::Value = self.json();
+        let detail = body.as_object_mut().and_then(|body| body.remove("AccessDeniedDetail"));
+        assert_eq!(detail.is_some(), code == "Forbidden.RAM", "{self:?}");
         let mut expected = serde_json::json!({
             "RequestId": self.headers["x-acs-request-id"],
             "HostId": "127.0.0.1",

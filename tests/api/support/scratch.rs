@@ -1,8 +1,9 @@
 //! Directories of a test, which are removed with it.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A directory of one test that every user can enter, because PostgreSQL may run as another user.
@@ -34,12 +35,19 @@ impl Scratch {
         processes.filter(|process| process.contains(here)).collect()
     }
 
-    /// Writes a file into the directory and returns its path.
+    /// Writes a file that only its owner can read into the directory, and returns its path.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
-        fs::write(&path, text).expect("it is ours");
+        write_secret(&path, text);
         path.to_str().expect("UTF-8").to_owned()
     }
+}
+
+/// Writes a file that only its owner can read, as the program demands of files with secrets.
+pub fn write_secret(path: &Path, text: &str) {
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).expect("it is ours");
 }
 
 impl Drop for Scratch {

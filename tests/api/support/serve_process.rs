@@ -11,8 +11,8 @@ use tonic::{Request, Response, Status};
 
 use super::database::Database;
 use super::process::command;
-use super::scratch::Scratch;
-use super::{SEALING_KEY, TOKEN};
+use super::scratch::{Scratch, write_secret};
+use super::{SEALING_KEY, TOKEN, callers};
 
 /// The files of a deployment, and the variables that name them.
 pub struct Deployment {
@@ -25,7 +25,6 @@ impl Deployment {
     pub fn new(database: &Database) -> Self {
         let scratch = Scratch::new();
         scratch.file("key", SEALING_KEY);
-        scratch.file("token", TOKEN);
         Self { scratch, database_url: database.url.clone() }
     }
 
@@ -35,7 +34,7 @@ impl Deployment {
         command
             .env("DATABASE_URL", &self.database_url)
             .env("SEALING_KEY_FILE", self.scratch.0.join("key"))
-            .env("SERVICE_TOKEN_FILE", self.scratch.0.join("token"));
+            .envs(callers::files(&self.scratch.0));
         for address in ["GRPC_ADDR", "REST_ADDR", "OPS_ADDR"] {
             if !variables.iter().any(|(name, _)| *name == address) {
                 command.env(address, "127.0.0.1:0");
@@ -60,14 +59,13 @@ impl Process {
         let name = format!("cdn-activation-process-{}-{number}", std::process::id());
         let files = std::env::temp_dir().join(name);
         std::fs::create_dir(&files).expect("a new directory");
-        std::fs::write(files.join("key"), SEALING_KEY).expect("written");
-        std::fs::write(files.join("token"), TOKEN).expect("written");
+        write_secret(&files.join("key"), SEALING_KEY);
         let mut command = Command::new(env!("CARGO_BIN_EXE_cdn-activation"));
         command
             .arg("serve")
             .env("DATABASE_URL", database_url)
             .env("SEALING_KEY_FILE", files.join("key"))
-            .env("SERVICE_TOKEN_FILE", files.join("token"))
+            .envs(callers::files(&files))
             .env("GRPC_ADDR", "127.0.0.1:0")
             .env("REST_ADDR", "127.0.0.1:0")
             .env("OPS_ADDR", "127.0.0.1:0")
@@ -114,9 +112,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
-        for file in ["key", "token"] {
-            std::fs::remove_file(self.files.join(file)).ok();
-        }
-        std::fs::remove_dir(&self.files).ok();
+        std::fs::remove_dir_all(&self.files).ok();
     }
 }

@@ -8,6 +8,7 @@ use cdn_activation::proto::{billing, operator::v1 as operator};
 use cdn_activation::storage::{Opening, ScheduledChange, Store};
 
 use super::Api;
+use super::audit::entry;
 use super::rest::Key;
 
 /// A charge-type change: its charge type, when it was submitted, and when it takes effect.
@@ -48,7 +49,13 @@ impl Api {
                 submitted_at: time::parse(submitted).expect("an instant"),
                 event_id: cdn_activation::ids::new_id(),
             };
-            assert!(store.schedule_change(change, None).await.expect("written"), "{effective}");
+            assert!(
+                store
+                    .schedule_change(change, entry("ModifyCdnService"), None)
+                    .await
+                    .expect("written"),
+                "{effective}"
+            );
         }
         store.close().await;
     }
@@ -87,6 +94,7 @@ impl Api {
             opening_time: time::parse(at).expect("an instant"),
             ordered_at: self.clock.wire_now(),
             event_id: cdn_activation::ids::new_id(),
+            audit: entry("OpenCdnService"),
             has_intent: false,
         };
         assert!(store.open_instance(opening).await.expect("written"));

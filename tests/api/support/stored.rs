@@ -142,20 +142,25 @@ impl Database {
         counting.fetch_one(&mut connection).await.expect("counts")
     }
 
-    /// Returns how many instances, orders and opening events an account has.
+    /// Returns how many instances, orders and opening events an account has. Fails if it has not one
+    /// audit record of a success for each order.
     pub async fn openings(&self, account_id: i64) -> (i64, i64, i64) {
         let mut connection = self.connect().await;
-        sqlx::query_as(
+        let (instances, orders, events, audited): (i64, i64, i64, i64) = sqlx::query_as(
             "SELECT
                  (SELECT count(*) FROM instances WHERE account_id = $1),
                  (SELECT count(*) FROM orders WHERE account_id = $1),
                  (SELECT count(*) FROM all_events
-                  WHERE account_id = $1 AND type = 'activation.instance.opened')",
+                  WHERE account_id = $1 AND type = 'activation.instance.opened'),
+                 (SELECT count(*) FROM audit_records
+                  WHERE account_id = $1 AND action LIKE 'Open%' AND result = 'OK')",
         )
         .bind(account_id)
         .fetch_one(&mut connection)
         .await
-        .expect("counts")
+        .expect("counts");
+        assert_eq!(audited, orders, "audit records and orders of {account_id}");
+        (instances, orders, events)
     }
 
     /// Runs a statement about one account (`$1`) without a result.

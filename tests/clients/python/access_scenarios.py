@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import refusals as r
 from clients.base import CDN_2014, Identity
+from operator_api import READ_ONLY
 from scenarios import BANDWIDTH, CDN_OPEN, DCDN_OPEN, NEVER, NEVER_CHANGED, TRAFFIC
 from trial import Trial
 
@@ -38,7 +39,7 @@ def keys_and_policies(trial: Trial) -> None:
             r.WRONG_SECRET_DETECTED if detected else r.WRONG_SECRET[trial.client.signature],
         )
     trial.refuses(
-        "auth", "a token with a permanent key", replace(able, security_token="no-such-token"), *STATUS, r.TOKEN_MISMATCH
+        "auth", "a token with an access key", replace(able, security_token="no-such-token"), *STATUS, r.TOKEN_MISMATCH
     )
     _read_only(trial, roles["readonly"])
     mayfly = operator.fresh()
@@ -56,6 +57,30 @@ def _read_only(trial: Trial, who: Identity) -> None:
     for action, params in (CDN_OPEN, DCDN_OPEN, ("ModifyCdnService", {"InternetChargeType": BANDWIDTH})):
         trial.refuses("auth", f"a read-only key may not {action}", who, action, params, r.FORBIDDEN)
     trial.refuses("auth", "permission comes before parameters", who, "OpenDcdnService", {}, r.FORBIDDEN)
+
+
+def temporary_credentials(trial: Trial) -> None:
+    """Tests the STS mode of each client: a temporary credential, with and without a session policy."""
+    operator = trial.world.operator
+    parent = operator.fresh()
+    issued, narrow = operator.issue_token(parent), operator.issue_token(parent, READ_ONLY)
+    trial.answers("auth", "a temporary credential describes", issued, *STATUS, NEVER)
+    trial.answers("auth", "a narrow temporary credential describes", narrow, *STATUS, NEVER)
+    trial.refuses("auth", "a narrow temporary credential may not open", narrow, *CDN_OPEN, r.FORBIDDEN)
+    trial.answers("auth", "a temporary credential opens", issued, *CDN_OPEN, {})
+    trial.refuses("auth", "a temporary credential without its token", _with_token(issued, None), *STATUS, r.TOKEN_MISSING)
+    trial.refuses(
+        "auth", "the token of another credential", _with_token(issued, narrow.security_token), *STATUS, r.TOKEN_MISMATCH
+    )
+    trial.refuses("auth", "a token of somebody else", _with_token(issued, "CAIS+a/b=="), *STATUS, r.TOKEN_MALFORMED)
+    operator.disable_key(parent)
+    trial.refuses("auth", "the credential of a disabled key", issued, *STATUS, r.KEY_DISABLED)
+    operator.enable_key(parent)
+    trial.answers("auth", "the credential of an enabled key", issued, "DescribeUserDcdnStatus", {}, NEVER)
+
+
+def _with_token(who: Identity, token: str | None) -> Identity:
+    return replace(who, security_token=token)
 
 
 def versions_and_actions(trial: Trial) -> None:

@@ -7,6 +7,7 @@ end is tested, too: problems are reported to `Report.complain`.
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import secrets
 import shutil
@@ -31,11 +32,15 @@ SETTINGS = (
     "REST_ADDR",
     "OPS_ADDR",
     "SERVICE_TOKEN_FILE",
+    "GRANTS_FILE",
+    "REFLECTION",
     "SEALING_KEY_FILE",
     "ORDER_ENDPOINT",
     "MINIMUM_BALANCE",
     "OVERDUE_GRACE",
     "TIMESTAMP_WINDOW",
+    "QUOTAS",
+    "QUOTA_BURST",
 )
 
 
@@ -95,10 +100,12 @@ def deployment(binary: Path, complain: Complain) -> Iterator[World]:
             url = database.url
         token = secrets.token_urlsafe(24)
         files = {
-            "SERVICE_TOKEN_FILE": token,
+            "SERVICE_TOKEN_FILE": f"clients sha256:{hashlib.sha256(token.encode()).hexdigest()}",
+            "GRANTS_FILE": '[[identity]]\nname = "clients"\nactions = ["*"]\noperators = ["*"]\naudit = true\ncredentials = true',
             "SEALING_KEY_FILE": base64.b64encode(secrets.token_bytes(32)).decode(),
         }
         env = {"DATABASE_URL": url, "GRPC_ADDR": "127.0.0.1:0", "REST_ADDR": "127.0.0.1:0", "OPS_ADDR": "127.0.0.1:0"}
+        env["QUOTAS"] = "false"  # the scenarios of many clients share a few accounts
         for name, content in files.items():
             path = scratch / name.lower()
             path.write_text(content + "\n")

@@ -152,6 +152,7 @@ class Suite:
                 self._attempt(self._trial(world, row), operator_scenarios.a_working_day)
             else:
                 self._attempt(trial, access_scenarios.keys_and_policies)
+                self._attempt(trial, access_scenarios.temporary_credentials)
                 self._attempt(trial, access_scenarios.versions_and_actions)
         raw = next((row for row in self.rows if row.name == "raw"), None)
         if raw:

@@ -80,6 +80,11 @@ class Operator:
         """Enables the key."""
         self.call("AccessKeyService", "EnableAccessKey", accessKeyId=who.key)
 
+    def issue_token(self, who: Identity, policy: str = "") -> Identity:
+        """Issues a temporary credential of the key."""
+        reply = self.call("AccessKeyService", "IssueSecurityToken", accessKeyId=who.key, policy=policy)
+        return Identity(who.account_id, reply.access_key_id, reply.access_key_secret, reply.security_token)
+
     def lock(self, who: Identity, product: str, reason: str) -> None:
         """Sets a lock on an instance."""
         self.call(

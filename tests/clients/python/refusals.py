@@ -120,6 +120,8 @@ FORBIDDEN = Refusal(
 TOKEN_MISMATCH = Refusal(
     "InvalidSecurityToken.MismatchWithAccessKey", 400, "Specified SecurityToken mismatch with the AccessKey."
 )
+TOKEN_MISSING = Refusal("MissingSecurityToken", 400, "SecurityToken is mandatory for this action.")
+TOKEN_MALFORMED = Refusal("InvalidSecurityToken.Malformed", 400, "Specified SecurityToken is malformed.")
 WRONG_SECRET = {
     "V1": Refusal(
         "SignatureDoesNotMatch",

@@ -38,7 +38,10 @@ CHECKS = [
 def dev(binary: Path, scratch: Path) -> Iterator[str]:
     """Runs `cdn-activation dev` on free ports. Yields the address of its REST listener."""
     ports = [part for wire in ("grpc", "rest", "ops") for part in (f"--{wire}-addr", "127.0.0.1:0")]
-    settings = ("DATABASE_URL", "SERVICE_TOKEN_FILE", "SEALING_KEY_FILE", "ORDER_ENDPOINT", "MINIMUM_BALANCE", "DATA_DIR")
+    settings = (
+        *("DATABASE_URL", "SERVICE_TOKEN_FILE", "GRANTS_FILE", "REFLECTION", "SEALING_KEY_FILE"),
+        *("ORDER_ENDPOINT", "MINIMUM_BALANCE", "DATA_DIR"),
+    )
     command = [str(binary), "dev", "--data-dir", str(scratch / "data"), *ports]
     server = Process("dev", command, scratch, env={name: None for name in settings})
     try:

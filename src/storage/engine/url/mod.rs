@@ -1,11 +1,15 @@
 //! `DATABASE_URL`, in the form of psql's URLs, which may name several hosts. The driver takes one
 //! host, so it is given one URL for each host.
 
+mod verification;
+
 use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::postgres::PgConnectOptions;
+
+use self::verification::verifying;
 
 /// The address of the database: one host, or several of which one accepts writes. It contains a
 /// password, so `Debug` shows the hosts only.
@@ -249,15 +253,6 @@ impl Parts {
         hosts.into_iter().map(place).collect()
     }
 
-    /// Returns whether a root certificate is named and `sslmode` is `require`. libpq verifies the
-    /// server in this case; the driver would not.
-    fn verifies_root(&self) -> bool {
-        let has = |name: &str, value: Option<&str>| {
-            self.parameters.iter().any(|(n, v)| n == name && value.is_none_or(|value| v == value))
-        };
-        has("sslrootcert", None) && has("sslmode", Some("require"))
-    }
-
     /// Returns the driver's options for one host.
     fn options(
         &self,
@@ -273,7 +268,7 @@ impl Parts {
         let url = format!("postgres:///?{}", parameters.collect::<Vec<_>>().join("&"));
         let options: Result<PgConnectOptions, sqlx::Error> = url.parse();
         let options = options.map_err(|error| UrlError::Driver(error.to_string()))?;
-        Ok(if self.verifies_root() { options.ssl_mode(PgSslMode::VerifyCa) } else { options })
+        Ok(verifying(options, &self.parameters))
     }
 }
 

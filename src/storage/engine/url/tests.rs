@@ -1,5 +1,7 @@
 //! Tests of URLs that psql accepts, and of the errors about wrong ones.
 
+use sqlx::postgres::PgSslMode;
+
 use super::*;
 
 fn parsed(url: &str) -> DatabaseUrl {
@@ -44,6 +46,38 @@ fn a_root_certificate_is_verified_as_in_libpq() {
         let mode = parsed(url).hosts()[0].get_ssl_mode();
         assert_eq!(matches!(mode, PgSslMode::VerifyCa), verifies, "{url}");
     }
+}
+
+#[test]
+fn a_database_on_another_host_is_verified_unless_the_url_says_otherwise() {
+    use PgSslMode::{Disable, Prefer, Require, VerifyFull};
+    for (url, expected) in [
+        ("postgres://db.example/cdn", VerifyFull),
+        ("postgres://10.0.0.1:6432/cdn", VerifyFull),
+        ("postgres:///cdn?host=db.example", VerifyFull),
+        ("postgres://a/cdn?sslrootcert=/ca.crt", VerifyFull),
+        ("postgres://[fd00::1]/cdn", VerifyFull),
+        ("postgres://localhost.example/cdn", VerifyFull),
+        ("postgres://db.example/cdn?sslmode=prefer", Prefer),
+        ("postgres://db.example/cdn?sslmode=disable", Disable),
+        ("postgres://db.example/cdn?sslmode=require", Require),
+        ("postgres://localhost/cdn", Prefer),
+        ("postgres://127.0.0.1/cdn", Prefer),
+        ("postgres://[::1]/cdn", Prefer),
+        ("postgres://%2Frun%2Fdb/cdn", Prefer),
+        ("postgres:///cdn?host=/run/db", Prefer),
+        ("postgres://localhost/cdn?sslmode=verify-full", VerifyFull),
+    ] {
+        let mode = parsed(url).hosts()[0].get_ssl_mode();
+        assert_eq!(format!("{mode:?}"), format!("{expected:?}"), "{url}");
+    }
+    // Each host of a URL has its own.
+    let modes: Vec<_> = parsed("postgres://localhost,db.example/cdn")
+        .hosts()
+        .iter()
+        .map(|options| format!("{:?}", options.get_ssl_mode()))
+        .collect();
+    assert_eq!(modes, ["Prefer", "VerifyFull"]);
 }
 
 #[test]

@@ -1,0 +1,302 @@
+//! What the audit records say: the entry of a change, which its statement writes, and the refused
+//! attempts, which are written off the path of the request.
+//!
+//! Refused attempts wait in a queue of the process. A task writes them once a second, many with one
+//! statement. A client can cause any number of refusals, so they are limited twice: by a rate, and
+//! by the length of the queue while the database is away. Attempts beyond are counted and not
+//! recorded. Calling services and access keys have rates of their own, so that a flood of strangers
+//! does not hide what they do. Repeated and throttled requests, which anybody causes who has one
+//! request of a caller, count with those of strangers.
+
+pub mod states;
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::{Context, Origin};
+use crate::domain::{AccountId, Time};
+use crate::error::Error;
+use crate::ids::{RequestId, new_id};
+use crate::logging::{FailureLog, Limit};
+use crate::metrics::Metrics;
+use crate::proto;
+use crate::storage::{AuditEntry, RecordedCall, Store};
+
+/// How often the queue is written.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Largest number of attempts that wait.
+const MOST_WAITING: usize = 4096;
+/// Largest number of attempts that one statement writes.
+const BATCH: usize = 512;
+/// How long the last attempts may take to be written at shutdown.
+const LAST_WRITE: Duration = Duration::from_secs(1);
+/// Largest part of a text of a caller that is recorded, in bytes.
+const LONGEST_TEXT: usize = 160;
+/// The same for the name of a caller: a kind and the name of an identity, which has 255 bytes.
+const LONGEST_PRINCIPAL: usize = 263;
+/// The same for the id of an access key.
+const LONGEST_ID: usize = 64;
+
+/// The caller of a refused attempt.
+#[derive(Clone, Debug)]
+pub enum Principal<'a> {
+    /// An authenticated caller, as [`Context::principal`] names it.
+    Verified(String),
+    /// The access key that a request names whose signature does not hold.
+    UnverifiedKey(&'a str),
+    /// A caller of which nothing is known.
+    Unknown,
+}
+
+/// A refused attempt, as the code that refuses it knows it.
+#[derive(Clone, Debug)]
+pub struct Refused<'a> {
+    /// The name of the rpc.
+    pub action: &'a str,
+    /// Why it is refused.
+    pub error: &'a Error,
+    /// The API version, which selects between codes that were renamed.
+    pub api_version: Option<&'a str>,
+    /// The caller.
+    pub principal: Principal<'a>,
+    /// The account that the attempt names.
+    pub account_id: Option<AccountId>,
+    /// What the attempt is about.
+    pub resource: String,
+    /// The id of the request.
+    pub request_id: &'a RequestId,
+    /// Where the request comes from.
+    pub origin: &'a Origin,
+    /// When the request arrived, by the wire clock.
+    pub at: Time,
+}
+
+/// Takes refused attempts and writes them in the background. Clones share the queue.
+#[derive(Clone)]
+pub struct Audit(Arc<Shared>);
+
+struct Shared {
+    waiting: Mutex<VecDeque<RecordedCall>>,
+    limits: Limits,
+    started: Instant,
+    metrics: Metrics,
+}
+
+/// The limits of the attempts that are recorded.
+struct Limits {
+    /// Of calling services.
+    services: Limit,
+    /// Of access keys.
+    keys: Limit,
+    /// Of all others, and of repeated and throttled requests.
+    others: Limit,
+}
+
+impl Limits {
+    /// Strangers must not fill a table that is kept for more than a year, so few of their attempts
+    /// are recorded in the long term.
+    const fn new() -> Self {
+        let (services, keys) = (Limit::new(50, 200), Limit::new(50, 200));
+        Self { services, keys, others: Limit::new(1, 100) }
+    }
+
+    fn of(&self, refused: &Refused<'_>) -> &Limit {
+        use Error::{NonceUsed, Throttled, ThrottledUser};
+        match (&refused.principal, refused.error) {
+            (_, NonceUsed | ThrottledUser(_) | Throttled(_))
+            | (Principal::UnverifiedKey(_) | Principal::Unknown, _) => &self.others,
+            (Principal::Verified(name), _) if name.starts_with("service:") => &self.services,
+            (Principal::Verified(_), _) => &self.keys,
+        }
+    }
+}
+
+impl fmt::Debug for Audit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Audit(…)")
+    }
+}
+
+impl AuditEntry {
+    /// Returns the entry of a change that the request of this context makes.
+    #[must_use]
+    pub fn of(
+        context: &Context,
+        resource: impl Into<String>,
+        before: Option<Value>,
+        after: Option<Value>,
+    ) -> Self {
+        let (address, correlation_id) = of_origin(&context.origin);
+        Self {
+            audit_id: context.new_id(),
+            recorded_at: context.wire_now,
+            principal: context.principal(),
+            address,
+            action: Cow::Borrowed(context.action),
+            resource: resource.into(),
+            request_id: context.request_id.as_str().to_owned(),
+            correlation_id,
+            before,
+            after,
+        }
+    }
+}
+
+impl Refused<'_> {
+    /// Whether the refusal is recorded: if the action writes, or if it was refused for who the
+    /// caller is. A fault is not a refusal.
+    fn is_recorded(&self) -> bool {
+        let is_about_caller = self.error.is_about_the_caller();
+        !self.error.is_our_fault() && (is_about_caller || proto::writes(self.action))
+    }
+
+    fn attempt(&self) -> RecordedCall {
+        let (address, correlation_id) = of_origin(self.origin);
+        let principal = match &self.principal {
+            Principal::Verified(name) => visible(name, LONGEST_PRINCIPAL),
+            Principal::UnverifiedKey(id) => format!("unverified-key:{}", visible(id, LONGEST_ID)),
+            Principal::Unknown => "unverified".to_owned(),
+        };
+        let entry = AuditEntry {
+            audit_id: new_id(),
+            recorded_at: self.at,
+            principal,
+            address,
+            action: Cow::Owned(visible(self.action, LONGEST_TEXT)),
+            resource: visible(&self.resource, LONGEST_TEXT),
+            request_id: self.request_id.as_str().to_owned(),
+            correlation_id: correlation_id.map(|id| visible(&id, LONGEST_TEXT)),
+            before: None,
+            after: None,
+        };
+        let result = visible(&self.error.code_in(self.api_version), LONGEST_TEXT);
+        RecordedCall { account_id: self.account_id, result, entry }
+    }
+}
+
+impl Audit {
+    /// Creates an empty queue. What is not recorded is counted in `metrics`.
+    #[must_use]
+    pub fn new(metrics: Metrics) -> Self {
+        let (waiting, started) = (Mutex::default(), Instant::now());
+        Self(Arc::new(Shared { waiting, limits: Limits::new(), started, metrics }))
+    }
+
+    /// Takes a refused attempt, if such attempts are recorded. Does not wait.
+    pub fn refused(&self, refused: &Refused<'_>) {
+        if !refused.is_recorded() {
+            return;
+        }
+        let now = u64::try_from(self.0.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if !self.0.limits.of(refused).admits(now) || !self.push(|| refused.attempt()) {
+            self.0.metrics.audit_refusal_dropped();
+        }
+    }
+
+    /// Adds an attempt, unless the queue is full.
+    fn push(&self, attempt: impl FnOnce() -> RecordedCall) -> bool {
+        let mut waiting = self.waiting();
+        let has_room = waiting.len() < MOST_WAITING;
+        if has_room {
+            waiting.push_back(attempt());
+        }
+        has_room
+    }
+
+    /// Writes the attempts that wait once a second until `shutdown`, and then those that are
+    /// left.
+    pub async fn run(self, store: Store, shutdown: CancellationToken) {
+        let mut failure = FailureLog::new("refused attempts are not recorded");
+        let mut dropped = FailureLog::new("the database refuses the record of a refused attempt");
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = shutdown.cancelled() => break,
+            }
+            tokio::select! {
+                written = self.write(&store, &mut dropped) => failure.outcome(written),
+                () = shutdown.cancelled() => break,
+            }
+        }
+        let left = tokio::time::timeout(LAST_WRITE, self.write(&store, &mut dropped)).await;
+        failure.outcome(left.unwrap_or_else(|late| Err(Error::unavailable(late))));
+    }
+
+    /// Writes the attempts that wait. They leave the queue when they are written.
+    async fn write(&self, store: &Store, dropped: &mut FailureLog) -> Result<(), Error> {
+        loop {
+            let batch = self.first(BATCH);
+            let count = batch.len();
+            if count == 0 {
+                return Ok(());
+            }
+            match store.record_calls(batch).await {
+                Ok(()) => {
+                    self.waiting().drain(..count);
+                    dropped.outcome(Ok(()));
+                }
+                Err(error) if is_passing(&error) => return Err(error),
+                Err(_) => self.write_each(count, store, dropped).await?,
+            }
+        }
+    }
+
+    /// Writes this number of attempts one by one, and drops those that the database refuses: they
+    /// would keep all others from being written.
+    async fn write_each(
+        &self,
+        count: usize,
+        store: &Store,
+        dropped: &mut FailureLog,
+    ) -> Result<(), Error> {
+        for _ in 0..count {
+            match store.record_calls(self.first(1)).await {
+                Err(error) if is_passing(&error) => return Err(error),
+                Err(error) => {
+                    self.0.metrics.audit_refusal_dropped();
+                    dropped.outcome(Err(error));
+                }
+                Ok(()) => {}
+            }
+            self.waiting().pop_front();
+        }
+        Ok(())
+    }
+
+    /// Returns the attempts that have waited longest.
+    fn first(&self, at_most: usize) -> Vec<RecordedCall> {
+        self.waiting().iter().take(at_most).cloned().collect()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<RecordedCall>> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns whether the same rows can be written later.
+fn is_passing(error: &Error) -> bool {
+    use Error::{Contended, DeadlineExceeded, Draining, OutcomeUnknown, Unavailable};
+    matches!(error, Contended | DeadlineExceeded | Draining | OutcomeUnknown(_) | Unavailable(_))
+}
+
+/// Returns the address and the correlation id.
+fn of_origin(origin: &Origin) -> (Option<String>, Option<String>) {
+    let address = origin.address.map(|address| address.to_string());
+    (address, origin.correlation_id.as_deref().map(str::to_owned))
+}
+
+/// Returns the visible characters of a text of a caller, cut to a length. PostgreSQL refuses
+/// a text with NUL.
+fn visible(text: &str, longest: usize) -> String {
+    let text = &text[..text.floor_char_boundary(longest)];
+    text.chars().filter(|character| !character.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! The calling services that are known now. All cores share one directory, which is replaced as a
+//! whole when a file has changed.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use super::files::{FilesRead, ServiceFiles};
+use super::grants::Identities;
+use super::token::{TokenDigest, digest_of};
+use super::token_file::{ListedToken, is_service_name};
+use crate::domain::{Grants, Identity, Time};
+
+/// Interval between two looks at the files. A change is in force within two of them.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The calling services: who has which token, and what each is granted. Clones share it.
+#[derive(Clone, Default)]
+pub struct ServiceDirectory(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    known: RwLock<KnownServices>,
+    files: Mutex<FilesRead>,
+}
+
+/// The tokens and identities that are in force. A call needs one look-up in it.
+#[derive(Default)]
+pub(super) struct KnownServices {
+    tokens: HashMap<TokenDigest, KnownToken>,
+    identities: Identities,
+}
+
+struct KnownToken {
+    identity: Arc<Identity>,
+    not_after: Option<Time>,
+}
+
+impl KnownServices {
+    /// Combines tokens with grants. The identity of a token without grants is granted nothing.
+    pub fn of(tokens: &[ListedToken], identities: &Identities) -> Self {
+        let known = |token: &ListedToken| {
+            let identity = identities.get(&token.name).cloned();
+            let identity = identity.unwrap_or_else(|| without_grants(&token.name));
+            (token.digest, KnownToken { identity, not_after: token.not_after })
+        };
+        let tokens = tokens.iter().map(known).collect();
+        Self { tokens, identities: identities.clone() }
+    }
+}
+
+fn is_name_of_certificate(name: &str) -> bool {
+    is_service_name(name) && (name.contains("://") || name.contains('.'))
+}
+
+fn without_grants(name: &str) -> Arc<Identity> {
+    Arc::new(Identity::new(name, Grants::default()))
+}
+
+impl ServiceDirectory {
+    /// Reads the files. An error is a sentence that names the file and the line.
+    pub fn open(files: ServiceFiles) -> Result<Self, String> {
+        let files = FilesRead::open(files)?;
+        let known = RwLock::new(files.known_services());
+        Ok(Self(Arc::new(Shared { known, files: Mutex::new(files) })))
+    }
+
+    /// Returns a directory of a file of tokens and a file of grants with these contents. It does
+    /// not change.
+    pub fn of(tokens: &str, grants: &str) -> Result<Self, String> {
+        let known =
+            KnownServices::of(&super::token_file::parse(tokens)?, &super::grants::parse(grants)?);
+        Ok(Self(Arc::new(Shared { known: RwLock::new(known), files: Mutex::default() })))
+    }
+
+    /// Returns the identity that a token proves. `now` is the instant of the wire clock, and is
+    /// asked only if the token expires.
+    #[must_use]
+    pub fn of_token(&self, token: &str, now: impl FnOnce() -> Time) -> Option<Arc<Identity>> {
+        let digest = digest_of(token);
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        let token = known.tokens.get(&digest)?;
+        let is_valid = token.not_after.is_none_or(|not_after| now() < not_after);
+        is_valid.then(|| Arc::clone(&token.identity))
+    }
+
+    /// Returns the identity that a certificate with these names proves: the first URI that has
+    /// grants, else the first other name that has grants, else the first name, without grants.
+    ///
+    /// A name counts if it can be the name of a service and has `://` or a dot. A bare word is the
+    /// name of a token: an authority that gives hosts their short names must not give them the
+    /// grants of a token.
+    #[must_use]
+    pub fn of_certificate(&self, names: &[String]) -> Option<Arc<Identity>> {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        let is_uri = |name: &&String| name.contains("://");
+        let uris = names.iter().filter(is_uri);
+        let in_order = uris.chain(names.iter().filter(|name| !is_uri(name)));
+        let mut in_order = in_order.filter(|name| is_name_of_certificate(name)).peekable();
+        let first = *in_order.peek()?;
+        let granted = in_order.find_map(|name| known.identities.get(name)).cloned();
+        Some(granted.unwrap_or_else(|| without_grants(first)))
+    }
+
+    /// Reads the files again from time to time, until `shutdown`.
+    pub async fn follow(self, shutdown: CancellationToken) {
+        let follow = async {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                let directory = self.clone();
+                spawn_blocking(move || directory.look()).await.ok();
+            }
+        };
+        tokio::select! {
+            () = follow => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+
+    /// Looks at the files once. What has changed is in force when this returns.
+    fn look(&self) {
+        let mut files = self.0.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if !files.look() {
+            return;
+        }
+        let known = files.known_services();
+        let (tokens, identities) = (known.tokens.len(), known.identities.len());
+        *self.0.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+        tracing::info!(tokens, identities, "read the tokens and grants of calling services again");
+    }
+}
+
+impl fmt::Debug for ServiceDirectory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ServiceDirectory(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ServiceToken;
+    use super::*;
+    use crate::domain::time;
+
+    const GRANTS: &str = r#"
+        [[identity]]
+        name = "b.example"
+        actions = ["*"]
+        [[identity]]
+        name = "spiffe://example/b"
+        actions = ["*"]
+        [[identity]]
+        name = "billing"
+        actions = ["*"]
+    "#;
+
+    fn name(identity: Option<Arc<Identity>>) -> Option<String> {
+        identity.map(|identity| identity.name().to_string())
+    }
+
+    #[test]
+    fn a_token_is_valid_before_its_not_after() {
+        let end = time::parse("2027-01-01T00:00:00Z").unwrap();
+        let line = ServiceToken::new("secret").line("a", Some(end));
+        let directory = ServiceDirectory::of(&line, "").unwrap();
+        let at = |seconds| {
+            name(directory.of_token("secret", || end + chrono::Duration::seconds(seconds)))
+        };
+        assert_eq!(at(-1).as_deref(), Some("a"));
+        assert_eq!((at(0), at(1)), (None, None));
+        assert_eq!(name(directory.of_token("secret ", || end - chrono::Duration::days(1))), None);
+        assert_eq!(format!("{directory:?}"), "ServiceDirectory(…)");
+    }
+
+    #[test]
+    fn a_certificate_proves_its_first_uri_with_grants_and_then_its_first_dns_name() {
+        let directory = ServiceDirectory::of("", GRANTS).unwrap();
+        let of = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            directory.of_certificate(&names)
+        };
+        for (names, expected) in [
+            (&["b.example", "spiffe://example/b"][..], "spiffe://example/b"),
+            (&["spiffe://example/a", "b.example"], "b.example"),
+            (&["a.example", "b.example"], "b.example"),
+            (&["a.example", "spiffe://example/a"], "spiffe://example/a"),
+        ] {
+            assert_eq!(name(of(names)).as_deref(), Some(expected), "{names:?}");
+        }
+        let open = "/activation.cdn.v1.CdnService/OpenCdnService";
+        assert!(of(&["b.example"]).unwrap().may_call(open));
+        assert!(!of(&["a.example"]).unwrap().may_call(open));
+        assert!(of(&[]).is_none());
+    }
+
+    #[test]
+    fn a_name_of_a_certificate_that_is_a_bare_word_or_not_visible_does_not_count() {
+        let directory = ServiceDirectory::of("", GRANTS).unwrap();
+        let of = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            name(directory.of_certificate(&names))
+        };
+        let too_long = format!("{}.example", "a".repeat(248));
+        for wrong in
+            ["billing", "", "a b.example", "a\0.example", "ä.example", "a.example\n", &too_long]
+        {
+            assert_eq!(of(&[wrong]), None, "{wrong:?}");
+            assert_eq!(of(&[wrong, "a.example"]).as_deref(), Some("a.example"), "{wrong:?}");
+        }
+        assert_eq!(of(&[&too_long[1..]]).as_deref(), Some(&too_long[1..]));
+    }
+}

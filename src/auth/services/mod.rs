@@ -1,0 +1,14 @@
+//! The services that call over gRPC: their tokens, and what each is granted. Both are files, which
+//! are read again when they change.
+
+mod directory;
+mod files;
+mod grants;
+mod patterns;
+mod token;
+mod token_file;
+
+pub use self::directory::ServiceDirectory;
+pub use self::files::ServiceFiles;
+pub use self::token::ServiceToken;
+pub use self::token_file::is_service_name;

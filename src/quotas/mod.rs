@@ -1,0 +1,292 @@
+//! Quotas: how often an account calls an action, how often a calling service calls, how many
+//! requests of a caller run at the same time, and how many unknown access keys an address makes the
+//! service look up.
+//!
+//! Everything is decided in this process, and shared by its cores. Once a second the process adds
+//! what it has admitted to the rows that all processes share (`workers/quotas.rs`), and learns what
+//! the others have admitted. `bucket/` has the algorithm.
+
+mod bucket;
+mod calls;
+mod in_flight;
+mod unknown_keys;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use self::bucket::Limit;
+use self::bucket::SharedCount;
+use self::calls::{Calls, Report, Subject};
+use self::in_flight::InFlight;
+use self::unknown_keys::UnknownKeys;
+use crate::domain::{AccountId, CallRate};
+use crate::error::{Error, FlowLimit};
+use crate::metrics::QuotaRefusals;
+use crate::storage::{QuotaCount, Store};
+
+/// Largest number of running requests of an account over the RPC query format: an eighth of the
+/// default number of connections.
+const MOST_OF_ACCOUNT: usize = 128;
+/// Largest number of running calls of a calling service for one account: an eighth of a queue for
+/// the database.
+const MOST_OF_SERVICE_FOR_ACCOUNT: usize = 1024;
+/// Largest number of running calls of a calling service. One service may have the load of all
+/// accounts, so it is half of a queue for the database.
+const MOST_OF_SERVICE: usize = 4096;
+/// What a caller with too many running requests is told to wait.
+const WAIT_FOR_OTHERS: Duration = Duration::from_millis(100);
+/// Largest number of rows in one statement.
+const MOST_ROWS: usize = 1024;
+/// The account in the rows of calling services. No account has this id.
+const NO_ACCOUNT: i64 = 0;
+
+/// How the service limits calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaOptions {
+    /// How many seconds of its limit an account may use at once.
+    pub burst: Duration,
+}
+
+/// How often an account may call an action.
+#[derive(Clone, Debug)]
+pub struct ActionQuota {
+    /// The name of the action, which is the same in all API versions.
+    pub action: Arc<str>,
+    /// Calls per second.
+    pub per_second: NonZeroU32,
+}
+
+/// The quotas of a process. Clones share them. Without options, nothing is limited.
+#[derive(Clone, Debug, Default)]
+pub struct Quotas(Option<Arc<QuotaState>>);
+
+#[derive(Debug)]
+struct QuotaState {
+    burst: Duration,
+    calls: Calls,
+    accounts: InFlight<AccountId>,
+    services: InFlight<Arc<str>>,
+    /// The account is the one that the service names, or 0.
+    services_for_accounts: InFlight<(Arc<str>, i64)>,
+    unknown_keys: UnknownKeys,
+    refusals: QuotaRefusals,
+}
+
+/// A request that may run. Dropping it ends the request.
+#[derive(Debug, Default)]
+pub struct Admission(Option<Admitted>);
+
+#[derive(Debug)]
+struct Admitted {
+    state: Arc<QuotaState>,
+    caller: Running,
+    /// The calls that it counts with.
+    counts: Option<(Subject, Limit)>,
+}
+
+/// Whose request runs.
+#[derive(Debug)]
+enum Running {
+    Account(AccountId),
+    Service(Arc<str>, i64),
+}
+
+impl Quotas {
+    /// Returns the quotas of a process, or none without options. Refusals are counted.
+    #[must_use]
+    pub fn new(options: Option<QuotaOptions>, refusals: QuotaRefusals) -> Self {
+        let state = |options: QuotaOptions| QuotaState {
+            burst: options.burst,
+            calls: Calls::default(),
+            accounts: InFlight::new(MOST_OF_ACCOUNT),
+            services: InFlight::new(MOST_OF_SERVICE),
+            services_for_accounts: InFlight::new(MOST_OF_SERVICE_FOR_ACCOUNT),
+            unknown_keys: UnknownKeys::default(),
+            refusals,
+        };
+        Self(options.map(|options| Arc::new(state(options))))
+    }
+
+    /// Refuses to look up an access key if the address has sent too many that do not exist. Without
+    /// an address, nothing is refused.
+    pub fn before_look_up(&self, address: Option<IpAddr>, key: &str) -> Result<(), Error> {
+        let (Some(state), Some(address)) = (&self.0, address) else { return Ok(()) };
+        let looked = state.unknown_keys.look(address, key, Instant::now());
+        looked.map_err(|retry_after| {
+            state.refusals.unknown_key();
+            Error::Throttled(FlowLimit::new(
+                retry_after,
+                "client",
+                "too many requests with unknown access keys",
+            ))
+        })
+    }
+
+    /// Records whether an access key was found.
+    pub fn after_look_up(&self, address: Option<IpAddr>, key: &str, is_found: bool) {
+        if let (Some(state), Some(address)) = (&self.0, address) {
+            state.unknown_keys.found(address, key, is_found, Instant::now());
+        }
+    }
+
+    /// Lets a request of an account run, if it could be admitted now. Nothing is taken from the
+    /// quota: [`Admission::take`] does that.
+    pub fn admit(
+        &self,
+        account_id: AccountId,
+        quota: Option<&ActionQuota>,
+    ) -> Result<Admission, Error> {
+        let Some(state) = &self.0 else { return Ok(Admission::default()) };
+        let whose = || format!("account:{account_id}");
+        if !state.accounts.enter(account_id) {
+            return Err(state.too_many_running(whose(), state.accounts.most()));
+        }
+        let counts = quota.map(|quota| {
+            let subject = Subject { account_id: account_id.get(), name: Arc::clone(&quota.action) };
+            (subject, state.limit(quota.per_second))
+        });
+        let (state, caller) = (Arc::clone(state), Running::Account(account_id));
+        let admitted = Admitted { state, caller, counts };
+        admitted.look()?;
+        Ok(Admission(Some(admitted)))
+    }
+
+    /// Lets a call of a service run and, if the service has a limit, takes it from the limit.
+    /// `account_id` is the account that the service names, and `rate` what its grants allow.
+    pub fn admit_service(
+        &self,
+        name: &Arc<str>,
+        account_id: Option<AccountId>,
+        rate: Option<CallRate>,
+    ) -> Result<Admission, Error> {
+        let Some(state) = &self.0 else { return Ok(Admission::default()) };
+        let whose = || format!("service:{name}");
+        let account_id = account_id.map_or(NO_ACCOUNT, AccountId::get);
+        if !state.services.enter(Arc::clone(name)) {
+            return Err(state.too_many_running(whose(), state.services.most()));
+        }
+        if !state.services_for_accounts.enter((Arc::clone(name), account_id)) {
+            state.services.leave(Arc::clone(name));
+            return Err(state.too_many_running(whose(), state.services_for_accounts.most()));
+        }
+        let counts = rate.map(|rate| {
+            let subject = Subject { account_id: NO_ACCOUNT, name: whose().into() };
+            let limit = state.limit(rate.calls_per_second);
+            (subject, Limit { burst: rate.burst.unwrap_or(limit.burst), ..limit })
+        });
+        let (state, caller) = (Arc::clone(state), Running::Service(Arc::clone(name), account_id));
+        let admission = Admission(Some(Admitted { state, caller, counts }));
+        admission.take()?;
+        Ok(admission)
+    }
+
+    /// Adds what was admitted since the last report to the rows that all processes share, and
+    /// corrects the buckets by the answers. Counts that cannot be added are forgotten: this process
+    /// goes on alone.
+    pub async fn report(&self, store: &Store) -> Result<(), Error> {
+        let Some(state) = &self.0 else { return Ok(()) };
+        let reports = state.calls.reports(Instant::now());
+        let mut outcome = Ok(());
+        for reports in reports.chunks(MOST_ROWS) {
+            let counts = reports.iter().map(Report::row).collect();
+            let rows = store.add_quota_counts(counts).await;
+            let (rows, now) = (rows.map_err(|error| outcome = Err(error)), Instant::now());
+            let rows = rows.unwrap_or_default();
+            let by_subject: HashMap<_, _> =
+                rows.iter().map(|row| ((row.account_id, row.action.as_str()), row)).collect();
+            for report in reports {
+                let Subject { account_id, name } = &report.subject;
+                let row = by_subject.get(&(*account_id, &**name));
+                let shared =
+                    row.map(|row| SharedCount { ahead: row.ahead_seconds, asked: row.asked });
+                state.calls.answered(report, shared, now);
+            }
+        }
+        outcome
+    }
+}
+
+impl QuotaState {
+    /// Returns the limit of an action, with its burst.
+    fn limit(&self, per_second: NonZeroU32) -> Limit {
+        let burst = f64::from(per_second.get()) * self.burst.as_secs_f64();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a number of calls that is too large becomes the largest"
+        )]
+        let burst = NonZeroU32::new(burst.ceil() as u32).unwrap_or(NonZeroU32::MIN);
+        Limit { per_second, burst }
+    }
+
+    fn too_many_running(&self, subject: String, most: usize) -> Error {
+        self.refusals.in_flight();
+        let description = format!("requests at the same time: {most}");
+        Error::ThrottledUser(FlowLimit::new(WAIT_FOR_OTHERS, subject, description))
+    }
+}
+
+impl Admission {
+    /// Takes the call from the quota. This is refused if other calls took the rest of it since the
+    /// request was admitted.
+    pub fn take(&self) -> Result<(), Error> {
+        let Some(admitted) = &self.0 else { return Ok(()) };
+        let Some((subject, limit)) = &admitted.counts else { return Ok(()) };
+        let taken = admitted.state.calls.take(subject, *limit, Instant::now());
+        taken.map_err(|retry_after| admitted.refused(subject, *limit, retry_after))
+    }
+}
+
+impl Admitted {
+    fn look(&self) -> Result<(), Error> {
+        let Some((subject, limit)) = &self.counts else { return Ok(()) };
+        let looked = self.state.calls.look(subject, *limit, Instant::now());
+        looked.map_err(|retry_after| self.refused(subject, *limit, retry_after))
+    }
+
+    fn refused(&self, subject: &Subject, limit: Limit, retry_after: Duration) -> Error {
+        let (whose, what) = match &self.caller {
+            Running::Account(account_id) => {
+                self.state.refusals.action();
+                (format!("account:{account_id}"), format!("calls of {} per second", subject.name))
+            }
+            Running::Service(..) => {
+                self.state.refusals.service();
+                (subject.name.to_string(), "calls per second".to_owned())
+            }
+        };
+        let description = format!("{what}: {}", limit.per_second);
+        Error::ThrottledUser(FlowLimit::new(retry_after, whose, description))
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        match &self.caller {
+            Running::Account(account_id) => self.state.accounts.leave(*account_id),
+            Running::Service(name, account_id) => {
+                self.state.services.leave(Arc::clone(name));
+                self.state.services_for_accounts.leave((Arc::clone(name), *account_id));
+            }
+        }
+    }
+}
+
+impl Report {
+    fn row(&self) -> QuotaCount {
+        QuotaCount {
+            account_id: self.subject.account_id,
+            action: self.subject.name.to_string(),
+            calls_per_second: self.limit.per_second,
+            admitted: self.counted.admitted,
+            asked: self.counted.asked,
+            over: self.counted.over,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
