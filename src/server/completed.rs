@@ -40,14 +40,18 @@ fn replacement(bytes: &[u8], complete: &Complete) -> Option<Vec<u8>> {
     if let Some(status) = status_without_a_body(bytes) {
         return Some(complete(status));
     }
-    // Only an answer with the status 400 has the header.
-    let is_refusal = bytes.get(8..13) == Some(b" 400 ");
-    let [written, documented] = RATE_LIMIT;
-    let at =
-        is_refusal.then(|| bytes.windows(written.len()).position(|name| name == written))??;
+    let at = rate_limit(bytes)?;
+    let [_, documented] = RATE_LIMIT;
     let mut bytes = bytes.to_vec();
     bytes[at..at + documented.len()].copy_from_slice(documented);
     Some(bytes)
+}
+
+/// Returns where the header is in the head of an answer. Only one with the status 400 has it.
+fn rate_limit(head: &[u8]) -> Option<usize> {
+    let is_refusal = head.starts_with(b"HTTP/1.") && head.get(8..13) == Some(b" 400 ");
+    let [written, _] = RATE_LIMIT;
+    is_refusal.then(|| head.windows(written.len()).position(|name| name == written))?
 }
 
 /// Returns the status if the bytes are an error that hyper itself answers: an error without a body.
@@ -93,7 +97,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Completed<S> {
         // An answer without a body is one slice. The head of any other answer is in the first one.
         match slices {
             [bytes] => self.poll_write(context, bytes),
-            [head, ..] if self.replacing.is_some() || head.starts_with(b"HTTP/1.1 400 ") => {
+            [head, ..] if self.replacing.is_some() || rate_limit(head).is_some() => {
                 self.poll_write(context, head)
             }
             slices => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
