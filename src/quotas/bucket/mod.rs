@@ -70,8 +70,11 @@ pub struct SharedCount {
 #[derive(Debug)]
 pub struct Bucket {
     tokens: f64,
-    /// Until when tokens have been added. In the future if nothing is admitted until then.
+    /// Until when tokens have been added. Another core may have read a later instant than the call
+    /// that comes next, so this can be later than now.
     filled_until: Instant,
+    /// Nothing is admitted before this instant.
+    closed_until: Instant,
     /// The share of the limit at which tokens are added.
     share: f64,
     admitted: u32,
@@ -92,6 +95,7 @@ impl Bucket {
         Self {
             tokens: f64::from(limit.burst.get()),
             filled_until: now,
+            closed_until: now,
             share: 1.0,
             admitted: 0,
             refused: 0,
@@ -106,11 +110,11 @@ impl Bucket {
     pub fn look(&mut self, limit: Limit, now: Instant) -> Result<(), Duration> {
         self.fill(limit, now);
         self.is_in_use = true;
-        if self.tokens >= 1.0 && now >= self.filled_until {
+        let pause = self.closed_until.saturating_duration_since(now);
+        if self.tokens >= 1.0 && pause.is_zero() {
             return Ok(());
         }
         self.refused = self.refused.saturating_add(1);
-        let pause = self.filled_until.saturating_duration_since(now);
         let missing = (1.0 - self.tokens).max(0.0) / (limit.rate() * self.share);
         Err(pause + Duration::from_secs_f64(missing))
     }
@@ -174,7 +178,8 @@ impl Bucket {
         let too_far = ahead.saturating_sub(Duration::from_secs_f64(limit.burst_seconds()));
         if too_far > Duration::ZERO {
             self.tokens = self.tokens.min(1.0);
-            self.filled_until = now + too_far;
+            self.closed_until = now + too_far;
+            self.filled_until = self.closed_until;
         }
     }
 
@@ -188,7 +193,7 @@ impl Bucket {
     /// Returns whether the bucket is as a new one would be, and was not used for a round.
     pub fn is_idle(&mut self, limit: Limit, now: Instant) -> bool {
         self.fill(limit, now);
-        let is_full = self.tokens >= self.capacity(limit) && now >= self.filled_until;
+        let is_full = self.tokens >= self.capacity(limit) && now >= self.closed_until;
         is_full && !self.is_in_use && now >= self.paid_at
     }
 

@@ -221,3 +221,17 @@ fn a_bucket_that_was_not_used_for_a_round_is_idle_once_its_calls_are_paid_for() 
     assert_eq!(bucket.report(limit, at(3000)).map(|counted| counted.admitted), Some(0));
     assert!(!bucket.is_idle(limit, at(3900)) && bucket.is_idle(limit, at(4100)));
 }
+
+#[test]
+fn a_call_that_read_the_clock_before_another_core_did_is_admitted() {
+    let (limit, earlier) = (limit(5), Instant::now());
+    let mut bucket = Bucket::new(limit, earlier);
+    bucket.take(limit, earlier + Duration::from_micros(3)).unwrap();
+    bucket.take(limit, earlier).unwrap();
+    // A bucket that is closed stays closed.
+    let counted = Counted { admitted: 2, asked: 2, over: Duration::from_secs(1) };
+    let shared = SharedCount { ahead: 3.0, asked: 15 };
+    bucket.answered(limit, counted, earlier, shared, earlier);
+    assert!(bucket.take(limit, earlier + Duration::from_millis(1900)).is_err());
+    assert!(bucket.take(limit, earlier + Duration::from_millis(2100)).is_ok());
+}
