@@ -5,9 +5,10 @@
 //! statement. A client can cause any number of refusals, so they are limited twice: by a rate, and
 //! by the length of the queue while the database is away. Attempts beyond are counted and not
 //! recorded. Calling services and access keys have rates of their own, so that a flood of strangers
-//! does not hide what they do. Repeated and throttled requests, which anybody causes who has one
-//! request of a caller, count with those of strangers.
+//! does not hide what they do. Repeated and throttled requests count with those of strangers: whoever
+//! has copied one request of a caller can send it again and again.
 
+mod limits;
 pub mod states;
 
 use std::borrow::Cow;
@@ -16,6 +17,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use limits::Limits;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +25,7 @@ use crate::context::{Context, Origin};
 use crate::domain::{AccountId, Time};
 use crate::error::Error;
 use crate::ids::{RequestId, new_id};
-use crate::logging::{FailureLog, Limit};
+use crate::logging::FailureLog;
 use crate::metrics::Metrics;
 use crate::proto;
 use crate::storage::{AuditEntry, RecordedCall, Store};
@@ -86,35 +88,6 @@ struct Shared {
     limits: Limits,
     started: Instant,
     metrics: Metrics,
-}
-
-/// The limits of the attempts that are recorded.
-struct Limits {
-    /// Of calling services.
-    services: Limit,
-    /// Of access keys.
-    keys: Limit,
-    /// Of all others, and of repeated and throttled requests.
-    others: Limit,
-}
-
-impl Limits {
-    /// Strangers must not fill a table that is kept for more than a year, so few of their attempts
-    /// are recorded in the long term.
-    const fn new() -> Self {
-        let (services, keys) = (Limit::new(50, 200), Limit::new(50, 200));
-        Self { services, keys, others: Limit::new(1, 100) }
-    }
-
-    fn of(&self, refused: &Refused<'_>) -> &Limit {
-        use Error::{NonceUsed, Throttled, ThrottledUser};
-        match (&refused.principal, refused.error) {
-            (_, NonceUsed | ThrottledUser(_) | Throttled(_))
-            | (Principal::UnverifiedKey(_) | Principal::Unknown, _) => &self.others,
-            (Principal::Verified(name), _) if name.starts_with("service:") => &self.services,
-            (Principal::Verified(_), _) => &self.keys,
-        }
-    }
 }
 
 impl fmt::Debug for Audit {

@@ -128,7 +128,7 @@ impl Server {
 }
 
 /// Settings of our service that the environment must not change: the defaults are measured.
-pub const OUR_SETTINGS: [&str; 32] = [
+pub const OUR_SETTINGS: [&str; 31] = [
     "LOG",
     "MINIMUM_BALANCE",
     "OVERDUE_GRACE",
@@ -148,7 +148,6 @@ pub const OUR_SETTINGS: [&str; 32] = [
     "REFLECTION",
     "ENGINE",
     "WORKERS",
-    "CARRY_AFTER",
     "CORES",
     "LOG_ONE_IN",
     "QUOTAS",
