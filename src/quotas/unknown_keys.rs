@@ -1,5 +1,10 @@
 //! Limits the look-ups of access keys that do not exist, by source address. Anyone who reaches the
 //! listener can cause such a look-up, without any secret.
+//!
+//! Clients behind one address share its limit. So that a flood from there does not lock out a valid
+//! key that this process has not found yet, some look-ups beyond the limit of an address are made
+//! all the same, and all addresses share them. They are counted before they are made, so the flood
+//! costs no more than them, also while the database is slow.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -17,6 +22,11 @@ const LIMIT: Limit = Limit {
     per_second: NonZeroU32::new(10).expect("it is not zero"),
     burst: NonZeroU32::new(100).expect("it is not zero"),
 };
+/// Look-ups beyond the limits of their addresses, for all addresses together.
+const SPARE: Limit = Limit {
+    per_second: NonZeroU32::new(100).expect("it is not zero"),
+    burst: NonZeroU32::new(100).expect("it is not zero"),
+};
 /// Largest number of addresses that are kept. If it is reached, the address that was not used for
 /// the longest time is dropped.
 const MOST_ADDRESSES: usize = 16_384;
@@ -26,6 +36,7 @@ const PLACES: usize = 16_384;
 /// The addresses that have sent unknown keys, and the keys that are known to exist.
 pub struct UnknownKeys {
     addresses: Mutex<LruCache<IpAddr, Bucket>>,
+    spare: Mutex<Bucket>,
     /// Hashes of keys that have been found. A hash has one place, in which it may replace another.
     known: Box<[AtomicU64]>,
     hasher: RandomState,
@@ -35,7 +46,8 @@ impl Default for UnknownKeys {
     fn default() -> Self {
         let known = (0..PLACES).map(|_| AtomicU64::new(0)).collect();
         let addresses = Mutex::new(LruCache::new(MOST_ADDRESSES));
-        Self { addresses, known, hasher: RandomState::new() }
+        let spare = Mutex::new(Bucket::new(SPARE, Instant::now()));
+        Self { addresses, spare, known, hasher: RandomState::new() }
     }
 }
 
@@ -43,10 +55,13 @@ impl UnknownKeys {
     /// Returns whether a key may be looked up or, as the error, how long the address has to wait.
     /// A key that was found before may always be looked up.
     pub fn look(&self, address: IpAddr, key: &str, now: Instant) -> Result<(), Duration> {
-        let address = network(address);
-        let mut addresses = self.addresses();
-        let Some(bucket) = addresses.get_mut(&address) else { return Ok(()) };
-        bucket.look(LIMIT, now).or_else(|wait| if self.is_known(key) { Ok(()) } else { Err(wait) })
+        let within_limit = match self.addresses().get_mut(&network(address)) {
+            Some(bucket) => bucket.look(LIMIT, now),
+            None => Ok(()),
+        };
+        within_limit.or_else(|wait| {
+            if self.is_known(key) || self.take_spare(now) { Ok(()) } else { Err(wait) }
+        })
     }
 
     /// Records whether a key was found.
@@ -68,6 +83,12 @@ impl UnknownKeys {
         let mut bucket = Bucket::new(LIMIT, now);
         bucket.charge(LIMIT, now);
         addresses.insert(address, bucket);
+    }
+
+    /// Takes one of the look-ups beyond the limits of their addresses, if one is left.
+    fn take_spare(&self, now: Instant) -> bool {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.take(SPARE, now).is_ok()
     }
 
     fn is_known(&self, key: &str) -> bool {
