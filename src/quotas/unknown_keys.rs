@@ -27,6 +27,9 @@ const SPARE: Limit = Limit {
     per_second: NonZeroU32::new(100).expect("it is not zero"),
     burst: NonZeroU32::new(100).expect("it is not zero"),
 };
+/// Longest time that a client is told to wait. A spare look-up may be left long before its address
+/// has paid for all that it has caused.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Largest number of addresses that are kept. If it is reached, the address that was not used for
 /// the longest time is dropped.
 const MOST_ADDRESSES: usize = 16_384;
@@ -60,7 +63,8 @@ impl UnknownKeys {
             None => Ok(()),
         };
         within_limit.or_else(|wait| {
-            if self.is_known(key) || self.take_spare(now) { Ok(()) } else { Err(wait) }
+            let is_free = self.is_known(key) || self.take_spare(now);
+            if is_free { Ok(()) } else { Err(wait.min(LONGEST_WAIT)) }
         })
     }
 
@@ -133,10 +137,21 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// Returns how long an address has to wait without the spare look-ups.
+    fn waits(keys: &UnknownKeys, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        keys.addresses().get_mut(&address).unwrap().look(LIMIT, now)
+    }
+
+    /// Uses up the spare look-ups.
+    fn use_up_spare(keys: &UnknownKeys, now: Instant) {
+        while keys.take_spare(now) {}
+    }
+
     #[test]
     fn an_address_may_cause_a_hundred_look_ups_and_then_ten_a_second() {
         let (keys, start) = (UnknownKeys::default(), Instant::now());
         let (address, other) = (ip("192.0.2.1"), ip("192.0.2.2"));
+        use_up_spare(&keys, start);
         for number in 0..100 {
             let key = format!("LTAI{number}");
             keys.look(address, &key, start).unwrap();
@@ -145,6 +160,7 @@ mod tests {
         assert_eq!(keys.look(address, "LTAI", start), Err(Duration::from_millis(100)));
         keys.look(other, "LTAI", start).unwrap();
         let later = start + Duration::from_millis(100);
+        use_up_spare(&keys, later);
         keys.look(address, "LTAI", later).unwrap();
         keys.found(address, "LTAI", false, later);
         assert!(keys.look(address, "LTAI", later).is_err());
@@ -160,14 +176,38 @@ mod tests {
         for _ in 0..150 {
             keys.found(address, "LTAI", false, start);
         }
-        let waits = keys.look(address, "LTAI", start);
-        assert_eq!(waits, Err(Duration::from_millis(5100)));
+        assert_eq!(waits(&keys, address, start), Err(Duration::from_millis(5100)));
+        use_up_spare(&keys, start);
+        assert_eq!(keys.look(address, "LTAI", start), Err(LONGEST_WAIT));
+    }
+
+    #[test]
+    fn all_addresses_beyond_their_limits_share_a_hundred_look_ups_a_second() {
+        let (keys, start) = (UnknownKeys::default(), Instant::now());
+        let addresses = [ip("192.0.2.1"), ip("192.0.2.2"), ip("2001:db8::")];
+        for address in addresses {
+            for _ in 0..100 {
+                keys.look(address, "LTAI", start).unwrap();
+                keys.found(address, "LTAI", false, start);
+            }
+        }
+        // None is charged before the look-ups end: those that begin at the same time are bounded.
+        let look_ups = |now| {
+            let round = |_| addresses.map(|address| keys.look(address, "LTAI", now).is_ok());
+            (0..1000).flat_map(round).filter(|is_admitted| *is_admitted).count()
+        };
+        assert_eq!(look_ups(start), 100);
+        for address in addresses {
+            (0..200).for_each(|_| keys.found(address, "LTAI", false, start));
+        }
+        assert_eq!(look_ups(start + Duration::from_millis(500)), 50);
     }
 
     #[test]
     fn a_key_that_was_found_is_looked_up_until_it_is_not_found() {
         let (keys, start) = (UnknownKeys::default(), Instant::now());
         let address = ip("192.0.2.1");
+        use_up_spare(&keys, start);
         keys.found(ip("192.0.2.7"), "LTAIhonest", true, start);
         for _ in 0..100 {
             keys.found(address, "LTAI", false, start);
@@ -181,6 +221,7 @@ mod tests {
     fn an_address_of_ipv6_is_limited_with_its_network() {
         let keys = UnknownKeys::default();
         let start = Instant::now();
+        use_up_spare(&keys, start);
         for number in 0..100 {
             keys.found(ip(&format!("2001:db8::{number:x}")), "LTAI", false, start);
         }

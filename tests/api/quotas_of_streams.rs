@@ -1,11 +1,13 @@
 //! How many streams a calling service may have at the same time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cdn_activation::auth::services::ServiceDirectory;
 use cdn_activation::proto::cdn::v1::DescribeUserCdnStatusRequest;
 use cdn_activation::proto::operator::v1::WatchEventsRequest;
 use futures_util::future::join_all;
+use tokio::sync::mpsc::{self, Sender};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status, Streaming};
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
@@ -40,11 +42,15 @@ async fn try_to_watch(events: &mut Events) -> Result<Watch, Status> {
     watch_with(events, WatchEventsRequest::default()).await
 }
 
+/// A stream of reflection, and the end of its requests that the client holds.
+type Reflection = (Sender<ServerReflectionRequest>, Streaming<ServerReflectionResponse>);
+
 /// Opens a stream of reflection that asks for nothing.
-async fn reflect(channel: &Caller) -> Result<Streaming<ServerReflectionResponse>, Status> {
+async fn reflect(channel: &Caller) -> Result<Reflection, Status> {
     let mut client = ServerReflectionClient::new(channel.clone());
-    let nothing = tokio_stream::pending::<ServerReflectionRequest>();
-    client.server_reflection_info(nothing).await.map(tonic::Response::into_inner)
+    let (requests, sent) = mpsc::channel(1);
+    let answers = client.server_reflection_info(ReceiverStream::new(sent)).await?;
+    Ok((requests, answers.into_inner()))
 }
 
 /// Opens this many watches, 100 on a connection.
@@ -65,6 +71,7 @@ async fn watches(api: &Api, count: usize) -> Vec<Watch> {
 async fn a_service_with_256_streams_gets_no_other_one_until_one_ends() {
     let api = start().await;
     let key = api.account().await;
+    let began = Instant::now();
     let channel = api.operator().await;
     let reflections = join_all((0..REFLECTIONS).map(|_| reflect(&channel))).await;
     let reflections: Vec<_> = reflections.into_iter().map(|opened| opened.expect("open")).collect();
@@ -104,6 +111,7 @@ async fn a_service_with_256_streams_gets_no_other_one_until_one_ends() {
     try_to_watch(&mut events).await.expect_err("it is one too many");
     drop(reflections);
     eventually("there is room for a watch", async || try_to_watch(&mut events).await.is_ok()).await;
+    assert!(began.elapsed() < Duration::from_secs(25), "the watches ended at their deadline");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
