@@ -54,17 +54,17 @@ async fn reflect(channel: &Caller) -> Result<Reflection, Status> {
 }
 
 /// Opens this many watches, 100 on a connection.
-async fn watches(api: &Api, count: usize) -> Vec<Watch> {
-    let mut watches = Vec::new();
-    while watches.len() < count {
+async fn open_watches(api: &Api, count: usize) -> Vec<Watch> {
+    let mut opened = Vec::new();
+    while opened.len() < count {
         let events = api.events().await;
-        let opened = (0..100.min(count - watches.len())).map(|_| {
+        let more = (0..100.min(count - opened.len())).map(|_| {
             let mut events = events.clone();
             async move { watch(&mut events, "").await }
         });
-        watches.extend(join_all(opened).await);
+        opened.extend(join_all(more).await);
     }
-    watches
+    opened
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,7 +75,7 @@ async fn a_service_with_256_streams_gets_no_other_one_until_one_ends() {
     let channel = api.operator().await;
     let reflections = join_all((0..REFLECTIONS).map(|_| reflect(&channel))).await;
     let reflections: Vec<_> = reflections.into_iter().map(|opened| opened.expect("open")).collect();
-    let mut watches = watches(&api, MOST - REFLECTIONS).await;
+    let mut open = open_watches(&api, MOST - REFLECTIONS).await;
 
     let mut events = api.events().await;
     let status = try_to_watch(&mut events).await.expect_err("it is one too many");
@@ -101,7 +101,7 @@ async fn a_service_with_256_streams_gets_no_other_one_until_one_ends() {
     assert!(!watched.body.is_empty(), "it was told a cursor before the deadline");
 
     // A stream that its client drops makes room, and so does one of reflection.
-    watches.pop();
+    open.pop();
     let mut last = None;
     eventually("there is room for a watch", async || {
         last = try_to_watch(&mut events).await.ok();
@@ -117,7 +117,7 @@ async fn a_service_with_256_streams_gets_no_other_one_until_one_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_saw_the_end_of_a_stream_can_open_the_next_one_at_once() {
     let api = start().await;
-    let held = watches(&api, MOST - 1).await;
+    let held = open_watches(&api, MOST - 1).await;
     let mut events = api.events().await;
     for _ in 0..10 {
         let mut request = Request::new(WatchEventsRequest::default());

@@ -69,13 +69,11 @@ async fn principal(path: &str, names: &[&str], authorization: Option<&str>) -> S
         request.headers_mut().insert("authorization", value);
     }
     let response = layer.layer(Echo).call(request).await.expect("infallible");
-    match Status::from_header_map(response.headers()) {
-        Some(status) => refusal(&status).code,
-        None => {
-            let body = response.into_body().collect().await.expect("a body").to_bytes();
-            String::from_utf8(body.to_vec()).expect("a principal")
-        }
+    if let Some(status) = Status::from_header_map(response.headers()) {
+        return refusal(&status).code;
     }
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    String::from_utf8(body.to_vec()).expect("a principal")
 }
 
 #[tokio::test]
