@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use cdn_activation::audit::Audit;
@@ -86,7 +86,7 @@ static GUARD: LazyLock<Guard> = LazyLock::new(|| {
     let paths: HashSet<_> = METHODS.iter().map(|(path, _)| path.clone()).collect();
     let metrics = Metrics::new(paths);
     let audit = Audit::new(metrics.clone());
-    Guard::new(metrics, HashSet::new(), 1, audit)
+    Guard::new(metrics, Arc::default(), 1, audit)
 });
 
 /// A handler of one request type that answers with an empty message.

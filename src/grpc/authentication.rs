@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
+use tonic::body::Body;
 use tower::{Layer, Service};
 
+use super::bodies::Keeping;
+use super::layers::REFLECTION;
 use crate::audit::{Audit, Principal, Refused};
 use crate::auth::services::ServiceDirectory;
 use crate::clock::Clock;
@@ -41,6 +44,8 @@ pub struct ServiceAuthLayer {
     callers: ServiceDirectory,
     /// The names of the services that exist.
     services: Arc<HashSet<&'static str>>,
+    /// The paths of the service's methods that answer with a stream.
+    streams: Arc<HashSet<String>>,
     /// The identity of callers of the health service.
     probe: Arc<Identity>,
     quotas: Quotas,
@@ -48,17 +53,19 @@ pub struct ServiceAuthLayer {
 }
 
 impl ServiceAuthLayer {
-    /// Returns a layer that admits calls of these callers to these services.
+    /// Returns a layer that admits calls of these callers to these services. The methods at the paths
+    /// `streams` answer with a stream.
     #[must_use]
     pub fn new(
         clock: Clock,
         callers: ServiceDirectory,
         services: HashSet<&'static str>,
+        streams: Arc<HashSet<String>>,
         quotas: Quotas,
         audit: Audit,
     ) -> Self {
         let probe = Arc::new(Identity::new(PROBE, Grants::default()));
-        Self { clock, callers, services: Arc::new(services), probe, quotas, audit }
+        Self { clock, callers, services: Arc::new(services), streams, probe, quotas, audit }
     }
 
     /// Checks that the service exists, that the caller proves an identity, and that the identity is
@@ -86,18 +93,25 @@ impl ServiceAuthLayer {
         Err(refused(Error::ServiceForbidden, Some(Arc::clone(identity.name()))))
     }
 
-    /// Lets a call run, unless its caller calls too often. Health checks are not limited.
-    fn let_run(
+    /// Lets a call run, unless its caller calls too often or has too many running calls. Health
+    /// checks are not limited.
+    fn let_run<B>(
         &self,
         identity: &Arc<Identity>,
-        headers: &HeaderMap,
-    ) -> Result<Admission, NotAdmitted> {
+        request: &Request<B>,
+    ) -> Result<AdmittedCall, NotAdmitted> {
         if Arc::ptr_eq(identity, &self.probe) {
-            return Ok(Admission::default());
+            return Ok(AdmittedCall::Unary(Admission::default()));
         }
-        let account_id = account_id(headers).and_then(|text| AccountId::parse(&text));
-        let admitted = self.quotas.admit_service(identity.name(), account_id, identity.rate());
-        admitted.map_err(|error| NotAdmitted { error, caller: Some(Arc::clone(identity.name())) })
+        let (name, rate, path) = (identity.name(), identity.rate(), request.uri().path());
+        let admitted = if self.streams.contains(path) || path.starts_with(REFLECTION) {
+            self.quotas.admit_stream(name, rate).map(AdmittedCall::Stream)
+        } else {
+            let account_id = account_id(request.headers());
+            let account_id = account_id.and_then(|text| AccountId::parse(&text));
+            self.quotas.admit_call(name, account_id, rate).map(AdmittedCall::Unary)
+        };
+        admitted.map_err(|error| NotAdmitted { error, caller: Some(Arc::clone(name)) })
     }
 
     /// Records a call that is not admitted, for audit and in the log.
@@ -155,6 +169,14 @@ struct NotAdmitted {
     caller: Option<Arc<str>>,
 }
 
+/// A call that may run.
+enum AdmittedCall {
+    /// It runs until it is answered.
+    Unary(Admission),
+    /// It runs until its stream ends.
+    Stream(Admission),
+}
+
 impl<S> Layer<S> for ServiceAuthLayer {
     type Service = ServiceAuth<S>;
 
@@ -170,14 +192,13 @@ pub struct ServiceAuth<S> {
     layer: ServiceAuthLayer,
 }
 
-impl<S, B, R> Service<Request<B>> for ServiceAuth<S>
+impl<S, B> Service<Request<B>> for ServiceAuth<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<Body>>,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
-    R: Default + Send + 'static,
 {
-    type Response = Response<R>;
+    type Response = Response<Body>;
     type Error = S::Error;
     type Future =
         std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
@@ -191,10 +212,10 @@ where
         let origin = Origin::of(request.headers(), request.extensions());
         let layer = &self.layer;
         let admitted = layer.admit(&request).and_then(|identity| {
-            let admission = layer.let_run(&identity, request.headers())?;
-            Ok((identity, admission))
+            let running = layer.let_run(&identity, &request)?;
+            Ok((identity, running))
         });
-        let (identity, admission) = match admitted {
+        let (identity, running) = match admitted {
             Ok(admitted) => admitted,
             Err(refused) => {
                 let mut response = status::of(&refused.error, &request_id, None).into_http();
@@ -213,9 +234,16 @@ where
         let response = self.inner.call(request);
         Box::pin(async move {
             let mut response = response.await?;
-            drop(admission); // a stream that has begun does not count
             add_request_id(response.headers_mut(), &request_id);
-            Ok(response)
+            Ok(match running {
+                AdmittedCall::Unary(admission) => {
+                    drop(admission); // the client may be slow to read
+                    response
+                }
+                AdmittedCall::Stream(admission) => {
+                    response.map(|body| Body::new(Keeping::new(body, Some(admission))))
+                }
+            })
         })
     }
 }

@@ -1,5 +1,5 @@
-//! Bodies of streams that keep something until the stream ends: a permit, or the count of how it
-//! ends.
+//! Bodies of streams that keep something until the stream ends: a permit, a place among the running
+//! streams of a caller, or the count of how it ends.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 
 use crate::metrics::Listener;
+use crate::quotas::Admission;
 
 /// Marks a response that is counted when its stream ends.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +65,15 @@ impl Drop for StreamCount {
 
 impl Sees for Option<OwnedSemaphorePermit> {
     fn see(&mut self, _: &Frame<Bytes>) {}
+}
+
+impl Sees for Option<Admission> {
+    /// Gives the place back before the client sees the end, so that it can open the next stream.
+    fn see(&mut self, frame: &Frame<Bytes>) {
+        if frame.is_trailers() {
+            *self = None;
+        }
+    }
 }
 
 impl<B, T> HttpBody for Keeping<B, T>

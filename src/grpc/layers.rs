@@ -37,7 +37,7 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The calls of reflection, which are streams that last as long as their caller wants.
-const REFLECTION: &str = "/grpc.reflection.";
+pub(super) const REFLECTION: &str = "/grpc.reflection.";
 
 /// The beginnings of tonic's messages about a request message that does not decode, is missing or
 /// is cut off.
@@ -72,10 +72,15 @@ impl Guard {
     /// Creates a guard that counts calls in `metrics`. The methods at the paths `streams` answer
     /// with a stream. `watches` health watches may be open at once.
     #[must_use]
-    pub fn new(metrics: Metrics, streams: HashSet<String>, watches: usize, audit: Audit) -> Self {
+    pub fn new(
+        metrics: Metrics,
+        streams: Arc<HashSet<String>>,
+        watches: usize,
+        audit: Audit,
+    ) -> Self {
         let listener = Arc::new(metrics.listener("grpc"));
         let watches = Arc::new(Semaphore::new(watches));
-        Self { metrics, streams: Arc::new(streams), listener, watches, audit }
+        Self { metrics, streams, listener, watches, audit }
     }
 }
 

@@ -21,20 +21,15 @@ impl<K: Hash + Eq> InFlight<K> {
         Self { running: Mutex::default(), most }
     }
 
-    /// Returns the largest number of running requests of one caller.
-    #[must_use]
-    pub fn most(&self) -> usize {
-        self.most
-    }
-
-    /// Counts a request that begins. Returns false if too many run.
-    #[must_use]
-    pub fn enter(&self, caller: K) -> bool {
+    /// Counts a request that begins. If too many run, the error is the largest number.
+    pub fn enter(&self, caller: K) -> Result<(), usize> {
         let mut running = self.running();
         let count = running.entry(caller).or_default();
-        let has_room = *count < self.most;
-        *count += usize::from(has_room);
-        has_room
+        if *count >= self.most {
+            return Err(self.most);
+        }
+        *count += 1;
+        Ok(())
     }
 
     /// Counts a request that has ended.
@@ -59,17 +54,18 @@ mod tests {
     #[test]
     fn a_caller_has_so_many_running_requests_and_others_have_theirs() {
         let in_flight = InFlight::new(2);
-        assert!(in_flight.enter(1) && in_flight.enter(1) && !in_flight.enter(1));
-        assert!(in_flight.enter(2));
+        let entered = || [1, 1, 1].map(|caller| in_flight.enter(caller));
+        assert_eq!(entered(), [Ok(()), Ok(()), Err(2)]);
+        in_flight.enter(2).unwrap();
         in_flight.leave(1);
-        assert!(in_flight.enter(1) && !in_flight.enter(1));
+        assert_eq!(entered(), [Ok(()), Err(2), Err(2)]);
     }
 
     #[test]
     fn a_caller_without_running_requests_takes_no_memory() {
         let in_flight = InFlight::new(2);
         for caller in 0..100 {
-            assert!(in_flight.enter(caller));
+            in_flight.enter(caller).unwrap();
             in_flight.leave(caller);
         }
         assert!(in_flight.running().is_empty());

@@ -9,6 +9,7 @@
 mod bucket;
 mod calls;
 mod in_flight;
+mod running;
 mod unknown_keys;
 
 use std::collections::HashMap;
@@ -20,24 +21,13 @@ use std::time::{Duration, Instant};
 pub use self::bucket::Limit;
 use self::bucket::SharedCount;
 use self::calls::{Calls, Report, Subject};
-use self::in_flight::InFlight;
+use self::running::{RunningRequest, RunningRequests};
 use self::unknown_keys::UnknownKeys;
 use crate::domain::{AccountId, CallRate};
 use crate::error::{Error, FlowLimit};
 use crate::metrics::QuotaRefusals;
 use crate::storage::{QuotaCount, Store};
 
-/// Largest number of running requests of an account over the RPC query format: an eighth of the
-/// default number of connections.
-const MOST_OF_ACCOUNT: usize = 128;
-/// Largest number of running calls of a calling service for one account: an eighth of a queue for
-/// the database.
-const MOST_OF_SERVICE_FOR_ACCOUNT: usize = 1024;
-/// Largest number of running calls of a calling service. One service may have the load of all
-/// accounts, so it is half of a queue for the database.
-const MOST_OF_SERVICE: usize = 4096;
-/// What a caller with too many running requests is told to wait.
-const WAIT_FOR_OTHERS: Duration = Duration::from_millis(100);
 /// Largest number of rows in one statement.
 const MOST_ROWS: usize = 1024;
 /// The account in the rows of calling services. No account has this id.
@@ -67,10 +57,7 @@ pub struct Quotas(Option<Arc<QuotaState>>);
 struct QuotaState {
     burst: Duration,
     calls: Calls,
-    accounts: InFlight<AccountId>,
-    services: InFlight<Arc<str>>,
-    /// The account is the one that the service names, or 0.
-    services_for_accounts: InFlight<(Arc<str>, i64)>,
+    running: RunningRequests,
     unknown_keys: UnknownKeys,
     refusals: QuotaRefusals,
 }
@@ -82,16 +69,9 @@ pub struct Admission(Option<Admitted>);
 #[derive(Debug)]
 struct Admitted {
     state: Arc<QuotaState>,
-    caller: Running,
+    request: RunningRequest,
     /// The calls that it counts with.
     counts: Option<(Subject, Limit)>,
-}
-
-/// Whose request runs.
-#[derive(Debug)]
-enum Running {
-    Account(AccountId),
-    Service(Arc<str>, i64),
 }
 
 impl Quotas {
@@ -101,9 +81,7 @@ impl Quotas {
         let state = |options: QuotaOptions| QuotaState {
             burst: options.burst,
             calls: Calls::default(),
-            accounts: InFlight::new(MOST_OF_ACCOUNT),
-            services: InFlight::new(MOST_OF_SERVICE),
-            services_for_accounts: InFlight::new(MOST_OF_SERVICE_FOR_ACCOUNT),
+            running: RunningRequests::default(),
             unknown_keys: UnknownKeys::default(),
             refusals,
         };
@@ -140,45 +118,48 @@ impl Quotas {
         quota: Option<&ActionQuota>,
     ) -> Result<Admission, Error> {
         let Some(state) = &self.0 else { return Ok(Admission::default()) };
-        let whose = || format!("account:{account_id}");
-        if !state.accounts.enter(account_id) {
-            return Err(state.too_many_running(whose(), state.accounts.most()));
-        }
         let counts = quota.map(|quota| {
             let subject = Subject { account_id: account_id.get(), name: Arc::clone(&quota.action) };
             (subject, state.limit(quota.per_second))
         });
-        let (state, caller) = (Arc::clone(state), Running::Account(account_id));
-        let admitted = Admitted { state, caller, counts };
+        let admitted = state.enter(RunningRequest::Account(account_id), counts)?;
         admitted.look()?;
         Ok(Admission(Some(admitted)))
     }
 
     /// Lets a call of a service run and, if the service has a limit, takes it from the limit.
     /// `account_id` is the account that the service names, and `rate` what its grants allow.
-    pub fn admit_service(
+    pub fn admit_call(
         &self,
         name: &Arc<str>,
         account_id: Option<AccountId>,
         rate: Option<CallRate>,
     ) -> Result<Admission, Error> {
+        self.admit_service(RunningRequest::Call(Arc::clone(name), account_id), rate)
+    }
+
+    /// The same for a call whose answer is a stream. The stream runs until the admission is dropped.
+    pub fn admit_stream(
+        &self,
+        name: &Arc<str>,
+        rate: Option<CallRate>,
+    ) -> Result<Admission, Error> {
+        self.admit_service(RunningRequest::Stream(Arc::clone(name)), rate)
+    }
+
+    fn admit_service(
+        &self,
+        call: RunningRequest,
+        rate: Option<CallRate>,
+    ) -> Result<Admission, Error> {
         let Some(state) = &self.0 else { return Ok(Admission::default()) };
-        let whose = || format!("service:{name}");
-        let account_id = account_id.map_or(NO_ACCOUNT, AccountId::get);
-        if !state.services.enter(Arc::clone(name)) {
-            return Err(state.too_many_running(whose(), state.services.most()));
-        }
-        if !state.services_for_accounts.enter((Arc::clone(name), account_id)) {
-            state.services.leave(Arc::clone(name));
-            return Err(state.too_many_running(whose(), state.services_for_accounts.most()));
-        }
         let counts = rate.map(|rate| {
-            let subject = Subject { account_id: NO_ACCOUNT, name: whose().into() };
+            let name = call.to_string().into();
             let limit = state.limit(rate.calls_per_second);
-            (subject, Limit { burst: rate.burst.unwrap_or(limit.burst), ..limit })
+            let burst = rate.burst.unwrap_or(limit.burst);
+            (Subject { account_id: NO_ACCOUNT, name }, Limit { burst, ..limit })
         });
-        let (state, caller) = (Arc::clone(state), Running::Service(Arc::clone(name), account_id));
-        let admission = Admission(Some(Admitted { state, caller, counts }));
+        let admission = Admission(Some(state.enter(call, counts)?));
         admission.take()?;
         Ok(admission)
     }
@@ -222,10 +203,14 @@ impl QuotaState {
         Limit { per_second, burst }
     }
 
-    fn too_many_running(&self, subject: String, most: usize) -> Error {
-        self.refusals.in_flight();
-        let description = format!("requests at the same time: {most}");
-        Error::ThrottledUser(FlowLimit::new(WAIT_FOR_OTHERS, subject, description))
+    /// Counts a request among those that run, unless too many run.
+    fn enter(
+        self: &Arc<Self>,
+        request: RunningRequest,
+        counts: Option<(Subject, Limit)>,
+    ) -> Result<Admitted, Error> {
+        self.running.enter(&request).inspect_err(|_| self.refusals.in_flight())?;
+        Ok(Admitted { state: Arc::clone(self), request, counts })
     }
 }
 
@@ -248,30 +233,24 @@ impl Admitted {
     }
 
     fn refused(&self, subject: &Subject, limit: Limit, retry_after: Duration) -> Error {
-        let (whose, what) = match &self.caller {
-            Running::Account(account_id) => {
+        let what = match &self.request {
+            RunningRequest::Account(_) => {
                 self.state.refusals.action();
-                (format!("account:{account_id}"), format!("calls of {} per second", subject.name))
+                format!("calls of {} per second", subject.name)
             }
-            Running::Service(..) => {
+            RunningRequest::Call(..) | RunningRequest::Stream(_) => {
                 self.state.refusals.service();
-                (subject.name.to_string(), "calls per second".to_owned())
+                "calls per second".to_owned()
             }
         };
         let description = format!("{what}: {}", limit.per_second);
-        Error::ThrottledUser(FlowLimit::new(retry_after, whose, description))
+        Error::ThrottledUser(FlowLimit::new(retry_after, self.request.to_string(), description))
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        match &self.caller {
-            Running::Account(account_id) => self.state.accounts.leave(*account_id),
-            Running::Service(name, account_id) => {
-                self.state.services.leave(Arc::clone(name));
-                self.state.services_for_accounts.leave((Arc::clone(name), *account_id));
-            }
-        }
+        self.state.running.leave(&self.request);
     }
 }
 

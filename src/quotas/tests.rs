@@ -55,15 +55,41 @@ fn an_account_has_128_running_requests_and_another_has_its_own() {
 #[test]
 fn a_service_has_1024_running_calls_for_an_account_and_4096_in_all() {
     let (quotas, name) = (quotas(), Arc::from("billing"));
-    let admit = |number| quotas.admit_service(&name, AccountId::new(number), None);
+    let admit = |number| quotas.admit_call(&name, AccountId::new(number), None);
     let mut running: Vec<_> = (0..1024).map(|_| admit(1).unwrap()).collect();
     assert!(admit(1).is_err());
     running.extend((0..3072).map(|number| admit(2 + number % 3).unwrap()));
     assert!(admit(9).is_err());
     let other = Arc::from("reports");
-    quotas.admit_service(&other, AccountId::new(1), None).unwrap();
+    quotas.admit_call(&other, AccountId::new(1), None).unwrap();
     drop(running);
     admit(1).unwrap();
+}
+
+#[test]
+fn a_service_has_256_running_streams_that_take_no_places_of_calls() {
+    let (quotas, name) = (quotas(), Arc::from("billing"));
+    let running: Vec<_> = (0..256).map(|_| quotas.admit_stream(&name, None).unwrap()).collect();
+    let refused = quotas.admit_stream(&name, None).unwrap_err();
+    let flow = refused.flow_limit().unwrap();
+    let told = ("service:billing", "streams at the same time: 256");
+    assert_eq!((flow.subject(), flow.description()), told);
+    let calls: Vec<_> =
+        (0..1024).map(|_| quotas.admit_call(&name, AccountId::new(1), None).unwrap()).collect();
+    quotas.admit_stream(&Arc::from("reports"), None).unwrap();
+    drop(running);
+    quotas.admit_stream(&name, None).unwrap();
+    drop(calls);
+}
+
+#[test]
+fn a_stream_is_taken_from_the_limit_of_its_service() {
+    let (quotas, name) = (quotas(), Arc::from("billing"));
+    let one = NonZeroU32::MIN;
+    let limit = Some(CallRate { calls_per_second: one, burst: NonZeroU32::new(2) });
+    quotas.admit_stream(&name, limit).unwrap();
+    quotas.admit_call(&name, None, limit).unwrap();
+    assert!(quotas.admit_stream(&name, limit).is_err());
 }
 
 #[test]
@@ -72,9 +98,9 @@ fn a_service_with_a_limit_is_limited_over_all_accounts() {
     let five = NonZeroU32::new(5).unwrap();
     let limit = Some(CallRate { calls_per_second: five, burst: NonZeroU32::new(7) });
     for number in 1..=7 {
-        quotas.admit_service(&name, AccountId::new(number), limit).unwrap();
+        quotas.admit_call(&name, AccountId::new(number), limit).unwrap();
     }
-    let refused = quotas.admit_service(&name, AccountId::new(8), limit).unwrap_err();
+    let refused = quotas.admit_call(&name, AccountId::new(8), limit).unwrap_err();
     let flow = refused.flow_limit().unwrap();
     assert_eq!((flow.subject(), flow.description()), ("service:billing", "calls per second: 5"));
 }

@@ -1,6 +1,7 @@
 //! What each core has of its own, and how it serves: the store with its connections, the services,
 //! the shim. They are built on the runtime of the core and are not shared with other cores.
 
+use std::collections::HashSet;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -54,6 +55,8 @@ pub(super) fn start(
 pub(super) struct CoreSetup {
     shared: Shared,
     guard: Guard,
+    /// The paths of the methods that answer with a stream.
+    streams: Arc<HashSet<String>>,
     described: Arc<Described>,
     explorer: Option<Explorer>,
 }
@@ -75,9 +78,10 @@ impl Described {
 impl CoreSetup {
     pub fn new(shared: &Shared, readiness: &Readiness) -> Self {
         let Shared { settings, metrics, audit, .. } = shared;
-        let watches = settings.bounds.watches;
+        let (watches, streams) = (settings.bounds.watches, Arc::new(streaming_paths()));
         Self {
-            guard: Guard::new(metrics.clone(), streaming_paths(), watches, audit.clone()),
+            guard: Guard::new(metrics.clone(), Arc::clone(&streams), watches, audit.clone()),
+            streams,
             described: Arc::new(Described::new(readiness, settings.reflection)),
             explorer: settings.explorer.as_ref().map(Explorer::new),
             shared: shared.clone(),
@@ -142,8 +146,9 @@ impl CoreSetup {
 
     fn authentication(&self, services: &Services) -> ServiceAuthLayer {
         let ServerSettings { clock, callers, .. } = &self.shared.settings;
+        let (clock, callers, services) = (clock.clone(), callers.clone(), services.names());
         let (quotas, audit) = (self.shared.quotas.clone(), self.shared.audit.clone());
-        ServiceAuthLayer::new(clock.clone(), callers.clone(), services.names(), quotas, audit)
+        ServiceAuthLayer::new(clock, callers, services, Arc::clone(&self.streams), quotas, audit)
     }
 
     fn shim(&self, store: &Store, services: Hold<Services>) -> Shim {

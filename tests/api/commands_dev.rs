@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use cdn_activation::proto::dcdn::v1 as dcdn;
 use cdn_activation::proto::operator::v1 as operator;
+use futures_util::future::join_all;
 use prost::Message;
 
 use crate::support::callers::line;
@@ -95,6 +96,11 @@ async fn dev_keeps_its_state_in_its_directory_and_leaves_no_process() {
     ));
     api.send_get(&open).await.succeeded();
     let key = create_key(&api, token.trim(), ACCOUNT_OF_TESTID).await;
+    // Without a setting there are no quotas: `serve` would admit five of these calls a second.
+    let calls = (0..60).map(|_| api.get(&key, "Action=OpenCdnService"));
+    for reply in join_all(calls).await {
+        assert_eq!(reply.text("Code"), "CdnService.HasOpened");
+    }
     let line = format!("ready {}\n", api.addresses);
     assert_eq!(program.stdout(), line, "only the ready line is printed");
     let ended = program.stop().await;
@@ -102,8 +108,8 @@ async fn dev_keeps_its_state_in_its_directory_and_leaves_no_process() {
     assert!(ended.stderr.contains("caller=\"dev\""), "{}", ended.stderr);
     wait_until_no_process_is_left(&scratch).await;
 
-    // The second start uses the existing data.
-    let (program, api) = Program::dev(&directory, &[]).await;
+    // The second start uses the existing data. It has quotas.
+    let (program, api) = Program::dev(&directory, &["--quotas", "true"]).await;
     let (status, code, message) = already_opened;
     api.get(&demo_key("testid"), "Action=OpenCdnService")
         .await
@@ -111,6 +117,9 @@ async fn dev_keeps_its_state_in_its_directory_and_leaves_no_process() {
     let used = "Specified signature nonce was used already.";
     api.send_get(&open).await.refused_by_dev(&api, 400, "SignatureNonceUsed", used);
     api.get(&key, "Action=DescribeCdnService").await.succeeded();
+    let calls = (0..60).map(|_| api.get(&key, "Action=OpenCdnService"));
+    let refused = join_all(calls).await;
+    assert!(refused.iter().any(|reply| reply.text("Code") == "Throttling.User"), "{refused:?}");
     create_key(&api, token.trim(), ACCOUNT_OF_TESTID).await;
     program.signal("INT");
     let ended = program.end().await;

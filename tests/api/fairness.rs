@@ -29,6 +29,8 @@ fn with_long_bursts(settings: &mut ServerSettings) {
 async fn of_300_requests_of_an_account_that_wait_128_run_and_another_account_is_not_refused() {
     let api = Api::start_with(with_long_bursts).await;
     let (flooding, other) = (api.account().await, api.account().await);
+    let credential = &api.issue(&flooding).await;
+    let (api, flooding) = (&api, &flooding);
     let mut connection = api.database.connect().await;
     let mut transaction = connection.begin().await.expect("begun");
     sqlx::query(
@@ -38,7 +40,13 @@ async fn of_300_requests_of_an_account_that_wait_128_run_and_another_account_is_
     .execute(&mut *transaction)
     .await
     .expect("locked");
-    let flood = join_all((0..FLOOD).map(|_| api.get(&flooding, BILL_TYPES)));
+    // Requests of a temporary credential count with those of its account.
+    let flood = join_all((0..FLOOD).map(|number| async move {
+        if number % 2 == 0 {
+            return api.get(flooding, BILL_TYPES).await;
+        }
+        api.with_token(&credential.key, &credential.token, BILL_TYPES).await
+    }));
     let refused = || async {
         let refused = api.metric(r#"quota_refusals_total{kind="in_flight"}"#).await;
         refused.unwrap_or_default()

@@ -1,8 +1,8 @@
 //! The layers around the handlers, if a handler panics or returns an undocumented status. The
 //! handlers are the test's own; the layers and the authentication are those of the service.
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use cdn_activation::audit::Audit;
 use cdn_activation::auth::sealing::KeyRing;
@@ -90,15 +90,15 @@ impl CdnService for Misbehaving {
 async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     let metrics = Metrics::new([OPEN.to_owned()].into());
     let audit = Audit::new(metrics.clone());
-    let guard = Guard::new(metrics, HashSet::new(), 0, audit.clone());
+    let guard = Guard::new(metrics, Arc::default(), 0, audit.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let incoming = TcpIncoming::from(listener);
     let server = tonic::transport::Server::builder();
     if authenticate {
         let (callers, quotas) = (callers::directory(), Quotas::default());
-        let names = services.names();
-        let layer = ServiceAuthLayer::new(Clock::system(), callers, names, quotas, audit);
+        let (clock, names) = (Clock::system(), services.names());
+        let layer = ServiceAuthLayer::new(clock, callers, names, Arc::default(), quotas, audit);
         tokio::spawn(server.layer(layer).layer(guard).serve_with_incoming(services, incoming));
     } else {
         tokio::spawn(server.layer(guard).serve_with_incoming(services, incoming));

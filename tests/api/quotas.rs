@@ -1,6 +1,7 @@
 //! Quotas of one process: how often an account calls an action, how often a calling service calls,
 //! and how many unknown access keys an address sends.
 
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use cdn_activation::auth::sealing::SealingKey;
@@ -19,7 +20,7 @@ use crate::support::database::Database;
 use crate::support::grpc::refusal;
 use crate::support::refusals::{Format, NONCE_USED};
 use crate::support::rest::{Key, Reply, query};
-use crate::support::{Api, SEALING_KEY};
+use crate::support::{Api, SEALING_KEY, eventually};
 
 const USER_FLOW: &str = "Request was denied due to user flow control.";
 const FLOW: &str = "Request was denied due to request throttling.";
@@ -255,8 +256,8 @@ async fn a_calling_service_with_a_limit_is_refused_beyond_it_with_details() {
     assert_eq!(refusals, Some(f64::from(refused)));
 }
 
-#[tokio::test]
-async fn unknown_access_keys_of_an_address_are_refused_without_a_look_up() {
+/// Starts a service on a database that counts the statements that read access keys.
+async fn start_counting_look_ups() -> Api {
     let database = Database::fresh().await;
     // A view counts the statements that read the table.
     database
@@ -268,30 +269,93 @@ async fn unknown_access_keys_of_an_address_are_refused_without_a_look_up() {
         )
         .await;
     let sealing_key = SealingKey::parse(SEALING_KEY).expect("a key");
-    let api = Api::start_on(database, sealing_key, Clock::system(), with_quotas).await;
+    Api::start_on(database, sealing_key, Clock::system(), with_quotas).await
+}
+
+async fn looked_up(api: &Api) -> i64 {
+    api.database.count("SELECT last_value FROM looked_up").await
+}
+
+/// A flood of unknown keys.
+#[derive(Default)]
+struct Flood {
+    sent: AtomicI64,
+    not_found: AtomicI64,
+    throttled: AtomicI64,
+}
+
+impl Flood {
+    /// Sends unknown keys, 20 at a time, while the condition holds.
+    async fn run(&self, api: &Api, key: &Key, goes_on: impl Fn(&Self) -> bool) {
+        join_all((0..20).map(|_| async {
+            while goes_on(self) {
+                let id = format!("LTAIunknown{}", self.sent.fetch_add(1, Relaxed));
+                let reply = api.get(&Key { id, ..key.clone() }, OPEN).await;
+                if reply.text("Code") == "InvalidAccessKeyId.NotFound" {
+                    self.not_found.fetch_add(1, Relaxed);
+                    continue;
+                }
+                self.throttled.fetch_add(1, Relaxed);
+                reply.refused(400, "Throttling", FLOW);
+                let wait: u64 = reply.headers["x-acs-retry-after"].parse().expect("a number");
+                assert!((1..=1000).contains(&wait), "{wait} ms");
+            }
+        }))
+        .await;
+    }
+}
+
+/// Returns how many unknown keys one address can have made a process look up by now: its own limit
+/// and its overdraft, and what all addresses share.
+fn most_look_ups_since(started: Instant) -> i64 {
+    let added = started.elapsed().as_millis() * (10 + 100) / 1000;
+    i64::try_from(added).expect("a small number") + 100 + 20 + 100 + 1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unknown_access_keys_of_an_address_are_refused_without_a_look_up() {
+    let api = start_counting_look_ups().await;
     let key = api.account().await;
     api.get(&key, STATUS).await.succeeded();
-    let looked_up = || api.database.count("SELECT last_value FROM looked_up");
-    let before = looked_up().await;
-    let unknown = |number: i64| Key { id: format!("LTAIunknown{number}"), ..key.clone() };
-    let (mut not_found, mut throttled) = (0, 0);
-    while throttled < 5 {
-        let reply = api.get(&unknown(not_found), OPEN).await;
-        if reply.text("Code") == "InvalidAccessKeyId.NotFound" {
-            not_found += 1;
-            continue;
-        }
-        throttled += 1;
-        reply.refused(400, "Throttling", FLOW);
-        let wait: u64 = reply.headers["x-acs-retry-after"].parse().expect("a number");
-        assert!((1..=100).contains(&wait), "{wait} ms");
-    }
-    assert!(not_found >= 100, "refused after {not_found}");
-    assert_eq!(looked_up().await - before, not_found);
+    let before = looked_up(&api).await;
+    let (flood, started) = (Flood::default(), Instant::now());
+    flood.run(&api, &key, |flood| flood.throttled.load(Relaxed) < 200).await;
+    let most = most_look_ups_since(started);
+    let (not_found, throttled) = (flood.not_found.into_inner(), flood.throttled.into_inner());
+    assert!((200..=most).contains(&not_found), "{not_found} were looked up, at most {most}");
+    // Several keys are looked up by one statement.
+    assert!(looked_up(&api).await - before <= not_found);
     // A key that was seen to exist is not refused.
     api.get(&key, STATUS).await.succeeded();
     let refusals = api.metric(r#"quota_refusals_total{kind="unknown_key"}"#).await;
-    assert_eq!(refusals, Some(5.0));
+    assert_eq!(refusals, Some(f64::from(i32::try_from(throttled).expect("a small number"))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_was_not_seen_gets_in_while_its_address_floods_unknown_keys() {
+    let api = start_counting_look_ups().await;
+    let keys = join_all((0..3).map(|_| api.account())).await;
+    let (flood, started, is_over) = (Flood::default(), Instant::now(), AtomicBool::new(false));
+    let flooding = flood.run(&api, &keys[0], |_| !is_over.load(Relaxed));
+    let honest = async {
+        for key in &keys {
+            let refused = flood.throttled.load(Relaxed);
+            eventually("the address floods", async || flood.throttled.load(Relaxed) > refused + 50)
+                .await;
+            let mut refusals = 0;
+            while api.get(key, STATUS).await.status != 200 {
+                refusals += 1;
+            }
+            println!("let in after {refusals} refusals");
+            api.get(key, STATUS).await.succeeded(); // it is known from now on
+        }
+        is_over.store(true, Relaxed);
+    };
+    tokio::join!(flooding, honest);
+    let (most, not_found) = (most_look_ups_since(started), flood.not_found.into_inner());
+    let throttled = flood.throttled.into_inner();
+    println!("{not_found} look-ups and {throttled} refusals in {:?}", started.elapsed());
+    assert!(not_found <= most, "{not_found} were looked up, at most {most}");
 }
 
 #[tokio::test]

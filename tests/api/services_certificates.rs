@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::task::Poll;
 
 use cdn_activation::audit::Audit;
@@ -14,7 +15,9 @@ use cdn_activation::grpc::authentication::ServiceAuthLayer;
 use cdn_activation::metrics::Metrics;
 use cdn_activation::quotas::Quotas;
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use tonic::Status;
+use tonic::body::Body;
 use tower::{Layer, Service};
 
 use crate::support::TOKEN;
@@ -30,9 +33,9 @@ const DESCRIBE: &str = "/activation.cdn.v1.CdnService/DescribeCdnService";
 struct Echo;
 
 impl Service<Request<()>> for Echo {
-    type Response = Response<String>;
+    type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<String>, Infallible>>;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -40,7 +43,7 @@ impl Service<Request<()>> for Echo {
 
     fn call(&mut self, request: Request<()>) -> Self::Future {
         let context = request.extensions().get::<Context>().expect("authenticated");
-        ready(Ok(Response::new(context.principal())))
+        ready(Ok(Response::new(Body::new(context.principal()))))
     }
 }
 
@@ -54,8 +57,8 @@ async fn principal(path: &str, names: &[&str], authorization: Option<&str>) -> S
     ];
     let callers = ServiceDirectory::of(&tokens(), &file.concat()).expect("valid files");
     let audit = Audit::new(Metrics::new([].into()));
-    let layer =
-        ServiceAuthLayer::new(Clock::system(), callers, [SERVICE].into(), Quotas::default(), audit);
+    let (clock, services, quotas) = (Clock::system(), [SERVICE].into(), Quotas::default());
+    let layer = ServiceAuthLayer::new(clock, callers, services, Arc::default(), quotas, audit);
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     let mut request = Request::builder().uri(path).body(()).expect("a request");
     request
@@ -66,10 +69,11 @@ async fn principal(path: &str, names: &[&str], authorization: Option<&str>) -> S
         request.headers_mut().insert("authorization", value);
     }
     let response = layer.layer(Echo).call(request).await.expect("infallible");
-    match Status::from_header_map(response.headers()) {
-        Some(status) => refusal(&status).code,
-        None => response.into_body(),
+    if let Some(status) = Status::from_header_map(response.headers()) {
+        return refusal(&status).code;
     }
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    String::from_utf8(body.to_vec()).expect("a principal")
 }
 
 #[tokio::test]

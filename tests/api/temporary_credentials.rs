@@ -26,9 +26,11 @@ const OPEN_ONLY: &str =
 
 /// A credential as it was issued.
 #[derive(Clone)]
-struct Credential {
-    key: Key,
-    token: String,
+pub struct Credential {
+    /// The key with which it signs.
+    pub key: Key,
+    /// The security token.
+    pub token: String,
     expires_at: i64,
 }
 
@@ -56,12 +58,13 @@ impl Api {
         })
     }
 
-    async fn issue(&self, parent: &Key) -> Credential {
+    /// Issues a credential for a key, with the defaults.
+    pub async fn issue(&self, parent: &Key) -> Credential {
         self.try_to_issue(parent, None, "").await.expect("issued")
     }
 
     /// Sends a request with signature V1, signed with a key and with a token.
-    async fn with_token(&self, key: &Key, token: &str, given: &str) -> Reply {
+    pub async fn with_token(&self, key: &Key, token: &str, given: &str) -> Reply {
         let mut parameters = self.common(key, given);
         parameters.insert("SecurityToken".to_owned(), token.to_owned());
         self.send_get(&query(&self.sign(key, "GET", parameters))).await

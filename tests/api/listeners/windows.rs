@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 use super::answers;
+use crate::quotas::with_quotas;
 use crate::support::events::write_event;
 use crate::support::grpc::next_account_id;
 use crate::support::raw_grpc::{framed, token};
@@ -43,8 +44,13 @@ async fn call(sender: &mut SendRequest<Full<Bytes>>, path: &str) -> Response<Inc
     sender.send_request(request.expect("a request")).await.expect("answered")
 }
 
+/// Starts a service that has events and quotas.
 async fn with_events() -> Api {
-    let api = Api::start_with(|settings| settings.bounds.stall = Duration::from_millis(200)).await;
+    let api = Api::start_with(|settings| {
+        with_quotas(settings);
+        settings.bounds.stall = Duration::from_millis(200);
+    })
+    .await;
     let account_id = next_account_id();
     let mut connection = api.database.connect().await;
     for version in 1..20 {
@@ -78,6 +84,23 @@ async fn a_stream_without_a_window_is_reset_at_its_deadline_and_the_others_go_on
     }
     let abandoned = answers(&api, "grpc", "abandoned").await;
     assert_eq!(abandoned.to_bits(), 2_f64.to_bits());
+}
+
+/// A calling service may have 256 streams at once.
+#[tokio::test]
+async fn streams_that_were_reset_do_not_count_among_those_of_their_service() {
+    let api = with_events().await;
+    for round in 1..=4_u8 {
+        let mut sender = connect(&api, 0).await;
+        let mut watches = Vec::new();
+        for _ in 0..100 {
+            let watch = call(&mut sender, WATCH).await;
+            assert_eq!(watch.headers().get("grpc-status"), None, "refused in round {round}");
+            watches.push(watch);
+        }
+        stalled(&api, 100.0 * f64::from(round)).await;
+        drop(watches);
+    }
 }
 
 #[tokio::test]
