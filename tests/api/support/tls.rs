@@ -130,7 +130,7 @@ impl Api {
     pub async fn with_tls(&self, tls: Tls) -> Self {
         self.replica_with(|settings| {
             settings.listening = Listening { tls: Some(tls), ..Listening::default() };
-            settings.bounds.certificates = Duration::from_millis(50);
+            settings.bounds.look_at_files = Duration::from_millis(50);
         })
         .await
     }
