@@ -16,9 +16,6 @@ use crate::storage::{Store, StoredAccessKey};
 
 /// How often what was noted is written.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
-/// How long the last write may take, after `shutdown`. A use that is lost is noted again with the
-/// next use of the key.
-const LAST_WRITE: Duration = Duration::from_secs(1);
 /// Largest number of keys that are noted at the same time. The next use of a key for which there is
 /// no room notes it again.
 const MOST_NOTED: usize = 10_000;
@@ -44,25 +41,16 @@ impl LastUses {
         }
     }
 
-    /// Writes what is noted, every 5 s until `shutdown`, and then once more, for at most a second.
+    /// Writes what is noted, every 5 s until `shutdown`, and then once more. The caller limits how
+    /// long the last write may take; a use that is lost is noted again with the next use of the key.
     pub async fn run(self, store: Store, shutdown: CancellationToken) {
-        let work = async {
-            let mut failures = FailureLog::new("the last uses of access keys are not recorded");
-            while !shutdown.is_cancelled() {
-                tokio::select! {
-                    () = tokio::time::sleep(WRITE_EVERY) => {}
-                    () = shutdown.cancelled() => {}
-                }
-                failures.outcome(self.write(&store).await);
+        let mut failures = FailureLog::new("the last uses of access keys are not recorded");
+        while !shutdown.is_cancelled() {
+            tokio::select! {
+                () = tokio::time::sleep(WRITE_EVERY) => {}
+                () = shutdown.cancelled() => {}
             }
-        };
-        let late = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(LAST_WRITE).await;
-        };
-        tokio::select! {
-            () = work => {}
-            () = late => tracing::warn!("the last uses of access keys are not recorded in time"),
+            failures.outcome(self.write(&store).await);
         }
     }
 

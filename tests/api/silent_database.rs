@@ -119,12 +119,12 @@ async fn a_service_whose_database_is_silent_stops_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_uses_of_keys_delay_the_end_by_a_second_if_the_database_is_silent() {
+async fn uses_of_keys_that_cannot_be_written_delay_the_end_by_a_second() {
     let database = Database::fresh().await;
     let (proxy, url) = Proxy::before_database(&database).await;
     let sealing_key = SealingKey::parse(SEALING_KEY).expect("a key");
     let mut api = Api::start_on(Database { url }, sealing_key, Clock::system(), |settings| {
-        settings.drain_timeout = Duration::from_secs(20);
+        settings.drain_timeout = Duration::from_secs(20); // the limit of the whole shutdown
         settings.workers = false;
     })
     .await;
