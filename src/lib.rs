@@ -38,6 +38,7 @@
 //! quotas      how often a caller may call
 //! storage     all SQL
 //! proto       generated types, conversions
+//! files       files that are read again when they change
 //! metrics     what is counted
 //! logging     what is logged
 //! context     caller, id and instants of a request
@@ -58,6 +59,7 @@ pub mod error;
 pub mod events;
 pub mod explain;
 pub mod explorer;
+pub mod files;
 pub mod grpc;
 pub mod ids;
 pub mod logging;

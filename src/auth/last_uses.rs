@@ -41,7 +41,8 @@ impl LastUses {
         }
     }
 
-    /// Writes what is noted, every 5 s until `shutdown`, and then once more.
+    /// Writes what is noted, every 5 s until `shutdown`, and then once more. The caller limits how
+    /// long the last write may take; a use that is lost is noted again with the next use of the key.
     pub async fn run(self, store: Store, shutdown: CancellationToken) {
         let mut failures = FailureLog::new("the last uses of access keys are not recorded");
         while !shutdown.is_cancelled() {

@@ -4,6 +4,7 @@
 pub mod common;
 mod keys;
 pub mod last_uses;
+mod lines;
 pub mod sealing;
 pub mod secret;
 pub mod secret_files;

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 #[derive(Args, Clone, Debug)]
 pub struct ListeningSettings {
     /// File with the certificate of the gRPC and the REST listener and those of its authorities, in
-    /// PEM. With it, both listeners accept only TLS. The files of TLS are read again every 5 s, and
+    /// PEM. With it, both listeners accept only TLS. The files of TLS are read again every 3 s, and
     /// new contents are used without a restart.
     #[arg(long, env = "TLS_CERT_FILE")]
     pub tls_cert_file: Option<PathBuf>,

@@ -141,8 +141,8 @@ pub struct SharedSettings {
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub callers: CallerSettings,
     /// File with the keys that encrypt the secrets of access keys in the database, one a line: 32
-    /// bytes in base64. The first key encrypts, all keys decrypt. The file is read again within 5 s
-    /// of a change. `dev` creates a key.
+    /// bytes in base64. The first key encrypts, all keys decrypt. A change is in force within 10
+    /// s. `dev` creates a key.
     #[arg(long, env = "SEALING_KEY_FILE")]
     pub sealing_key_file: Option<PathBuf>,
     /// Lowest balance with which an account can open a product or change its charge type, in minor

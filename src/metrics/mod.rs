@@ -1,5 +1,7 @@
 //! Metrics under the names that dashboards of gRPC services expect.
 
+mod codes;
+mod files;
 mod listeners;
 mod log;
 mod quotas;
@@ -17,6 +19,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tonic::Code;
 
+use self::codes::code_name;
+pub use self::files::FileOutcomes;
 pub use self::listeners::Listener;
 use self::listeners::Listeners;
 pub use self::quotas::QuotaRefusals;
@@ -50,6 +54,7 @@ struct Families {
     registry: Mutex<Registry>,
     listeners: Listeners,
     quota_refusals: QuotaRefusals,
+    file_outcomes: FileOutcomes,
     /// By path. The counters of a method are looked up once, not for each call.
     methods: HashMap<String, Arc<Method>>,
     /// Counts all paths that are not a method of the service, so that callers cannot create labels.
@@ -138,6 +143,7 @@ impl Metrics {
         log::register(&mut registry);
         let listeners = Listeners::register(&mut registry);
         let quota_refusals = QuotaRefusals::register(&mut registry);
+        let file_outcomes = FileOutcomes::register(&mut registry);
         let audit_refusals_dropped = Counter::default();
         registry.register(
             "audit_refusals_dropped",
@@ -166,6 +172,7 @@ impl Metrics {
             registry: Mutex::new(registry),
             listeners,
             quota_refusals,
+            file_outcomes,
             audit_refusals_dropped,
             connections,
             idle_connections,
@@ -191,6 +198,12 @@ impl Metrics {
     #[must_use]
     pub fn quota_refusals(&self) -> QuotaRefusals {
         self.0.quota_refusals.clone()
+    }
+
+    /// Returns the outcomes of new contents of files.
+    #[must_use]
+    pub fn file_outcomes(&self) -> FileOutcomes {
+        self.0.file_outcomes.clone()
     }
 
     /// Counts a refused attempt that gets no audit record.
@@ -265,28 +278,5 @@ impl Drop for Call {
         if !self.is_counted {
             self.count(Code::Cancelled);
         }
-    }
-}
-
-/// Returns the name of a code by which existing dashboards filter.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "Canceled",
-        Code::Unknown => "Unknown",
-        Code::InvalidArgument => "InvalidArgument",
-        Code::DeadlineExceeded => "DeadlineExceeded",
-        Code::NotFound => "NotFound",
-        Code::AlreadyExists => "AlreadyExists",
-        Code::PermissionDenied => "PermissionDenied",
-        Code::ResourceExhausted => "ResourceExhausted",
-        Code::FailedPrecondition => "FailedPrecondition",
-        Code::Aborted => "Aborted",
-        Code::OutOfRange => "OutOfRange",
-        Code::Unimplemented => "Unimplemented",
-        Code::Internal => "Internal",
-        Code::Unavailable => "Unavailable",
-        Code::DataLoss => "DataLoss",
-        Code::Unauthenticated => "Unauthenticated",
     }
 }

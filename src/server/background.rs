@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::ServerSettings;
 use super::readiness::Readiness;
 use super::shared::Shared;
+use crate::files::Following;
 use crate::orders::Orders;
 use crate::storage::Store;
 use crate::workers;
@@ -18,10 +19,8 @@ pub(super) fn start(shared: &Shared, store: &Store, readiness: &Readiness) -> Ve
     let until = || shutdown.clone();
     let of_ready = |work: BoxFuture<'static, ()>| once_ready(readiness.clone(), until(), work);
     vec![
-        tokio::spawn(stay_current(&settings, &shutdown)),
         tokio::spawn(readiness.clone().follow(store.clone(), settings.key_ring.clone(), until())),
-        tokio::spawn(settings.callers.clone().follow(until())),
-        tokio::spawn(settings.key_ring.clone().follow(until())),
+        tokio::spawn(follow_files(shared.clone())),
         tokio::spawn(last_uses.run(store.clone(), until())),
         tokio::spawn(of_ready(feed.run().boxed())),
         tokio::spawn(of_ready(workers::quotas::run(store.clone(), quotas, until()).boxed())),
@@ -29,18 +28,21 @@ pub(super) fn start(shared: &Shared, store: &Store, readiness: &Readiness) -> Ve
     ]
 }
 
-/// Uses new certificates until `shutdown`, if there is TLS.
-fn stay_current(
-    settings: &ServerSettings,
-    shutdown: &CancellationToken,
-) -> impl Future<Output = ()> + 'static {
-    let (tls, interval) = (settings.listening.tls.clone(), settings.bounds.certificates);
-    let shutdown = shutdown.clone();
-    async move {
-        if let Some(tls) = tls {
-            tls.stay_current(interval, shutdown).await;
+/// Follows the files that are read again when they change, until `shutdown`.
+async fn follow_files(shared: Shared) {
+    let Shared { settings, metrics, shutdown, .. } = shared;
+    let (every, outcomes) = (settings.bounds.look_at_files, metrics.file_outcomes());
+    let following = || Following { every, outcomes: outcomes.clone() };
+    let tls = async {
+        if let Some(tls) = settings.listening.tls {
+            tls.follow(following(), shutdown.clone()).await;
         }
-    }
+    };
+    tokio::join!(
+        tls,
+        settings.callers.follow(following(), shutdown.clone()),
+        settings.key_ring.follow(following(), shutdown.clone()),
+    );
 }
 
 /// Runs work that needs a database that is ready.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Addresses;
+use crate::files;
 use crate::metrics::Metrics;
 use crate::runtime::places::{PlaceLimits, Places};
 
@@ -38,8 +39,8 @@ pub struct Bounds {
     pub watches: usize,
     /// How long after a call's deadline its answer is reset if the client does not take it.
     pub stall: Duration,
-    /// How often the files of certificates are read.
-    pub certificates: Duration,
+    /// Interval between two looks at the files that are followed.
+    pub look_at_files: Duration,
 }
 
 impl Default for Bounds {
@@ -56,7 +57,7 @@ impl Default for Bounds {
             round: Duration::from_secs(1),
             watches: 256,
             stall: Duration::from_secs(1),
-            certificates: Duration::from_secs(5),
+            look_at_files: files::LOOK,
         }
     }
 }

@@ -28,6 +28,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
@@ -44,8 +45,11 @@ pub use self::tls::{Tls, TlsError, TlsFiles};
 use crate::runtime::{Connections, hand_out};
 use crate::storage::Store;
 
-/// How long the background tasks may take to end after the cores have ended.
-const BACKGROUND_END: Duration = Duration::from_millis(100);
+/// How long the background tasks may take to end after the cores have ended. Some of them write
+/// once more.
+const BACKGROUND_END: Duration = Duration::from_secs(1);
+/// How much longer than the drain of the cores the whole shutdown may take.
+const AFTER_DRAIN: Duration = Duration::from_millis(100);
 
 /// One value for each listener.
 #[derive(Clone, Debug)]
@@ -178,12 +182,17 @@ impl Server {
             }
             cores_ended.cancel();
             audit_writer.await.ok();
-            futures_util::future::join_all(background).await;
-            store.close().await;
+            let background_ended = async {
+                futures_util::future::join_all(background).await;
+                store.close().await; // waits for writes that run
+            };
+            if timeout(BACKGROUND_END, background_ended).await.is_err() {
+                tracing::warn!(limit = ?BACKGROUND_END, "cut off the background tasks");
+            }
         };
-        let limit = settings.drain_timeout + core::CLOSING + BACKGROUND_END;
-        if tokio::time::timeout(limit, ended).await.is_err() {
-            tracing::warn!(?limit, "cut off the background tasks");
+        let limit = settings.drain_timeout + core::CLOSING + AFTER_DRAIN;
+        if timeout(limit, ended).await.is_err() {
+            tracing::warn!(?limit, "cut off the shutdown");
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ async fn start_other_server(greeting: &'static [u8]) -> String {
 
 /// Checks that a service with this database refuses requests over both wires as unavailable, and
 /// that `/readyz` reports this cause.
-async fn assert_unavailable(url: String, cause: &str) {
+pub async fn assert_unavailable(url: String, cause: &str) {
     let sealing_key = SealingKey::parse(SEALING_KEY).expect("a key");
     let (api, _announced) =
         Api::start_unready(Database { url: url.clone() }, sealing_key, Clock::system(), |_| {})

@@ -22,6 +22,7 @@ mod commands_token;
 mod common_parameters;
 mod database_connecting;
 mod database_hosts;
+mod database_tls;
 mod describe_cdn_service;
 mod describe_dcdn_service;
 mod due_changes;

@@ -56,6 +56,7 @@ impl Replica {
         let given = ring.clone();
         let api = Api::start_on(database.clone(), key, Clock::system(), |settings| {
             settings.key_ring = given;
+            settings.bounds.look_at_files = Duration::from_millis(500);
         })
         .await;
         Self { api, scratch, file, ring }
@@ -309,13 +310,13 @@ async fn a_file_that_became_wrong_leaves_the_keys_as_they_are_and_is_logged_once
     let wrong = "has a line that is not a sealing key: line 1";
     let logged = |program: &Program| format!("{}{}", program.stdout(), program.stderr());
     eventually("it is logged", async || logged(&program).contains(wrong)).await;
-    tokio::time::sleep(Duration::from_secs(6)).await; // the file is read once more
+    tokio::time::sleep(Duration::from_secs(7)).await; // the file is read twice more
     assert_eq!(logged(&program).matches(wrong).count(), 1);
     assert!(!logged(&program).contains("perhaps a part"), "{}", logged(&program));
     api.get(&signer, STATUS).await.succeeded();
     api.get(&api.account().await, STATUS).await.succeeded();
     std::fs::write(&file, text(&[&Line::new(), &key])).expect("written");
-    let replaced = "the sealing keys were replaced";
+    let replaced = "the new content of a file is in force";
     eventually("the keys are replaced", async || logged(&program).contains(replaced)).await;
     api.get(&signer, STATUS).await.succeeded();
     assert_eq!(program.stop().await.code, Some(0));

@@ -65,6 +65,39 @@ async fn a_swapped_link_of_a_mounted_volume_is_in_force_within_ten_seconds() {
 }
 
 #[tokio::test]
+async fn a_token_file_that_is_empty_for_less_than_two_looks_revokes_nothing() {
+    const LOOK: Duration = Duration::from_secs(1);
+    let (scratch, tokens) = (Scratch::new(), callers::tokens());
+    let (file, grants) =
+        (scratch.file("tokens", &tokens), scratch.file("grants.toml", callers::EVERYTHING));
+    let callers = callers::open(file.as_ref(), grants.as_ref());
+    let api = Api::start_with(|settings| {
+        settings.callers = callers;
+        settings.bounds.look_at_files = LOOK;
+    })
+    .await;
+    let grpc = api.raw_grpc().await;
+    // Long enough that most rounds are seen by a look, and short enough that none is seen by two.
+    let held = LOOK * 7 / 10;
+    for cut in ["", &tokens[..tokens.len() / 2]].repeat(3) {
+        for text in [cut, &tokens] {
+            scratch.file("tokens", text);
+            let begun = Instant::now();
+            while begun.elapsed() < held {
+                let code = grpc.call_with(TOKEN, LIST, &[], &()).await.code();
+                assert_eq!(code, "OK", "with {text:?}");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+    let outcome = async |name: &str| api.metric(&format!("{name}{{file=\"tokens\"}}")).await;
+    assert_eq!(outcome("followed_files_applied_total").await, Some(0.0));
+    assert_eq!(outcome("followed_files_refused").await, Some(0.0));
+    scratch.file("tokens", "");
+    until(&grpc, TOKEN, LIST, "ServiceUnauthenticated").await;
+}
+
+#[tokio::test]
 async fn a_file_that_became_wrong_keeps_the_earlier_state_and_is_logged() {
     let (database, scratch) = (Database::fresh().await, Scratch::new());
     let key = scratch.file("sealing-key", SEALING_KEY);
@@ -97,11 +130,17 @@ async fn a_file_that_became_wrong_keeps_the_earlier_state_and_is_logged() {
 
     scratch.file("service-tokens", &both);
     until(&grpc, NEW, LIST, "OK").await;
-    logged("read the tokens and grants of calling services again".to_owned()).await;
+    let in_force = "the new content of a file is in force";
+    logged(in_force.to_owned()).await;
+    let refused =
+        async |file: &str| api.metric(&format!("followed_files_refused{{file=\"{file}\"}}")).await;
+    assert_eq!([refused("tokens").await, refused("grants").await], [Some(0.0), Some(1.0)]);
+    let applied = api.metric("followed_files_applied_total{file=\"tokens\"}").await;
+    assert_eq!(applied, Some(1.0));
     let ended = program.stop().await;
-    let line = ended.stdout.lines().find(|line| line.contains("services again")).expect("a line");
+    let line = ended.stdout.lines().find(|line| line.contains(in_force)).expect("a line");
     let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
-    assert_eq!([&line["tokens"], &line["identities"]], [2, 1]);
+    assert_eq!([&line["file"], &line["content"]], ["tokens", "2 tokens"]);
     for sentence in ["more than three words", "unknown field", "can be written by every user"] {
         assert_eq!(ended.stdout.matches(sentence).count(), 1, "{sentence}: {}", ended.stdout);
     }

@@ -12,7 +12,7 @@ use crate::support::database::Database;
 use crate::support::proxy::Proxy;
 use crate::support::rest::Key;
 use crate::support::wires::Wire;
-use crate::support::{Api, eventually};
+use crate::support::{Api, SEALING_KEY, eventually};
 
 /// Time after which calls succeed again: the limit of a statement is 7 s.
 const RECOVERED: Duration = Duration::from_secs(10);
@@ -116,6 +116,31 @@ async fn a_service_whose_database_is_silent_stops_in_time() {
     api.begin_stop().await.expect("the service ends in good order");
     // The drain of a test is 1 s; the service may take one second more.
     assert!(started.elapsed() < Duration::from_secs(2) + SLACK / 2, "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uses_of_keys_that_cannot_be_written_delay_the_end_by_a_second() {
+    let database = Database::fresh().await;
+    let (proxy, url) = Proxy::before_database(&database).await;
+    let sealing_key = SealingKey::parse(SEALING_KEY).expect("a key");
+    let mut api = Api::start_on(Database { url }, sealing_key, Clock::system(), |settings| {
+        settings.drain_timeout = Duration::from_secs(20); // the limit of the whole shutdown
+        settings.workers = false;
+    })
+    .await;
+    loop {
+        let key = api.account().await;
+        api.ask(Wire::V1Get, &key, DESCRIBE).await;
+        proxy.hold_replies(true);
+        let unrecorded = "SELECT count(*) FROM access_keys WHERE last_used_on IS NULL";
+        if database.count(unrecorded).await > 0 {
+            break;
+        }
+        proxy.hold_replies(false); // it was written just now
+    }
+    let started = Instant::now();
+    api.begin_stop().await.expect("the service ends in good order");
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

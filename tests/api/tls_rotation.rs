@@ -6,6 +6,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
+use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::support::rest::{Key, query};
@@ -132,6 +133,97 @@ async fn the_authorities_of_clients_are_replaced_without_an_outage() {
     let account = key.account_id.to_string();
     let reply = kept.call(DESCRIBE, &[("x-account-id", &account)], b"").await;
     assert_eq!(reply.status().code(), Code::Ok, "a connection that exists goes on");
+}
+
+/// Clients that show the same certificate and call all the time.
+struct Clients {
+    calling: Arc<Calling>,
+    running: JoinSet<()>,
+}
+
+struct Calling {
+    api: Arc<Api>,
+    client: TlsClient,
+    account: String,
+    calls: AtomicU32,
+    ends: AtomicBool,
+}
+
+impl Calling {
+    /// Calls on a connection that stays open and on new ones in turn.
+    async fn call(self: Arc<Self>) {
+        let address = self.api.addresses.grpc;
+        let kept = self.client.grpc(address).await;
+        while !self.ends.load(Relaxed) {
+            let new = self.client.grpc(address).await;
+            for connection in [&kept, &new] {
+                let metadata = [("x-account-id", self.account.as_str())];
+                let reply = connection.call(DESCRIBE, &metadata, b"").await;
+                assert_eq!(reply.status().code(), Code::Ok, "{reply:?}");
+                self.calls.fetch_add(1, Relaxed);
+            }
+        }
+    }
+}
+
+impl Clients {
+    fn start(api: &Arc<Api>, roots: &str, account: &str, with: &Issued) -> Self {
+        let calling = Arc::new(Calling {
+            api: Arc::clone(api),
+            client: TlsClient::with(roots, Some(with), H2),
+            account: account.to_owned(),
+            calls: AtomicU32::new(0),
+            ends: AtomicBool::new(false),
+        });
+        let running = (0..3).map(|_| Arc::clone(&calling).call()).collect();
+        Self { calling, running }
+    }
+
+    /// Waits for some more calls.
+    async fn go_on(&self) {
+        let calls = || self.calling.calls.load(Relaxed);
+        let before = calls();
+        eventually("more calls", async || calls() >= before + 30).await;
+    }
+
+    /// Ends the clients. None of their calls may have failed.
+    async fn end(mut self) {
+        self.calling.ends.store(true, Relaxed);
+        while let Some(ended) = self.running.join_next().await {
+            ended.expect("no call failed");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_authorities_of_clients_are_replaced_under_load_without_a_failed_call() {
+    let (server, old, new) =
+        (Authority::new("server"), Authority::new("old"), Authority::new("new"));
+    let (issued, roots) = (server.issue(&[]), server.pem());
+    let (of_old, of_new) = (old.issue(&["orders"]), new.issue(&["orders"]));
+    let mut files = ServerFiles::new(&issued, &old.pem());
+    let plain = Api::start_without_workers().await;
+    let account = plain.account().await.account_id.to_string();
+    let api = Arc::new(plain.with_tls(files.tls(true)).await);
+    let start = |with| Clients::start(&api, &roots, &account, with);
+
+    let with_old = start(&of_old);
+    with_old.go_on().await;
+    files.put(&issued, &(old.pem() + &new.pem())); // first the server, then the clients
+    eventually("both are served", async || is_served(&api, &roots, &of_new).await).await;
+    let with_new = start(&of_new);
+    for clients in [&with_old, &with_new, &with_old] {
+        clients.go_on().await;
+    }
+    with_old.end().await;
+    let replaced = start(&of_new); // those that had an old certificate
+    replaced.go_on().await;
+    files.put(&issued, &new.pem());
+    eventually("only the new one", async || !is_served(&api, &roots, &of_old).await).await;
+    for clients in [with_new, replaced] {
+        clients.go_on().await;
+        clients.end().await;
+    }
 }
 
 #[tokio::test]

@@ -4,22 +4,20 @@
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::key::sealed_by;
 use super::{Sealed, SealingKey, SealingKeyId};
+use crate::auth::lines::numbered_lines;
 use crate::auth::secret::Secret;
 use crate::auth::secret_files::read_secret;
 use crate::domain::AccountId;
 use crate::error::Error;
+use crate::files::{ContentDigest, FollowedFile, Following};
 use crate::storage::SealingCheck;
 
-/// How often the file is read. The content is compared, because Kubernetes replaces a mounted file
-/// by changing a symbolic link.
-const READ_EVERY: Duration = Duration::from_secs(5);
 /// Largest number of keys. A rotation needs two.
 const MOST_KEYS: usize = 16;
 
@@ -60,7 +58,8 @@ impl KeyRingError {
 pub struct KeyRing(Arc<Shared>);
 
 struct Shared {
-    file: Option<PathBuf>,
+    /// The file, and the digest of what was read of it first.
+    file: Option<(PathBuf, ContentDigest)>,
     keys: RwLock<Arc<[SealingKey]>>,
 }
 
@@ -79,10 +78,12 @@ impl KeyRing {
 
     /// Reads the ring from a file, which [`KeyRing::follow`] then follows.
     pub fn of_file(path: &Path) -> Result<Self, KeyRingError> {
-        Ok(Self::new(Some(path.to_owned()), parse(&read(path)?)?))
+        let text = read(path)?;
+        let first = ContentDigest::of::<RingFile>(&text);
+        Ok(Self::new(Some((path.to_owned(), first)), parse(&text)?))
     }
 
-    fn new(file: Option<PathBuf>, keys: Arc<[SealingKey]>) -> Self {
+    fn new(file: Option<(PathBuf, ContentDigest)>, keys: Arc<[SealingKey]>) -> Self {
         Self(Arc::new(Shared { file, keys: RwLock::new(keys) }))
     }
 
@@ -139,46 +140,42 @@ impl KeyRing {
         })
     }
 
-    /// Reads the file again every 5 s until `shutdown`, and replaces the keys if it has changed. If
-    /// the file is wrong, the keys stay as they are, and the reason is logged once.
-    pub async fn follow(self, shutdown: CancellationToken) {
-        let Some(path) = self.0.file.clone() else { return };
-        let mut wrong = None;
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(READ_EVERY) => {}
-                () = shutdown.cancelled() => return,
-            }
-            let file = path.clone();
-            let read = tokio::task::spawn_blocking(move || parse(&read(&file)?)).await;
-            match read.unwrap_or_else(|error| Err(KeyRingError::Unreadable(error.to_string()))) {
-                Ok(keys) => {
-                    wrong = None;
-                    self.replace(keys);
-                }
-                Err(error) if wrong.as_ref() == Some(&error) => {}
-                Err(error) => {
-                    tracing::error!("{}: the keys stay as they are", error.about(&path));
-                    wrong = Some(error);
-                }
-            }
+    /// Follows the file until `shutdown`, if there is one.
+    pub async fn follow(self, following: Following, shutdown: CancellationToken) {
+        if let Some((path, first)) = self.0.file.clone() {
+            following.follow(RingFile { path, ring: self }, first, shutdown).await;
         }
-    }
-
-    /// Replaces the keys, on all cores.
-    fn replace(&self, keys: Arc<[SealingKey]>) {
-        let ids = |keys: &[SealingKey]| keys.iter().map(SealingKey::id).collect::<Vec<_>>();
-        let new = ids(&keys);
-        if new == ids(&self.keys()) {
-            return;
-        }
-        // A poisoned lock can be used: the value is replaced as a whole.
-        *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
-        tracing::info!(keys = names(&new), "the sealing keys were replaced");
     }
 
     fn keys(&self) -> Arc<[SealingKey]> {
         Arc::clone(&self.0.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The file of a ring.
+struct RingFile {
+    path: PathBuf,
+    ring: KeyRing,
+}
+
+impl FollowedFile for RingFile {
+    const NAME: &'static str = "sealing_keys";
+    type Content = Zeroizing<String>;
+
+    fn read(&self) -> Result<Zeroizing<String>, String> {
+        read_secret(&self.path).map_err(|refused| refused.to_string())
+    }
+
+    fn parts(text: &Zeroizing<String>) -> Vec<&[u8]> {
+        vec![text.as_bytes()]
+    }
+
+    fn apply(&self, text: Zeroizing<String>) -> Result<String, String> {
+        let keys = parse(&text).map_err(|error| error.about(&self.path))?;
+        let said = names(&keys);
+        // A poisoned lock can be used: the value is replaced as a whole.
+        *self.ring.0.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(said)
     }
 }
 
@@ -188,11 +185,7 @@ fn read(path: &Path) -> Result<Zeroizing<String>, KeyRingError> {
 
 fn parse(text: &str) -> Result<Arc<[SealingKey]>, KeyRingError> {
     let mut keys: Vec<SealingKey> = Vec::new();
-    for (line, number) in text.lines().zip(1..) {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
+    for (number, line) in numbered_lines(text) {
         let key = SealingKey::parse(line).ok_or(KeyRingError::NotAKey(number))?;
         if keys.iter().any(|other| other.id() == key.id()) {
             return Err(KeyRingError::Twice(number));
@@ -207,11 +200,10 @@ fn parse(text: &str) -> Result<Arc<[SealingKey]>, KeyRingError> {
 }
 
 /// Returns the ids of keys for a log line.
-fn names(ids: &[SealingKeyId]) -> String {
-    let mut text = String::new();
-    for id in ids {
-        let separator = if text.is_empty() { "" } else { " " };
-        write!(text, "{separator}{}", hex::encode(id)).expect("writing to a String cannot fail");
+fn names(keys: &[SealingKey]) -> String {
+    let mut text = "keys".to_owned();
+    for key in keys {
+        write!(text, " {}", hex::encode(key.id())).expect("writing to a String cannot fail");
     }
     text
 }

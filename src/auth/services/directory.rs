@@ -4,33 +4,54 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::files::{FilesRead, ServiceFiles};
-use super::grants::Identities;
+use super::files::{FilesOfServices, ServiceFiles};
+use super::grants::{self, Identities};
 use super::token::{TokenDigest, digest_of};
-use super::token_file::{ListedToken, is_service_name};
+use super::token_file::{self, DEVELOPER, ListedToken, is_service_name};
 use crate::domain::{Grants, Identity, Time};
-
-/// Interval between two looks at the files. A change is in force within two of them.
-const LOOK: Duration = Duration::from_secs(5);
+use crate::files::Following;
 
 /// The calling services: who has which token, and what each is granted. Clones share it.
 #[derive(Clone, Default)]
-pub struct ServiceDirectory(Arc<Shared>);
+pub struct ServiceDirectory {
+    services: Arc<Services>,
+    files: Arc<FilesOfServices>,
+}
 
+/// The services that are in force, and what they were made of.
 #[derive(Default)]
-struct Shared {
+pub(super) struct Services {
     known: RwLock<KnownServices>,
-    files: Mutex<FilesRead>,
+    listed: Mutex<ListedServices>,
+}
+
+/// What the two files list.
+#[derive(Default)]
+pub(super) struct ListedServices {
+    pub tokens: Vec<ListedToken>,
+    pub identities: Identities,
+    /// Whether [`DEVELOPER`] may do everything unless the grants say otherwise.
+    pub development: bool,
+}
+
+impl ListedServices {
+    fn known(&self) -> KnownServices {
+        if self.development && !self.identities.contains_key(DEVELOPER) {
+            let mut identities = self.identities.clone();
+            let everything = Arc::new(grants::everything(DEVELOPER));
+            identities.insert(DEVELOPER.to_owned(), everything);
+            return KnownServices::of(&self.tokens, &identities);
+        }
+        KnownServices::of(&self.tokens, &self.identities)
+    }
 }
 
 /// The tokens and identities that are in force. A call needs one look-up in it.
 #[derive(Default)]
-pub(super) struct KnownServices {
+struct KnownServices {
     tokens: HashMap<TokenDigest, KnownToken>,
     identities: Identities,
 }
@@ -42,7 +63,7 @@ struct KnownToken {
 
 impl KnownServices {
     /// Combines tokens with grants. The identity of a token without grants is granted nothing.
-    pub fn of(tokens: &[ListedToken], identities: &Identities) -> Self {
+    fn of(tokens: &[ListedToken], identities: &Identities) -> Self {
         let known = |token: &ListedToken| {
             let identity = identities.get(&token.name).cloned();
             let identity = identity.unwrap_or_else(|| without_grants(&token.name));
@@ -61,31 +82,62 @@ fn without_grants(name: &str) -> Arc<Identity> {
     Arc::new(Identity::new(name, Grants::default()))
 }
 
+impl Services {
+    /// Changes what is listed. When this returns, the change is in force.
+    pub fn change(&self, change: impl FnOnce(&mut ListedServices)) {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut listed);
+        // Replaced while `listed` is locked, so that of two changes the later one is in force.
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = listed.known();
+    }
+
+    /// See [`ServiceDirectory::of_token`].
+    pub fn of_token(&self, token: &str, now: impl FnOnce() -> Time) -> Option<Arc<Identity>> {
+        let digest = digest_of(token);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let token = known.tokens.get(&digest)?;
+        let is_valid = token.not_after.is_none_or(|not_after| now() < not_after);
+        is_valid.then(|| Arc::clone(&token.identity))
+    }
+
+    /// See [`ServiceDirectory::of_certificate`].
+    pub fn of_certificate(&self, names: &[String]) -> Option<Arc<Identity>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let is_uri = |name: &&String| name.contains("://");
+        let uris = names.iter().filter(is_uri);
+        let in_order = uris.chain(names.iter().filter(|name| !is_uri(name)));
+        let mut in_order = in_order.filter(|name| is_name_of_certificate(name)).peekable();
+        let first = *in_order.peek()?;
+        let granted = in_order.find_map(|name| known.identities.get(name)).cloned();
+        Some(granted.unwrap_or_else(|| without_grants(first)))
+    }
+}
+
 impl ServiceDirectory {
     /// Reads the files. An error is a sentence that names the file and the line.
     pub fn open(files: ServiceFiles) -> Result<Self, String> {
-        let files = FilesRead::open(files)?;
-        let known = RwLock::new(files.known_services());
-        Ok(Self(Arc::new(Shared { known, files: Mutex::new(files) })))
+        let services = Arc::<Services>::default();
+        services.change(|listed| listed.development = files.development);
+        let files = FilesOfServices::open(files, &services)?;
+        Ok(Self { services, files: Arc::new(files) })
     }
 
     /// Returns a directory of a file of tokens and a file of grants with these contents. It does
     /// not change.
     pub fn of(tokens: &str, grants: &str) -> Result<Self, String> {
-        let known =
-            KnownServices::of(&super::token_file::parse(tokens)?, &super::grants::parse(grants)?);
-        Ok(Self(Arc::new(Shared { known: RwLock::new(known), files: Mutex::default() })))
+        let (tokens, identities) = (token_file::parse(tokens)?, grants::parse(grants)?);
+        let directory = Self::default();
+        directory.services.change(|listed| {
+            (listed.tokens, listed.identities) = (tokens, identities);
+        });
+        Ok(directory)
     }
 
     /// Returns the identity that a token proves. `now` is the instant of the wire clock, and is
     /// asked only if the token expires.
     #[must_use]
     pub fn of_token(&self, token: &str, now: impl FnOnce() -> Time) -> Option<Arc<Identity>> {
-        let digest = digest_of(token);
-        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
-        let token = known.tokens.get(&digest)?;
-        let is_valid = token.not_after.is_none_or(|not_after| now() < not_after);
-        is_valid.then(|| Arc::clone(&token.identity))
+        self.services.of_token(token, now)
     }
 
     /// Returns the identity that a certificate with these names proves: the first URI that has
@@ -96,41 +148,23 @@ impl ServiceDirectory {
     /// grants of a token.
     #[must_use]
     pub fn of_certificate(&self, names: &[String]) -> Option<Arc<Identity>> {
-        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
-        let is_uri = |name: &&String| name.contains("://");
-        let uris = names.iter().filter(is_uri);
-        let in_order = uris.chain(names.iter().filter(|name| !is_uri(name)));
-        let mut in_order = in_order.filter(|name| is_name_of_certificate(name)).peekable();
-        let first = *in_order.peek()?;
-        let granted = in_order.find_map(|name| known.identities.get(name)).cloned();
-        Some(granted.unwrap_or_else(|| without_grants(first)))
+        self.services.of_certificate(names)
     }
 
-    /// Reads the files again from time to time, until `shutdown`.
-    pub async fn follow(self, shutdown: CancellationToken) {
-        let follow = async {
-            loop {
-                tokio::time::sleep(LOOK).await;
-                let directory = self.clone();
-                spawn_blocking(move || directory.look()).await.ok();
+    /// Follows both files until `shutdown`.
+    pub async fn follow(self, following: Following, shutdown: CancellationToken) {
+        let FilesOfServices { tokens, grants } = &*self.files;
+        let tokens = async {
+            if let Some((file, first)) = tokens.clone() {
+                following.follow(file, first, shutdown.clone()).await;
             }
         };
-        tokio::select! {
-            () = follow => {}
-            () = shutdown.cancelled() => {}
-        }
-    }
-
-    /// Looks at the files once. What has changed is in force when this returns.
-    fn look(&self) {
-        let mut files = self.0.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if !files.look() {
-            return;
-        }
-        let known = files.known_services();
-        let (tokens, identities) = (known.tokens.len(), known.identities.len());
-        *self.0.known.write().unwrap_or_else(PoisonError::into_inner) = known;
-        tracing::info!(tokens, identities, "read the tokens and grants of calling services again");
+        let grants = async {
+            if let Some((file, first)) = grants.clone() {
+                following.follow(file, first, shutdown.clone()).await;
+            }
+        };
+        tokio::join!(tokens, grants);
     }
 }
 

@@ -1,16 +1,15 @@
-//! The two files of calling services, and what was last read of them. A file that became wrong
-//! changes nothing: what was read before stays in force.
+//! The two files of calling services. A file that became wrong changes nothing: what was read before
+//! stays in force.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::directory::KnownServices;
-use super::grants::{self, Identities};
-use super::token_file::{self, DEVELOPER, ListedToken};
-use crate::auth::secret_files::{FileRefused, read_secret, read_trusted};
+use super::directory::Services;
+use super::{grants, token_file};
+use crate::auth::secret_files::{read_secret, read_trusted};
+use crate::files::{ContentDigest, FollowedFile, open};
 
 /// Where the calling services are listed.
 #[derive(Clone, Debug, Default)]
@@ -24,86 +23,89 @@ pub struct ServiceFiles {
     pub development: bool,
 }
 
-/// What was read of a file.
+/// The files that are followed, each with the digest of what was read of it first.
 #[derive(Default)]
-struct LastRead<T> {
-    /// The digest of the content, or why the file could not be read. The content itself can be a
-    /// secret.
-    seen: Option<Result<[u8; 32], String>>,
-    /// What is in force.
-    value: T,
+pub(super) struct FilesOfServices {
+    pub tokens: Option<(TokensFile, ContentDigest)>,
+    pub grants: Option<(GrantsFile, ContentDigest)>,
 }
 
-impl<T> LastRead<T> {
-    /// Reads the file at `path`. Returns whether there is something new.
-    fn look(
-        &mut self,
-        path: &Path,
-        read: fn(&Path) -> Result<Zeroizing<String>, FileRefused>,
-        parse: fn(&str) -> Result<T, String>,
-    ) -> Result<bool, String> {
-        let text = read(path).map_err(|refused| refused.to_string());
-        let seen = text.as_ref().map(|text| Sha256::digest(text.as_bytes()).into());
-        let seen = seen.map_err(Clone::clone);
-        if self.seen.as_ref() == Some(&seen) {
-            return Ok(false);
-        }
-        self.seen = Some(seen);
-        self.value = parse(&text?).map_err(|wrong| format!("{}: {wrong}", path.display()))?;
-        Ok(true)
-    }
-}
-
-/// The files, and what is in force of each.
-#[derive(Default)]
-pub(super) struct FilesRead {
-    files: ServiceFiles,
-    tokens: LastRead<Vec<ListedToken>>,
-    grants: LastRead<Identities>,
-}
-
-impl FilesRead {
+impl FilesOfServices {
     /// Reads both files for the first time.
-    pub fn open(files: ServiceFiles) -> Result<Self, String> {
-        let mut read = Self { files, ..Self::default() };
-        read.look_at_tokens()?;
-        read.look_at_grants()?;
-        Ok(read)
+    pub fn open(files: ServiceFiles, services: &Arc<Services>) -> Result<Self, String> {
+        let tokens = files.tokens.map(|path| {
+            let services = Arc::clone(services);
+            let file = TokensFile { path, development: files.development, services };
+            let first = open(&file)?;
+            Ok::<_, String>((file, first))
+        });
+        let grants = files.grants.map(|path| {
+            let file = GrantsFile { path, services: Arc::clone(services) };
+            let first = open(&file)?;
+            Ok::<_, String>((file, first))
+        });
+        Ok(Self { tokens: tokens.transpose()?, grants: grants.transpose()? })
+    }
+}
+
+fn about(path: &Path) -> impl FnOnce(String) -> String {
+    let path = path.display();
+    move |wrong| format!("{path}: {wrong}")
+}
+
+/// The file of tokens.
+#[derive(Clone)]
+pub(super) struct TokensFile {
+    path: PathBuf,
+    development: bool,
+    services: Arc<Services>,
+}
+
+impl FollowedFile for TokensFile {
+    const NAME: &'static str = "tokens";
+    type Content = Zeroizing<String>;
+
+    fn read(&self) -> Result<Zeroizing<String>, String> {
+        read_secret(&self.path).map_err(|refused| refused.to_string())
     }
 
-    /// Reads both files again. Returns whether there is something new, and logs what is wrong, once
-    /// for each content.
-    pub fn look(&mut self) -> bool {
-        let looks = [self.look_at_tokens(), self.look_at_grants()];
-        looks.map(|look| {
-            look.unwrap_or_else(|wrong| {
-                tracing::warn!("{wrong}; what was read before stays in force");
-                false
-            })
-        }) != [false; 2]
+    fn parts(text: &Zeroizing<String>) -> Vec<&[u8]> {
+        vec![text.as_bytes()]
     }
 
-    fn look_at_tokens(&mut self) -> Result<bool, String> {
-        let parse =
-            if self.files.development { token_file::parse_of_dev } else { token_file::parse };
-        let Some(path) = &self.files.tokens else { return Ok(false) };
-        self.tokens.look(path, read_secret, parse)
+    fn apply(&self, text: Zeroizing<String>) -> Result<String, String> {
+        let parse = if self.development { token_file::parse_of_dev } else { token_file::parse };
+        let tokens = parse(&text).map_err(about(&self.path))?;
+        let said = format!("{} tokens", tokens.len());
+        self.services.change(|listed| listed.tokens = tokens);
+        Ok(said)
+    }
+}
+
+/// The file of grants.
+#[derive(Clone)]
+pub(super) struct GrantsFile {
+    path: PathBuf,
+    services: Arc<Services>,
+}
+
+impl FollowedFile for GrantsFile {
+    const NAME: &'static str = "grants";
+    type Content = Zeroizing<String>;
+
+    fn read(&self) -> Result<Zeroizing<String>, String> {
+        read_trusted(&self.path).map_err(|refused| refused.to_string())
     }
 
-    fn look_at_grants(&mut self) -> Result<bool, String> {
-        let Some(path) = &self.files.grants else { return Ok(false) };
-        self.grants.look(path, read_trusted, grants::parse)
+    fn parts(text: &Zeroizing<String>) -> Vec<&[u8]> {
+        vec![text.as_bytes()]
     }
 
-    /// Returns the services that are in force.
-    pub fn known_services(&self) -> KnownServices {
-        if self.files.development && !self.grants.value.contains_key(DEVELOPER) {
-            let mut identities = self.grants.value.clone();
-            let everything = Arc::new(grants::everything(DEVELOPER));
-            identities.insert(DEVELOPER.to_owned(), everything);
-            return KnownServices::of(&self.tokens.value, &identities);
-        }
-        KnownServices::of(&self.tokens.value, &self.grants.value)
+    fn apply(&self, text: Zeroizing<String>) -> Result<String, String> {
+        let identities = grants::parse(&text).map_err(about(&self.path))?;
+        let said = format!("{} identities", identities.len());
+        self.services.change(|listed| listed.identities = identities);
+        Ok(said)
     }
 }
 
@@ -114,9 +116,10 @@ mod tests {
 
     use super::super::ServiceToken;
     use super::*;
+    use crate::domain::Time;
 
     #[test]
-    fn a_wrong_file_is_reported_once_for_each_content_and_keeps_what_was_read() {
+    fn a_wrong_file_is_described_and_keeps_what_was_read() {
         let directory = std::env::temp_dir().join(format!("service-files-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let path = directory.join("tokens");
@@ -126,27 +129,25 @@ mod tests {
         };
         let line = ServiceToken::new("secret").line("a", None);
         write(&line, 0o600);
-        let files = ServiceFiles { tokens: Some(path.clone()), ..ServiceFiles::default() };
-        let mut read = FilesRead::open(files).unwrap();
-        assert_eq!((read.look_at_tokens(), read.tokens.value.len()), (Ok(false), 1));
+        let services = Arc::new(Services::default());
+        let file =
+            TokensFile { path: path.clone(), development: false, services: services.clone() };
+        let look = || file.read().and_then(|text| file.apply(text));
+        let is_known = || services.of_token("secret", || Time::UNIX_EPOCH).is_some();
+        assert_eq!((look().as_deref(), is_known()), (Ok("1 tokens"), true));
 
         write("wrong", 0o600);
-        let wrong = read.look_at_tokens().unwrap_err();
+        let wrong = look().unwrap_err();
         assert!(wrong.starts_with(&format!("{}: line 1 is not NAME", path.display())), "{wrong}");
-        assert_eq!((read.look_at_tokens(), read.tokens.value.len()), (Ok(false), 1));
-
         write(&line, 0o604);
-        let wrong = read.look_at_tokens().unwrap_err();
+        let wrong = look().unwrap_err();
         assert!(wrong.contains("can be read by every user"), "{wrong}");
-        assert_eq!((read.look_at_tokens(), read.tokens.value.len()), (Ok(false), 1));
-
         fs::remove_file(&path).unwrap();
-        let wrong = read.look_at_tokens().unwrap_err();
-        assert!(wrong.contains("No such file"), "{wrong}");
-        assert_eq!((read.look_at_tokens(), read.tokens.value.len()), (Ok(false), 1));
+        let wrong = look().unwrap_err();
+        assert!(wrong.contains("No such file") && is_known(), "{wrong}");
 
         write("", 0o600);
-        assert_eq!((read.look_at_tokens(), read.tokens.value.len()), (Ok(true), 0));
+        assert_eq!((look().as_deref(), is_known()), (Ok("0 tokens"), false));
         fs::remove_dir_all(&directory).unwrap();
     }
 }

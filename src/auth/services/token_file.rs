@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use super::token::{DIGEST_KIND, TokenDigest, digest_of};
+use crate::auth::lines::numbered_lines;
 use crate::domain::{Time, time};
 
 /// The name of the service that the single token of `dev` belongs to.
@@ -27,14 +28,10 @@ pub(super) struct ListedToken {
 /// Reads a file of tokens. An error names the line, and never shows its content.
 pub(super) fn parse(text: &str) -> Result<Vec<ListedToken>, String> {
     let (mut tokens, mut digests) = (Vec::new(), HashSet::new());
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let token = listed(line).map_err(|wrong| format!("line {} {wrong}", index + 1))?;
+    for (number, line) in numbered_lines(text) {
+        let token = listed(line).map_err(|wrong| format!("line {number} {wrong}"))?;
         if !digests.insert(token.digest) {
-            return Err(format!("line {} lists a token that an earlier line lists", index + 1));
+            return Err(format!("line {number} lists a token that an earlier line lists"));
         }
         tokens.push(token);
     }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,9 +13,6 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig, version};
 use zeroize::Zeroizing;
 
 use crate::auth::secret_files::read_secret;
-
-/// A digest of the contents of the files, or of the reason why they cannot be read.
-pub(super) type Digest = [u8; 32];
 
 /// The files with which a server shows who it is and verifies its clients.
 #[derive(Clone, Debug)]
@@ -49,22 +45,12 @@ pub(super) struct Configs {
     pub rest: Arc<ServerConfig>,
 }
 
-/// Returns a digest that differs if the contents differ.
-pub(super) fn digest(read: &Result<Contents, TlsError>) -> Digest {
-    let mut digest = Sha256::new();
-    let mut add = |part: &[u8]| {
-        digest.update(part.len().to_be_bytes());
-        digest.update(part);
-    };
-    match read {
-        Ok(Contents { certificate, key, client_ca }) => {
-            add(certificate);
-            add(key.as_bytes());
-            add(client_ca.as_deref().unwrap_or_default());
-        }
-        Err(TlsError(sentence)) => add(sentence.as_bytes()),
+impl Contents {
+    /// Returns what each file contains.
+    pub fn parts(&self) -> Vec<&[u8]> {
+        let Self { certificate, key, client_ca } = self;
+        vec![certificate, key.as_bytes(), client_ca.as_deref().unwrap_or_default()]
     }
-    digest.finalize().into()
 }
 
 impl TlsFiles {

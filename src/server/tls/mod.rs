@@ -18,6 +18,7 @@ pub use self::files::{TlsError, TlsFiles};
 pub(super) use self::handshake::Handshakes;
 pub(super) use self::names::names_of;
 pub(super) use self::transport::Transport;
+use crate::files::ContentDigest;
 
 /// The TLS of a process: its files, and what the next handshakes use. Clones share it.
 #[derive(Clone)]
@@ -25,8 +26,8 @@ pub struct Tls(Arc<TlsState>);
 
 struct TlsState {
     files: TlsFiles,
-    /// The contents that were read last, whether or not they were used.
-    first_read: files::Digest,
+    /// The digest of the contents that were read first.
+    first: ContentDigest,
     grpc: watch::Sender<Arc<ServerConfig>>,
     rest: watch::Sender<Arc<ServerConfig>>,
 }
@@ -34,11 +35,11 @@ struct TlsState {
 impl Tls {
     /// Reads the files. The error is a sentence.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
-        let read = files.read();
-        let first_read = files::digest(&read);
-        let files::Configs { grpc, rest } = files.configs(&read?)?;
+        let contents = files.read()?;
+        let first = ContentDigest::of::<reload::FollowedTls>(&contents);
+        let files::Configs { grpc, rest } = files.configs(&contents)?;
         let (grpc, rest) = (watch::Sender::new(grpc), watch::Sender::new(rest));
-        Ok(Self(Arc::new(TlsState { files, first_read, grpc, rest })))
+        Ok(Self(Arc::new(TlsState { files, first, grpc, rest })))
     }
 
     /// Returns what the handshakes of the gRPC listener use.

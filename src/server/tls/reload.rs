@@ -1,60 +1,40 @@
-//! Reads the files of TLS again and again, and uses new contents. The contents are compared, and not
-//! the times of the files, because Kubernetes replaces a symbolic link to their directory.
+//! Follows the files of TLS. They are used together.
 
-use std::time::Duration;
-
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::Tls;
-use super::files::{self, Digest, TlsError};
+use super::files::{Configs, Contents};
+use crate::files::{FollowedFile, Following};
 
 impl Tls {
-    /// Uses new contents of the files until `shutdown`. Contents that cannot be used are logged
-    /// once, and the last usable ones stay in use.
-    pub(in crate::server) async fn stay_current(
-        self,
-        interval: Duration,
-        shutdown: CancellationToken,
-    ) {
-        let mut seen = self.0.first_read;
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(interval) => {}
-                () = shutdown.cancelled() => return,
-            }
-            let tls = self.clone();
-            // Reading files may wait for a disk. Checking a key takes a millisecond.
-            match spawn_blocking(move || tls.reload(seen)).await {
-                Ok((digest, outcome)) => {
-                    seen = digest;
-                    match outcome {
-                        Some(Ok(())) => tracing::info!("uses new certificates"),
-                        Some(Err(error)) => {
-                            tracing::warn!(%error, "kept the certificates that are in use");
-                        }
-                        None => {}
-                    }
-                }
-                Err(error) => tracing::error!(%error, "certificates could not be read again"),
-            }
-        }
+    /// Follows the files until `shutdown`.
+    pub(in crate::server) async fn follow(self, following: Following, shutdown: CancellationToken) {
+        let first = self.0.first;
+        following.follow(FollowedTls(self), first, shutdown).await;
+    }
+}
+
+/// The files of a [`Tls`].
+pub(super) struct FollowedTls(Tls);
+
+impl FollowedFile for FollowedTls {
+    const NAME: &'static str = "tls";
+    type Content = Contents;
+
+    fn read(&self) -> Result<Contents, String> {
+        self.0.0.files.read().map_err(|error| error.to_string())
     }
 
-    /// Reads the files, and uses their contents if they differ from those that were read before.
-    /// Returns the digest of the contents, and the outcome if they differ.
-    fn reload(&self, seen: Digest) -> (Digest, Option<Result<(), TlsError>>) {
-        let read = self.0.files.read();
-        let digest = files::digest(&read);
-        if digest == seen {
-            return (digest, None);
-        }
-        let configs = read.and_then(|contents| self.0.files.configs(&contents));
-        let outcome = configs.map(|configs| {
-            self.0.grpc.send_replace(configs.grpc);
-            self.0.rest.send_replace(configs.rest);
-        });
-        (digest, Some(outcome))
+    fn parts(contents: &Contents) -> Vec<&[u8]> {
+        contents.parts()
+    }
+
+    fn apply(&self, contents: Contents) -> Result<String, String> {
+        let Configs { grpc, rest } =
+            self.0.0.files.configs(&contents).map_err(|error| error.to_string())?;
+        self.0.0.grpc.send_replace(grpc);
+        self.0.0.rest.send_replace(rest);
+        Ok("the next handshake uses it".to_owned())
     }
 }
 
@@ -78,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_are_used_or_refused_once() {
+    fn contents_are_used_or_refused() {
         let name = format!("cdn-activation-tls-{}", std::process::id());
         let directory: PathBuf = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).unwrap();
@@ -90,25 +70,17 @@ mod tests {
         };
         let tls = Tls::load(files).unwrap();
         let mut used = tls.grpc();
-        let mut seen = tls.0.first_read;
-        let mut reload = || {
-            let (digest, outcome) = tls.reload(seen);
-            seen = digest;
-            outcome.map(|outcome| outcome.map_err(|error| error.to_string()))
-        };
-        assert_eq!(reload(), None);
+        let followed = FollowedTls(tls);
+        let reload = || followed.read().and_then(|contents| followed.apply(contents));
         write(&directory);
-        assert_eq!(reload(), Some(Ok(())));
-        assert_eq!(reload(), None);
+        reload().unwrap();
         assert!(used.has_changed().unwrap());
         used.mark_unchanged();
         fs::write(directory.join("key"), "no key").unwrap();
-        let refused = reload().unwrap().unwrap_err();
+        let refused = reload().unwrap_err();
         assert!(refused.ends_with("does not contain a private key in PEM"), "{refused}");
-        assert_eq!(reload(), None);
         fs::remove_file(directory.join("certificate")).unwrap();
-        assert!(reload().unwrap().unwrap_err().starts_with("cannot read "));
-        assert_eq!(reload(), None);
+        assert!(reload().unwrap_err().starts_with("cannot read "));
         assert!(!used.has_changed().unwrap());
         fs::remove_dir_all(&directory).unwrap();
     }

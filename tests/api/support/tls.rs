@@ -61,15 +61,18 @@ impl Authority {
         self.0.pem()
     }
 
-    /// Issues a certificate for the loopback address, `localhost` and the given names.
+    /// Issues a certificate for the loopback address, `localhost` and the given names and
+    /// addresses.
     pub fn issue(&self, names: &[&str]) -> Issued {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
         params.subject_alt_names.push(SanType::IpAddress([127, 0, 0, 1].into()));
         for name in names {
             let ascii = (*name).try_into().expect("ASCII");
-            let is_uri = name.contains("://");
-            let name = if is_uri { SanType::URI(ascii) } else { SanType::DnsName(ascii) };
-            params.subject_alt_names.push(name);
+            params.subject_alt_names.push(match name.parse() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_) if name.contains("://") => SanType::URI(ascii),
+                Err(_) => SanType::DnsName(ascii),
+            });
         }
         let key = KeyPair::generate().expect("random bytes");
         let certificate = params.signed_by(&key, &self.0).expect("signed");
@@ -130,7 +133,7 @@ impl Api {
     pub async fn with_tls(&self, tls: Tls) -> Self {
         self.replica_with(|settings| {
             settings.listening = Listening { tls: Some(tls), ..Listening::default() };
-            settings.bounds.certificates = Duration::from_millis(50);
+            settings.bounds.look_at_files = Duration::from_millis(50);
         })
         .await
     }
