@@ -79,6 +79,7 @@ mod orders_reconciled;
 mod pages_of_lists;
 mod quotas;
 mod quotas_of_replicas;
+mod rotated_credentials;
 mod rpc_format;
 mod scripted_database;
 mod sealing_ring;

@@ -1,5 +1,6 @@
-//! The file of grants: what each identity may do, in TOML. An unknown key, an identity that is there
-//! twice and a pattern without a method are refused, because each of them would be a surprise later.
+//! The file of grants. It says in TOML what each identity may do. An unknown key, an identity that is
+//! there twice and a pattern that matches no method are refused: each is a mistake, which would
+//! otherwise be noticed only when a call is refused or allowed.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
@@ -39,9 +40,9 @@ struct IdentityEntry {
     burst: Option<Spanned<NonZeroU32>>,
 }
 
-/// Something that is wrong at a place of the file.
+/// A mistake in the file.
 struct WrongPlace {
-    /// Byte of the file.
+    /// The byte of the file at which it is.
     at: usize,
     sentence: String,
 }
@@ -62,7 +63,7 @@ pub(super) fn parse(text: &str) -> Result<Identities, String> {
 fn read(text: &str) -> Result<Identities, WrongPlace> {
     let file: GrantsFile = toml::from_str(text).map_err(|error| WrongPlace {
         at: error.span().map_or(0, |span| span.start),
-        // Only the first line, because the log and the last line of a program are single lines.
+        // Only the first line, because an error is one line in the log and on standard error.
         sentence: error.message().lines().next().unwrap_or_default().to_owned(),
     })?;
     let mut identities = Identities::new();
@@ -126,7 +127,8 @@ fn add(
     Ok(())
 }
 
-/// Says that a pattern matches no method of a kind, and how to grant what it does match.
+/// Returns the sentence for a pattern that matches no method of a kind. If it matches methods of
+/// another kind, the sentence names the key that grants them.
 fn without_match(kind: MethodKind, pattern: &str) -> String {
     if kind == MethodKind::Action {
         return format!("{pattern:?} does not match an action, such as OpenCdnService");

@@ -1,16 +1,16 @@
-//! The file of tokens: one line a token, `NAME sha256:HEX [NOT-AFTER]`. Empty lines, and lines that
-//! begin with `#`, are ignored. A name can have several tokens, so that a token can be replaced while
-//! both are valid.
+//! The file of tokens. It has one line for each token, `NAME sha256:HEX [NOT-AFTER]`. Empty lines and
+//! lines that begin with `#` are ignored. A name can have several tokens, so that the old and the new
+//! token are both valid while a service changes from one to the other.
 
 use std::collections::HashSet;
 
 use super::token::{DIGEST_KIND, TokenDigest, digest_of};
 use crate::domain::{Time, time};
 
-/// The name of the service that the single token of `dev` belongs to.
+/// The name of the service to which the single token of `dev` belongs.
 pub(super) const DEVELOPER: &str = "dev";
 
-/// Longest name of a service, in bytes. It is part of log lines and of stored records.
+/// Longest name of a service, in bytes. The name is part of log lines and of stored records.
 const LONGEST_NAME: usize = 255;
 /// Smallest length of the single token of `dev`, in bytes.
 const SHORTEST_SINGLE_TOKEN: usize = 16;
@@ -24,7 +24,7 @@ pub(super) struct ListedToken {
     pub not_after: Option<Time>,
 }
 
-/// Reads a file of tokens. An error names the line, and never shows its content.
+/// Reads a file of tokens. An error has the number of the line, and never its content.
 pub(super) fn parse(text: &str) -> Result<Vec<ListedToken>, String> {
     let (mut tokens, mut digests) = (Vec::new(), HashSet::new());
     for (index, line) in text.lines().enumerate() {
@@ -41,7 +41,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<ListedToken>, String> {
     Ok(tokens)
 }
 
-/// Reads the file of `dev`: a file of tokens, or one token that belongs to [`DEVELOPER`].
+/// Reads the file of `dev`, which is a file of tokens, or only one token, of [`DEVELOPER`].
 pub(super) fn parse_of_dev(text: &str) -> Result<Vec<ListedToken>, String> {
     let token = text.trim();
     if token.contains(char::is_whitespace) {

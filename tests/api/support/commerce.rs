@@ -77,6 +77,7 @@ pub struct CommerceSystem {
     books: Arc<Mutex<Books>>,
     mode: Arc<watch::Sender<Mode>>,
     refuses_to_cancel: Arc<Mutex<bool>>,
+    tokens: Arc<Mutex<Option<Vec<&'static str>>>>,
 }
 
 impl CommerceSystem {
@@ -122,6 +123,7 @@ impl CommerceSystem {
             books: Arc::default(),
             mode: Arc::new(watch::Sender::new(Mode::Accept)),
             refuses_to_cancel: Arc::default(),
+            tokens: Arc::default(),
         };
         let service = OrderServiceServer::new(system.clone());
         let serving = server.add_service(service).serve_with_incoming(TcpIncoming::from(listener));
@@ -142,6 +144,11 @@ impl CommerceSystem {
     /// Makes cancelling fail with UNAVAILABLE, or succeed again.
     pub fn refuse_to_cancel(&self, refuse: bool) {
         *self.refuses_to_cancel.lock().expect("not poisoned") = refuse;
+    }
+
+    /// Refuses calls without one of these tokens. A new system does not read tokens.
+    pub fn accept_only(&self, tokens: &[&'static str]) {
+        *self.tokens.lock().expect("not poisoned") = Some(tokens.to_vec());
     }
 
     /// Reads what it has recorded.
@@ -183,6 +190,19 @@ impl CommerceSystem {
         opened
     }
 
+    /// Returns the metadata `authorization`, or refuses the call.
+    fn authorization<T>(&self, request: &Request<T>) -> Result<Option<String>, Status> {
+        let given = request.metadata().get("authorization");
+        let given = given.map(|value| value.to_str().expect("visible").to_owned());
+        let token = given.as_deref().and_then(|given| given.strip_prefix("Bearer "));
+        match &*self.tokens.lock().expect("not poisoned") {
+            Some(tokens) if !token.is_some_and(|token| tokens.contains(&token)) => {
+                Err(Status::unauthenticated("not one of the tokens"))
+            }
+            _ => Ok(given),
+        }
+    }
+
     fn order(&self, order: &PlaceOrderRequest) -> Result<(), Status> {
         let mut books = self.books.lock().expect("not poisoned");
         if books.cancelled.contains(&order.order_id) {
@@ -222,8 +242,7 @@ impl OrderService for CommerceSystem {
         &self,
         request: Request<PlaceOrderRequest>,
     ) -> Result<Response<PlaceOrderResponse>, Status> {
-        let authorization = request.metadata().get("authorization");
-        let authorization = authorization.map(|value| value.to_str().expect("visible").to_owned());
+        let authorization = self.authorization(&request)?;
         self.books.lock().expect("not poisoned").authorizations.push(authorization);
         let handled = tokio::spawn(self.clone().handle(request.into_inner()));
         handled.await.expect("no panic").map(|()| Response::new(PlaceOrderResponse {}))
@@ -233,6 +252,7 @@ impl OrderService for CommerceSystem {
         &self,
         request: Request<CancelOrderRequest>,
     ) -> Result<Response<CancelOrderResponse>, Status> {
+        self.authorization(&request)?;
         if *self.refuses_to_cancel.lock().expect("not poisoned") {
             return Err(Status::unavailable("not now"));
         }
