@@ -54,7 +54,7 @@ const LONGEST_ID: usize = 64;
 pub enum Principal<'a> {
     /// An authenticated caller, as [`Context::principal`] names it.
     Verified(String),
-    /// The access key that a request names. Its signature is wrong, or was not checked.
+    /// The access key that a request names, if the signature is wrong or was not checked.
     UnverifiedKey(&'a str),
     /// A caller that names no key and has no valid token.
     Unknown,
