@@ -21,15 +21,15 @@ use crate::support::refusals::TOKEN_MALFORMED;
 use crate::support::rest::{Key, encode, nonce};
 
 /// The key with which a capture is signed, and a security token that replaces the captured one.
-struct Signer<'a> {
+struct CaptureSigner<'a> {
     key: &'a Key,
     token: Option<&'a str>,
 }
 
-/// Returns the bytes of the capture, signed by this signer at this instant, which is written as in
+/// Returns the bytes of the capture, signed by `by` at this instant, which is written as in
 /// `2026-11-29T08:00:00`.
-fn signed_anew(capture: &Capture, signer: &Signer<'_>, second: &str) -> Vec<u8> {
-    let Signer { key, token } = signer;
+fn signed_anew(capture: &Capture, by: &CaptureSigner<'_>, second: &str) -> Vec<u8> {
+    let CaptureSigner { key, token } = by;
     // The fraction and the `Z` stay as the client wrote them, also if they are absent.
     let timestamp = format!("{second}{}", &capture.timestamp()[second.len()..]);
     if capture.is_v1() {
@@ -151,8 +151,8 @@ async fn captures_that_are_signed_anew_are_answered_as_over_grpc() {
                 }
             }
             api.at(&format!("{second}Z"));
-            let signer = Signer { key: &key, token: None };
-            let request = signed_anew(capture, &signer, second);
+            let by = CaptureSigner { key: &key, token: None };
+            let request = signed_anew(capture, &by, second);
             let reply = api.exchange(&request).await.expect("answered");
             let expected = expected(&api, capture, &twin).await;
             assert_eq!(actual(capture, &reply), expected, "{}", capture.file);
@@ -207,8 +207,8 @@ async fn captures_with_a_security_token_are_answered_if_a_temporary_credential_s
                     api.open_dcdn(key).await;
                 }
             }
-            let signer = Signer { key: &temporary, token: Some(&issued.security_token) };
-            let request = signed_anew(capture, &signer, second);
+            let by = CaptureSigner { key: &temporary, token: Some(&issued.security_token) };
+            let request = signed_anew(capture, &by, second);
             let (text, token) = (String::from_utf8_lossy(&request), &issued.security_token);
             assert!(text.contains(token) || text.contains(&*encode(token)), "{text}");
             let reply = api.exchange(&request).await.expect("answered");
@@ -217,8 +217,8 @@ async fn captures_with_a_security_token_are_answered_if_a_temporary_credential_s
             clients.extend(capture.file.split("__").next());
             succeeded += u32::from(reply.status == 200);
             // The captured token does not belong to the credential.
-            let signer = Signer { key: &temporary, token: None };
-            let request = signed_anew(capture, &signer, second);
+            let by = CaptureSigner { key: &temporary, token: None };
+            let request = signed_anew(capture, &by, second);
             let reply = api.exchange(&request).await.expect("answered");
             let refused = answer_of(&TOKEN_MALFORMED);
             assert_eq!(actual(capture, &reply), refused, "{}", capture.file);
