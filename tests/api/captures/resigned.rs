@@ -194,6 +194,7 @@ async fn captures_with_a_security_token_are_answered_if_a_temporary_credential_s
     let temporary = Key { id, secret, ..parent.clone() };
     let second = time::format(api.clock.wire_now());
     let second = second.strip_suffix('Z').expect("UTC");
+    api.at(&format!("{second}Z"));
     let mut database = api.database.connect().await;
     let (mut clients, mut succeeded) = (BTreeSet::new(), 0);
     let captures = captures();

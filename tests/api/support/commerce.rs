@@ -77,7 +77,7 @@ pub struct CommerceSystem {
     books: Arc<Mutex<Books>>,
     mode: Arc<watch::Sender<Mode>>,
     refuses_to_cancel: Arc<Mutex<bool>>,
-    tokens: Arc<Mutex<Option<Vec<&'static str>>>>,
+    accepted: Arc<Mutex<Option<Vec<Vec<u8>>>>>,
 }
 
 impl CommerceSystem {
@@ -123,7 +123,7 @@ impl CommerceSystem {
             books: Arc::default(),
             mode: Arc::new(watch::Sender::new(Mode::Accept)),
             refuses_to_cancel: Arc::default(),
-            tokens: Arc::default(),
+            accepted: Arc::default(),
         };
         let service = OrderServiceServer::new(system.clone());
         let serving = server.add_service(service).serve_with_incoming(TcpIncoming::from(listener));
@@ -146,9 +146,11 @@ impl CommerceSystem {
         *self.refuses_to_cancel.lock().expect("not poisoned") = refuse;
     }
 
-    /// Refuses calls without one of these tokens. A new system does not read tokens.
-    pub fn accept_only(&self, tokens: &[&'static str]) {
-        *self.tokens.lock().expect("not poisoned") = Some(tokens.to_vec());
+    /// Refuses calls without one of these tokens or client certificates, which are in DER. A new
+    /// system accepts all calls.
+    pub fn accept_only(&self, credentials: &[&[u8]]) {
+        let credentials = credentials.iter().map(|credential| credential.to_vec()).collect();
+        *self.accepted.lock().expect("not poisoned") = Some(credentials);
     }
 
     /// Reads what it has recorded.
@@ -190,16 +192,19 @@ impl CommerceSystem {
         opened
     }
 
-    /// Returns the metadata `authorization`, or refuses the call.
-    fn authorization<T>(&self, request: &Request<T>) -> Result<Option<String>, Status> {
-        let given = request.metadata().get("authorization");
-        let given = given.map(|value| value.to_str().expect("visible").to_owned());
-        let token = given.as_deref().and_then(|given| given.strip_prefix("Bearer "));
-        match &*self.tokens.lock().expect("not poisoned") {
-            Some(tokens) if !token.is_some_and(|token| tokens.contains(&token)) => {
-                Err(Status::unauthenticated("not one of the tokens"))
+    /// Refuses a call without a credential that is accepted.
+    fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let token = request.metadata().get("authorization").map(|value| value.as_bytes());
+        let token = token.and_then(|value| value.strip_prefix(b"Bearer "));
+        let certificates = request.peer_certs();
+        let certificate = certificates.as_ref().and_then(|chain| chain.first());
+        let mut given =
+            token.into_iter().chain(certificate.map(|certificate| certificate.as_ref()));
+        match &*self.accepted.lock().expect("not poisoned") {
+            Some(accepted) if !given.any(|given| accepted.iter().any(|known| known == given)) => {
+                Err(Status::unauthenticated("no credential that is accepted"))
             }
-            _ => Ok(given),
+            _ => Ok(()),
         }
     }
 
@@ -242,7 +247,9 @@ impl OrderService for CommerceSystem {
         &self,
         request: Request<PlaceOrderRequest>,
     ) -> Result<Response<PlaceOrderResponse>, Status> {
-        let authorization = self.authorization(&request)?;
+        self.admit(&request)?;
+        let authorization = request.metadata().get("authorization");
+        let authorization = authorization.map(|value| value.to_str().expect("visible").to_owned());
         self.books.lock().expect("not poisoned").authorizations.push(authorization);
         let handled = tokio::spawn(self.clone().handle(request.into_inner()));
         handled.await.expect("no panic").map(|()| Response::new(PlaceOrderResponse {}))
@@ -252,7 +259,7 @@ impl OrderService for CommerceSystem {
         &self,
         request: Request<CancelOrderRequest>,
     ) -> Result<Response<CancelOrderResponse>, Status> {
-        self.authorization(&request)?;
+        self.admit(&request)?;
         if *self.refuses_to_cancel.lock().expect("not poisoned") {
             return Err(Status::unavailable("not now"));
         }
