@@ -15,6 +15,7 @@ use cdn_activation::proto::order::v1::{
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tonic::metadata::MetadataValue;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
@@ -194,12 +195,11 @@ impl CommerceSystem {
 
     /// Refuses a call without a credential that is accepted.
     fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let token = request.metadata().get("authorization").map(|value| value.as_bytes());
+        let token = request.metadata().get("authorization").map(MetadataValue::as_bytes);
         let token = token.and_then(|value| value.strip_prefix(b"Bearer "));
         let certificates = request.peer_certs();
         let certificate = certificates.as_ref().and_then(|chain| chain.first());
-        let mut given =
-            token.into_iter().chain(certificate.map(|certificate| certificate.as_ref()));
+        let mut given = token.into_iter().chain(certificate.map(AsRef::as_ref));
         match &*self.accepted.lock().expect("not poisoned") {
             Some(accepted) if !given.any(|given| accepted.iter().any(|known| known == given)) => {
                 Err(Status::unauthenticated("no credential that is accepted"))
