@@ -76,12 +76,6 @@ impl Load {
             self.opened.fetch_add(1, Ordering::SeqCst);
         }
     }
-
-    /// Waits until there were so many further openings that each replica had some.
-    async fn goes_on(&self) {
-        let enough = self.opened.load(Ordering::SeqCst) + 20;
-        eventually("the load goes on", async || self.opened.load(Ordering::SeqCst) >= enough).await;
-    }
 }
 
 /// Two replicas under load.
@@ -105,8 +99,21 @@ impl Fleet {
             let load = Arc::clone(&load);
             callers.spawn(async move { load.run().await });
         }
-        load.goes_on().await;
-        Self { files, programs, load, callers }
+        let mut fleet = Self { files, programs, load, callers };
+        fleet.goes_on().await;
+        fleet
+    }
+
+    /// Waits until there were so many further openings that each replica had some. Panics if a call
+    /// has failed.
+    async fn goes_on(&mut self) {
+        let opened = |load: &Load| load.opened.load(Ordering::SeqCst);
+        let enough = opened(&self.load) + 20;
+        eventually("the load goes on", async || {
+            assert!(self.callers.try_join_next().is_none(), "a call has failed");
+            opened(&self.load) >= enough
+        })
+        .await;
     }
 
     /// Replaces one replica after the other by one with other variables.
@@ -117,13 +124,13 @@ impl Fleet {
             let old = std::mem::replace(&mut self.programs[place], program);
             let ended = old.stop().await;
             assert_eq!(ended.code, Some(0), "{ended:?}");
-            self.load.goes_on().await;
+            self.goes_on().await;
         }
     }
 
     /// Checks that no call has failed, and returns the number of openings.
     async fn end(mut self) -> u32 {
-        self.load.goes_on().await;
+        self.goes_on().await;
         self.load.ends.store(true, Ordering::SeqCst);
         while let Some(ended) = self.callers.join_next().await {
             ended.expect("no call failed");
@@ -186,7 +193,7 @@ async fn the_password_of_the_database_is_replaced_under_load_without_a_failed_ca
     owner.execute("ALTER ROLE cdn_activation NOLOGIN").await;
     let why = refused(&first).await.expect("the old role cannot log in");
     assert!(why.contains("is not permitted to log in"), "{why}");
-    fleet.load.goes_on().await;
+    fleet.goes_on().await;
 
     // The next time, the other way round.
     owner.execute("ALTER ROLE cdn_activation LOGIN PASSWORD 'third'").await;
@@ -228,7 +235,7 @@ async fn replace_at(
     system.accept_only(&[&old.seen, &new.seen]);
     fleet.roll(&new.variables).await;
     system.accept_only(&[&new.seen]);
-    fleet.load.goes_on().await;
+    fleet.goes_on().await;
 
     // The commerce system does refuse the old credential now.
     let (late, api) = fleet.files.serve(&old.variables).await;
