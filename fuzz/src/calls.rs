@@ -12,7 +12,7 @@ use cdn_activation::audit::Audit;
 use cdn_activation::grpc::layers::{Guard, Hold};
 use cdn_activation::grpc::services::Answer;
 use cdn_activation::metrics::Metrics;
-use cdn_activation::proto::{POOL, cdn, dcdn, operator};
+use cdn_activation::proto::{self, cdn, dcdn, operator};
 use cdn_activation::server::no_grpc;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -67,12 +67,11 @@ requests! {
 
 /// The path of each method, and what its request type needs.
 static METHODS: LazyLock<Vec<(String, &'static RequestType)>> = LazyLock::new(|| {
-    let methods = POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-    let methods = methods.filter(|method| method.full_name().starts_with("activation."));
+    let methods = proto::methods().filter(|method| method.full_name().starts_with("activation."));
     // The commerce system serves the methods of `order`.
     let methods = methods.filter(|method| !method.full_name().starts_with("activation.order."));
     let with_type = methods.map(|method| {
-        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let path = proto::path_of(&method);
         let input = method.input();
         let of_type = REQUESTS.iter().find(|(name, ..)| *name == input.full_name());
         (path, of_type.unwrap_or_else(|| panic!("REQUESTS lacks {}", input.full_name())))

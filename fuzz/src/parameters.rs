@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use cdn_activation::auth::{CommonParameters, SignedRequest};
-use cdn_activation::proto::POOL;
+use cdn_activation::proto::methods;
 use cdn_activation::rest::parameters::RawRequest;
 use cdn_activation::rest::{Dispatch, decode};
 use http::HeaderMap;
@@ -118,9 +118,8 @@ pub static DISPATCH: LazyLock<Dispatch> =
 
 /// The actions, each with one version.
 static ACTIONS: LazyLock<Vec<(MethodDescriptor, String)>> = LazyLock::new(|| {
-    let methods = POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     let version = |method: &MethodDescriptor| DISPATCH.versions_of(method.name()).pop();
-    methods.filter_map(|method| version(&method).map(|version| (method, version))).collect()
+    methods().filter_map(|method| version(&method).map(|version| (method, version))).collect()
 });
 
 /// Returns an action and a version of it.

@@ -1,4 +1,4 @@
-//! How many refused attempts are recorded, by who has made them.
+//! How many refused attempts are recorded, by the kind of their caller.
 
 use super::{Principal, Refused};
 use crate::error::Error;
@@ -15,8 +15,8 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Strangers must not fill a table that is kept for more than a year, so few of their attempts
-    /// are recorded in the long term.
+    /// Returns the limits. The table is kept for more than a year, and callers without a token or a
+    /// signature must not fill it, so their rate is the lowest.
     pub const fn new() -> Self {
         let (services, keys) = (Limit::new(50, 200), Limit::new(50, 200));
         Self { services, keys, others: Limit::new(1, 100) }

@@ -1,12 +1,15 @@
-//! What the audit records say: the entry of a change, which its statement writes, and the refused
-//! attempts, which are written off the path of the request.
+//! Makes audit records. The record of a change is written by the statement of the change. The record
+//! of a refused attempt is written later, so that the caller does not wait for it.
 //!
 //! Refused attempts wait in a queue of the process. A task writes them once a second, many with one
-//! statement. A client can cause any number of refusals, so they are limited twice: by a rate, and
-//! by the length of the queue while the database is away. Attempts beyond are counted and not
-//! recorded. Calling services and access keys have rates of their own, so that a flood of strangers
-//! does not hide what they do. Repeated and throttled requests count with those of strangers: whoever
-//! has copied one request of a caller can send it again and again.
+//! statement. A client can cause any number of refusals, so two limits hold: a rate, and the length
+//! of the queue, which grows while the database is not available. An attempt above a limit is
+//! counted and not recorded.
+//!
+//! Calling services, access keys and all other callers have one rate each. A flood of calls without
+//! a valid token or signature therefore does not hide what services and keys do. Repeated and
+//! throttled requests are counted with the other callers, because a client that has copied one
+//! request of a key can repeat it without the secret of the key.
 
 mod limits;
 pub mod states;
@@ -30,17 +33,18 @@ use crate::metrics::Metrics;
 use crate::proto;
 use crate::storage::{AuditEntry, RecordedCall, Store};
 
-/// How often the queue is written.
+/// Time between two writes of the queue.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Largest number of attempts that wait.
 const MOST_WAITING: usize = 4096;
 /// Largest number of attempts that one statement writes.
 const BATCH: usize = 512;
-/// How long the last attempts may take to be written at shutdown.
+/// Longest time that the last write takes at shutdown.
 const LAST_WRITE: Duration = Duration::from_secs(1);
-/// Largest part of a text of a caller that is recorded, in bytes.
+/// Length at which a text of a caller is cut, in bytes.
 const LONGEST_TEXT: usize = 160;
-/// The same for the name of a caller: a kind and the name of an identity, which has 255 bytes.
+/// The same for the name of a caller: `service:` and the name of an identity, which has at most 255
+/// bytes.
 const LONGEST_PRINCIPAL: usize = 263;
 /// The same for the id of an access key.
 const LONGEST_ID: usize = 64;
@@ -50,20 +54,20 @@ const LONGEST_ID: usize = 64;
 pub enum Principal<'a> {
     /// An authenticated caller, as [`Context::principal`] names it.
     Verified(String),
-    /// The access key that a request names whose signature does not hold.
+    /// The access key that a request names, if the signature is wrong or was not checked.
     UnverifiedKey(&'a str),
-    /// A caller of which nothing is known.
+    /// A caller that names no key and has no valid token.
     Unknown,
 }
 
-/// A refused attempt, as the code that refuses it knows it.
+/// A refused attempt, with what is known when it is refused.
 #[derive(Clone, Debug)]
 pub struct Refused<'a> {
     /// The name of the rpc.
     pub action: &'a str,
     /// Why it is refused.
     pub error: &'a Error,
-    /// The API version, which selects between codes that were renamed.
+    /// The API version, because some errors have another code in another version.
     pub api_version: Option<&'a str>,
     /// The caller.
     pub principal: Principal<'a>,
@@ -122,8 +126,8 @@ impl AuditEntry {
 }
 
 impl Refused<'_> {
-    /// Whether the refusal is recorded: if the action writes, or if it was refused for who the
-    /// caller is. A fault is not a refusal.
+    /// Returns whether the refusal is recorded. It is if the action writes, or if the reason is the
+    /// caller: authentication, permission or quota. A fault of the service is not a refusal.
     fn is_recorded(&self) -> bool {
         let is_about_caller = self.error.is_about_the_caller();
         !self.error.is_our_fault() && (is_about_caller || proto::writes(self.action))
@@ -154,14 +158,14 @@ impl Refused<'_> {
 }
 
 impl Audit {
-    /// Creates an empty queue. What is not recorded is counted in `metrics`.
+    /// Creates an empty queue. Attempts that are not recorded are counted in `metrics`.
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
         let (waiting, started) = (Mutex::default(), Instant::now());
         Self(Arc::new(Shared { waiting, limits: Limits::new(), started, metrics }))
     }
 
-    /// Takes a refused attempt, if such attempts are recorded. Does not wait.
+    /// Puts a refused attempt into the queue, if such attempts are recorded. Does not wait.
     pub fn refused(&self, refused: &Refused<'_>) {
         if !refused.is_recorded() {
             return;
@@ -182,8 +186,7 @@ impl Audit {
         has_room
     }
 
-    /// Writes the attempts that wait once a second until `shutdown`, and then those that are
-    /// left.
+    /// Writes the queue once a second until `shutdown`, and then once more.
     pub async fn run(self, store: Store, shutdown: CancellationToken) {
         let mut failure = FailureLog::new("refused attempts are not recorded");
         let mut dropped = FailureLog::new("the database refuses the record of a refused attempt");
@@ -201,7 +204,7 @@ impl Audit {
         failure.outcome(left.unwrap_or_else(|late| Err(Error::unavailable(late))));
     }
 
-    /// Writes the attempts that wait. They leave the queue when they are written.
+    /// Writes all attempts in the queue. An attempt leaves the queue when it is written.
     async fn write(&self, store: &Store, dropped: &mut FailureLog) -> Result<(), Error> {
         loop {
             let batch = self.first(BATCH);
@@ -220,8 +223,8 @@ impl Audit {
         }
     }
 
-    /// Writes this number of attempts one by one, and drops those that the database refuses: they
-    /// would keep all others from being written.
+    /// Writes this number of attempts one by one, and drops those that the database refuses.
+    /// Otherwise, one refused row would stop all others of its batch for ever.
     async fn write_each(
         &self,
         count: usize,
@@ -242,7 +245,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Returns the attempts that have waited longest.
+    /// Returns the oldest attempts in the queue, at most this number.
     fn first(&self, at_most: usize) -> Vec<RecordedCall> {
         self.waiting().iter().take(at_most).cloned().collect()
     }
@@ -252,7 +255,7 @@ impl Audit {
     }
 }
 
-/// Returns whether the same rows can be written later.
+/// Returns whether the same rows can perhaps be written later.
 fn is_passing(error: &Error) -> bool {
     use Error::{Contended, DeadlineExceeded, Draining, OutcomeUnknown, Unavailable};
     matches!(error, Contended | DeadlineExceeded | Draining | OutcomeUnknown(_) | Unavailable(_))
@@ -264,8 +267,8 @@ fn of_origin(origin: &Origin) -> (Option<String>, Option<String>) {
     (address, origin.correlation_id.as_deref().map(str::to_owned))
 }
 
-/// Returns the visible characters of a text of a caller, cut to a length. PostgreSQL refuses
-/// a text with NUL.
+/// Returns a text of a caller without control characters, cut to a length in bytes. PostgreSQL
+/// refuses a text with NUL.
 fn visible(text: &str, longest: usize) -> String {
     let text = &text[..text.floor_char_boundary(longest)];
     text.chars().filter(|character| !character.is_control()).collect()

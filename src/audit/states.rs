@@ -1,4 +1,4 @@
-//! The states before and after a change, as JSON. They have what a caller of the action can change,
+//! The states before and after a change, as JSON. A state has the fields that the action can change,
 //! and never a secret.
 
 use serde_json::{Map, Value, json};
@@ -8,8 +8,8 @@ use crate::domain::instance::OperationLock;
 use crate::domain::opening::Terms;
 use crate::domain::{Charge, Instance, Product, Profile, Time, time};
 
-/// Largest state that is recorded, in bytes. A policy has at most 6 KiB, and the reasons of 100
-/// locks have less than 7 KiB.
+/// Largest state that is recorded, in bytes. The largest ones are a policy of 6 KiB and the reasons
+/// of 100 locks, which are less than 7 KiB.
 const LARGEST: usize = 8 * 1024;
 
 /// Returns a state, or a note of its size if it is too large.
@@ -28,7 +28,7 @@ pub fn account(profile: &Profile) -> Value {
         "real_name_verified": profile.real_name_verified,
         "profile_complete": profile.profile_complete,
         "payment_method_valid": profile.payment_method_valid,
-        // A text, as JSON of Protobuf spells 64-bit numbers: readers of JSON round large numbers.
+        // A text, as in the JSON of Protobuf, because many readers of JSON round large numbers.
         "balance": profile.balance.to_string(),
         "orders_refused": profile.orders_refused,
     })
@@ -40,8 +40,7 @@ pub fn access_key(disabled: bool, policy: &str) -> Value {
     bounded(json!({ "disabled": disabled, "policy": as_value(policy) }))
 }
 
-/// Returns what is said about a temporary credential: its id, when it expires, and its session
-/// policy.
+/// Returns the state of a temporary credential: its id, when it expires, and its session policy.
 #[must_use]
 pub fn temporary_credential(id: &str, expires_at: Time, policy: Option<&str>) -> Value {
     bounded(json!({
@@ -51,7 +50,7 @@ pub fn temporary_credential(id: &str, expires_at: Time, policy: Option<&str>) ->
     }))
 }
 
-/// Returns a policy, which is JSON, as a value: it can be read without decoding it twice.
+/// Returns a policy, which is a text of JSON, as a part of the state instead of a text in it.
 fn as_value(policy: &str) -> Value {
     serde_json::from_str(policy).unwrap_or_else(|_| Value::from(policy))
 }
@@ -69,8 +68,8 @@ pub fn opened(terms: Terms, instance_id: &str) -> Value {
     Value::Object(state)
 }
 
-/// Returns the states of an instance while a change is not pending, and while it is: its charge type
-/// in force and the pending change.
+/// Returns the states of an instance without and with a pending change. Each has the charge type in
+/// force.
 #[must_use]
 pub fn without_and_with(change: &ChangeNotice, instance: &Instance, now: Time) -> (Value, Value) {
     let (kind, charge_type) = match change.charge_type {
@@ -99,8 +98,8 @@ pub fn without_and_with(change: &ChangeNotice, instance: &Instance, now: Time) -
     (state(Value::Null), state(pending))
 }
 
-/// Returns the states of an instance without a lock and with it, except the reasons of the locks
-/// that hold, which the statement adds.
+/// Returns the states of an instance without and with a lock. The statement adds the reasons of all
+/// locks that hold.
 #[must_use]
 pub fn unlocked_and_locked(product: Product, lock: &OperationLock) -> (Value, Value) {
     let product = product.name();

@@ -21,8 +21,7 @@ pub(super) fn parse_time(text: &str) -> Result<Time, String> {
 }
 
 pub(super) fn parse_service_name(text: &str) -> Result<String, String> {
-    // A name that begins with "#" would be a comment in the file of tokens.
-    if is_service_name(text) && !text.starts_with('#') {
+    if is_service_name(text) {
         return Ok(text.to_owned());
     }
     Err("the name is not 1 to 255 visible ASCII characters that do not begin with #".to_owned())

@@ -12,6 +12,7 @@ pub mod opening;
 pub mod policy;
 pub mod refusal;
 pub mod scheduling;
+pub mod stars;
 pub mod time;
 pub mod timeline;
 

@@ -145,12 +145,11 @@ fn other(language: Language) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::POOL;
+    use crate::proto::methods;
 
     #[test]
     fn an_action_or_method_that_answers_with_an_error_exists() {
-        let methods = POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-        let of_api: Vec<_> = methods
+        let of_api: Vec<_> = methods()
             .map(|method| (method.parent_service().name().to_owned(), method.name().to_owned()))
             .collect();
         let is_action = |name: &str| {

@@ -23,7 +23,7 @@ use crate::domain::{AccountId, Grants, Identity};
 use crate::error::{Error, status};
 use crate::ids::RequestId;
 use crate::logging::{CallLine, Subject};
-use crate::proto::POOL;
+use crate::proto::is_method;
 use crate::quotas::{Admission, Quotas};
 
 /// The metadata that names the account.
@@ -260,15 +260,6 @@ fn add_request_id(headers: &mut HeaderMap, request_id: &RequestId) {
     if let Ok(value) = http::HeaderValue::from_str(request_id.as_str()) {
         headers.insert(REQUEST_ID, value);
     }
-}
-
-/// Returns whether a path is that of a method of the service.
-fn is_method(path: &str) -> bool {
-    let method = || {
-        let (service, method) = path.strip_prefix('/')?.split_once('/')?;
-        POOL.get_service_by_name(service)?.methods().find(|known| known.name() == method)
-    };
-    method().is_some()
 }
 
 /// Returns the path if it is that of a method of the service. Any other path is a text of the

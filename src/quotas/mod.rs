@@ -1,10 +1,10 @@
-//! Quotas: how often an account calls an action, how often a calling service calls, how many
-//! requests of a caller run at the same time, and how many unknown access keys an address makes the
-//! service look up.
+//! Quotas. They limit how often an account calls an action, how often a calling service calls, how
+//! many requests of a caller run at the same time, and how many unknown access keys of one address
+//! are looked up.
 //!
-//! Everything is decided in this process, and shared by its cores. Once a second the process adds
-//! what it has admitted to the rows that all processes share (`workers/quotas.rs`), and learns what
-//! the others have admitted. `bucket/` has the algorithm.
+//! Each process decides alone, with state that its cores share. Once a second it adds the calls that
+//! it has admitted to rows that all processes share (`workers/quotas.rs`), and reads from the same
+//! rows what the other processes have admitted. `bucket/` has the algorithm.
 
 mod bucket;
 mod calls;
@@ -33,7 +33,7 @@ const MOST_ROWS: usize = 1024;
 /// The account in the rows of calling services. No account has this id.
 const NO_ACCOUNT: i64 = 0;
 
-/// How the service limits calls.
+/// The setting of the quotas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaOptions {
     /// How many seconds of its limit an account may use at once.
@@ -70,12 +70,13 @@ pub struct Admission(Option<Admitted>);
 struct Admitted {
     state: Arc<QuotaState>,
     request: RunningRequest,
-    /// The calls that it counts with.
+    /// Which calls this one is counted with, and their limit.
     counts: Option<(Subject, Limit)>,
 }
 
 impl Quotas {
-    /// Returns the quotas of a process, or none without options. Refusals are counted.
+    /// Returns the quotas of a process; without options, nothing is limited. Refusals are counted in
+    /// `refusals`.
     #[must_use]
     pub fn new(options: Option<QuotaOptions>, refusals: QuotaRefusals) -> Self {
         let state = |options: QuotaOptions| QuotaState {
@@ -88,8 +89,8 @@ impl Quotas {
         Self(options.map(|options| Arc::new(state(options))))
     }
 
-    /// Refuses to look up an access key if the address has sent too many that do not exist. Without
-    /// an address, nothing is refused.
+    /// Refuses to look up an access key if the address has sent too many keys that do not exist. If
+    /// the address is not known, nothing is refused.
     pub fn before_look_up(&self, address: Option<IpAddr>, key: &str) -> Result<(), Error> {
         let (Some(state), Some(address)) = (&self.0, address) else { return Ok(()) };
         let looked = state.unknown_keys.look(address, key, Instant::now());
@@ -110,8 +111,8 @@ impl Quotas {
         }
     }
 
-    /// Lets a request of an account run, if it could be admitted now. Nothing is taken from the
-    /// quota: [`Admission::take`] does that.
+    /// Lets a request of an account run, if its quota has room for it now. The request is not yet
+    /// counted in the quota: [`Admission::take`] does that.
     pub fn admit(
         &self,
         account_id: AccountId,
@@ -127,8 +128,8 @@ impl Quotas {
         Ok(Admission(Some(admitted)))
     }
 
-    /// Lets a call of a service run and, if the service has a limit, takes it from the limit.
-    /// `account_id` is the account that the service names, and `rate` what its grants allow.
+    /// Lets a call of a service run and, if the service has a limit, counts it there.
+    /// `account_id` is the account that the service names, and `rate` the limit in its grants.
     pub fn admit_call(
         &self,
         name: &Arc<str>,
@@ -164,9 +165,9 @@ impl Quotas {
         Ok(admission)
     }
 
-    /// Adds what was admitted since the last report to the rows that all processes share, and
-    /// corrects the buckets by the answers. Counts that cannot be added are forgotten: this process
-    /// goes on alone.
+    /// Adds the calls that were admitted since the last report to the rows that all processes share,
+    /// and corrects the buckets by the answers. If the counts cannot be added, they are dropped, and
+    /// this process limits calls by its own buckets only.
     pub async fn report(&self, store: &Store) -> Result<(), Error> {
         let Some(state) = &self.0 else { return Ok(()) };
         let reports = state.calls.reports(Instant::now());
@@ -215,7 +216,7 @@ impl QuotaState {
 }
 
 impl Admission {
-    /// Takes the call from the quota. This is refused if other calls took the rest of it since the
+    /// Counts the call in the quota. It is refused if other calls have used up the quota since the
     /// request was admitted.
     pub fn take(&self) -> Result<(), Error> {
         let Some(admitted) = &self.0 else { return Ok(()) };

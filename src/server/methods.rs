@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use prost_reflect::MethodDescriptor;
 
-use crate::proto::POOL;
+use crate::proto::{self, POOL};
 
 /// Returns the full names of the services.
 pub(super) fn service_names() -> Vec<String> {
@@ -23,9 +23,5 @@ pub(super) fn streaming_paths() -> HashSet<String> {
 
 /// Returns the paths of the service's own methods that fulfil a condition.
 fn paths_of(fulfils: impl Fn(&MethodDescriptor) -> bool) -> HashSet<String> {
-    let methods = POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-    methods
-        .filter(|method| fulfils(method))
-        .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
-        .collect()
+    proto::methods().filter(fulfils).map(|method| proto::path_of(&method)).collect()
 }

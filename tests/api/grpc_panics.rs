@@ -16,6 +16,7 @@ use cdn_activation::grpc::operator::Events;
 use cdn_activation::grpc::services::Services;
 use cdn_activation::metrics::Metrics;
 use cdn_activation::orders::Orders;
+use cdn_activation::proto;
 use cdn_activation::proto::cdn::v1 as cdn;
 use cdn_activation::proto::cdn::v1::cdn_service_server::{CdnService, CdnServiceServer};
 use cdn_activation::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
@@ -187,11 +188,5 @@ async fn a_handler_that_is_called_without_authentication_refuses() {
 
 /// Returns the path of every method in `proto/`.
 fn every_method() -> Vec<String> {
-    let descriptors = cdn_activation::proto::DESCRIPTORS;
-    let pool = prost_reflect::DescriptorPool::decode(descriptors).expect("descriptors");
-    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-    let path = |method: prost_reflect::MethodDescriptor| {
-        format!("/{}/{}", method.parent_service().full_name(), method.name())
-    };
-    methods.map(path).collect()
+    proto::methods().map(|method| proto::path_of(&method)).collect()
 }

@@ -81,6 +81,7 @@ mod pages_of_lists;
 mod quotas;
 mod quotas_of_replicas;
 mod quotas_of_streams;
+mod rotated_credentials;
 mod rpc_format;
 mod scripted_database;
 mod sealing_ring;

@@ -17,6 +17,8 @@ use crate::support::rest::Key;
 const OPERATOR: &str = "/activation.operator.v1.";
 const LIMITED: &str = "token-of-the-limited-service";
 const SECOND: &str = "token-of-the-second-service";
+const ALL_METHODS: &str =
+    "actions = [\"*\"]\noperators = [\"*\"]\naudit = true\ncredentials = true";
 
 /// A service with an account that the limited identity is granted, and one that it is not.
 struct Two {
@@ -34,10 +36,7 @@ impl Two {
         let (own, others, unknown) =
             (seed.account().await, seed.account().await, next_account_id());
         let accounts = format!("accounts = [{}, {unknown}]", own.account_id);
-        let limited = grants(
-            "limited",
-            &format!("actions = [\"*\"]\noperators = [\"*\"]\ncredentials = true\n{accounts}"),
-        );
+        let limited = grants("limited", &format!("{ALL_METHODS}\n{accounts}"));
         let second = grants("second", "operators = [\"*\"]\ncredentials = true");
         let files = [
             format!("{}{}{}", tokens(), line("limited", LIMITED), line("second", SECOND)),
@@ -242,6 +241,60 @@ async fn the_access_key_of_another_account_and_an_unknown_one_answer_alike() {
         wire::DisableAccessKeyRequest { access_key_id: "LTAI-x".into(), ..Default::default() };
     let reply = two.grpc.call_with(SECOND, &path, &[], &unknown).await;
     assert_eq!(reply.code(), "AccessKeyNotFound");
+}
+
+#[tokio::test]
+async fn audit_records_are_listed_for_a_granted_account_only() {
+    let two = Two::start().await;
+    two.check("AuditService/ListAuditRecords", "OK", |account_id| wire::ListAuditRecordsRequest {
+        account_id,
+        ..Default::default()
+    })
+    .await;
+    let own = wire::ListAuditRecordsRequest {
+        account_id: two.own.account_id,
+        principal: "service:tests".to_owned(),
+        ..Default::default()
+    };
+    let reply = two.call("AuditService/ListAuditRecords", &own).await;
+    let records = reply.message::<wire::ListAuditRecordsResponse>().audit_records;
+    let of: Vec<_> = records.iter().map(|record| record.account_id).collect();
+    assert_eq!(of, [two.own.account_id; 3], "its account, its key and its opening");
+    // Another filter does not stand in for the account.
+    let all = wire::ListAuditRecordsRequest { account_id: 0, ..own };
+    assert_not_granted(&two.call("AuditService/ListAuditRecords", &all).await, "all accounts");
+}
+
+#[tokio::test]
+async fn credentials_are_made_for_a_granted_account_only() {
+    let two = Two::start().await;
+    let create = |account_id| wire::CreateAccessKeyRequest { account_id, ..Default::default() };
+    let issue = |key: &str| wire::IssueSecurityTokenRequest {
+        access_key_id: key.to_owned(),
+        ..Default::default()
+    };
+    for account_id in [two.others.account_id, next_account_id(), 0] {
+        let reply = two.call("AccessKeyService/CreateAccessKey", &create(account_id)).await;
+        assert_not_granted(&reply, "a key");
+    }
+    for id in [two.others.id.as_str(), "LTAI-unknown"] {
+        let reply = two.call("AccessKeyService/IssueSecurityToken", &issue(id)).await;
+        assert_not_granted(&reply, "a temporary credential");
+    }
+    let keys = "SELECT count(*) FROM access_keys";
+    assert_eq!(two.api.database.count(keys).await, 2, "no key was created");
+
+    let reply = two.call("AccessKeyService/CreateAccessKey", &create(two.own.account_id)).await;
+    let created: wire::CreateAccessKeyResponse = reply.message();
+    let id = created.access_key.expect("a key").access_key_id;
+    let key = Key { id, secret: created.access_key_secret, ..two.own.clone() };
+    two.api.get(&key, "Action=DescribeUserCdnStatus").await.succeeded();
+    let reply = two.call("AccessKeyService/IssueSecurityToken", &issue(&key.id)).await;
+    let issued: wire::IssueSecurityTokenResponse = reply.message();
+    let (id, secret) = (issued.access_key_id, issued.access_key_secret);
+    let temporary = Key { id, secret, ..two.own.clone() };
+    let given = format!("Action=DescribeUserCdnStatus&SecurityToken={}", issued.security_token);
+    two.api.get(&temporary, &given).await.succeeded();
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! elsewhere.
 
 use cdn_activation::auth::services::ServiceDirectory;
-use cdn_activation::proto::POOL;
+use cdn_activation::proto;
 use tonic::Code;
 
 use crate::support::Api;
@@ -19,11 +19,9 @@ const FORBIDDEN: &str = "The calling service is not granted this method.";
 
 /// Returns `Service` and `Method` of every method of the service.
 fn every_method() -> Vec<(String, String, String)> {
-    let methods = POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-    let named = methods.map(|method| {
+    let named = proto::methods().map(|method| {
         let service = method.parent_service().clone();
-        let path = format!("/{}/{}", service.full_name(), method.name());
-        (path, service.name().to_owned(), method.name().to_owned())
+        (proto::path_of(&method), service.name().to_owned(), method.name().to_owned())
     });
     named.collect()
 }

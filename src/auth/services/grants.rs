@@ -1,5 +1,6 @@
-//! The file of grants: what each identity may do, in TOML. An unknown key, an identity that is there
-//! twice and a pattern without a method are refused, because each of them would be a surprise later.
+//! The file of grants. It says in TOML what each identity may do. An unknown key, an identity that is
+//! there twice and a pattern that matches no method are refused: each is a mistake, which would
+//! otherwise be noticed only when a call is refused or allowed.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
@@ -39,9 +40,9 @@ struct IdentityEntry {
     burst: Option<Spanned<NonZeroU32>>,
 }
 
-/// Something that is wrong at a place of the file.
+/// A mistake in the file.
 struct WrongPlace {
-    /// Byte of the file.
+    /// The byte of the file at which it is.
     at: usize,
     sentence: String,
 }
@@ -62,14 +63,17 @@ pub(super) fn parse(text: &str) -> Result<Identities, String> {
 fn read(text: &str) -> Result<Identities, WrongPlace> {
     let file: GrantsFile = toml::from_str(text).map_err(|error| WrongPlace {
         at: error.span().map_or(0, |span| span.start),
-        // Only the first line, because the log and the last line of a program are single lines.
+        // Only the first line, because an error is one line in the log and on standard error.
         sentence: error.message().lines().next().unwrap_or_default().to_owned(),
     })?;
     let mut identities = Identities::new();
     for entry in file.identity {
         let name = entry.name.get_ref();
         if !is_service_name(name) {
-            return Err(wrong(&entry.name, "a name is 1 to 255 visible ASCII characters"));
+            return Err(wrong(
+                &entry.name,
+                "a name is 1 to 255 visible ASCII characters and does not begin with #",
+            ));
         }
         if identities.contains_key(name) {
             return Err(wrong(&entry.name, format!("the identity {name:?} is there twice")));
@@ -126,7 +130,8 @@ fn add(
     Ok(())
 }
 
-/// Says that a pattern matches no method of a kind, and how to grant what it does match.
+/// Returns the sentence for a pattern that matches no method of a kind. If it matches methods of
+/// another kind, the sentence names the key that grants them.
 fn without_match(kind: MethodKind, pattern: &str) -> String {
     if kind == MethodKind::Action {
         return format!("{pattern:?} does not match an action, such as OpenCdnService");
@@ -233,6 +238,7 @@ mod tests {
             ("audit = true\naudit = true", "duplicate key"),
             ("[[identity]]\nname = \"a\"", "line 4: the identity \"a\" is there twice"),
             ("[[identity]]\nname = \"\"", "line 4: a name is 1 to 255 visible ASCII characters"),
+            ("[[identity]]\nname = \"#a\"", "line 4: a name is 1 to 255 visible ASCII characters"),
             ("[[identity]]", "missing field `name`"),
             ("[[other]]", "unknown field `other`"),
             ("actions = [", "line "),

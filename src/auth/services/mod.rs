@@ -1,5 +1,5 @@
-//! The services that call over gRPC: their tokens, and what each is granted. Both are files, which
-//! are read again when they change.
+//! The services that call over gRPC: their tokens, and what each service is granted. Tokens and
+//! grants are files, which are read again when they change.
 
 mod directory;
 mod files;

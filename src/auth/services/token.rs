@@ -1,5 +1,5 @@
-//! The token of a calling service, and its digest. Only digests are kept: a file of tokens and the
-//! memory of the service do not reveal a token.
+//! The token of a calling service, and its digest. Only digests are kept, so neither the file of
+//! tokens nor the memory of the service reveals a token.
 
 use std::fmt;
 
@@ -14,19 +14,19 @@ use crate::error::Error;
 /// The SHA-256 of a token.
 pub(super) type TokenDigest = [u8; 32];
 
-/// What a digest begins with in a file of tokens.
+/// The text before each digest in a file of tokens.
 pub(super) const DIGEST_KIND: &str = "sha256:";
 
 /// Returns the digest of a token.
 ///
-/// The digest is looked up in a table. The time of the look-up can depend on how much of a *digest*
-/// is equal to a known one. A caller cannot choose the digest of what it sends, so the time does not
-/// reveal how much of a token is right.
+/// The digest is looked up in a table. The time of the look-up can depend on how many bytes of the
+/// *digest* are equal to those of a known digest. A caller cannot choose the digest of the token that
+/// it sends, so the time does not reveal how much of the token is right.
 pub(super) fn digest_of(token: &str) -> TokenDigest {
     Sha256::digest(token).into()
 }
 
-/// A new token.
+/// A token in plain text, for its new owner.
 pub struct ServiceToken(Zeroizing<String>);
 
 impl ServiceToken {
@@ -50,8 +50,8 @@ impl ServiceToken {
         &self.0
     }
 
-    /// Returns the line for the file of tokens, which lets the service `name` call before
-    /// `not_after`.
+    /// Returns the line of the file of tokens that makes the token valid for the service `name` until
+    /// `not_after`, which is exclusive.
     #[must_use]
     pub fn line(&self, name: &str, not_after: Option<Time>) -> String {
         let digest = hex::encode(digest_of(&self.0));

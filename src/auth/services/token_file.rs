@@ -1,6 +1,6 @@
-//! The file of tokens: one line a token, `NAME sha256:HEX [NOT-AFTER]`. Empty lines, and lines that
-//! begin with `#`, are ignored. A name can have several tokens, so that a token can be replaced while
-//! both are valid.
+//! The file of tokens. It has one line for each token, `NAME sha256:HEX [NOT-AFTER]`. Empty lines and
+//! lines that begin with `#` are ignored. A name can have several tokens, so that the old and the new
+//! token are both valid while a service changes from one to the other.
 
 use std::collections::HashSet;
 
@@ -8,10 +8,10 @@ use super::token::{DIGEST_KIND, TokenDigest, digest_of};
 use crate::auth::lines::numbered_lines;
 use crate::domain::{Time, time};
 
-/// The name of the service that the single token of `dev` belongs to.
+/// The name of the service to which the single token of `dev` belongs.
 pub(super) const DEVELOPER: &str = "dev";
 
-/// Longest name of a service, in bytes. It is part of log lines and of stored records.
+/// Longest name of a service, in bytes. The name is part of log lines and of stored records.
 const LONGEST_NAME: usize = 255;
 /// Smallest length of the single token of `dev`, in bytes.
 const SHORTEST_SINGLE_TOKEN: usize = 16;
@@ -25,7 +25,7 @@ pub(super) struct ListedToken {
     pub not_after: Option<Time>,
 }
 
-/// Reads a file of tokens. An error names the line, and never shows its content.
+/// Reads a file of tokens. An error has the number of the line, and never its content.
 pub(super) fn parse(text: &str) -> Result<Vec<ListedToken>, String> {
     let (mut tokens, mut digests) = (Vec::new(), HashSet::new());
     for (number, line) in numbered_lines(text) {
@@ -38,7 +38,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<ListedToken>, String> {
     Ok(tokens)
 }
 
-/// Reads the file of `dev`: a file of tokens, or one token that belongs to [`DEVELOPER`].
+/// Reads the file of `dev`, which is a file of tokens, or only one token, of [`DEVELOPER`].
 pub(super) fn parse_of_dev(text: &str) -> Result<Vec<ListedToken>, String> {
     let token = text.trim();
     if token.contains(char::is_whitespace) {
@@ -78,10 +78,13 @@ fn listed(line: &str) -> Result<ListedToken, &'static str> {
     Ok(ListedToken { digest, name: name.to_owned(), not_after })
 }
 
-/// Returns whether a text can be the name of a service.
+/// Returns whether a text can be the name of a service: 1 to 255 visible ASCII characters. A line that
+/// begins with `#` is a comment, so no name does.
 #[must_use]
 pub fn is_service_name(text: &str) -> bool {
-    (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    (1..=LONGEST_NAME).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+        && !text.starts_with('#')
 }
 
 #[cfg(test)]

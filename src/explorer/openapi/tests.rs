@@ -23,8 +23,7 @@ fn every_action_is_there_in_each_of_its_versions() {
     let paths = document["paths"].as_object().unwrap();
     let dispatch = Dispatch::new().unwrap();
     let mut count = 0;
-    let services = crate::proto::POOL.services();
-    for method in services.flat_map(|service| service.methods().collect::<Vec<_>>()) {
+    for method in crate::proto::methods() {
         for version in dispatch.versions_of(method.name()) {
             let path = &paths[&format!("/?Action={}&Version={version}", method.name())];
             for verb in ["get", "post"] {

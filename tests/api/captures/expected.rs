@@ -14,6 +14,12 @@ use crate::support::wires::{Answer, json_answer, xml_answer};
 
 /// Returns the refusal if the request does not reach the action, whichever key signs it.
 pub fn refused_before_the_action(capture: &Capture) -> Option<Refusal> {
+    let of_token = || capture.has_security_token().then_some(TOKEN_MISMATCH);
+    refused_with_a_valid_token(capture).or_else(of_token)
+}
+
+/// The same if the security token, if there is one, belongs to the key.
+fn refused_with_a_valid_token(capture: &Capture) -> Option<Refusal> {
     if capture.text("version") == "2015-01-09" {
         return Some(INVALID_VERSION); // one client uses this version for all requests
     }
@@ -21,10 +27,7 @@ pub fn refused_before_the_action(capture: &Capture) -> Option<Refusal> {
     if content_type.starts_with("application/json") && !capture.request.body.is_empty() {
         return Some(invalid("Content-Type")); // such a body is not read
     }
-    match capture.text("scheme") {
-        "none" | "bearer" => Some(missing("AccessKeyId")),
-        _ => capture.has_security_token().then_some(TOKEN_MISMATCH),
-    }
+    matches!(capture.text("scheme"), "none" | "bearer").then(|| missing("AccessKeyId"))
 }
 
 /// Returns a refusal as an answer.
@@ -38,6 +41,14 @@ pub fn answer_of(refusal: &Refusal) -> Answer {
 /// account of `twin`, which is in the same state as the account that signed.
 pub async fn expected(api: &Api, capture: &Capture, twin: &Key) -> Answer {
     match refused_before_the_action(capture) {
+        Some(refusal) => answer_of(&refusal),
+        None => answer_over_grpc(api, capture, twin).await,
+    }
+}
+
+/// The same for a capture whose security token was replaced by one that belongs to the key.
+pub async fn expected_with_a_valid_token(api: &Api, capture: &Capture, twin: &Key) -> Answer {
+    match refused_with_a_valid_token(capture) {
         Some(refusal) => answer_of(&refusal),
         None => answer_over_grpc(api, capture, twin).await,
     }

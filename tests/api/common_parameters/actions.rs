@@ -1,8 +1,7 @@
 //! Version and Action: the pairs that exist (docs/behaviour.md, "Actions"), and that nothing else
 //! can be reached through the RPC query format.
 
-use cdn_activation::proto::DESCRIPTORS;
-use prost_reflect::DescriptorPool;
+use cdn_activation::proto::methods;
 
 use super::{STATUS, STATUS_JSON};
 use crate::support::Api;
@@ -92,10 +91,9 @@ async fn an_action_that_does_not_exist_is_not_found_in_a_signed_request_either()
 async fn methods_for_operators_cannot_be_reached_by_name() {
     let api = Api::start().await;
     let key = api.account().await;
-    let pool = DescriptorPool::decode(DESCRIPTORS).expect("the descriptors of the build");
     let documented = |name: &str| ACTIONS.iter().any(|(action, _)| *action == name);
     let mut tried = Vec::new();
-    for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+    for method in methods() {
         let service = method.parent_service().full_name().to_owned();
         let path = format!("/{service}/{}", method.name());
         api.send("POST", &path, &[("Content-Type", "application/grpc")], b"\0\0\0\0\0")

@@ -2,7 +2,7 @@
 //! numbers of enum values come from a list in this file. A reply has the form of the JSON body, so
 //! that both wires can be compared.
 
-use cdn_activation::proto::DESCRIPTORS;
+use cdn_activation::proto::{POOL, methods};
 use prost::Message;
 use prost::bytes::{Buf, BufMut};
 use prost_reflect::{
@@ -59,14 +59,12 @@ impl Api {
 
 /// The descriptors of `proto/`.
 pub fn descriptors() -> DescriptorPool {
-    DescriptorPool::decode(DESCRIPTORS).expect("the build made them")
+    POOL.clone()
 }
 
 /// Returns the rpc of an action.
 pub fn method(action: &str) -> MethodDescriptor {
-    let services: Vec<_> = descriptors().services().collect();
-    let mut methods = services.iter().flat_map(|service| service.methods().collect::<Vec<_>>());
-    methods.find(|method| method.name() == action).unwrap_or_else(|| panic!("no rpc {action}"))
+    methods().find(|method| method.name() == action).unwrap_or_else(|| panic!("no rpc {action}"))
 }
 
 fn message(method: &MethodDescriptor, given: &Parameters) -> DynamicMessage {

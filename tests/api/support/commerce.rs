@@ -15,6 +15,7 @@ use cdn_activation::proto::order::v1::{
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tonic::metadata::MetadataValue;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
@@ -77,6 +78,7 @@ pub struct CommerceSystem {
     books: Arc<Mutex<Books>>,
     mode: Arc<watch::Sender<Mode>>,
     refuses_to_cancel: Arc<Mutex<bool>>,
+    accepted: Arc<Mutex<Option<Vec<Vec<u8>>>>>,
 }
 
 impl CommerceSystem {
@@ -122,6 +124,7 @@ impl CommerceSystem {
             books: Arc::default(),
             mode: Arc::new(watch::Sender::new(Mode::Accept)),
             refuses_to_cancel: Arc::default(),
+            accepted: Arc::default(),
         };
         let service = OrderServiceServer::new(system.clone());
         let serving = server.add_service(service).serve_with_incoming(TcpIncoming::from(listener));
@@ -142,6 +145,13 @@ impl CommerceSystem {
     /// Makes cancelling fail with UNAVAILABLE, or succeed again.
     pub fn refuse_to_cancel(&self, refuse: bool) {
         *self.refuses_to_cancel.lock().expect("not poisoned") = refuse;
+    }
+
+    /// Refuses calls without one of these tokens or client certificates, which are in DER. A new
+    /// system accepts all calls.
+    pub fn accept_only(&self, credentials: &[&[u8]]) {
+        let credentials = credentials.iter().map(|credential| credential.to_vec()).collect();
+        *self.accepted.lock().expect("not poisoned") = Some(credentials);
     }
 
     /// Reads what it has recorded.
@@ -183,6 +193,21 @@ impl CommerceSystem {
         opened
     }
 
+    /// Refuses a call without a credential that is accepted.
+    fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let token = request.metadata().get("authorization").map(MetadataValue::as_bytes);
+        let token = token.and_then(|value| value.strip_prefix(b"Bearer "));
+        let certificates = request.peer_certs();
+        let certificate = certificates.as_ref().and_then(|chain| chain.first());
+        let mut given = token.into_iter().chain(certificate.map(AsRef::as_ref));
+        match &*self.accepted.lock().expect("not poisoned") {
+            Some(accepted) if !given.any(|given| accepted.iter().any(|known| known == given)) => {
+                Err(Status::unauthenticated("no credential that is accepted"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn order(&self, order: &PlaceOrderRequest) -> Result<(), Status> {
         let mut books = self.books.lock().expect("not poisoned");
         if books.cancelled.contains(&order.order_id) {
@@ -222,6 +247,7 @@ impl OrderService for CommerceSystem {
         &self,
         request: Request<PlaceOrderRequest>,
     ) -> Result<Response<PlaceOrderResponse>, Status> {
+        self.admit(&request)?;
         let authorization = request.metadata().get("authorization");
         let authorization = authorization.map(|value| value.to_str().expect("visible").to_owned());
         self.books.lock().expect("not poisoned").authorizations.push(authorization);
@@ -233,6 +259,7 @@ impl OrderService for CommerceSystem {
         &self,
         request: Request<CancelOrderRequest>,
     ) -> Result<Response<CancelOrderResponse>, Status> {
+        self.admit(&request)?;
         if *self.refuses_to_cancel.lock().expect("not poisoned") {
             return Err(Status::unavailable("not now"));
         }

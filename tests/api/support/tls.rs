@@ -80,6 +80,14 @@ impl Authority {
     }
 }
 
+impl Issued {
+    /// Returns the certificate in DER, as a peer sees it.
+    pub fn der(&self) -> Vec<u8> {
+        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
+        certificate.expect("a certificate").to_vec()
+    }
+}
+
 /// The files of a server's TLS. They are replaced together, as Kubernetes does: the directory is a
 /// symbolic link that moves.
 pub struct ServerFiles {
