@@ -19,7 +19,7 @@ def check_base_images():
     stages = set()
     for line in re.findall(r"^FROM +(.+)$", image, re.MULTILINE):
         base, _, stage = line.partition(" AS ")
-        if base not in stages and not re.fullmatch(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}", base):
+        if base not in {*stages, "scratch"} and not re.fullmatch(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}", base):
             faults.append(f"Dockerfile: {base} is not IMAGE:TAG@sha256:DIGEST")
         stages.add(stage)
     if not stages:
@@ -99,8 +99,9 @@ for path in sys.argv[1:]:
     count += len(objects)
     check_objects(objects)
 check_base_images()
-for name in re.findall(r"\b([A-Z][A-Z_]+)=", image):
-    check_setting("Dockerfile", name)
+for line in re.findall(r"^ENV (?:.*\\\n)*.*$", image, re.MULTILINE):
+    for name in re.findall(r"\b([A-Z][A-Z_]+)=", line):
+        check_setting("Dockerfile", name)
 
 print("\n".join(faults) or f"{count} objects, all references resolve")
 sys.exit(bool(faults))
