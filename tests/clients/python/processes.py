@@ -48,6 +48,11 @@ class Process:
                 extra_groups=[] if account else None,
             )
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._child.pid
+
     def wait_ready(self, seconds: float = 90) -> tuple[str, str, str]:
         """Waits for the line `ready grpc=… rest=… ops=…` and checks that standard output has no other line."""
         end = time.monotonic() + seconds
