@@ -27,6 +27,7 @@ test: rust ## All tests: Rust, the published clients, the explorer, the manifest
 	tests/clients/run
 	tests/explorer/run
 	.ci/check-deploy
+	tests/prometheus/run
 
 test-engine: rust ## The API suite on another PostgreSQL: PG=14, PG=15 or PG=18; on any server: tests/engines/README.md
 	@bin=$$(.ci/install-engine $(PG)); "$$bin/postgres" --version; \

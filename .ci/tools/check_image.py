@@ -33,6 +33,7 @@ ALLOWED = [
 ]  # fmt: skip
 # The folders of a builder: this one, that of cargo, and those of the Dockerfile.
 BUILDERS = [os.getcwd() + "/", os.environ.get("CARGO_HOME", str(pathlib.Path.home() / ".cargo")) + "/", "/src/target/", "/cargo/registry/"]
+PSQL = ["psql", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1"]
 LABELS = {"title", "description", "licenses", "version", "revision"}
 faults = []
 
@@ -116,8 +117,15 @@ def check_process(pid):
         faults.append("its root can be written")
 
 
+def done(process):
+    """Waits for the end of a command, which must succeed."""
+    problem = process.wait_done()
+    if problem:
+        raise Failed(problem)
+
+
 def run():
-    """Runs `migrate` and `serve` in the image against a private PostgreSQL."""
+    """Runs `migrate` and `serve` in the image against a private PostgreSQL, each with the role of deploy/database."""
     with tempfile.TemporaryDirectory(prefix="cdn-activation-image-") as scratch:
         directory = pathlib.Path(scratch)
         directory.chmod(0o755)
@@ -128,14 +136,17 @@ def run():
         (files / "sealing-key").chmod(0o440)
         database = Postgres(directory / "postgres", directory)
         # A name and not an address, so that the C library has to look it up.
-        env = {**dict(pair.split("=", 1) for pair in CONFIG["Env"]), "DATABASE_URL": database.url.replace("127.0.0.1", "localhost")}
+        where = database.url.rpartition("@")[2].replace("127.0.0.1", "localhost").removesuffix("/postgres")
+        env = {**dict(pair.split("=", 1) for pair in CONFIG["Env"]), "DATABASE_URL": f"postgres://cdn_activation@{where}/cdn_activation"}
+        admin = {"DB_ADMIN_URL": f"postgres://cdn_activation_owner@{where}/cdn_activation"}
         env |= {name: "127.0.0.1:0" for name in ("GRPC_ADDR", "REST_ADDR", "OPS_ADDR")}
         env |= {"SEALING_KEY_FILE": "/etc/cdn-activation/sealing-key", "DRAIN_DELAY": "0s"}
         command = contained(files)
         try:
-            problem = Process("migrate", [*command, "migrate"], directory, env=env).wait_done()
-            if problem:
-                raise Failed(problem)
+            # The roles of production, and not a superuser.
+            done(Process("roles", [*PSQL, "-f", "deploy/database/roles.sql", database.url], directory))
+            done(Process("migrate", [*command, "migrate"], directory, env=env | admin))
+            done(Process("grants", [*PSQL, "-f", "deploy/database/grants.sql", admin["DB_ADMIN_URL"]], directory))
             serve = Process("serve", [*command, *CONFIG["Cmd"]], directory, env=env)
             try:
                 serve.wait_ready()
