@@ -53,6 +53,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Reseal(settings) => {
                 commands::reseal::run(settings).await.map(|()| ExitCode::SUCCESS)
             }
+            Command::NewGeneration(settings) => {
+                commands::new_generation::run(settings).await.map(|()| ExitCode::SUCCESS)
+            }
             Command::Call(settings) => commands::call::run(settings).await,
             Command::Explain(settings) => commands::explain::run(&settings),
             Command::Token(settings) => commands::token::run(&settings).map(|()| ExitCode::SUCCESS),

@@ -4,6 +4,7 @@
 
 mod audit;
 mod commerce;
+mod generation;
 mod listening;
 mod quotas;
 mod sealing;
@@ -19,6 +20,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::audit::AuditSettings;
 pub use self::commerce::OrderIdentitySettings;
+pub use self::generation::NewGenerationSettings;
 pub use self::listening::ListeningSettings;
 pub use self::quotas::QuotaSettings;
 pub use self::sealing::ResealSettings;
@@ -58,6 +60,10 @@ pub enum Command {
     /// Encrypts the secrets of all access keys with the first sealing key, while the service serves,
     /// and exits.
     Reseal(ResealSettings),
+    /// Begins a generation of the event log, and exits: every follower that has seen an event gets
+    /// CursorExpired and starts over. Needed only if the log was set back without a start, promotion
+    /// or restore of PostgreSQL.
+    NewGeneration(NewGenerationSettings),
     /// Signs one request, sends it to any endpoint, and prints the answer. Exit status: 0 if the
     /// server accepted the request, 1 if it refused it, 2 if it could not be reached.
     Call(CallSettings),
