@@ -47,7 +47,11 @@ fn main() -> ExitCode {
 fn warn_of(command: &Command, near_misses: &[NearMiss]) {
     let is_configured = matches!(
         command,
-        Command::Dev(_) | Command::Serve(_) | Command::Migrate(_) | Command::Reseal(_)
+        Command::Dev(_)
+            | Command::Serve(_)
+            | Command::Migrate(_)
+            | Command::Reseal(_)
+            | Command::NewGeneration(_)
     );
     for NearMiss { variable, meant } in near_misses.iter().filter(|_| is_configured) {
         tracing::warn!("the variable {variable} is not a setting; a similar one is {meant}");
@@ -74,6 +78,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Migrate(settings) => commands::migrate::run(settings).await,
             Command::Reseal(settings) => {
                 commands::reseal::run(settings).await.map(|()| ExitCode::SUCCESS)
+            }
+            Command::NewGeneration(settings) => {
+                commands::new_generation::run(settings).await.map(|()| ExitCode::SUCCESS)
             }
             Command::Call(settings) => commands::call::run(settings).await,
             Command::Explain(settings) => commands::explain::run(&settings),

@@ -7,6 +7,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON access_keys TO cdn_activation;
 GRANT SELECT, INSERT, UPDATE ON accounts TO cdn_activation;
 GRANT SELECT, INSERT, DELETE ON audit_records TO cdn_activation;
 GRANT SELECT, INSERT, UPDATE ON charge_type_changes TO cdn_activation;
+GRANT SELECT, INSERT, DELETE ON event_generations TO cdn_activation;
 GRANT SELECT, UPDATE ON event_lanes TO cdn_activation;
 GRANT SELECT, INSERT, DELETE ON event_log TO cdn_activation;
 GRANT SELECT, INSERT, DELETE ON event_outbox TO cdn_activation;

@@ -9,6 +9,7 @@ pub mod explain;
 mod hardening;
 mod listening;
 pub mod migrate;
+pub mod new_generation;
 pub mod reseal;
 pub mod serve;
 pub mod token;
@@ -26,6 +27,7 @@ use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
 use crate::config::{SharedSettings, named};
 use crate::domain::opening::Limits;
+use crate::error::Error;
 use crate::explorer::ExplorerSettings;
 use crate::server::descriptors::fit;
 use crate::server::{Addresses, Bounds, Server, ServerSettings};
@@ -111,6 +113,12 @@ pub fn print(text: impl Display) -> anyhow::Result<()> {
 fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output")
+}
+
+/// Says what the database has answered.
+fn explained(error: Error) -> anyhow::Error {
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    anyhow::Error::from(error).context(cause.unwrap_or_else(|| "the database failed".to_owned()))
 }
 
 /// Returns when the process is asked to stop. A second request exits the process at once.

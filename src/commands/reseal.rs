@@ -4,7 +4,7 @@
 use anyhow::bail;
 
 use super::database::OpenedDatabase;
-use super::{print, read_key_ring};
+use super::{explained, print, read_key_ring};
 use crate::auth::sealing::KeyRing;
 use crate::config::ResealSettings;
 use crate::error::Error;
@@ -50,12 +50,6 @@ pub async fn run(settings: ResealSettings) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// Says what the database has answered.
-fn explained(error: Error) -> anyhow::Error {
-    let cause = std::error::Error::source(&error).map(ToString::to_string);
-    anyhow::Error::from(error).context(cause.unwrap_or_else(|| "the database failed".to_owned()))
 }
 
 /// Encrypts all secrets with the first key. A replica that still has another key first may seal a

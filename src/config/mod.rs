@@ -6,6 +6,7 @@ mod arguments;
 mod audit;
 mod commerce;
 mod database;
+mod generation;
 mod grace;
 mod listening;
 mod near_misses;
@@ -26,6 +27,7 @@ pub use self::arguments::{Arguments, StartRefused, named, read};
 pub use self::audit::AuditSettings;
 pub use self::commerce::OrderIdentitySettings;
 pub use self::database::{DatabaseSettings, DatabaseUseSettings, MigrateSettings, UrlSource};
+pub use self::generation::NewGenerationSettings;
 pub use self::grace::GraceSettings;
 pub use self::listening::ListeningSettings;
 pub use self::near_misses::NearMiss;
@@ -67,6 +69,10 @@ pub enum Command {
     /// Encrypts the secrets of all access keys with the first sealing key, while the service serves,
     /// and exits.
     Reseal(ResealSettings),
+    /// Begins a generation of the event log, and exits: every follower that has seen an event gets
+    /// CursorExpired and starts over. Needed only if the log was set back without a start, promotion
+    /// or restore of PostgreSQL.
+    NewGeneration(NewGenerationSettings),
     /// Signs one request, sends it to any endpoint, and prints the answer. Exit status: 0 if the
     /// server accepted the request, 1 if it refused it, 2 if it could not be reached.
     Call(CallSettings),

@@ -47,7 +47,9 @@ pub use accounts::AccountUpdate;
 pub use audit::{AuditEntry, AuditFilter, RecordedCall, StoredAuditRecord};
 pub use changes::{CancelledChange, ScheduledChange, SettledChange, StoredChange};
 pub use engine::{DatabaseUrl, Engine, StoreOptions, UrlError, create_database};
-pub use events::{EventListener, Lane, LogPage, LoggedEvent, NumberingRound};
+pub use events::{
+    BegunGeneration, EventListener, Generation, Lane, LogPage, LoggedEvent, NumberingRound,
+};
 pub use locks::{LiftedLock, NewLock, StoredLock};
 pub use migrating::{Migrated, MigrationError, migrate, migrate_on, migrate_with};
 pub use migration_status::{MigrationState, SchemaStatus, StateOfMigration, schema_status};

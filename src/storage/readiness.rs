@@ -79,13 +79,14 @@ pub enum NotReady {
 }
 
 /// The privileges that the service needs on its tables.
-pub const GRANTS: [(&str, &[&str]); 20] = [
+pub const GRANTS: [(&str, &[&str]); 21] = [
     ("_sqlx_migrations", &["SELECT"]),
     ("access_keys", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("accounts", &["SELECT", "INSERT", "UPDATE"]),
     // No UPDATE: a record is never changed.
     ("audit_records", &["SELECT", "INSERT", "DELETE"]),
     ("charge_type_changes", &["SELECT", "INSERT", "UPDATE"]),
+    ("event_generations", &["SELECT", "INSERT", "DELETE"]),
     ("event_lanes", &["SELECT", "UPDATE"]),
     ("event_log", &["SELECT", "INSERT", "DELETE"]),
     ("event_outbox", &["SELECT", "INSERT", "DELETE"]),

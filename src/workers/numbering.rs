@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::domain::Time;
 use crate::error::Error;
+use crate::ids::new_id;
 use crate::logging::FailureLog;
 use crate::storage::{NumberingRound, Store};
 
@@ -102,10 +103,19 @@ impl Worker {
             None => *self.notify.insert(self.store.has_notify().await?),
         };
         let (mut count, mut all, mut outcome) = (0, true, Ok(()));
+        let mut has_generation = false;
         while !lanes.is_empty() && !shutdown.is_cancelled() {
             let now = self.clock.wire_now();
             let together = self.store.number_events(lanes.clone(), after, now, notify).await;
-            let NumberingRound { events, longer, left_to_another } = match together {
+            let NumberingRound { events, longer, left_to_another, .. } = match together {
+                Ok(NumberingRound { needs_generation: true, .. }) => {
+                    if has_generation {
+                        return Ok((count, false)); // the server changed again: the next turn numbers
+                    }
+                    self.begin_generation().await?;
+                    has_generation = true;
+                    continue;
+                }
                 Ok(numbered) => numbered,
                 Err(error) => {
                     outcome = Err(error);
@@ -117,6 +127,18 @@ impl Worker {
             lanes = longer;
         }
         outcome.map(|()| (count, all && lanes.is_empty()))
+    }
+
+    /// Begins a generation of the log, because the server was started, promoted or restored after the
+    /// last event was numbered.
+    async fn begin_generation(&self) -> Result<(), Error> {
+        let now = self.clock.wire_now();
+        let Some(begun) = self.store.begin_generation_of_server(new_id(), now).await? else {
+            return Ok(()); // another process has begun it
+        };
+        let (generation, earlier) = (begun.generation_id, begun.earlier_id);
+        tracing::info!(%generation, %earlier, "a generation of the event log began");
+        Ok(())
     }
 
     /// Numbers the lanes one by one, so that a lane that fails does not delay the others. Errors

@@ -71,11 +71,13 @@ impl Events {
     ) -> Result<wire::ListEventsResponse, Error> {
         let page_size = page_size(message.page_size)?;
         let account_id = followed(message.account_id)?;
-        let mut cursor = self.start(caller, &message.cursor, account_id, false).await?;
+        let cursor = self.start(caller, &message.cursor, account_id, false).await?;
         let page = self.feed.page(&cursor, page_size).await?;
-        cursor.positions = page.passed;
         let events = page.events.iter().map(|numbered| numbered.event.clone()).collect();
-        Ok(wire::ListEventsResponse { events, next_cursor: self.cursors.encode(caller, &cursor) })
+        Ok(wire::ListEventsResponse {
+            events,
+            next_cursor: self.cursors.encode(caller, &page.cursor),
+        })
     }
 
     async fn watch(
@@ -116,17 +118,17 @@ impl Events {
         from_now: bool,
     ) -> Result<Cursor, Error> {
         if text.is_empty() {
-            let feed = &self.feed;
-            let positions = if from_now { feed.newest().await? } else { feed.oldest().await? };
-            return Ok(Cursor { account_id, positions });
+            if from_now {
+                return self.feed.newest(account_id).await;
+            }
+            return self.feed.oldest(account_id).await;
         }
         let cursor = self.cursors.decode(caller, text)?;
         if cursor.account_id != account_id {
             // Such a cursor has no position for the events of the other account.
             return Err(Error::field("cursor", "was given for another account_id"));
         }
-        self.feed.check(&cursor).await?;
-        Ok(cursor)
+        self.feed.check(&cursor).await
     }
 }
 
