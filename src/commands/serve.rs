@@ -2,9 +2,8 @@
 
 use anyhow::Context;
 
-use super::{
-    announce, database_url, hardening, open_callers, read_key_ring, settings, stop_requested,
-};
+use super::stopping::follow_signals;
+use super::{announce, database_url, hardening, open_callers, read_key_ring, settings};
 use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
 use crate::config::{CallerSettings, ServeSettings};
@@ -27,13 +26,10 @@ pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
     logging::sample_calls(serve.shared.log_one_in.unwrap_or(LOG_ONE_IN));
     let server = Server::bind(settings).await?;
     let ready = announce(&server)?;
-    let stop = async {
-        if let Err(error) = stop_requested().await {
-            tracing::error!(%error, "cannot receive signals");
-        }
-    };
+    let draining = &serve.shared.draining;
+    let stop = follow_signals(Some(draining.delay() + draining.drain_timeout))?;
     server
-        .run(stop, move || {
+        .run(stop.cancelled_owned(), move || {
             logging::say(Output::Stdout, &ready);
             logging::to_stdout();
         })

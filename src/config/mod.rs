@@ -4,6 +4,8 @@
 
 mod audit;
 mod commerce;
+mod connections;
+mod draining;
 mod listening;
 mod quotas;
 mod sealing;
@@ -19,6 +21,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::audit::AuditSettings;
 pub use self::commerce::OrderIdentitySettings;
+pub use self::connections::ConnectionSettings;
+pub use self::draining::DrainSettings;
 pub use self::listening::ListeningSettings;
 pub use self::quotas::QuotaSettings;
 pub use self::sealing::ResealSettings;
@@ -175,16 +179,12 @@ pub struct SharedSettings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub audit: AuditSettings,
-    /// Time from SIGTERM until the listeners close. During that time, requests are served and
-    /// /readyz answers 503.
-    #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
-    pub drain_delay: Duration,
-    /// Time that running requests have to finish after DRAIN_DELAY. `dev` waits at most 3s.
-    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = parse_duration)]
-    pub drain_timeout: Duration,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub draining: DrainSettings,
     /// Largest number of database connections of this process: a quarter for the background
-    /// workers, the rest shared by the cores. One more connection listens for events. Default: 8
-    /// for each core.
+    /// workers, the rest shared by the cores. Two more connections listen for events and check
+    /// readiness. Default: 8 for each core.
     #[arg(long, env = "DB_CONNECTIONS", value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub db_connections: Option<u32>,
     /// The database engine: postgres, citus, or auto, which asks the database.
@@ -224,6 +224,9 @@ pub struct SharedSettings {
     /// point. Without it, errors have no such address; `dev` uses its own explorer.
     #[arg(long, env = "EXPLORER_URL", value_parser = parse_explorer_url)]
     pub explorer_url: Option<Arc<str>>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub connections: ConnectionSettings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub listening: ListeningSettings,
