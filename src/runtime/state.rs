@@ -137,6 +137,7 @@ impl ConnectionState {
 
 impl Running {
     /// Whether the connection has reached its age limit.
+    #[must_use]
     pub fn is_on_an_old_connection(&self) -> bool {
         self.0.is_old()
     }
