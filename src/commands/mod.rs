@@ -12,6 +12,7 @@ pub mod migrate;
 pub mod new_generation;
 pub mod reseal;
 pub mod serve;
+mod stopping;
 pub mod token;
 
 use std::fmt::Display;
@@ -19,7 +20,6 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::database::OpenedDatabase;
 use crate::auth::sealing::KeyRing;
@@ -51,6 +51,10 @@ fn settings(
         grpc_connections: shared.grpc_connections.into(),
         rest_connections: shared.rest_connections.into(),
         keep_alive: shared.keep_alive,
+        age: shared.connections.connection_age,
+        keepalive_interval: shared.connections.grpc_keepalive_interval,
+        keepalive_timeout: shared.connections.grpc_keepalive_timeout,
+        streams: shared.connections.grpc_streams,
         ..Bounds::default()
     };
     Ok(ServerSettings {
@@ -77,8 +81,8 @@ fn settings(
         workers: shared.workers,
         cores: cores.into(),
         bounds: fit(bounds, connections)?,
-        drain_delay: shared.drain_delay,
-        drain_timeout: shared.drain_timeout,
+        drain_delay: shared.draining.delay(),
+        drain_timeout: shared.draining.drain_timeout,
         explorer: shared.explorer.unwrap_or(false).then(ExplorerSettings::default),
         explorer_url: shared.explorer_url.clone(),
         quotas: shared.quotas.options(),
@@ -119,28 +123,6 @@ fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
 fn explained(error: Error) -> anyhow::Error {
     let cause = std::error::Error::source(&error).map(ToString::to_string);
     anyhow::Error::from(error).context(cause.unwrap_or_else(|| "the database failed".to_owned()))
-}
-
-/// Returns when the process is asked to stop. A second request exits the process at once.
-async fn stop_requested() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a second request to stop must not wait for the drain"
-        )]
-        std::process::exit(1);
-    });
-    Ok(())
 }
 
 /// Reads the key ring, which then follows its file.

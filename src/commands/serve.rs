@@ -3,7 +3,8 @@
 use anyhow::anyhow;
 
 use super::database::OpenedDatabase;
-use super::{announce, hardening, open_callers, read_key_ring, settings, stop_requested};
+use super::stopping::follow_signals;
+use super::{announce, hardening, open_callers, read_key_ring, settings};
 use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
 use crate::config::{CallerSettings, ServeSettings, named};
@@ -23,7 +24,8 @@ pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
         sealing_key.ok_or_else(|| anyhow!("{} is not set", named("SEALING_KEY_FILE")))?;
     let key_ring = read_key_ring(sealing_key)?;
     let callers = callers(&serve.shared.callers)?;
-    let (delay, timeout) = (serve.shared.drain_delay, serve.shared.drain_timeout);
+    let draining = &serve.shared.draining;
+    let (delay, timeout) = (draining.delay(), draining.drain_timeout);
     if let Some(warning) = serve.shared.grace.warning(delay, timeout) {
         tracing::warn!("{warning}");
     }
@@ -31,13 +33,9 @@ pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
     logging::sample_calls(serve.shared.log_one_in.unwrap_or(LOG_ONE_IN));
     let server = Server::bind(settings).await?;
     let ready = announce(&server)?;
-    let stop = async {
-        if let Err(error) = stop_requested().await {
-            tracing::error!(%error, "cannot receive signals");
-        }
-    };
+    let stop = follow_signals(Some(delay + timeout))?;
     server
-        .run(stop, move || {
+        .run(stop.cancelled_owned(), move || {
             logging::say(Output::Stdout, &ready);
             logging::to_stdout();
         })

@@ -27,7 +27,8 @@ pub struct DatabaseSettings {
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseUseSettings {
     /// Largest number of database connections of this process: a quarter for the background
-    /// workers, the rest shared by the cores. One more connection listens for events: 2 to 1000.
+    /// workers, the rest shared by the cores. Two more connections listen for events and
+    /// check readiness: 2 to 1000.
     /// Default: 8 for each core.
     #[arg(long, env = "DB_CONNECTIONS", value_parser = number(2_u32, 1000))]
     pub db_connections: Option<u32>,

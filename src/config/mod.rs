@@ -5,7 +5,9 @@
 mod arguments;
 mod audit;
 mod commerce;
+mod connections;
 mod database;
+mod draining;
 mod generation;
 mod grace;
 mod listening;
@@ -26,7 +28,9 @@ use clap::{Args, Parser, Subcommand};
 pub use self::arguments::{Arguments, StartRefused, named, read};
 pub use self::audit::AuditSettings;
 pub use self::commerce::OrderIdentitySettings;
+pub use self::connections::ConnectionSettings;
 pub use self::database::{DatabaseSettings, DatabaseUseSettings, MigrateSettings, UrlSource};
+pub use self::draining::DrainSettings;
 pub use self::generation::NewGenerationSettings;
 pub use self::grace::GraceSettings;
 pub use self::listening::ListeningSettings;
@@ -167,14 +171,9 @@ pub struct SharedSettings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub audit: AuditSettings,
-    /// Time from SIGTERM until the listeners close. During that time, requests are served and
-    /// /readyz answers 503. 0s to 10m.
-    #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = between("0s", "10m"))]
-    pub drain_delay: Duration,
-    /// Time that running requests have to finish after DRAIN_DELAY: 0s to 10m. `dev` waits at most
-    /// 3s.
-    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = between("0s", "10m"))]
-    pub drain_timeout: Duration,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub draining: DrainSettings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub grace: GraceSettings,
@@ -215,6 +214,9 @@ pub struct SharedSettings {
     /// point. Without it, errors have no such address; `dev` uses its own explorer.
     #[arg(long, env = "EXPLORER_URL", value_parser = parse_explorer_url)]
     pub explorer_url: Option<Arc<str>>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub connections: ConnectionSettings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub listening: ListeningSettings,

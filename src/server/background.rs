@@ -13,13 +13,17 @@ use crate::orders::Orders;
 use crate::storage::Store;
 use crate::workers;
 
+/// Number of connections of readiness, in addition to those that requests and workers share.
+const READINESS_CONNECTIONS: u32 = 1;
+
 /// Starts the tasks. They end at shutdown.
 pub(super) fn start(shared: &Shared, store: &Store, readiness: &Readiness) -> Vec<JoinHandle<()>> {
     let Shared { settings, feed, last_uses, quotas, shutdown, .. } = shared.clone();
     let until = || shutdown.clone();
+    let of_readiness = store.beside(&settings.database.with_connections(READINESS_CONNECTIONS));
     let of_ready = |work: BoxFuture<'static, ()>| once_ready(readiness.clone(), until(), work);
     vec![
-        tokio::spawn(readiness.clone().follow(store.clone(), settings.key_ring.clone(), until())),
+        tokio::spawn(readiness.clone().follow(of_readiness, settings.key_ring.clone(), until())),
         tokio::spawn(follow_files(shared.clone())),
         tokio::spawn(last_uses.run(store.clone(), until())),
         tokio::spawn(of_ready(feed.run().boxed())),

@@ -44,7 +44,8 @@ pub(super) fn start(
     grpc: Connections,
     rest: Connections,
 ) -> io::Result<Core> {
-    Core::start(format!("core-{index}"), move || async move {
+    let pulses = setup.shared.pulses.clone();
+    Core::start(format!("core-{index}"), &pulses, move || async move {
         let store = background.beside(&setup.shared.settings.share_of_core());
         setup.serve(store, grpc, rest).await;
     })
@@ -68,27 +69,27 @@ struct Described {
 }
 
 impl Described {
-    fn new(readiness: &Readiness, reflection: bool) -> Self {
+    fn new(readiness: &Readiness, reflection: bool, shutdown: &CancellationToken) -> Self {
         let dispatch = Dispatch::new().expect("a test reads the descriptors that the build made");
-        let infrastructure = grpc::infrastructure(readiness.service(), reflection);
+        let infrastructure = grpc::infrastructure(readiness.service(shutdown), reflection);
         Self { infrastructure, dispatch: Arc::new(dispatch) }
     }
 }
 
 impl CoreSetup {
     pub fn new(shared: &Shared, readiness: &Readiness) -> Self {
-        let Shared { settings, metrics, audit, .. } = shared;
+        let Shared { settings, metrics, audit, shutdown, .. } = shared;
         let (watches, streams) = (settings.bounds.watches, Arc::new(streaming_paths()));
         Self {
             guard: Guard::new(metrics.clone(), Arc::clone(&streams), watches, audit.clone()),
             streams,
-            described: Arc::new(Described::new(readiness, settings.reflection)),
+            described: Arc::new(Described::new(readiness, settings.reflection, shutdown)),
             explorer: settings.explorer.as_ref().map(Explorer::new),
             shared: shared.clone(),
         }
     }
 
-    /// Serves the connections of one core until shutdown, finishes running calls, and closes its
+    /// Serves the connections of one core until the listeners close, finishes running calls, and closes its
     /// store.
     async fn serve(self, store: Store, grpc: Connections, rest: Connections) {
         let counted = store.clone();
@@ -109,13 +110,12 @@ impl CoreSetup {
                     authentication.layer(guard.layer(services)),
                     settings,
                     listener,
-                    shutdown.clone()
                 ),
-                serve_rest(rest, of_rest, shim, explorer, settings, shutdown.clone()),
+                serve_rest(rest, of_rest, shim, explorer, settings),
             )
         };
         let too_late = drain_ends(shutdown.clone(), settings.drain_timeout);
-        // A silent connection or a health watch would hold the drain forever.
+        // A call that hangs, or a client that does not read, would hold the drain.
         tokio::select! {
             _ = serving => {}
             () = too_late.cancelled() => {
@@ -186,7 +186,6 @@ async fn serve_rest(
     shim: Shim,
     explorer: Option<Explorer>,
     settings: &ServerSettings,
-    shutdown: CancellationToken,
 ) {
     let shim = Arc::new(shim);
     let handler = move |request| {
@@ -205,5 +204,5 @@ async fn serve_rest(
     let complete =
         Arc::new(move |status| answer_to_what_is_no_request(status, explorer_url.as_deref()));
     let options = HttpOptions { keep_alive: settings.bounds.keep_alive, complete };
-    http::serve(connections, entrance, handler, options, shutdown).await;
+    http::serve(connections, entrance, handler, options).await;
 }

@@ -50,10 +50,11 @@ impl Readiness {
         readiness
     }
 
-    /// Returns the health service, which reports the same state.
+    /// Returns the health service, which reports the same state. Its watches end at `shutdown`.
     #[must_use]
-    pub fn service(&self) -> HealthServer<Watched> {
-        HealthServer::new(Watched(HealthService::from_health_reporter(self.reporter.clone())))
+    pub fn service(&self, shutdown: &CancellationToken) -> HealthServer<Watched> {
+        let service = HealthService::from_health_reporter(self.reporter.clone());
+        HealthServer::new(Watched { service, shutdown: shutdown.clone() })
     }
 
     /// Returns why the service does not accept traffic now; `None` if it is ready.
@@ -82,8 +83,17 @@ impl Readiness {
         self.change(State::Draining).await;
     }
 
-    /// Checks the database again and again.
+    /// Checks the database again and again until `shutdown`. The store is for that alone: if
+    /// requests and workers use all their connections, the service is still ready.
     pub async fn follow(self, store: Store, key_ring: KeyRing, shutdown: CancellationToken) {
+        tokio::select! {
+            () = self.check_again_and_again(&store, &key_ring) => {}
+            () = shutdown.cancelled() => {}
+        }
+        store.close().await;
+    }
+
+    async fn check_again_and_again(&self, store: &Store, key_ring: &KeyRing) {
         let mut failures = 0;
         loop {
             match store.check_ready(&key_ring.checks()).await {
@@ -99,10 +109,7 @@ impl Readiness {
                 }
             }
             let wait = if self.is_ready() { CHECK_INTERVAL } else { CHECK_INTERVAL_WHILE_UNREADY };
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = shutdown.cancelled() => return,
-            }
+            tokio::time::sleep(wait).await;
         }
     }
 

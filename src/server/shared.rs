@@ -9,6 +9,7 @@ use crate::auth::last_uses::LastUses;
 use crate::events::Feed;
 use crate::metrics::Metrics;
 use crate::quotas::Quotas;
+use crate::runtime::Pulses;
 use crate::storage::Store;
 
 /// The settings, and values without connections. It is cheap to clone.
@@ -20,8 +21,12 @@ pub(super) struct Shared {
     pub metrics: Metrics,
     pub audit: Audit,
     pub quotas: Quotas,
-    /// Cancelled when the listeners close.
+    /// Cancelled when the listeners of callers close.
     pub shutdown: CancellationToken,
+    /// Cancelled when the ops listener closes, which is the last one.
+    pub ops_shutdown: CancellationToken,
+    /// Whether the cores turn their loops.
+    pub pulses: Pulses,
 }
 
 impl Shared {
@@ -37,6 +42,8 @@ impl Shared {
             settings,
             metrics,
             shutdown,
+            ops_shutdown: CancellationToken::new(),
+            pulses: Pulses::default(),
         }
     }
 }

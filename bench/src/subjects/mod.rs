@@ -128,7 +128,7 @@ impl Server {
 }
 
 /// Settings of our service that the environment must not change: the defaults are measured.
-pub const OUR_SETTINGS: [&str; 31] = [
+pub const OUR_SETTINGS: [&str; 35] = [
     "LOG",
     "MINIMUM_BALANCE",
     "OVERDUE_GRACE",
@@ -160,6 +160,10 @@ pub const OUR_SETTINGS: [&str; 31] = [
     "INSECURE_PLAINTEXT",
     "TRUSTED_PROXIES",
     "PROXY_PROTOCOL",
+    "CONNECTION_AGE",
+    "GRPC_KEEPALIVE_INTERVAL",
+    "GRPC_KEEPALIVE_TIMEOUT",
+    "GRPC_STREAMS",
 ];
 
 /// The longest time until a server is ready.

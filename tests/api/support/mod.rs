@@ -33,6 +33,7 @@ pub mod seed;
 pub mod serve_process;
 pub mod setup;
 pub mod standby;
+pub mod stopped_thread;
 pub mod stored;
 pub mod tls;
 pub mod upstream;

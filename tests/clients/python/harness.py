@@ -105,6 +105,7 @@ def deployment(binary: Path, complain: Complain) -> Iterator[World]:
             "SEALING_KEY_FILE": base64.b64encode(secrets.token_bytes(32)).decode(),
         }
         env = {"DATABASE_URL": url, "GRPC_ADDR": "127.0.0.1:0", "REST_ADDR": "127.0.0.1:0", "OPS_ADDR": "127.0.0.1:0"}
+        env["DRAIN_DELAY"] = "0s"  # no proxy has to notice the end
         env["QUOTAS"] = "false"  # the scenarios of many clients share a few accounts
         for name, content in files.items():
             path = scratch / name.lower()
