@@ -27,9 +27,8 @@ pub struct DatabaseSettings {
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseUseSettings {
     /// Largest number of database connections of this process: a quarter for the background
-    /// workers, the rest shared by the cores. Two more connections listen for events and
-    /// check readiness: 2 to 1000.
-    /// Default: 8 for each core.
+    /// workers, the rest shared by the cores. Two more connections listen for events and check
+    /// readiness. 2 to 1000; default: 8 for each core.
     #[arg(long, env = "DB_CONNECTIONS", value_parser = number(2_u32, 1000))]
     pub db_connections: Option<u32>,
     /// The database engine: postgres, citus, or auto, which asks the database.
