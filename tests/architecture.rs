@@ -5,6 +5,8 @@
 mod migrations;
 #[path = "architecture/pages.rs"]
 mod pages;
+#[path = "architecture/service_config.rs"]
+mod service_config;
 #[path = "architecture/sql_texts.rs"]
 mod sql_texts;
 #[path = "architecture/statements.rs"]
@@ -201,6 +203,7 @@ fn only_the_server_depends_on_cores() {
 fn statuses_are_in_the_error_table_only() {
     let allowed = [
         "src/error/table.rs",
+        "src/client",                // reads the statuses of the service
         "src/explorer/responses.rs", // pages are not calls
         "src/server/health.rs",      // reads the statuses of tonic
         "src/server/no_grpc.rs",     // such a request is not a call and has no error code

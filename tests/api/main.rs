@@ -90,6 +90,7 @@ mod quotas_of_replicas;
 mod quotas_of_streams;
 mod rotated_credentials;
 mod rpc_format;
+mod rust_client;
 mod scripted_database;
 mod sealing_ring;
 mod seeds;

@@ -103,6 +103,11 @@ class Process:
             return f"{self.name} ended with status {status}\n{self.tail()}"
         return f"{self.name} left processes of its group behind" if left else None
 
+    def kill(self) -> None:
+        """Ends it and its group at once."""
+        self._kill_group()
+        self._child.wait()
+
     def _kill_group(self) -> bool:
         try:
             os.killpg(self._child.pid, signal.SIGKILL)
