@@ -1,7 +1,7 @@
 """Checks manifests against the schemas of the last six releases of Kubernetes.
 
-Usage: check_schemas.py MANIFEST... Prints each fault, and exits with 1 if there is one. A PodMonitor is a custom resource, whose
-schema is not Kubernetes': only check_references.py looks at it.
+Usage: check_schemas.py MANIFEST... Prints each fault, and exits with 1 if there is one. A PodMonitor and a PrometheusRule are
+custom resources, whose schemas are not Kubernetes': check_references.py and promtool look at them.
 """
 
 import pathlib

@@ -95,6 +95,9 @@ def serving(deployment, overlay):
     drain = seconds(values["DRAIN_DELAY"]) + seconds(values["DRAIN_TIMEOUT"])
     if drain + 5 > pod.get("terminationGracePeriodSeconds", 30):
         yield f"the grace period ends before a drain of {drain:g} s"
+    told = values.get("TERMINATION_GRACE_PERIOD")
+    if told is not None and seconds(told) != pod.get("terminationGracePeriodSeconds", 30):
+        yield f"the service is told a grace period of {told}, which is not the pod's"
     if "CORES" not in values or int(values["CORES"]) * 8 > int(values["DB_CONNECTIONS"]):
         yield "CORES is not set, or has less than eight connections for each"
     secured, plaintext = "TLS_CERT_FILE" in values, values.get("INSECURE_PLAINTEXT") == "true"
@@ -199,7 +202,7 @@ def complete(objects, overlay):
     kinds = {o["kind"] for o in objects}
     if "PodDisruptionBudget" not in kinds:
         yield "no PodDisruptionBudget"
-    for kind in ("HorizontalPodAutoscaler", "NetworkPolicy", "PodMonitor"):
+    for kind in ("HorizontalPodAutoscaler", "NetworkPolicy", "PodMonitor", "PrometheusRule"):
         if overlay == "production" and kind not in kinds:
             yield f"production has no {kind}"
     if overlay != "local" and "Secret" in kinds:
