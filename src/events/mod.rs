@@ -80,6 +80,12 @@ impl Feed {
         Self { shared: Arc::clone(&self.shared), store }
     }
 
+    /// Returns how many followers are waiting for events.
+    #[must_use]
+    pub fn followers(&self) -> usize {
+        self.shared.heads.receiver_count()
+    }
+
     /// Returns the position of the newest event in each lane.
     pub async fn newest(&self) -> Result<Positions, Error> {
         let mut heads = self.shared.heads.subscribe();

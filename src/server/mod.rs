@@ -36,12 +36,13 @@ pub use self::binding::BindError;
 use self::binding::bind;
 pub use self::bounds::Bounds;
 use self::core::CoreSetup;
-use self::methods::service_names;
+use self::methods::{counted_methods, service_names};
 pub use self::proxies::TrustedProxies;
 use self::readiness::Readiness;
 pub use self::settings::{Listening, ServerSettings};
 use self::shared::Shared;
 pub use self::tls::{Tls, TlsError, TlsFiles};
+use crate::metrics::Metrics;
 use crate::runtime::{Connections, hand_out};
 use crate::storage::Store;
 
@@ -136,10 +137,13 @@ impl Server {
     ) -> std::io::Result<()> {
         let Self { settings, listeners, store } = self;
         let readiness = Readiness::new(HealthReporter::new(), service_names()).await;
-        let shared = Shared::new(settings, &store);
+        let metrics = Metrics::new(counted_methods());
+        let store = store.counted(metrics.database());
+        let shared = Shared::new(settings, &store, metrics);
+        shared.add_gauges(&readiness);
         let Shared { settings, metrics, audit, shutdown, .. } = &shared;
         let counted = store.clone();
-        metrics.add_pool(move || counted.connections());
+        metrics.add_pool("background", move || counted.pool_state());
         let cores_ended = CancellationToken::new();
         let audit_writer = tokio::spawn(audit.clone().run(store.clone(), cores_ended.clone()));
         let setup = CoreSetup::new(&shared, &readiness);
