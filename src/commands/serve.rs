@@ -9,11 +9,14 @@ use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
 use crate::config::{CallerSettings, ServeSettings, named};
 use crate::logging::{self, Output};
-use crate::server::Server;
+use crate::server::{Addresses, Server};
 
 /// One in so many successful calls is logged. A log line is a system call for one request, while
 /// requests share all other system calls.
 const LOG_ONE_IN: u32 = 100;
+
+/// The version of the program, for its log lines.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Runs the command.
 pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
@@ -33,13 +36,25 @@ pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
     logging::sample_calls(serve.shared.log_one_in.unwrap_or(LOG_ONE_IN));
     let server = Server::bind(settings).await?;
     let ready = announce(&server)?;
-    let stop = follow_signals(Some(delay + timeout))?;
+    let Addresses { grpc, rest, ops } = server.addresses()?;
+    // The lines of the life of a process, which have the same fields.
+    let life = move |what: &str| {
+        tracing::info!(version = VERSION, %grpc, %rest, %ops, "{what}");
+    };
+    life("starting: the listeners are bound");
+    let asked = follow_signals(Some(delay + timeout))?;
+    let stop = async move {
+        asked.cancelled().await;
+        life("draining: a stop was requested");
+    };
     server
-        .run(stop.cancelled_owned(), move || {
+        .run(stop, move || {
             logging::say(Output::Stdout, &ready);
             logging::to_stdout();
+            life("ready: all listeners answer");
         })
         .await?;
+    life("stopped");
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use super::{Feed, generation, lane_number, positions, require_no_gap, require_sa
 use crate::domain::event::LANES;
 use crate::error::Error;
 use crate::logging::FailureLog;
+use crate::metrics::WorkerTurns;
 use crate::storage::Store;
 
 /// How often the heads are read if no notification arrives.
@@ -32,25 +33,24 @@ const REMEMBERED: Duration = Duration::from_secs(30);
 
 impl Feed {
     /// Follows the log until shutdown.
-    pub async fn run(self) {
+    pub async fn run(self, turns: WorkerTurns) {
         let shutdown = self.shared.shutdown.clone();
         let called = Arc::new(Notify::new());
         tokio::select! {
-            () = self.follow(&called) => {}
+            () = self.follow(&called, turns) => {}
             () = listen(&self.store, &called) => {}
             () = shutdown.cancelled() => {}
         }
     }
 
-    async fn follow(&self, called: &Notify) {
-        let mut failure_log = FailureLog::new("the event log is not read");
+    async fn follow(&self, called: &Notify, mut turns: WorkerTurns) {
         let mut followed_at = None;
         loop {
             if self.shared.heads.receiver_count() > 0 {
                 followed_at = Some(Instant::now());
             }
             let is_followed = followed_at.is_some_and(|at| at.elapsed() < REMEMBERED);
-            failure_log.outcome(self.catch_up(is_followed).await);
+            turns.outcome(self.catch_up(is_followed).await);
             tokio::select! {
                 () = called.notified() => {}
                 () = tokio::time::sleep(POLL) => {}

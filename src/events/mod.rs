@@ -83,6 +83,12 @@ impl Feed {
         Self { shared: Arc::clone(&self.shared), store }
     }
 
+    /// Returns how many followers are waiting for events.
+    #[must_use]
+    pub fn followers(&self) -> usize {
+        self.shared.heads.receiver_count()
+    }
+
     /// Returns the heads of the log.
     async fn heads(&self) -> Result<Heads, Error> {
         self.heads_with(|_| true).await

@@ -9,7 +9,6 @@ use super::ServerSettings;
 use super::readiness::Readiness;
 use super::shared::Shared;
 use crate::files::Following;
-use crate::orders::Orders;
 use crate::storage::Store;
 use crate::workers;
 
@@ -18,17 +17,22 @@ const READINESS_CONNECTIONS: u32 = 1;
 
 /// Starts the tasks. They end at shutdown.
 pub(super) fn start(shared: &Shared, store: &Store, readiness: &Readiness) -> Vec<JoinHandle<()>> {
-    let Shared { settings, feed, last_uses, quotas, shutdown, .. } = shared.clone();
+    let Shared { feed, last_uses, quotas, metrics, shutdown, settings, .. } = shared.clone();
     let until = || shutdown.clone();
     let of_readiness = store.beside(&settings.database.with_connections(READINESS_CONNECTIONS));
     let of_ready = |work: BoxFuture<'static, ()>| once_ready(readiness.clone(), until(), work);
+    let turns = |name, failure| metrics.worker(name, failure);
+    let of_uses = turns("last_uses", "the last uses of access keys are not recorded");
+    let of_feed = turns("feed", "the event log is not read");
+    let of_quotas = turns("quotas", "quotas are not shared with other processes");
+    let quotas = workers::quotas::run(store.clone(), quotas, of_quotas, until());
     vec![
         tokio::spawn(readiness.clone().follow(of_readiness, settings.key_ring.clone(), until())),
         tokio::spawn(follow_files(shared.clone())),
-        tokio::spawn(last_uses.run(store.clone(), until())),
-        tokio::spawn(of_ready(feed.run().boxed())),
-        tokio::spawn(of_ready(workers::quotas::run(store.clone(), quotas, until()).boxed())),
-        tokio::spawn(of_ready(work(settings, store.clone(), until()).boxed())),
+        tokio::spawn(last_uses.run(store.clone(), of_uses, until())),
+        tokio::spawn(of_ready(feed.run(of_feed).boxed())),
+        tokio::spawn(of_ready(quotas.boxed())),
+        tokio::spawn(of_ready(work(shared.clone(), store.clone()).boxed())),
     ]
 }
 
@@ -68,11 +72,12 @@ async fn once_ready(
 }
 
 /// Runs the workers, if this process has them.
-async fn work(settings: ServerSettings, store: Store, shutdown: CancellationToken) {
-    if settings.workers {
-        let ServerSettings { clock, event_retention, audit_retention, orders, .. } = settings;
-        let orders = Orders::new(orders);
+async fn work(shared: Shared, store: Store) {
+    if shared.settings.workers {
+        let orders = shared.orders();
+        let Shared { settings, metrics, shutdown, .. } = shared;
+        let ServerSettings { clock, event_retention, audit_retention, .. } = settings;
         let kept = workers::Kept { events: event_retention, audit_records: audit_retention };
-        workers::run(store, orders, clock, kept, shutdown).await;
+        workers::run(store, orders, clock, kept, metrics, shutdown).await;
     }
 }

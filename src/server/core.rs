@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::Either;
@@ -26,7 +26,6 @@ use crate::grpc::authentication::ServiceAuthLayer;
 use crate::grpc::layers::{Guard, Hold};
 use crate::grpc::operator::Events;
 use crate::grpc::services::Services;
-use crate::orders::Orders;
 use crate::rest::{Dispatch, Shim, answer_to_what_is_no_request};
 use crate::runtime::{Connections, Core};
 use crate::storage::Store;
@@ -47,6 +46,7 @@ pub(super) fn start(
     let pulses = setup.shared.pulses.clone();
     Core::start(format!("core-{index}"), &pulses, move || async move {
         let store = background.beside(&setup.shared.settings.share_of_core());
+        let store = store.counted(setup.shared.metrics.database());
         setup.serve(store, grpc, rest).await;
     })
 }
@@ -93,7 +93,7 @@ impl CoreSetup {
     /// store.
     async fn serve(self, store: Store, grpc: Connections, rest: Connections) {
         let counted = store.clone();
-        self.shared.metrics.add_pool(move || counted.connections());
+        self.shared.metrics.add_pool("cores", move || counted.pool_state());
         let services = self.services(&store);
         let shim = self.shim(&store, self.guard.layer(services.clone()));
         let guard = self.guard.clone();
@@ -135,7 +135,7 @@ impl CoreSetup {
 
     fn services(&self, store: &Store) -> Services {
         let settings = &self.shared.settings;
-        let orders = Orders::new(settings.orders.clone());
+        let orders = self.shared.orders();
         let (limits, grace) = (settings.limits, settings.overdue_grace);
         let key_ring = settings.key_ring.clone();
         let actions = Actions::new(store.clone(), orders, limits, grace, key_ring.clone());
@@ -147,8 +147,9 @@ impl CoreSetup {
     fn authentication(&self, services: &Services) -> ServiceAuthLayer {
         let ServerSettings { clock, callers, .. } = &self.shared.settings;
         let (clock, callers, services) = (clock.clone(), callers.clone(), services.names());
-        let (quotas, audit) = (self.shared.quotas.clone(), self.shared.audit.clone());
-        ServiceAuthLayer::new(clock, callers, services, Arc::clone(&self.streams), quotas, audit)
+        let Shared { quotas, audit, metrics, .. } = self.shared.clone();
+        let streams = Arc::clone(&self.streams);
+        ServiceAuthLayer::new(clock, callers, services, streams, quotas, audit, metrics)
     }
 
     fn shim(&self, store: &Store, services: Hold<Services>) -> Shim {
@@ -189,16 +190,17 @@ async fn serve_rest(
 ) {
     let shim = Arc::new(shim);
     let handler = move |request| {
+        let arrived = Instant::now();
         let explorer = explorer.clone().filter(|explorer| explorer.is_for(&request));
         let answer = match explorer {
             // Boxed: it is rare, and every waiting caller would have room for it.
             Some(explorer) => Either::Left(Box::pin(explorer.answer(request))),
-            None => Either::Right(Arc::clone(&shim).answer(request)),
+            None => Either::Right(Arc::clone(&shim).answer(request, arrived)),
         };
         // If the shim itself panics, the caller still gets an answer.
         let shim = Arc::clone(&shim);
         let answer = AssertUnwindSafe(answer).catch_unwind();
-        answer.map(move |answer| answer.unwrap_or_else(|_| shim.answer_to_a_panic()))
+        answer.map(move |answer| answer.unwrap_or_else(|_| shim.answer_to_a_panic(arrived)))
     };
     let explorer_url = settings.explorer_url.clone();
     let complete =

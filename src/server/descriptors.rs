@@ -59,7 +59,7 @@ fn share(bounds: Bounds, reserved: usize, limit: usize) -> Result<Bounds, TooFew
     let grpc_connections = (left * grpc / (grpc + rest)).max(1);
     let rest_connections = left - grpc_connections;
     tracing::warn!(
-        limit,
+        descriptors = limit,
         grpc_connections,
         rest_connections,
         "lowered the connection limits: the limit on file descriptors is too low"

@@ -35,13 +35,14 @@ pub use self::binding::BindError;
 use self::binding::bind;
 pub use self::bounds::Bounds;
 pub use self::database_file::DatabaseUrlFile;
-use self::methods::service_names;
+use self::methods::{counted_methods, service_names};
 pub use self::proxies::TrustedProxies;
 use self::readiness::Readiness;
 pub use self::settings::{Listening, ServerSettings};
 use self::shared::Shared;
 use self::started::Started;
 pub use self::tls::{Tls, TlsError, TlsFiles};
+use crate::metrics::Metrics;
 use crate::storage::Store;
 
 /// One value for each listener.
@@ -129,7 +130,10 @@ impl Server {
     ) -> std::io::Result<()> {
         let Self { settings, listeners, store } = self;
         let readiness = Readiness::new(HealthReporter::new(), service_names()).await;
-        let shared = Shared::new(settings, &store);
+        let metrics = Metrics::new(counted_methods());
+        let store = store.counted(metrics.database());
+        let shared = Shared::new(settings, &store, metrics);
+        shared.add_gauges(&readiness);
         let started = Started::start(listeners, &shared, &store, &readiness)?;
         tokio::pin!(stop);
         let stopped_before_ready = tokio::select! {

@@ -15,6 +15,8 @@ use crate::metrics::Metrics;
 use crate::runtime::{Connections, Pulses};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The older format, for a reader that asks for it.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Serves the pages until the ops listener closes.
 pub(super) fn serve(
@@ -59,9 +61,20 @@ pub fn answer<B>(
             None => text(StatusCode::OK, "text/plain", "ready\n"),
             Some(why) => unavailable(format!("not ready: {why}\n")),
         },
+        "/metrics" if asks_for_text(request) => {
+            text(StatusCode::OK, PROMETHEUS, metrics.render_as_text())
+        }
         "/metrics" => text(StatusCode::OK, OPENMETRICS, metrics.render()),
         _ => text(StatusCode::NOT_FOUND, "text/plain", "no such page: /livez, /readyz, /metrics\n"),
     }
+}
+
+/// Whether the reader of the metrics knows only the older text format.
+fn asks_for_text<B>(request: &Request<B>) -> bool {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| {
+        accepted.contains("text/plain") && !accepted.contains("openmetrics")
+    })
 }
 
 /// Returns the answer to bytes that hyper cannot read as a request.

@@ -68,8 +68,16 @@ impl Readiness {
         }
     }
 
-    fn is_ready(&self) -> bool {
+    /// Returns whether the service accepts traffic now.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
         *self.state.borrow() == State::Ready
+    }
+
+    /// Returns whether the service does not accept traffic any more.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.state.borrow() == State::Draining
     }
 
     /// Waits until the service is ready for the first time.

@@ -48,7 +48,7 @@ impl Started {
     ) -> std::io::Result<Self> {
         let Shared { settings, metrics, audit, shutdown, ops_shutdown, pulses, .. } = shared;
         let counted = store.clone();
-        metrics.add_pool(move || counted.connections());
+        metrics.add_pool("background", move || counted.pool_state());
         let cores_ended = CancellationToken::new();
         let audit_writer = tokio::spawn(audit.clone().run(store.clone(), cores_ended.clone()));
         let setup = CoreSetup::new(shared, readiness);

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::domain::Time;
 use crate::error::Error;
 use crate::ids::new_id;
-use crate::logging::FailureLog;
+use crate::metrics::Metrics;
 use crate::storage::{NumberingRound, Store};
 
 /// How often the outbox is read if this process writes nothing.
@@ -32,8 +32,9 @@ const WHOLE_EVERY: Duration = Duration::from_secs(2);
 const WHOLE_PAUSE_FACTOR: u32 = 50;
 
 /// Numbers events until shutdown.
-pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
-    let mut failure_log = FailureLog::new("events are not numbered");
+pub async fn run(store: Store, clock: Clock, metrics: &Metrics, shutdown: CancellationToken) {
+    let mut turns = metrics.worker("numbering", "events are not numbered");
+    let backlogs = metrics.backlogs();
     let mut worker = Worker { store, clock, notify: None, numbered_until: None, next_whole: None };
     let mut failures = 0;
     loop {
@@ -41,7 +42,7 @@ pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
         failures = if numbered.is_ok() { 0 } else { failures + 1 };
         let many = numbered.as_ref().is_ok_and(|count| *count >= GATHER_MANY.0);
         let gather = if many { GATHER_MANY.1 } else { GATHER };
-        failure_log.outcome(numbered.map(drop));
+        turns.outcome(numbered.map(|count| backlogs.numbered(count)));
         tokio::select! {
             () = worker.store.written(), if failures == 0 => tokio::time::sleep(gather).await,
             () = tokio::time::sleep(pause(failures)) => {}

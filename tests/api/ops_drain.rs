@@ -39,6 +39,8 @@ async fn a_service_that_drains_is_unready_and_answers() {
     let ended = api.begin_stop();
     eventually("unready", async || api.page("/readyz").await.status == 503).await;
     assert_eq!(api.page("/livez").await.status, 200);
+    assert_eq!(api.metric("cdn_activation_draining").await, Some(1.0));
+    assert_eq!(api.metric("cdn_activation_ready").await, Some(0.0));
     let mut health = HealthClient::new(api.channel().await);
     let checked = health.check(HealthCheckRequest::default()).await.expect("answered");
     assert_eq!(checked.into_inner().status(), ServingStatus::NotServing);

@@ -637,6 +637,15 @@ FROM done
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
+-- OPEN_INTENTS
+SELECT count(*) AS rows, min(created_at) AS oldest
+FROM (
+SELECT created_at
+FROM order_intents
+WHERE opened_at IS NULL AND cancelled_at IS NULL
+LIMIT $1
+) AS open;
+
 -- PLAN_FOR_CITUS
 SET plan_cache_mode = auto;
 
@@ -1107,6 +1116,10 @@ FROM unnest($1::uuid[]) AS used (digest),
 ORDER BY digest
 ON CONFLICT (digest) DO NOTHING
 RETURNING digest;
+
+-- WAITING_EVENTS
+SELECT count(*) AS rows, min(event_time) AS oldest
+FROM (SELECT event_time FROM event_outbox LIMIT $1) AS waiting;
 
 -- WAITING_LANES
 SELECT DISTINCT lane

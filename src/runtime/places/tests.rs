@@ -1,6 +1,6 @@
 //! Tests which connection gets a place, which one loses its place, and why.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::*;
 use crate::metrics::Metrics;
@@ -17,7 +17,7 @@ const LIMITS: PlaceLimits = PlaceLimits {
 };
 
 fn places(limits: PlaceLimits) -> (Metrics, Arc<Places>) {
-    let metrics = Metrics::new(HashSet::new());
+    let metrics = Metrics::new(HashMap::new());
     let places = Places::new(limits, metrics.listener("rest"));
     (metrics, places)
 }

@@ -135,7 +135,7 @@ impl Store {
         now: Time,
         notify: bool,
     ) -> Result<NumberingRound, Error> {
-        let connections = self.connections.clone();
+        let connections = self.connections.named("number_events");
         let task = self.writes.spawn(async move {
             let mut connection = connections.take().await?;
             match number(&mut connection, lanes, after, now, notify).await {
