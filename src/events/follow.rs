@@ -63,8 +63,10 @@ impl Feed {
         let known = self.shared.heads.borrow().clone();
         let heads = self.read_heads(known.as_ref()).await?;
         let is_same_log = known.as_ref().is_some_and(|k| k.generation() == heads.generation());
-        if !is_followed || !is_same_log {
+        if !is_followed {
             self.ring_mut().begin_after(&heads);
+        } else if !is_same_log {
+            self.ring_mut().change_generation(&heads);
         }
         if known.as_ref() == Some(&heads) {
             return Ok(());

@@ -41,17 +41,25 @@ impl Heads {
         self.generations.iter().any(|known| known.id == generation)
     }
 
+    /// Returns the newest position of each lane that all generations since this one have kept: up to
+    /// there, the log is the same. Returns `None` if the generation is not known.
+    pub fn kept_since(&self, generation: Uuid) -> Option<Positions> {
+        let since = self.generations.iter().position(|known| known.id == generation)?;
+        let later = &self.generations[..since];
+        let kept = |lane: usize| later.iter().map(|one| one.kept_positions[lane]).min();
+        Some(Positions(std::array::from_fn(|lane| kept(lane).unwrap_or(i64::MAX))))
+    }
+
     /// Returns the cursor as one of the newest generation. Each generation since that of the cursor
     /// must have kept every event that the follower has seen. Returns `None` if the generation of the
     /// cursor is not known.
     pub fn carry(&self, cursor: &Cursor) -> Result<Option<Cursor>, Error> {
-        let of_cursor = |known: &Generation| known.id == cursor.generation;
-        let Some(since) = self.generations.iter().position(of_cursor) else { return Ok(None) };
-        let keeps_all = |later: &Generation| {
-            lanes_of(cursor.account_id)
-                .all(|lane| cursor.positions.0[lane] <= later.kept_positions[lane])
-        };
-        if !self.generations[..since].iter().all(keeps_all) {
+        if cursor.generation == self.generation() {
+            return Ok(Some(*cursor));
+        }
+        let Some(kept) = self.kept_since(cursor.generation) else { return Ok(None) };
+        let is_kept = |lane: usize| cursor.positions.0[lane] <= kept.0[lane];
+        if !lanes_of(cursor.account_id).all(is_kept) {
             return Err(Error::CursorExpired);
         }
         Ok(Some(Cursor { generation: self.generation(), ..*cursor }))

@@ -114,6 +114,20 @@ impl Ring {
         *self = Self { generation: Some(heads.generation()), lanes, arrivals, bytes: 0 };
     }
 
+    /// Continues in the generation of these heads. Lanes keep their events unless the generation lacks
+    /// one of them, so that followers which have seen all do not read from the database at once.
+    pub fn change_generation(&mut self, heads: &Heads) {
+        let Some(kept) = self.generation.and_then(|earlier| heads.kept_since(earlier)) else {
+            return self.begin_after(heads);
+        };
+        for lane in 0..LANES {
+            if self.head(lane) > kept.0[lane] {
+                self.restart(lane, kept.0[lane]);
+            }
+        }
+        self.generation = Some(heads.generation());
+    }
+
     /// Adds the event after the head of its lane.
     pub fn push(&mut self, event: FeedEvent) {
         debug_assert_eq!(event.position, self.head(event.lane) + 1);
@@ -229,5 +243,30 @@ mod tests {
         ring.push(event(1, 10, 1, 1));
         assert_eq!(positions(&ring.after_in(id, 1, 9, 1, None).unwrap()), [10]);
         assert!(ring.after_in(new_id(), 1, 9, 1, None).is_none(), "of another generation");
+    }
+
+    #[test]
+    fn a_lane_without_lost_events_is_kept_in_the_next_generation() {
+        let generation = |kept| Generation { id: new_id(), kept_positions: [kept; LANES] };
+        let (first, second) = (generation(0), generation(12));
+        let heads = |positions, generations: &[Generation]| {
+            Heads::new(Positions([positions; LANES]), generations[0].id, generations).unwrap()
+        };
+        let mut ring = Ring::default();
+        ring.change_generation(&heads(10, std::slice::from_ref(&first)));
+        for lane in 0..2 {
+            for position in 11..=12 {
+                ring.push(event(lane, position, 1, 1));
+            }
+        }
+        ring.push(event(1, 13, 1, 1)); // the second generation lacks it
+        ring.change_generation(&heads(20, &[second.clone(), first.clone()]));
+        assert!(ring.after_in(first.id, 0, 10, 9, None).is_none());
+        let kept = ring.after_in(second.id, 0, 10, 9, None).unwrap();
+        assert_eq!(positions(&kept), [11, 12]);
+        assert!(ring.after_in(second.id, 1, 11, 9, None).is_none());
+        assert_eq!((ring.head(1), ring.bytes), (12, 2));
+        ring.change_generation(&heads(20, &[generation(0)]));
+        assert_eq!((ring.head(0), ring.bytes), (20, 0), "a log that is not known");
     }
 }

@@ -60,7 +60,10 @@ ORDER BY number DESC
 LIMIT 1
 ), forgotten AS (
 DELETE FROM event_generations
-WHERE number <= (SELECT number FROM newest) + 1 - $4
+WHERE number <= (
+SELECT number + 1 - $4
+FROM newest
+WHERE $3 OR origin <> origin_here)
 )
 INSERT INTO event_generations (number, generation_id, origin, kept_positions, began_at)
 SELECT
