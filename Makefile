@@ -41,7 +41,7 @@ clients: rust ## The published clients against a running server, alone
 lint: rust ## Formatting, clippy, proto files, licences and duplicates of crates
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
-	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --workspace --features cdn-activation/client --no-deps --document-private-items
 	.ci/check-proto
 	.ci/check-deps
 

@@ -21,6 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (addresses, account_id) =
         arguments.next().zip(arguments.next()).ok_or("ADDRESS ACCOUNT")?;
     let account_id = AccountId::parse(&account_id).ok_or("not an account")?;
+    #[expect(clippy::disallowed_methods, reason = "the program reads its settings in another way")]
     let variable = |name| env::var(name).map_err(|_| format!("{name} is not set"));
     let settings = ClientSettings {
         token_file: Some(variable("TOKEN_FILE")?.into()), // read again when it changes

@@ -84,12 +84,11 @@ impl EventFollower {
 
     /// Returns the next response. Opens a watch if there is none.
     async fn response(&mut self) -> Result<WatchEventsResponse, Status> {
-        let watch = match &mut self.watch {
-            Some(watch) => watch,
-            None => {
-                let opened = self.client.watch(self.request.clone()).await?;
-                self.watch.insert(opened)
-            }
+        let watch = if let Some(watch) = &mut self.watch {
+            watch
+        } else {
+            let opened = self.client.watch(self.request.clone()).await?;
+            self.watch.insert(opened)
         };
         let response = timeout(SILENCE, watch.message()).await.map_err(late)??;
         response.ok_or_else(|| Status::unavailable("the watch ended without a status"))
