@@ -68,8 +68,8 @@ impl Haproxy {
         let begun = Instant::now();
         loop {
             // Without parameters, the service refuses with 400 or 404, and haproxy with 503.
-            let tcp = get(self.rest_tcp, "/").await.map(|(status, _)| status).unwrap_or(503);
-            let http = get(self.rest_http, "/").await.map(|(status, _)| status).unwrap_or(503);
+            let tcp = get(self.rest_tcp, "/").await.map_or(503, |(status, _)| status);
+            let http = get(self.rest_http, "/").await.map_or(503, |(status, _)| status);
             if tcp < 500 && http < 500 {
                 return Ok(());
             }

@@ -29,7 +29,7 @@ pub const REPLICAS: usize = 2;
 const ACCOUNTS: i64 = 20;
 const FIRST: i64 = 600_000_000;
 /// The longest wait for a start or an end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The addresses of a replica, which it keeps.
 #[derive(Clone, Copy, Debug)]
