@@ -1,6 +1,8 @@
 //! Checks of the architecture: they read the sources and fail if a file contains what it must not
 //! contain.
 
+#[path = "architecture/migrations.rs"]
+mod migrations;
 #[path = "architecture/pages.rs"]
 mod pages;
 #[path = "architecture/sql_texts.rs"]
@@ -369,46 +371,6 @@ fn every_file_names_the_same_compiler() {
         assert!(
             read(path).contains(&name),
             "{path} has no {name:?}, the compiler of rust-toolchain.toml"
-        );
-    }
-}
-
-/// The number of migrations that create the schema in an empty database. Later migrations run in a
-/// database with rows and callers.
-const FIRST_MIGRATIONS: usize = 3;
-
-#[test]
-fn a_later_migration_changes_one_thing_and_locks_no_table_to_build_an_index() {
-    let mut files: Vec<_> = fs::read_dir("migrations")
-        .expect("there")
-        .map(|entry| entry.expect("read").path())
-        .collect();
-    files.sort();
-    for file in &files[FIRST_MIGRATIONS..] {
-        let text = fs::read_to_string(file).expect("UTF-8");
-        let code: String =
-            text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
-        let statements = code.split(";\n").map(str::trim).filter(|statement| !statement.is_empty());
-        let changes: Vec<_> =
-            statements.filter(|statement| !statement.starts_with("COMMENT ON ")).collect();
-        let file = file.display();
-        assert_eq!(changes.len(), 1, "{file}: a file has one statement, apart from comments");
-        // Citus sends a constraint to its servers as the text of the whole file.
-        let adds_constraint = changes[0].contains("ADD CONSTRAINT");
-        let alone = code.matches(";\n").count() + usize::from(code.ends_with(';')) == 1;
-        assert!(
-            !adds_constraint || alone,
-            "{file}: a file that adds a constraint has no comment statement"
-        );
-        let builds_index = changes[0].contains("INDEX ");
-        assert!(
-            !builds_index || changes[0].contains("INDEX CONCURRENTLY "),
-            "{file}: an index is built CONCURRENTLY"
-        );
-        let outside_a_transaction = text.starts_with("-- no-transaction\n");
-        assert_eq!(
-            builds_index, outside_a_transaction,
-            "{file}: an index, and nothing else, is built outside a transaction"
         );
     }
 }

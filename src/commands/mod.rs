@@ -2,6 +2,7 @@
 //! fails, with one sentence.
 
 pub mod call;
+mod database;
 pub mod descriptors;
 pub mod dev;
 pub mod explain;
@@ -19,33 +20,31 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::database::OpenedDatabase;
 use crate::auth::sealing::KeyRing;
 use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
-use crate::config::SharedSettings;
+use crate::config::{SharedSettings, named};
 use crate::domain::opening::Limits;
 use crate::explorer::ExplorerSettings;
 use crate::server::descriptors::fit;
 use crate::server::{Addresses, Bounds, Server, ServerSettings};
-use crate::storage::{self, DatabaseUrl};
-
-/// Parses the URL of a setting.
-fn database_url(setting: &str, url: &str) -> anyhow::Result<DatabaseUrl> {
-    url.parse().map_err(|error| anyhow!("{setting} {error}"))
-}
+use crate::storage;
 
 /// Returns the settings of a server. The parameters are those that `dev` and `serve` get in
 /// different ways.
 fn settings(
     shared: &SharedSettings,
-    database: DatabaseUrl,
+    database: OpenedDatabase,
     key_ring: KeyRing,
     callers: ServiceDirectory,
     clock: Clock,
 ) -> anyhow::Result<ServerSettings> {
     let cores = shared.cores.unwrap_or_else(all_cores);
-    let connections =
-        shared.db_connections.unwrap_or_else(|| CONNECTIONS_PER_CORE * u32::from(cores));
+    let connections = shared
+        .database_use
+        .db_connections
+        .unwrap_or_else(|| CONNECTIONS_PER_CORE * u32::from(cores));
     let bounds = Bounds {
         grpc_connections: shared.grpc_connections.into(),
         rest_connections: shared.rest_connections.into(),
@@ -60,9 +59,10 @@ fn settings(
         },
         listening: listening::listening(&shared.listening)?,
         database: storage::StoreOptions {
-            engine: shared.engine,
-            ..storage::StoreOptions::new(database, connections)
+            engine: shared.database_use.engine,
+            ..storage::StoreOptions::new(database.url, connections)
         },
+        database_file: database.file,
         orders: listening::orders(shared)?,
         key_ring,
         callers,
@@ -103,7 +103,7 @@ fn announce(server: &Server) -> anyhow::Result<String> {
 
 /// Prints the result of a command, and waits until it is written. Only commands that do not serve
 /// may use it.
-fn print(text: impl Display) -> anyhow::Result<()> {
+pub fn print(text: impl Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
 }
 
@@ -137,7 +137,8 @@ async fn stop_requested() -> anyhow::Result<()> {
 
 /// Reads the key ring, which then follows its file.
 fn read_key_ring(path: &Path) -> anyhow::Result<KeyRing> {
-    KeyRing::of_file(path).map_err(|error| anyhow!(error.about(path)))
+    KeyRing::of_file(path)
+        .map_err(|error| anyhow!("{}: {}", named("SEALING_KEY_FILE"), error.about(path)))
 }
 
 /// Reads the tokens and grants of calling services.

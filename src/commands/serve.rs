@@ -1,13 +1,12 @@
 //! `serve`: serves on an existing database.
 
-use anyhow::Context;
+use anyhow::anyhow;
 
-use super::{
-    announce, database_url, hardening, open_callers, read_key_ring, settings, stop_requested,
-};
+use super::database::OpenedDatabase;
+use super::{announce, hardening, open_callers, read_key_ring, settings, stop_requested};
 use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
-use crate::config::{CallerSettings, ServeSettings};
+use crate::config::{CallerSettings, ServeSettings, named};
 use crate::logging::{self, Output};
 use crate::server::Server;
 
@@ -18,11 +17,16 @@ const LOG_ONE_IN: u32 = 100;
 /// Runs the command.
 pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
     hardening::forbid_dumps()?;
-    let database = database_url("DATABASE_URL", &serve.database_url)?;
+    let database = OpenedDatabase::open(serve.database.source())?;
+    let sealing_key = serve.shared.sealing_key_file.as_deref();
     let sealing_key =
-        serve.shared.sealing_key_file.as_deref().context("SEALING_KEY_FILE is not set")?;
+        sealing_key.ok_or_else(|| anyhow!("{} is not set", named("SEALING_KEY_FILE")))?;
     let key_ring = read_key_ring(sealing_key)?;
     let callers = callers(&serve.shared.callers)?;
+    let (delay, timeout) = (serve.shared.drain_delay, serve.shared.drain_timeout);
+    if let Some(warning) = serve.shared.grace.warning(delay, timeout) {
+        tracing::warn!("{warning}");
+    }
     let settings = settings(&serve.shared, database, key_ring, callers, Clock::system())?;
     logging::sample_calls(serve.shared.log_one_in.unwrap_or(LOG_ONE_IN));
     let server = Server::bind(settings).await?;

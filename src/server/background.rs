@@ -38,8 +38,14 @@ async fn follow_files(shared: Shared) {
             tls.follow(following(), shutdown.clone()).await;
         }
     };
+    let database_url = async {
+        if let Some(file) = settings.database_file {
+            file.follow(following(), shutdown.clone()).await;
+        }
+    };
     tokio::join!(
         tls,
+        database_url,
         settings.callers.follow(following(), shutdown.clone()),
         settings.key_ring.follow(following(), shutdown.clone()),
     );

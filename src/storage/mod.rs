@@ -23,6 +23,7 @@ mod last_uses;
 mod leases;
 mod locks;
 mod migrating;
+mod migration_status;
 mod nonces;
 mod openings;
 mod order_intents;
@@ -48,7 +49,8 @@ pub use changes::{CancelledChange, ScheduledChange, SettledChange, StoredChange}
 pub use engine::{DatabaseUrl, Engine, StoreOptions, UrlError, create_database};
 pub use events::{EventListener, Lane, LogPage, LoggedEvent, NumberingRound};
 pub use locks::{LiftedLock, NewLock, StoredLock};
-pub use migrating::{Migrated, MigrationError, migrate, migrate_on};
+pub use migrating::{Migrated, MigrationError, migrate, migrate_on, migrate_with};
+pub use migration_status::{MigrationState, SchemaStatus, StateOfMigration, schema_status};
 pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
 pub use openings::Opening;
 pub use order_intents::DueIntent;

@@ -6,7 +6,7 @@ use super::engine::connections::limited;
 use super::engine::hosts::{NotConnected, Why};
 use super::migrating::{APPLIED, Applied, newest_applied, newest_migration};
 use super::sealing::{READ_SEALING_CHECKS, SealingCheckRow};
-use super::{SealingCheck, Store, failure};
+use super::{MIGRATIONS, SealingCheck, Store, failure};
 use crate::error::Error;
 
 /// Why the service is not ready.
@@ -192,13 +192,13 @@ impl Store {
     }
 
     async fn check_schema(&self) -> Result<(), NotReady> {
-        let needed = newest_migration();
+        let needed = newest_migration(&MIGRATIONS);
         let applied = match self.applied_migrations().await {
             Ok(applied) => applied,
             Err(error) if failure::is_undefined_table(&error) => return Err(NotReady::NoSchema),
             Err(error) => return Err(self.no_answer(&error)),
         };
-        match newest_applied(&applied)? {
+        match newest_applied(&MIGRATIONS, &applied)? {
             found if found >= needed => Ok(()),
             found => Err(NotReady::OlderSchema { found, needed }),
         }

@@ -13,6 +13,9 @@ use crate::support::process::{ANY_PORTS, Ended, Program, command_through, run};
 use crate::support::scratch::Scratch;
 use crate::support::{Api, callers, eventually};
 
+/// The setting of the sealing keys, as errors name it.
+const SEALING: &str = "SEALING_KEY_FILE (--sealing-key-file)";
+
 /// The files that a deployment mounts.
 struct Files {
     scratch: Scratch,
@@ -166,18 +169,18 @@ async fn a_setting_that_serve_cannot_start_with_is_reported_in_one_sentence() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let taken = listener.local_addr().expect("bound").to_string();
     for (name, value, sentence) in [
-        ("SEALING_KEY_FILE", None, "SEALING_KEY_FILE is not set".to_owned()),
+        ("SEALING_KEY_FILE", None, format!("{SEALING} is not set")),
         (
             "SEALING_KEY_FILE",
             Some(&no_key),
             format!(
-                "{no_key} has a line that is not a sealing key: line 1; expected 32 bytes in base64"
+                "{SEALING}: {no_key} has a line that is not a sealing key: line 1; expected 32 bytes in base64"
             ),
         ),
         (
             "SEALING_KEY_FILE",
             Some(&missing),
-            format!("cannot read {missing}: No such file or directory (os error 2)"),
+            format!("{SEALING}: cannot read {missing}: No such file or directory (os error 2)"),
         ),
         (
             "SERVICE_TOKEN_FILE",
@@ -223,7 +226,8 @@ async fn a_setting_that_serve_cannot_start_with_is_reported_in_one_sentence() {
     let mut variables = files.variables(&database);
     variables.push(("LOG", "cdn_activation=loud"));
     let ended = run(["serve"], &variables).await;
-    assert!(ended.sentence(1).starts_with("LOG is not a valid filter: "), "{ended:?}");
+    let start = "LOG (--log): \"cdn_activation=loud\" is not a filter: ";
+    assert!(ended.sentence(2).starts_with(start), "{ended:?}");
 }
 
 #[tokio::test]
@@ -245,9 +249,9 @@ async fn an_invalid_database_url_is_reported_without_its_password() {
     ] {
         let database = Database { url: url.to_owned() };
         for (ended, name) in [
-            (run(["serve"], &files.variables(&database)).await, "DATABASE_URL"),
-            (migrate(&database).await, "DATABASE_URL"),
-            (run(["migrate"], &[("DB_ADMIN_URL", url)]).await, "DB_ADMIN_URL"),
+            (run(["serve"], &files.variables(&database)).await, "DATABASE_URL (--database-url)"),
+            (migrate(&database).await, "DATABASE_URL (--database-url)"),
+            (run(["migrate"], &[("DB_ADMIN_URL", url)]).await, "DB_ADMIN_URL (--db-admin-url)"),
         ] {
             assert_eq!(ended.sentence(1), format!("{name} {problem}"), "{url}");
         }

@@ -166,7 +166,9 @@ async fn a_file_with_a_secret_that_every_user_can_read_or_write_is_refused() {
         (&files[1].1, 0o646, "written", "o-w"),
     ] {
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("ours");
-        let sentence = format!("{path} can be {may} by every user; run: chmod {change} {path}");
+        let setting = if path == &key { "SEALING_KEY_FILE (--sealing-key-file): " } else { "" };
+        let sentence =
+            format!("{setting}{path} can be {may} by every user; run: chmod {change} {path}");
         assert_eq!(run(["serve"], &variables).await.sentence(1), sentence, "{mode:o}");
         fs::set_permissions(path, Permissions::from_mode(0o600)).expect("ours");
     }

@@ -935,6 +935,12 @@ FROM pg_dist_partition
 WHERE logicalrelid = to_regclass(name) AND partmethod = 'h')
 ORDER BY place;
 
+-- UNFINISHED_INDEXES
+SELECT relname::text
+FROM pg_index
+JOIN pg_class ON pg_class.oid = indexrelid
+WHERE NOT indisvalid AND relname = ANY($1) AND relnamespace = current_schema()::regnamespace;
+
 -- UNLOCK
 WITH touched AS (
 UPDATE instances

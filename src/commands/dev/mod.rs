@@ -14,6 +14,7 @@ use anyhow::Context;
 use private_postgres::{Durability, Options, PrivatePostgres, misleading_variables};
 
 use super::call::{AccessKey, signed_url};
+use super::database::OpenedDatabase;
 use super::{announce, open_callers, read_key_ring, settings, stop_requested};
 use crate::auth::secret::Secret;
 use crate::auth::services::ServiceFiles;
@@ -22,7 +23,7 @@ use crate::config::DevSettings;
 use crate::domain::{Time, time};
 use crate::logging::{self, Output};
 use crate::server::Server;
-use crate::storage::{self, Store};
+use crate::storage::{self, DatabaseUrl, Store};
 
 const DATABASE: &str = "cdn_activation";
 /// Longest drain. `dev` ends within seconds, even if its clients keep connections open.
@@ -72,8 +73,8 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let admin = postgres.url("postgres").parse()?;
     storage::create_database(&admin, DATABASE).await.context("cannot create the database")?;
-    let database = postgres.url(DATABASE).parse()?;
-    storage::migrate_on(&database, dev.shared.engine)
+    let database: DatabaseUrl = postgres.url(DATABASE).parse()?;
+    storage::migrate_on(&database, dev.shared.database_use.engine)
         .await
         .context("the schema could not be brought up to date")?;
 
@@ -90,6 +91,7 @@ async fn serve(
     shared.drain_timeout = shared.drain_timeout.min(LONGEST_DRAIN);
     shared.explorer = shared.explorer.or(Some(true));
     shared.quotas.quotas = shared.quotas.quotas.or(Some(false));
+    let database = OpenedDatabase { url: database, file: None };
     let mut settings = settings(&shared, database, key_ring.clone(), callers, clock.clone())?;
     if let Some(explorer) = &mut settings.explorer {
         explorer.accounts = demo::accounts();

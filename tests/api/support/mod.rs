@@ -175,6 +175,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
     ServerSettings {
         addresses: Addresses { grpc: any(), rest: any(), ops: any() },
         database: storage::StoreOptions::new(database.url.parse().expect("a URL"), 16),
+        database_file: None,
         listening: Listening::default(),
         orders: None,
         event_retention: chrono::Duration::days(7),

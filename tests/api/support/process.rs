@@ -21,14 +21,16 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cdn-activation");
 
 /// Every variable that is a setting, or from which a client takes a key. They are removed from the
 /// environment of a program under test.
-const VARIABLES: [&str; 39] = [
+const VARIABLES: [&str; 42] = [
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "ALIBABA_CLOUD_SECURITY_TOKEN",
     "CORES",
     "DATABASE_URL",
+    "DATABASE_URL_FILE",
     "DATA_DIR",
     "DB_ADMIN_URL",
+    "DB_ADMIN_URL_FILE",
     "DB_CONNECTIONS",
     "DRAIN_DELAY",
     "DRAIN_TIMEOUT",
@@ -56,6 +58,7 @@ const VARIABLES: [&str; 39] = [
     "SEALING_KEY_FILE",
     "SERVICE_TOKEN_FILE",
     "SSL_CERT_FILE",
+    "TERMINATION_GRACE_PERIOD",
     "TIMESTAMP_WINDOW",
     "TLS_CERT_FILE",
     "TLS_CLIENT_CA_FILE",
