@@ -131,22 +131,29 @@ def run():
         directory.chmod(0o755)
         files = directory / "files"
         files.mkdir()
-        (files / "sealing-key").write_text(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
-        os.chown(files / "sealing-key", 0, USER)
-        (files / "sealing-key").chmod(0o440)
         database = Postgres(directory / "postgres", directory)
         # A name and not an address, so that the C library has to look it up.
         where = database.url.rpartition("@")[2].replace("127.0.0.1", "localhost").removesuffix("/postgres")
-        env = {**dict(pair.split("=", 1) for pair in CONFIG["Env"]), "DATABASE_URL": f"postgres://cdn_activation@{where}/cdn_activation"}
-        admin = {"DB_ADMIN_URL": f"postgres://cdn_activation_owner@{where}/cdn_activation"}
+        admin = f"postgres://cdn_activation_owner@{where}/cdn_activation"
+        contents = {
+            "sealing-key": base64.b64encode(secrets.token_bytes(32)).decode(),
+            "url": f"postgres://cdn_activation@{where}/cdn_activation",
+            "admin-url": admin,
+        }
+        for name, content in contents.items():
+            (files / name).write_text(content + "\n")
+            os.chown(files / name, 0, USER)
+            (files / name).chmod(0o440)
+        folder = "/etc/cdn-activation"
+        env = dict(pair.split("=", 1) for pair in CONFIG["Env"]) | {"DATABASE_URL_FILE": f"{folder}/url"}
         env |= {name: "127.0.0.1:0" for name in ("GRPC_ADDR", "REST_ADDR", "OPS_ADDR")}
-        env |= {"SEALING_KEY_FILE": "/etc/cdn-activation/sealing-key", "DRAIN_DELAY": "0s"}
+        env |= {"SEALING_KEY_FILE": f"{folder}/sealing-key", "DRAIN_DELAY": "0s"}
         command = contained(files)
         try:
             # The roles of production, and not a superuser.
             done(Process("roles", [*PSQL, "-f", "deploy/database/roles.sql", database.url], directory))
-            done(Process("migrate", [*command, "migrate"], directory, env=env | admin))
-            done(Process("grants", [*PSQL, "-f", "deploy/database/grants.sql", admin["DB_ADMIN_URL"]], directory))
+            done(Process("migrate", [*command, "migrate"], directory, env=env | {"DB_ADMIN_URL_FILE": f"{folder}/admin-url"}))
+            done(Process("grants", [*PSQL, "-f", "deploy/database/grants.sql", admin], directory))
             serve = Process("serve", [*command, *CONFIG["Cmd"]], directory, env=env)
             try:
                 serve.wait_ready()
