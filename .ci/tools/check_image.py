@@ -13,7 +13,10 @@ import secrets
 import stat
 import sys
 import tempfile
+import time
 import tomllib
+import urllib.error
+import urllib.request
 
 sys.path.insert(0, "tests/clients/python")
 
@@ -124,6 +127,19 @@ def done(process):
         raise Failed(problem)
 
 
+def check_ready(ops):
+    """Checks that the service becomes ready: the role of `serve` has all that it needs."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"http://{ops}/readyz", timeout=5):
+                return
+        except urllib.error.HTTPError as error:
+            answer = error.read().decode()
+        time.sleep(0.2)
+    faults.append(f"/readyz answers {answer}")
+
+
 def run():
     """Runs `migrate` and `serve` in the image against a private PostgreSQL, each with the role of deploy/database."""
     with tempfile.TemporaryDirectory(prefix="cdn-activation-image-") as scratch:
@@ -156,7 +172,8 @@ def run():
             done(Process("grants", [*PSQL, "-f", "deploy/database/grants.sql", admin], directory))
             serve = Process("serve", [*command, *CONFIG["Cmd"]], directory, env=env)
             try:
-                serve.wait_ready()
+                _, _, ops = serve.wait_ready()
+                check_ready(ops)
                 check_process(serve.pid)
             finally:
                 problem = serve.stop()
