@@ -13,7 +13,10 @@ import secrets
 import stat
 import sys
 import tempfile
+import time
 import tomllib
+import urllib.error
+import urllib.request
 
 sys.path.insert(0, "tests/clients/python")
 
@@ -124,6 +127,19 @@ def done(process):
         raise Failed(problem)
 
 
+def check_ready(ops):
+    """Checks that the service becomes ready: the role of `serve` has all that it needs."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"http://{ops}/readyz", timeout=5):
+                return
+        except urllib.error.HTTPError as error:
+            answer = error.read().decode()
+        time.sleep(0.2)
+    faults.append(f"/readyz answers {answer}")
+
+
 def run():
     """Runs `migrate` and `serve` in the image against a private PostgreSQL, each with the role of deploy/database."""
     with tempfile.TemporaryDirectory(prefix="cdn-activation-image-") as scratch:
@@ -131,25 +147,33 @@ def run():
         directory.chmod(0o755)
         files = directory / "files"
         files.mkdir()
-        (files / "sealing-key").write_text(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
-        os.chown(files / "sealing-key", 0, USER)
-        (files / "sealing-key").chmod(0o440)
         database = Postgres(directory / "postgres", directory)
         # A name and not an address, so that the C library has to look it up.
         where = database.url.rpartition("@")[2].replace("127.0.0.1", "localhost").removesuffix("/postgres")
-        env = {**dict(pair.split("=", 1) for pair in CONFIG["Env"]), "DATABASE_URL": f"postgres://cdn_activation@{where}/cdn_activation"}
-        admin = {"DB_ADMIN_URL": f"postgres://cdn_activation_owner@{where}/cdn_activation"}
+        admin = f"postgres://cdn_activation_owner@{where}/cdn_activation"
+        contents = {
+            "sealing-key": base64.b64encode(secrets.token_bytes(32)).decode(),
+            "url": f"postgres://cdn_activation@{where}/cdn_activation",
+            "admin-url": admin,
+        }
+        for name, content in contents.items():
+            (files / name).write_text(content + "\n")
+            os.chown(files / name, 0, USER)
+            (files / name).chmod(0o440)
+        folder = "/etc/cdn-activation"
+        env = dict(pair.split("=", 1) for pair in CONFIG["Env"]) | {"DATABASE_URL_FILE": f"{folder}/url"}
         env |= {name: "127.0.0.1:0" for name in ("GRPC_ADDR", "REST_ADDR", "OPS_ADDR")}
-        env |= {"SEALING_KEY_FILE": "/etc/cdn-activation/sealing-key", "DRAIN_DELAY": "0s"}
+        env |= {"SEALING_KEY_FILE": f"{folder}/sealing-key", "DRAIN_DELAY": "0s"}
         command = contained(files)
         try:
             # The roles of production, and not a superuser.
             done(Process("roles", [*PSQL, "-f", "deploy/database/roles.sql", database.url], directory))
-            done(Process("migrate", [*command, "migrate"], directory, env=env | admin))
-            done(Process("grants", [*PSQL, "-f", "deploy/database/grants.sql", admin["DB_ADMIN_URL"]], directory))
+            done(Process("migrate", [*command, "migrate"], directory, env=env | {"DB_ADMIN_URL_FILE": f"{folder}/admin-url"}))
+            done(Process("grants", [*PSQL, "-f", "deploy/database/grants.sql", admin], directory))
             serve = Process("serve", [*command, *CONFIG["Cmd"]], directory, env=env)
             try:
-                serve.wait_ready()
+                _, _, ops = serve.wait_ready()
+                check_ready(ops)
                 check_process(serve.pid)
             finally:
                 problem = serve.stop()
