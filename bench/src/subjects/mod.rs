@@ -128,7 +128,7 @@ impl Server {
 }
 
 /// Settings of our service that the environment must not change: the defaults are measured.
-pub const OUR_SETTINGS: [&str; 31] = [
+pub const OUR_SETTINGS: [&str; 33] = [
     "LOG",
     "MINIMUM_BALANCE",
     "OVERDUE_GRACE",
@@ -141,6 +141,8 @@ pub const OUR_SETTINGS: [&str; 31] = [
     "EXPLORER_URL",
     "DRAIN_DELAY",
     "DRAIN_TIMEOUT",
+    "TERMINATION_GRACE_PERIOD",
+    "DATABASE_URL_FILE",
     "DB_CONNECTIONS",
     "REST_CONNECTIONS",
     "GRPC_CONNECTIONS",
