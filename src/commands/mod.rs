@@ -23,7 +23,7 @@ use anyhow::{Context, anyhow};
 
 use self::database::OpenedDatabase;
 use crate::auth::sealing::KeyRing;
-use crate::auth::services::{ServiceDirectory, ServiceFiles};
+use crate::auth::services::{ServiceDirectory, ServiceFileError, ServiceFiles};
 use crate::clock::Clock;
 use crate::config::{SharedSettings, named};
 use crate::domain::opening::Limits;
@@ -133,5 +133,11 @@ fn read_key_ring(path: &Path) -> anyhow::Result<KeyRing> {
 
 /// Reads the tokens and grants of calling services.
 fn open_callers(files: ServiceFiles) -> anyhow::Result<ServiceDirectory> {
-    ServiceDirectory::open(files).map_err(|sentence| anyhow!(sentence))
+    ServiceDirectory::open(files).map_err(|error| {
+        let setting = match error {
+            ServiceFileError::Tokens(_) => "SERVICE_TOKEN_FILE",
+            ServiceFileError::Grants(_) => "GRANTS_FILE",
+        };
+        anyhow!("{}: {error}", named(setting))
+    })
 }

@@ -75,9 +75,9 @@ impl Server {
     pub async fn bind(mut settings: ServerSettings) -> Result<Self, BindError> {
         let (of, addresses) = (&settings.listening, &settings.addresses);
         let listeners = Addresses {
-            grpc: bind(&addresses.grpc, Some(("GRPC_ADDR", of))).await?,
-            rest: bind(&addresses.rest, Some(("REST_ADDR", of))).await?,
-            ops: bind(&addresses.ops, None).await?,
+            grpc: bind("GRPC_ADDR", &addresses.grpc, Some(of)).await?,
+            rest: bind("REST_ADDR", &addresses.rest, Some(of)).await?,
+            ops: bind("OPS_ADDR", &addresses.ops, None).await?,
         };
         if let Some(explorer) = &mut settings.explorer {
             explorer.grpc = listeners.grpc.local_addr().ok();

@@ -1,5 +1,7 @@
 //! The settings of TLS and of addresses beyond loopback, and `call` over TLS.
 
+use cdn_activation::config::named;
+
 use crate::support::database::Database;
 use crate::support::eventually;
 use crate::support::process::{Ended, Program, dev_on, run};
@@ -25,7 +27,7 @@ async fn plaintext_beyond_loopback_needs_a_setting_that_says_so() {
         [("GRPC_ADDR", "0.0.0.0:0"), ("REST_ADDR", "0.0.0.0:0"), ("REST_ADDR", "[::]:0")]
     {
         let ended = serve(&deployment, &[(variable, address)]).await;
-        assert_eq!(ended.sentence(1), exposed(&format!("{variable}={address}")));
+        assert_eq!(ended.sentence(1), exposed(&format!("{}: {address}", named(variable))));
     }
     let open = [
         ("GRPC_ADDR", "0.0.0.0:0"),
@@ -53,7 +55,10 @@ async fn plaintext_beyond_loopback_needs_a_setting_that_says_so() {
     let ended = run(arguments, &[]).await;
     let sentence = ended.stderr.lines().find(|line| line.starts_with("cdn-activation: "));
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert_eq!(sentence, Some(&*format!("cdn-activation: {}", exposed("GRPC_ADDR=0.0.0.0:0"))));
+    assert_eq!(
+        sentence,
+        Some(&*format!("cdn-activation: {}", exposed("GRPC_ADDR (--grpc-addr): 0.0.0.0:0")))
+    );
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use cdn_activation::auth::sealing::SealingKey;
+use cdn_activation::config::named;
 use serde_json::Value;
 use tonic::Code;
 
@@ -12,9 +13,6 @@ use crate::support::grpc::refusal;
 use crate::support::process::{ANY_PORTS, Ended, Program, command_through, run};
 use crate::support::scratch::Scratch;
 use crate::support::{Api, callers, eventually};
-
-/// The setting of the sealing keys, as errors name it.
-const SEALING: &str = "SEALING_KEY_FILE (--sealing-key-file)";
 
 /// The files that a deployment mounts.
 struct Files {
@@ -170,57 +168,58 @@ async fn a_setting_that_serve_cannot_start_with_is_reported_in_one_sentence() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let taken = listener.local_addr().expect("bound").to_string();
     for (name, value, sentence) in [
-        ("SEALING_KEY_FILE", None, format!("{SEALING} is not set")),
+        ("SEALING_KEY_FILE", None, " is not set".to_owned()),
         (
             "SEALING_KEY_FILE",
             Some(&no_key),
             format!(
-                "{SEALING}: {no_key} has a line that is not a sealing key: line 1; expected 32 bytes in base64"
+                ": {no_key} has a line that is not a sealing key: line 1; expected 32 bytes in base64"
             ),
         ),
         (
             "SEALING_KEY_FILE",
             Some(&missing),
-            format!("{SEALING}: cannot read {missing}: No such file or directory (os error 2)"),
+            format!(": cannot read {missing}: No such file or directory (os error 2)"),
         ),
         (
             "SERVICE_TOKEN_FILE",
             Some(&short),
             format!(
-                "{short}: line 1 is not NAME sha256:HEX [NOT-AFTER]; `cdn-activation token new` prints \
+                ": {short}: line 1 is not NAME sha256:HEX [NOT-AFTER]; `cdn-activation token new` prints \
                  such a line"
             ),
         ),
         (
             "SERVICE_TOKEN_FILE",
             Some(&missing),
-            format!("cannot read {missing}: No such file or directory (os error 2)"),
+            format!(": cannot read {missing}: No such file or directory (os error 2)"),
         ),
-        ("GRANTS_FILE", Some(&no_key), format!("{no_key}: line 1: extra `=`, expected nothing")),
+        ("GRANTS_FILE", Some(&no_key), format!(": {no_key}: line 1: extra `=`, expected nothing")),
         (
             "GRANTS_FILE",
             Some(&missing),
-            format!("cannot read {missing}: No such file or directory (os error 2)"),
+            format!(": cannot read {missing}: No such file or directory (os error 2)"),
         ),
         (
             "GRPC_ADDR",
             Some(&taken),
-            format!("cannot listen on {taken}: Address already in use (os error 98)"),
+            format!(": cannot listen on {taken}: Address already in use (os error 98)"),
         ),
         (
             "REST_ADDR",
             Some(&taken),
-            format!("cannot listen on {taken}: Address already in use (os error 98)"),
+            format!(": cannot listen on {taken}: Address already in use (os error 98)"),
         ),
         (
             "OPS_ADDR",
             Some(&taken),
-            format!("cannot listen on {taken}: Address already in use (os error 98)"),
+            format!(": cannot listen on {taken}: Address already in use (os error 98)"),
         ),
     ] {
         let mut variables = files.variables(&database);
         variables.retain(|(other, _)| *other != name);
         variables.extend(value.map(|value| (name, value.as_str())));
+        let sentence = format!("{}{sentence}", named(name));
         assert_eq!(run(["serve"], &variables).await.sentence(1), sentence, "{name}={value:?}");
     }
     drop(listener);
