@@ -10,6 +10,7 @@ use sqlx::Connection;
 
 use crate::support::database::Database;
 use crate::support::raw_grpc::framed;
+use crate::support::rest::query;
 use crate::support::{Api, eventually};
 
 const PAGE: &str = include_str!("../../docs/operating.md");
@@ -96,6 +97,19 @@ async fn a_call_that_is_refused_at_authentication_is_counted_under_its_method() 
     }
     let refused = r#"answers_total{listener="grpc",code="ServiceUnauthenticated"}"#;
     assert_count(&api, refused, 2.0).await;
+}
+
+#[tokio::test]
+async fn a_replayed_nonce_is_counted_by_its_code() {
+    let api = Api::start().await;
+    let key = api.account().await;
+    let replayed = r#"answers_total{listener="rest",code="SignatureNonceUsed"}"#;
+    assert_count(&api, replayed, 0.0).await;
+    let request = query(&api.sign(&key, "GET", api.common(&key, "Action=OpenCdnService")));
+    for status in [200, 400] {
+        assert_eq!(api.send_get(&request).await.status, status);
+    }
+    assert_count(&api, replayed, 1.0).await;
 }
 
 #[tokio::test]
