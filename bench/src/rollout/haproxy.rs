@@ -21,16 +21,18 @@ pub struct Haproxy {
     pub rest_http: SocketAddr,
 }
 
+/// On a busy machine one look may be late, so a replica is removed after two failed ones.
 const DEFAULTS: &str = "global
     maxconn 512
 defaults
     timeout connect 2s
     timeout client 60s
     timeout server 60s
+    timeout check 5s
     retries 0
     balance roundrobin
     option httpchk GET /readyz
-    default-server check inter 100ms fall 1 rise 1
+    default-server check inter 200ms fastinter 100ms fall 2 rise 1
 ";
 
 impl Haproxy {

@@ -26,11 +26,11 @@ use crate::Run;
 /// How often a replica is restarted.
 const RESTARTS: usize = 6;
 /// `DRAIN_DELAY` of a long run is the default; of a short one it is this.
-const SHORT_DELAY: Duration = Duration::from_secs(1);
+const SHORT_DELAY: Duration = Duration::from_millis(1500);
 /// How long the load runs before the first restart, and after the last one.
 const QUIET: Duration = Duration::from_secs(1);
 /// How long a replica that is ready has before the next one is restarted: haproxy looks at it every
-/// 100 ms.
+/// 200 ms.
 const SETTLED: Duration = Duration::from_millis(700);
 /// The fewest calls a second of a long run with the released program.
 const FEWEST: f64 = 2000.0;
