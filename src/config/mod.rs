@@ -162,12 +162,12 @@ pub struct SharedSettings {
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub audit: AuditSettings,
     /// Time from SIGTERM until the listeners close. During that time, requests are served and
-    /// /readyz answers 503. 0s to 10m.
-    #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = between("0s", "10m"))]
+    /// /readyz answers 503. 0s to 5m.
+    #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = between("0s", "5m"))]
     pub drain_delay: Duration,
-    /// Time that running requests have to finish after DRAIN_DELAY: 0s to 10m. `dev` waits at most
+    /// Time that running requests have to finish after DRAIN_DELAY: 0s to 5m. `dev` waits at most
     /// 3s.
-    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = between("0s", "10m"))]
+    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = between("0s", "5m"))]
     pub drain_timeout: Duration,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
