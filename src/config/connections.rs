@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::between;
+use super::values::{between, number};
 
 /// Settings of connections.
 #[derive(Args, Clone, Debug)]
@@ -22,6 +22,6 @@ pub struct ConnectionSettings {
     pub grpc_keepalive_timeout: Duration,
     /// Largest number of calls at once on a gRPC connection: 1 to 1000. Further calls wait at the
     /// client.
-    #[arg(long, env = "GRPC_STREAMS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, env = "GRPC_STREAMS", default_value_t = 200, value_parser = number(1_u32, 1000))]
     pub grpc_streams: u32,
 }

@@ -20,6 +20,9 @@ pub(super) fn start(shared: &Shared, store: &Store, readiness: &Readiness) -> Ve
     let Shared { feed, last_uses, quotas, metrics, shutdown, settings, .. } = shared.clone();
     let until = || shutdown.clone();
     let of_readiness = store.beside(&settings.database.with_connections(READINESS_CONNECTIONS));
+    let of_readiness = of_readiness.counted(metrics.database());
+    let counted = of_readiness.clone();
+    metrics.add_pool("readiness", move || counted.pool_state());
     let of_ready = |work: BoxFuture<'static, ()>| once_ready(readiness.clone(), until(), work);
     let turns = |name, failure| metrics.worker(name, failure);
     let of_uses = turns("last_uses", "the last uses of access keys are not recorded");

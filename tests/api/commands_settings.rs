@@ -46,7 +46,7 @@ async fn an_error_of_a_setting_is_one_sentence_with_its_variable_and_flag() {
             &["serve"],
             &[("DRAIN_TIMEOUT", "1d")],
             2,
-            "DRAIN_TIMEOUT (--drain-timeout): \"1d\" is not between 0s and 10m",
+            "DRAIN_TIMEOUT (--drain-timeout): \"1d\" is not between 0s and 5m",
         ),
         (&["serve"], &[], 1, "DATABASE_URL (--database-url) is not set"),
         (&["migrate"], &[], 1, "DATABASE_URL (--database-url) is not set"),
