@@ -15,8 +15,8 @@ use super::state::Signal;
 const LEAVES_WITHIN: Duration = Duration::from_secs(1);
 
 impl Places {
-    /// Checks the connections until `shutdown` and, after [`Places::close`] was called, until the
-    /// last one has ended.
+    /// Checks the connections until `shutdown` and, after `close` was called, until the last one has
+    /// ended.
     pub async fn look_after(self: Arc<Self>, shutdown: CancellationToken) {
         let mut round = tokio::time::interval(self.limits.round);
         while !shutdown.is_cancelled() {
