@@ -98,7 +98,7 @@ public final class Client {
         }
         failures += 1;
         if (failures > 1) {
-          Thread.sleep(ThreadLocalRandom.current().nextLong(50, 100) * Math.min(1 << failures, 20));
+          Thread.sleep(ThreadLocalRandom.current().nextLong(50, 100) * Math.min(1 << Math.min(failures, 5), 20));
         }
       }
     }

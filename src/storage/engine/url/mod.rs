@@ -76,7 +76,11 @@ impl DatabaseUrl {
     /// would write to both.
     pub fn replace(&self, by: &Self) -> Result<(), UrlError> {
         let (before, after) = (self.hosts(), by.hosts());
-        let of = |host: &PgConnectOptions| (place(host), host.get_database().map(str::to_owned));
+        // Without a database in the URL, PostgreSQL takes that with the name of the user.
+        let database = |host: &PgConnectOptions| {
+            host.get_database().unwrap_or_else(|| host.get_username()).to_owned()
+        };
+        let of = |host: &PgConnectOptions| (place(host), database(host));
         if !before.iter().map(of).eq(after.iter().map(of)) {
             return Err(UrlError::OtherDatabase);
         }

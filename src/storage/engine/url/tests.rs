@@ -107,6 +107,12 @@ fn another_user_or_password_of_the_same_database_replaces_the_earlier_one() {
         assert_eq!(url.replace(&parsed(other)), Err(UrlError::OtherDatabase), "{other}");
     }
     assert_eq!(clone.hosts()[0].get_username(), "new");
+    let named_after_its_user = parsed("postgres://old@a");
+    assert_eq!(
+        named_after_its_user.replace(&parsed("postgres://new@a")),
+        Err(UrlError::OtherDatabase)
+    );
+    assert_eq!(named_after_its_user.replace(&parsed("postgres://new@a/old")), Ok(()));
 }
 
 #[test]
