@@ -29,12 +29,14 @@ pub(super) fn start(shared: &Shared, store: &Store, readiness: &Readiness) -> Ve
     let of_feed = turns("feed", "the event log is not read");
     let of_quotas = turns("quotas", "quotas are not shared with other processes");
     let quotas = workers::quotas::run(store.clone(), quotas, of_quotas, until());
+    let backlog = workers::backlog::run(store.clone(), metrics, until());
     vec![
         tokio::spawn(readiness.clone().follow(of_readiness, settings.key_ring.clone(), until())),
         tokio::spawn(follow_files(shared.clone())),
         tokio::spawn(last_uses.run(store.clone(), of_uses, until())),
         tokio::spawn(of_ready(feed.run(of_feed).boxed())),
         tokio::spawn(of_ready(quotas.boxed())),
+        tokio::spawn(of_ready(backlog.boxed())),
         tokio::spawn(of_ready(work(shared.clone(), store.clone()).boxed())),
     ]
 }

@@ -1,5 +1,5 @@
-//! Counts the rows that wait for a worker, for the metrics. Every replica counts them, so a replica
-//! that cannot reach the database does not hide a backlog.
+//! Counts the rows that wait for a worker, for the metrics. Every replica counts them, also one
+//! without workers, so that a backlog shows if no replica has workers.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::storage::{Store, WaitingRows};
 const INTERVAL: Duration = Duration::from_secs(15);
 
 /// Runs until `shutdown`.
-pub(super) async fn run(store: &Store, metrics: &Metrics, shutdown: &CancellationToken) {
+pub async fn run(store: Store, metrics: Metrics, shutdown: CancellationToken) {
     let mut turns = metrics.worker("backlog", "rows that wait are not counted");
     let backlogs = metrics.backlogs();
     loop {
-        turns.outcome(count(store, &backlogs).await);
-        if !next_turn(INTERVAL, shutdown).await {
+        turns.outcome(count(&store, &backlogs).await);
+        if !next_turn(INTERVAL, &shutdown).await {
             return;
         }
     }

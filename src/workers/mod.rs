@@ -1,8 +1,8 @@
 //! The background workers: they number events, write the events of due changes, cancel orders
-//! without an opening, delete what has expired, and count what waits. Replicas share the work by compare-and-set, by
-//! leases or by row locks. No answer depends on a worker.
+//! without an opening, delete what has expired, and count what waits. Replicas share the work by
+//! compare-and-set, by leases or by row locks. No answer depends on a worker.
 
-mod backlog;
+pub mod backlog;
 mod due_changes;
 mod forgetting;
 pub mod numbering;
@@ -46,7 +46,6 @@ pub async fn run(
         reconciler::run(store.clone(), orders, clock.clone(), &metrics, shutdown.clone()),
         due_changes::run(&store, &clock, &metrics, &shutdown),
         forgetting::run(&store, &clock, kept, &metrics, &shutdown),
-        backlog::run(&store, &metrics, &shutdown),
     );
 }
 
