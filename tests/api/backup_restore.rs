@@ -9,7 +9,7 @@ use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::storage;
 
-use crate::support::database::{Database, left_out};
+use crate::support::database::{Database, left_out_without};
 use crate::support::follower::Follower;
 use crate::support::openings::Openings;
 use crate::support::own_server::{OwnServer, configure};
@@ -106,7 +106,7 @@ fn text(path: &Path) -> &str {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dump_that_was_taken_under_writes_is_restored_and_no_follower_skips_an_event() {
-    if left_out("it starts PostgreSQL") {
+    if left_out_without(&["pg_dump", "pg_restore"]) {
         return;
     }
     let scratch = Scratch::new();
@@ -129,7 +129,7 @@ async fn a_dump_that_was_taken_under_writes_is_restored_and_no_follower_skips_an
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_base_backup_is_restored_without_an_archive_and_no_follower_skips_an_event() {
-    if left_out("it starts PostgreSQL") {
+    if left_out_without(&["pg_basebackup"]) {
         return;
     }
     let scratch = Scratch::new();
@@ -147,7 +147,7 @@ async fn a_base_backup_is_restored_without_an_archive_and_no_follower_skips_an_e
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_base_backup_is_recovered_to_a_point_in_time_and_no_follower_skips_an_event() {
-    if left_out("it starts PostgreSQL") {
+    if left_out_without(&["pg_basebackup"]) {
         return;
     }
     let scratch = Scratch::new();
