@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-engine clients lint fmt advisories bench bench-check attack timing fuzz release rust
+.PHONY: help run test test-engine clients lint fmt advisories bench bench-check attack rollout timing fuzz release rust
 
 # The shell's variables about a PostgreSQL are about another than the private ones that are started here.
 unexport $(filter-out PG PG_%,$(filter PG%,$(.VARIABLES)))
@@ -21,12 +21,14 @@ run: rust ## Serve with a private PostgreSQL and the demo accounts; ARGS="--at 2
 	@.ci/install-postgresql
 	@cargo run --locked -- dev $(ARGS)
 
-test: rust ## All tests: Rust, the published clients, the explorer, the manifests (SKIP_CLIENTS=1, SKIP_EXPLORER=1, SKIP_DEPLOY=1: not)
+test: rust ## All tests: Rust, the published clients, the explorer, the manifests (SKIP_CLIENTS=1, SKIP_EXPLORER=1, SKIP_ROLLOUT=1, SKIP_DEPLOY=1: not)
 	@.ci/install-postgresql
 	cargo test --locked --workspace
 	tests/clients/run
 	tests/explorer/run
+	tests/rollout/run --short
 	.ci/check-deploy
+	tests/prometheus/run
 
 test-engine: rust ## The API suite on another PostgreSQL: PG=14, PG=15 or PG=18; on any server: tests/engines/README.md
 	@bin=$$(.ci/install-engine $(PG)); "$$bin/postgres" --version; \
@@ -39,7 +41,7 @@ clients: rust ## The published clients against a running server, alone
 lint: rust ## Formatting, clippy, proto files, licences and duplicates of crates
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
-	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --workspace --features cdn-activation/client --no-deps --document-private-items
 	.ci/check-proto
 	.ci/check-deps
 
@@ -61,6 +63,10 @@ bench-check: release ## Fails if a Describe costs more CPU time than it may
 attack: release ## Attacks the released program, without and with TLS, and checks its limits, 20 s each; ARGS="--short" and the like
 	@.ci/install-postgresql
 	$(BENCH) attack $(ARGS)
+
+rollout: release ## Restarts two replicas of the released program in turn under load, directly and behind haproxy: no call may fail
+	@.ci/install-postgresql
+	CDN_ACTIVATION_BIN=$(SHIPPED) tests/rollout/run $(ARGS)
 
 timing: rust ## Whether the time of a refusal tells how much of a signature or token is right
 	$(BENCH) timing

@@ -37,6 +37,7 @@
 //! orders      the commerce system
 //! quotas      how often a caller may call
 //! storage     all SQL
+//! client      a client of the services, for other programs (feature `client`)
 //! proto       generated types, conversions
 //! files       files that are read again when they change
 //! metrics     what is counted
@@ -50,6 +51,8 @@
 
 pub mod audit;
 pub mod auth;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod clock;
 pub mod commands;
 pub mod config;

@@ -1,8 +1,14 @@
 //! Checks of the architecture: they read the sources and fail if a file contains what it must not
 //! contain.
 
+#[path = "architecture/log_fields.rs"]
+mod log_fields;
+#[path = "architecture/migrations.rs"]
+mod migrations;
 #[path = "architecture/pages.rs"]
 mod pages;
+#[path = "architecture/service_config.rs"]
+mod service_config;
 #[path = "architecture/sql_texts.rs"]
 mod sql_texts;
 #[path = "architecture/statements.rs"]
@@ -185,10 +191,12 @@ fn only_dev_contains_demo_accounts() {
 #[test]
 fn only_the_server_depends_on_cores() {
     let allowed = ["src/runtime/mod.rs", "src/server", "src/lib.rs"];
+    // The process itself: its first thread, and the one that receives signals.
+    let process = ["src/main.rs", "src/commands/stopping.rs"];
     forbid(
         "src",
         &["crate::runtime", "new_current_thread"],
-        &[&allowed[..], &["src/main.rs"]].concat(),
+        &[&allowed[..], &process].concat(),
         "everything else is written for one runtime",
     );
 }
@@ -197,15 +205,17 @@ fn only_the_server_depends_on_cores() {
 fn statuses_are_in_the_error_table_only() {
     let allowed = [
         "src/error/table.rs",
+        "src/client",                // reads the statuses of the service
         "src/explorer/responses.rs", // pages are not calls
         "src/server/health.rs",      // reads the statuses of tonic
         "src/server/no_grpc.rs",     // such a request is not a call and has no error code
         "src/server/ops.rs",
         "src/rest",
+        "src/grpc/bodies.rs",
         "src/grpc/layers.rs",
         "src/grpc/streams.rs",
         "src/metrics/codes.rs",
-        "src/metrics/mod.rs",
+        "src/metrics/methods.rs",
         "src/orders/commerce.rs", // reads the statuses of another system
     ];
     forbid(
@@ -369,46 +379,6 @@ fn every_file_names_the_same_compiler() {
         assert!(
             read(path).contains(&name),
             "{path} has no {name:?}, the compiler of rust-toolchain.toml"
-        );
-    }
-}
-
-/// The number of migrations that create the schema in an empty database. Later migrations run in a
-/// database with rows and callers.
-const FIRST_MIGRATIONS: usize = 3;
-
-#[test]
-fn a_later_migration_changes_one_thing_and_locks_no_table_to_build_an_index() {
-    let mut files: Vec<_> = fs::read_dir("migrations")
-        .expect("there")
-        .map(|entry| entry.expect("read").path())
-        .collect();
-    files.sort();
-    for file in &files[FIRST_MIGRATIONS..] {
-        let text = fs::read_to_string(file).expect("UTF-8");
-        let code: String =
-            text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
-        let statements = code.split(";\n").map(str::trim).filter(|statement| !statement.is_empty());
-        let changes: Vec<_> =
-            statements.filter(|statement| !statement.starts_with("COMMENT ON ")).collect();
-        let file = file.display();
-        assert_eq!(changes.len(), 1, "{file}: a file has one statement, apart from comments");
-        // Citus sends a constraint to its servers as the text of the whole file.
-        let adds_constraint = changes[0].contains("ADD CONSTRAINT");
-        let alone = code.matches(";\n").count() + usize::from(code.ends_with(';')) == 1;
-        assert!(
-            !adds_constraint || alone,
-            "{file}: a file that adds a constraint has no comment statement"
-        );
-        let builds_index = changes[0].contains("INDEX ");
-        assert!(
-            !builds_index || changes[0].contains("INDEX CONCURRENTLY "),
-            "{file}: an index is built CONCURRENTLY"
-        );
-        let outside_a_transaction = text.starts_with("-- no-transaction\n");
-        assert_eq!(
-            builds_index, outside_a_transaction,
-            "{file}: an index, and nothing else, is built outside a transaction"
         );
     }
 }

@@ -13,6 +13,7 @@ mod full;
 mod load;
 mod meters;
 mod report;
+mod rollout;
 mod rounds;
 mod servers;
 mod signature;
@@ -82,6 +83,8 @@ enum Verb {
         #[arg(long)]
         short: bool,
     },
+    /// Restarts two replicas in turn under load; fails if a call fails.
+    Rollout(rollout::RolloutOptions),
     /// Fails if the time of a refusal tells how much of a signature or token is right.
     Timing,
     #[command(hide = true)]
@@ -144,6 +147,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Verb::ServeEcho(listen)) => servers::echo::serve(listen.listen)?,
         Some(Verb::ServeTextbook(textbook)) => serve_textbook(textbook)?,
         Some(Verb::Attack { short }) => return attack::run(&cli.run, short),
+        Some(Verb::Rollout(options)) => return rollout::run(&cli.run, &options),
         Some(Verb::Check) => return check::run(&cli.run),
         Some(Verb::Timing) => return timing::run(),
         Some(Verb::Cost) => return cost::run(&cli.run),

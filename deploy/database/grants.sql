@@ -1,6 +1,5 @@
 -- Grants the role of `serve` exactly the privileges that it needs. The role owns nothing; `migrate` runs as another role,
--- which owns the tables. Run this file as that owner after each migration: psql -f grants.sql. The role must exist:
---     CREATE ROLE cdn_activation LOGIN PASSWORD '…';
+-- which owns the tables. Run this file as that owner after each migration: psql -f grants.sql. roles.sql creates the role.
 
 GRANT USAGE ON SCHEMA public TO cdn_activation;
 GRANT SELECT ON _sqlx_migrations TO cdn_activation;
@@ -8,6 +7,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON access_keys TO cdn_activation;
 GRANT SELECT, INSERT, UPDATE ON accounts TO cdn_activation;
 GRANT SELECT, INSERT, DELETE ON audit_records TO cdn_activation;
 GRANT SELECT, INSERT, UPDATE ON charge_type_changes TO cdn_activation;
+GRANT SELECT, INSERT, DELETE ON event_generations TO cdn_activation;
 GRANT SELECT, UPDATE ON event_lanes TO cdn_activation;
 GRANT SELECT, INSERT, DELETE ON event_log TO cdn_activation;
 GRANT SELECT, INSERT, DELETE ON event_outbox TO cdn_activation;

@@ -1,7 +1,6 @@
 //! Calls over gRPC: the bytes of the request's body are frames with a message. They reach the code
 //! that decodes a message as behind the listener, with the same limits, below the same layer.
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
@@ -11,7 +10,7 @@ use std::task::{Context, Poll};
 use cdn_activation::audit::Audit;
 use cdn_activation::grpc::layers::{Guard, Hold};
 use cdn_activation::grpc::services::Answer;
-use cdn_activation::metrics::Metrics;
+use cdn_activation::metrics::{CallType, Metrics};
 use cdn_activation::proto::{self, cdn, dcdn, operator};
 use cdn_activation::server::no_grpc;
 use http::{HeaderValue, Method, Request, Response};
@@ -82,7 +81,7 @@ static METHODS: LazyLock<Vec<(String, &'static RequestType)>> = LazyLock::new(||
 });
 
 static GUARD: LazyLock<Guard> = LazyLock::new(|| {
-    let paths: HashSet<_> = METHODS.iter().map(|(path, _)| path.clone()).collect();
+    let paths = METHODS.iter().map(|(path, _)| (path.clone(), CallType::Unary)).collect();
     let metrics = Metrics::new(paths);
     let audit = Audit::new(metrics.clone());
     Guard::new(metrics, Arc::default(), 1, audit)

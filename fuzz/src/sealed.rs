@@ -61,9 +61,11 @@ pub fn cursors(data: &[u8]) {
         number & i64::MAX
     });
     let account_id = numbers.next().and_then(AccountId::new);
+    let mut half = || numbers.next().unwrap_or_default().to_be_bytes();
+    let generation = [half(), half()].concat().try_into().expect("16 bytes");
     let mut positions = Positions::default();
     positions.0.fill_with(|| numbers.next().unwrap_or_default());
-    let cursor = Cursor { account_id, positions };
+    let cursor = Cursor { account_id, generation, positions };
     let text = cursors.encode("caller", &cursor);
     assert_eq!(cursors.decode("caller", &text).expect("a cursor"), cursor);
     assert!(cursors.decode("other", &text).is_err());

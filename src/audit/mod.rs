@@ -188,7 +188,7 @@ impl Audit {
 
     /// Writes the queue once a second until `shutdown`, and then once more.
     pub async fn run(self, store: Store, shutdown: CancellationToken) {
-        let mut failure = FailureLog::new("refused attempts are not recorded");
+        let mut turns = self.0.metrics.worker("audit", "refused attempts are not recorded");
         let mut dropped = FailureLog::new("the database refuses the record of a refused attempt");
         loop {
             tokio::select! {
@@ -196,12 +196,12 @@ impl Audit {
                 () = shutdown.cancelled() => break,
             }
             tokio::select! {
-                written = self.write(&store, &mut dropped) => failure.outcome(written),
+                written = self.write(&store, &mut dropped) => turns.outcome(written),
                 () = shutdown.cancelled() => break,
             }
         }
         let left = tokio::time::timeout(LAST_WRITE, self.write(&store, &mut dropped)).await;
-        failure.outcome(left.unwrap_or_else(|late| Err(Error::unavailable(late))));
+        turns.outcome(left.unwrap_or_else(|late| Err(Error::unavailable(late))));
     }
 
     /// Writes all attempts in the queue. An attempt leaves the queue when it is written.
@@ -215,6 +215,7 @@ impl Audit {
             match store.record_calls(batch).await {
                 Ok(()) => {
                     self.waiting().drain(..count);
+                    self.0.metrics.audit_refusals_written(count);
                     dropped.outcome(Ok(()));
                 }
                 Err(error) if is_passing(&error) => return Err(error),
@@ -238,7 +239,7 @@ impl Audit {
                     self.0.metrics.audit_refusal_dropped();
                     dropped.outcome(Err(error));
                 }
-                Ok(()) => {}
+                Ok(()) => self.0.metrics.audit_refusals_written(1),
             }
             self.waiting().pop_front();
         }
@@ -248,6 +249,13 @@ impl Audit {
     /// Returns the oldest attempts in the queue, at most this number.
     fn first(&self, at_most: usize) -> Vec<RecordedCall> {
         self.waiting().iter().take(at_most).cloned().collect()
+    }
+
+    /// Returns what reads how many attempts wait until they are written. The queue, which holds the
+    /// metrics, is not held by it.
+    pub fn waiting_count(&self) -> impl Fn() -> usize + Send + Sync + use<> {
+        let shared = Arc::downgrade(&self.0);
+        move || shared.upgrade().map_or(0, |shared| Self(shared).waiting().len())
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<RecordedCall>> {

@@ -1,12 +1,12 @@
 //! Tests of the queue of refused attempts.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::*;
 use crate::error::FlowLimit;
 
 fn audit() -> Audit {
-    Audit::new(Metrics::new(HashSet::new()))
+    Audit::new(Metrics::new(HashMap::new()))
 }
 
 /// Offers this number of refusals of an action with an error, and returns how many wait after that.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::Time;
 use crate::error::Error;
-use crate::logging::FailureLog;
+use crate::metrics::WorkerTurns;
 use crate::storage::{Store, StoredAccessKey};
 
 /// How often what was noted is written.
@@ -43,14 +43,13 @@ impl LastUses {
 
     /// Writes what is noted, every 5 s until `shutdown`, and then once more. The caller limits how
     /// long the last write may take; a use that is lost is noted again with the next use of the key.
-    pub async fn run(self, store: Store, shutdown: CancellationToken) {
-        let mut failures = FailureLog::new("the last uses of access keys are not recorded");
+    pub async fn run(self, store: Store, mut turns: WorkerTurns, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
             tokio::select! {
                 () = tokio::time::sleep(WRITE_EVERY) => {}
                 () = shutdown.cancelled() => {}
             }
-            failures.outcome(self.write(&store).await);
+            turns.outcome(self.write(&store).await);
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 
 use crate::auth::secret_files::read_secret;
-use crate::config::{ListeningSettings, SharedSettings};
+use crate::config::{ListeningSettings, SharedSettings, named};
 use crate::orders::{CommerceIdentity, CommerceSettings};
 use crate::server::{Listening, Tls, TlsFiles, TrustedProxies};
 
@@ -13,7 +13,9 @@ use crate::server::{Listening, Tls, TlsFiles, TrustedProxies};
 pub(super) fn listening(settings: &ListeningSettings) -> anyhow::Result<Listening> {
     if settings.proxy_protocol && settings.trusted_proxies.is_empty() {
         bail!(
-            "PROXY_PROTOCOL=true is without effect unless TRUSTED_PROXIES names the proxies; set both"
+            "{} is without effect unless {} names the proxies; set both",
+            named("PROXY_PROTOCOL"),
+            named("TRUSTED_PROXIES")
         );
     }
     Ok(Listening {
@@ -21,6 +23,11 @@ pub(super) fn listening(settings: &ListeningSettings) -> anyhow::Result<Listenin
         proxies: TrustedProxies::new(&settings.trusted_proxies, settings.proxy_protocol),
         insecure_plaintext: settings.insecure_plaintext,
     })
+}
+
+/// Says that one of two settings is set alone.
+fn lacks(setting: &str, other: &str) -> String {
+    format!("{} is set without {}; set both", named(setting), named(other))
 }
 
 fn tls_files(settings: &ListeningSettings) -> anyhow::Result<Option<TlsFiles>> {
@@ -31,11 +38,13 @@ fn tls_files(settings: &ListeningSettings) -> anyhow::Result<Option<TlsFiles>> {
             client_ca: settings.tls_client_ca_file.clone(),
         })),
         (None, None) if settings.tls_client_ca_file.is_some() => {
-            bail!("TLS_CLIENT_CA_FILE is set without TLS_CERT_FILE and TLS_KEY_FILE; set all three")
+            let [ca, certificate, key] = ["TLS_CLIENT_CA_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE"];
+            let (ca, certificate, key) = (named(ca), named(certificate), named(key));
+            bail!("{ca} is set without {certificate} and {key}; set all three")
         }
         (None, None) => Ok(None),
-        (Some(_), None) => bail!("TLS_CERT_FILE is set without TLS_KEY_FILE; set both"),
-        (None, Some(_)) => bail!("TLS_KEY_FILE is set without TLS_CERT_FILE; set both"),
+        (Some(_), None) => bail!("{}", lacks("TLS_CERT_FILE", "TLS_KEY_FILE")),
+        (None, Some(_)) => bail!("{}", lacks("TLS_KEY_FILE", "TLS_CERT_FILE")),
     }
 }
 
@@ -44,11 +53,11 @@ pub(super) fn orders(shared: &SharedSettings) -> anyhow::Result<Option<CommerceS
     let Some(endpoint) = &shared.order_endpoint else { return Ok(None) };
     let (timeout, reconcile_after) = (shared.order_timeout, shared.order_reconcile_after);
     if reconcile_after <= timeout {
-        bail!("ORDER_RECONCILE_AFTER must be longer than ORDER_TIMEOUT");
+        bail!("{} is not longer than {}", named("ORDER_RECONCILE_AFTER"), named("ORDER_TIMEOUT"));
     }
     let identity = order_identity(shared)?;
     let settings = CommerceSettings::new(endpoint, &identity, timeout, reconcile_after);
-    settings.map(Some).map_err(|sentence| anyhow!("ORDER_ENDPOINT: {sentence}"))
+    settings.map(Some).map_err(|sentence| anyhow!("{}: {sentence}", named("ORDER_ENDPOINT")))
 }
 
 fn order_identity(shared: &SharedSettings) -> anyhow::Result<CommerceIdentity> {
@@ -59,8 +68,8 @@ fn order_identity(shared: &SharedSettings) -> anyhow::Result<CommerceIdentity> {
     let certificate = match (&settings.order_cert_file, &settings.order_key_file) {
         (Some(certificate), Some(key)) => Some((read(certificate)?, read_secret(key)?)),
         (None, None) => None,
-        (Some(_), None) => bail!("ORDER_CERT_FILE is set without ORDER_KEY_FILE; set both"),
-        (None, Some(_)) => bail!("ORDER_KEY_FILE is set without ORDER_CERT_FILE; set both"),
+        (Some(_), None) => bail!("{}", lacks("ORDER_CERT_FILE", "ORDER_KEY_FILE")),
+        (None, Some(_)) => bail!("{}", lacks("ORDER_KEY_FILE", "ORDER_CERT_FILE")),
     };
     Ok(CommerceIdentity {
         authorities: settings.order_ca_file.as_deref().map(read).transpose()?,

@@ -2,14 +2,17 @@
 //! fails, with one sentence.
 
 pub mod call;
+mod database;
 pub mod descriptors;
 pub mod dev;
 pub mod explain;
 mod hardening;
 mod listening;
 pub mod migrate;
+pub mod new_generation;
 pub mod reseal;
 pub mod serve;
+mod stopping;
 pub mod token;
 
 use std::fmt::Display;
@@ -17,39 +20,41 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use tokio::signal::unix::{SignalKind, signal};
 
+use self::database::OpenedDatabase;
 use crate::auth::sealing::KeyRing;
-use crate::auth::services::{ServiceDirectory, ServiceFiles};
+use crate::auth::services::{ServiceDirectory, ServiceFileError, ServiceFiles};
 use crate::clock::Clock;
-use crate::config::SharedSettings;
+use crate::config::{SharedSettings, named};
 use crate::domain::opening::Limits;
+use crate::error::Error;
 use crate::explorer::ExplorerSettings;
 use crate::server::descriptors::fit;
 use crate::server::{Addresses, Bounds, Server, ServerSettings};
-use crate::storage::{self, DatabaseUrl};
-
-/// Parses the URL of a setting.
-fn database_url(setting: &str, url: &str) -> anyhow::Result<DatabaseUrl> {
-    url.parse().map_err(|error| anyhow!("{setting} {error}"))
-}
+use crate::storage;
 
 /// Returns the settings of a server. The parameters are those that `dev` and `serve` get in
 /// different ways.
 fn settings(
     shared: &SharedSettings,
-    database: DatabaseUrl,
+    database: OpenedDatabase,
     key_ring: KeyRing,
     callers: ServiceDirectory,
     clock: Clock,
 ) -> anyhow::Result<ServerSettings> {
     let cores = shared.cores.unwrap_or_else(all_cores);
-    let connections =
-        shared.db_connections.unwrap_or_else(|| CONNECTIONS_PER_CORE * u32::from(cores));
+    let connections = shared
+        .database_use
+        .db_connections
+        .unwrap_or_else(|| CONNECTIONS_PER_CORE * u32::from(cores));
     let bounds = Bounds {
         grpc_connections: shared.grpc_connections.into(),
         rest_connections: shared.rest_connections.into(),
         keep_alive: shared.keep_alive,
+        age: shared.connections.connection_age,
+        keepalive_interval: shared.connections.grpc_keepalive_interval,
+        keepalive_timeout: shared.connections.grpc_keepalive_timeout,
+        streams: shared.connections.grpc_streams,
         ..Bounds::default()
     };
     Ok(ServerSettings {
@@ -60,9 +65,10 @@ fn settings(
         },
         listening: listening::listening(&shared.listening)?,
         database: storage::StoreOptions {
-            engine: shared.engine,
-            ..storage::StoreOptions::new(database, connections)
+            engine: shared.database_use.engine,
+            ..storage::StoreOptions::new(database.url, connections)
         },
+        database_file: database.file,
         orders: listening::orders(shared)?,
         key_ring,
         callers,
@@ -75,8 +81,8 @@ fn settings(
         workers: shared.workers,
         cores: cores.into(),
         bounds: fit(bounds, connections)?,
-        drain_delay: shared.drain_delay,
-        drain_timeout: shared.drain_timeout,
+        drain_delay: shared.draining.delay(),
+        drain_timeout: shared.draining.drain_timeout,
         explorer: shared.explorer.unwrap_or(false).then(ExplorerSettings::default),
         explorer_url: shared.explorer_url.clone(),
         quotas: shared.quotas.options(),
@@ -103,7 +109,7 @@ fn announce(server: &Server) -> anyhow::Result<String> {
 
 /// Prints the result of a command, and waits until it is written. Only commands that do not serve
 /// may use it.
-fn print(text: impl Display) -> anyhow::Result<()> {
+pub fn print(text: impl Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
 }
 
@@ -113,34 +119,25 @@ fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output")
 }
 
-/// Returns when the process is asked to stop. A second request exits the process at once.
-async fn stop_requested() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a second request to stop must not wait for the drain"
-        )]
-        std::process::exit(1);
-    });
-    Ok(())
+/// Says what the database has answered.
+fn explained(error: Error) -> anyhow::Error {
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    anyhow::Error::from(error).context(cause.unwrap_or_else(|| "the database failed".to_owned()))
 }
 
 /// Reads the key ring, which then follows its file.
 fn read_key_ring(path: &Path) -> anyhow::Result<KeyRing> {
-    KeyRing::of_file(path).map_err(|error| anyhow!(error.about(path)))
+    KeyRing::of_file(path)
+        .map_err(|error| anyhow!("{}: {}", named("SEALING_KEY_FILE"), error.about(path)))
 }
 
 /// Reads the tokens and grants of calling services.
 fn open_callers(files: ServiceFiles) -> anyhow::Result<ServiceDirectory> {
-    ServiceDirectory::open(files).map_err(|sentence| anyhow!(sentence))
+    ServiceDirectory::open(files).map_err(|error| {
+        let setting = match error {
+            ServiceFileError::Tokens(_) => "SERVICE_TOKEN_FILE",
+            ServiceFileError::Grants(_) => "GRANTS_FILE",
+        };
+        anyhow!("{}: {error}", named(setting))
+    })
 }

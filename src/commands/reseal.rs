@@ -3,7 +3,8 @@
 
 use anyhow::bail;
 
-use super::{database_url, print, read_key_ring};
+use super::database::OpenedDatabase;
+use super::{explained, print, read_key_ring};
 use crate::auth::sealing::KeyRing;
 use crate::config::ResealSettings;
 use crate::error::Error;
@@ -25,7 +26,7 @@ struct Outcome {
 
 /// Runs the command.
 pub async fn run(settings: ResealSettings) -> anyhow::Result<()> {
-    let database = database_url("DATABASE_URL", &settings.database_url)?;
+    let database = OpenedDatabase::open(settings.database.source())?.url;
     let key_ring = read_key_ring(&settings.sealing_key_file)?;
     let store = Store::connect_lazily(&StoreOptions::new(database, CONNECTIONS));
     let done = reseal(&store, &key_ring).await;
@@ -49,12 +50,6 @@ pub async fn run(settings: ResealSettings) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// Says what the database has answered.
-fn explained(error: Error) -> anyhow::Error {
-    let cause = std::error::Error::source(&error).map(ToString::to_string);
-    anyhow::Error::from(error).context(cause.unwrap_or_else(|| "the database failed".to_owned()))
 }
 
 /// Encrypts all secrets with the first key. A replica that still has another key first may seal a

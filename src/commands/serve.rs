@@ -1,43 +1,60 @@
 //! `serve`: serves on an existing database.
 
-use anyhow::Context;
+use anyhow::anyhow;
 
-use super::{
-    announce, database_url, hardening, open_callers, read_key_ring, settings, stop_requested,
-};
+use super::database::OpenedDatabase;
+use super::stopping::follow_signals;
+use super::{announce, hardening, open_callers, read_key_ring, settings};
 use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
-use crate::config::{CallerSettings, ServeSettings};
+use crate::config::{CallerSettings, ServeSettings, named};
 use crate::logging::{self, Output};
-use crate::server::Server;
+use crate::server::{Addresses, Server};
 
 /// One in so many successful calls is logged. A log line is a system call for one request, while
 /// requests share all other system calls.
 const LOG_ONE_IN: u32 = 100;
 
+/// The version of the program, for its log lines.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Runs the command.
 pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
     hardening::forbid_dumps()?;
-    let database = database_url("DATABASE_URL", &serve.database_url)?;
+    let database = OpenedDatabase::open(serve.database.source())?;
+    let sealing_key = serve.shared.sealing_key_file.as_deref();
     let sealing_key =
-        serve.shared.sealing_key_file.as_deref().context("SEALING_KEY_FILE is not set")?;
+        sealing_key.ok_or_else(|| anyhow!("{} is not set", named("SEALING_KEY_FILE")))?;
     let key_ring = read_key_ring(sealing_key)?;
     let callers = callers(&serve.shared.callers)?;
+    let draining = &serve.shared.draining;
+    let (delay, timeout) = (draining.delay(), draining.drain_timeout);
+    if let Some(warning) = serve.shared.grace.warning(delay, timeout) {
+        tracing::warn!("{warning}");
+    }
     let settings = settings(&serve.shared, database, key_ring, callers, Clock::system())?;
     logging::sample_calls(serve.shared.log_one_in.unwrap_or(LOG_ONE_IN));
     let server = Server::bind(settings).await?;
     let ready = announce(&server)?;
-    let stop = async {
-        if let Err(error) = stop_requested().await {
-            tracing::error!(%error, "cannot receive signals");
-        }
+    let Addresses { grpc, rest, ops } = server.addresses()?;
+    // The lines of the life of a process, which have the same fields.
+    let life = move |what: &str| {
+        tracing::info!(version = VERSION, %grpc, %rest, %ops, "{what}");
+    };
+    life("starting: the listeners are bound");
+    let asked = follow_signals(Some(delay + timeout))?;
+    let stop = async move {
+        asked.cancelled().await;
+        life("draining: a stop was requested");
     };
     server
         .run(stop, move || {
             logging::say(Output::Stdout, &ready);
             logging::to_stdout();
+            life("ready: all listeners answer");
         })
         .await?;
+    life("stopped");
     Ok(())
 }
 

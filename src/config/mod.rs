@@ -2,9 +2,17 @@
 //! texts of `--help`.
 #![expect(clippy::doc_markdown, reason = "these comments are shown as plain text in a terminal")]
 
+mod arguments;
 mod audit;
 mod commerce;
+mod connections;
+mod database;
+mod draining;
+mod generation;
+mod grace;
 mod listening;
+mod near_misses;
+mod print;
 mod quotas;
 mod sealing;
 mod services;
@@ -17,19 +25,22 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::arguments::{Arguments, StartRefused, named, read};
 pub use self::audit::AuditSettings;
 pub use self::commerce::OrderIdentitySettings;
+pub use self::connections::ConnectionSettings;
+pub use self::database::{DatabaseSettings, DatabaseUseSettings, MigrateSettings, UrlSource};
+pub use self::draining::DrainSettings;
+pub use self::generation::NewGenerationSettings;
+pub use self::grace::GraceSettings;
 pub use self::listening::ListeningSettings;
+pub use self::near_misses::NearMiss;
 pub use self::quotas::QuotaSettings;
 pub use self::sealing::ResealSettings;
 pub use self::services::{CallerSettings, NewTokenSettings, TokenCommand, TokenSettings};
 pub use self::tools::{CallSettings, DescriptorsSettings, ExplainSettings};
-use self::values::{
-    parse_duration, parse_engine, parse_explorer_url, parse_keep_alive, parse_order_timeout,
-    parse_retention, parse_time, parse_window,
-};
+use self::values::{between, number, parse_explorer_url, parse_log, parse_time};
 use crate::domain::Time;
-use crate::storage::Engine;
 
 /// Opens CDN and DCDN for accounts, and says how each of them is charged. It is called over gRPC,
 /// and over the signed RPC query format of existing SDKs.
@@ -38,8 +49,12 @@ use crate::storage::Engine;
 pub struct Cli {
     /// Filter of the log, for example "info" or "warn,cdn_activation=info". A release build has no
     /// level below info.
-    #[arg(long, env = "LOG", default_value = "info", global = true)]
+    #[arg(long, env = "LOG", default_value = "info", global = true, value_parser = parse_log)]
     pub log: String,
+    /// Prints every setting of the command with its value and where the value is from (flag,
+    /// variable, default), and exits. Secrets are hidden. Nothing is connected to or changed.
+    #[arg(long, global = true)]
+    pub print_config: bool,
     /// The command.
     #[command(subcommand)]
     pub command: Command,
@@ -51,13 +66,17 @@ pub enum Command {
     /// Serves with a PostgreSQL of its own, which it starts, and with demo accounts: for
     /// development and tests.
     Dev(DevSettings),
-    /// Serves with the database at DATABASE_URL.
+    /// Serves with the database at DATABASE_URL or DATABASE_URL_FILE.
     Serve(ServeSettings),
     /// Brings the schema of the database up to date, and exits.
     Migrate(MigrateSettings),
     /// Encrypts the secrets of all access keys with the first sealing key, while the service serves,
     /// and exits.
     Reseal(ResealSettings),
+    /// Begins a generation of the event log, and exits: every follower that has seen an event gets
+    /// CursorExpired and starts over. Needed only if the log was set back without a start, promotion
+    /// or restore of PostgreSQL.
+    NewGeneration(NewGenerationSettings),
     /// Signs one request, sends it to any endpoint, and prints the answer. Exit status: 0 if the
     /// server accepted the request, 1 if it refused it, 2 if it could not be reached.
     Call(CallSettings),
@@ -94,34 +113,12 @@ pub struct DevSettings {
 /// Settings of `serve`.
 #[derive(Args, Debug)]
 pub struct ServeSettings {
-    /// URL of the database: postgres://user:password@host/name. It may name several hosts, as in
-    /// psql; the host that accepts writes is used.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub database: DatabaseSettings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub shared: SharedSettings,
-}
-
-/// Settings of `migrate`.
-#[derive(Args, Debug)]
-pub struct MigrateSettings {
-    /// URL of the database: postgres://user:password@host/name
-    #[arg(
-        long,
-        env = "DATABASE_URL",
-        hide_env_values = true,
-        required_unless_present = "db_admin_url"
-    )]
-    pub database_url: Option<String>,
-    /// URL of the same database, with the role that owns the tables. Takes precedence over
-    /// DATABASE_URL.
-    #[arg(long, env = "DB_ADMIN_URL", hide_env_values = true)]
-    pub db_admin_url: Option<String>,
-    /// The database engine: postgres, citus, or auto, which asks the database. On Citus, the tables
-    /// that accounts own are distributed.
-    #[arg(long, env = "ENGINE", default_value = "auto", value_parser = parse_engine)]
-    pub engine: Engine,
 }
 
 /// Settings that `dev` and `serve` share.
@@ -149,12 +146,11 @@ pub struct SharedSettings {
     /// units of the currency.
     #[arg(long, env = "MINIMUM_BALANCE", default_value_t = 0, allow_negative_numbers = true)]
     pub minimum_balance: i64,
-    /// How long a financial lock may hold before payment is overdue.
-    #[arg(long, env = "OVERDUE_GRACE", default_value = "24h", value_parser = parse_duration)]
+    /// How long a financial lock may hold before payment is overdue: 0s to 3650d.
+    #[arg(long, env = "OVERDUE_GRACE", default_value = "24h", value_parser = between("0s", "3650d"))]
     pub overdue_grace: Duration,
-    /// Largest difference between a signed timestamp and the clock, in either direction. At most
-    /// 15m.
-    #[arg(long, env = "TIMESTAMP_WINDOW", default_value = "15m", value_parser = parse_window)]
+    /// Largest difference between a signed timestamp and the clock, in either direction: 1s to 15m.
+    #[arg(long, env = "TIMESTAMP_WINDOW", default_value = "15m", value_parser = between("1s", "15m"))]
     pub timestamp_window: Duration,
     /// URL of the commerce system that takes the orders of openings: http://host:port, or
     /// https://host:port. It implements activation.order.v1.OrderService. Without this setting, orders are rows in the database, and orders that remain in the commerce system
@@ -163,33 +159,27 @@ pub struct SharedSettings {
     pub order_endpoint: Option<String>,
     /// Time limit for placing an order, retries included: 100ms to 5s, which is below the deadline
     /// of a request. After that, the opening is refused.
-    #[arg(long, env = "ORDER_TIMEOUT", default_value = "2s", value_parser = parse_order_timeout)]
+    #[arg(long, env = "ORDER_TIMEOUT", default_value = "2s", value_parser = between("100ms", "5s"))]
     pub order_timeout: Duration,
     /// Age at which a reconciler cancels an order whose opening did not complete, if the request
-    /// could not cancel it. Must be longer than ORDER_TIMEOUT.
-    #[arg(long, env = "ORDER_RECONCILE_AFTER", default_value = "60s", value_parser = parse_duration)]
+    /// could not cancel it: 1s to 1d. Must be longer than ORDER_TIMEOUT.
+    #[arg(long, env = "ORDER_RECONCILE_AFTER", default_value = "60s", value_parser = between("1s", "1d"))]
     pub order_reconcile_after: Duration,
     /// How long events are kept for followers: 1m to 3650d.
-    #[arg(long, env = "EVENT_RETENTION", default_value = "7d", value_parser = parse_retention)]
+    #[arg(long, env = "EVENT_RETENTION", default_value = "7d", value_parser = between("1m", "3650d"))]
     pub event_retention: Duration,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub audit: AuditSettings,
-    /// Time from SIGTERM until the listeners close. During that time, requests are served and
-    /// /readyz answers 503.
-    #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
-    pub drain_delay: Duration,
-    /// Time that running requests have to finish after DRAIN_DELAY. `dev` waits at most 3s.
-    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = parse_duration)]
-    pub drain_timeout: Duration,
-    /// Largest number of database connections of this process: a quarter for the background
-    /// workers, the rest shared by the cores. One more connection listens for events. Default: 8
-    /// for each core.
-    #[arg(long, env = "DB_CONNECTIONS", value_parser = clap::value_parser!(u32).range(2..=1000))]
-    pub db_connections: Option<u32>,
-    /// The database engine: postgres, citus, or auto, which asks the database.
-    #[arg(long, env = "ENGINE", default_value = "auto", value_parser = parse_engine)]
-    pub engine: Engine,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub draining: DrainSettings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub grace: GraceSettings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub database_use: DatabaseUseSettings,
     /// Whether this process runs the background workers: numbering events, settling due changes,
     /// deleting what has expired. At least one replica must; the answers to requests do not depend
     /// on it.
@@ -200,30 +190,33 @@ pub struct SharedSettings {
     #[arg(long, env = "EXPLORER", action = clap::ArgAction::Set)]
     pub explorer: Option<bool>,
     /// Logs one of this many successful calls of actions. Faults and operators' calls are always
-    /// logged, refusals up to 50 a second. Default: 100; `dev`: 1.
-    #[arg(long, env = "LOG_ONE_IN", value_parser = clap::value_parser!(u32).range(1..))]
+    /// logged, refusals up to 50 a second. 1 to 1000000. Default: 100; `dev`: 1.
+    #[arg(long, env = "LOG_ONE_IN", value_parser = number(1_u32, 1_000_000))]
     pub log_one_in: Option<u32>,
     /// Largest number of open connections of the RPC query format. If it is reached, a new
     /// connection replaces one that is silent or idle. It is lowered if the limit on file
-    /// descriptors requires it.
-    #[arg(long, env = "REST_CONNECTIONS", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(16..))]
+    /// descriptors requires it. 16 to 65535.
+    #[arg(long, env = "REST_CONNECTIONS", default_value_t = 1024, value_parser = number(16_u16, 65_535))]
     pub rest_connections: u16,
     /// The same for gRPC.
-    #[arg(long, env = "GRPC_CONNECTIONS", default_value_t = 512, value_parser = clap::value_parser!(u16).range(16..))]
+    #[arg(long, env = "GRPC_CONNECTIONS", default_value_t = 512, value_parser = number(16_u16, 65_535))]
     pub grpc_connections: u16,
     /// How long a connection of the RPC query format, or of the ops pages, stays open without a
     /// request: 2s to 1h. The header Keep-Alive announces five seconds less, or half of the value
     /// if that is more.
-    #[arg(long, env = "KEEP_ALIVE", default_value = "75s", value_parser = parse_keep_alive)]
+    #[arg(long, env = "KEEP_ALIVE", default_value = "75s", value_parser = between("2s", "1h"))]
     pub keep_alive: Duration,
     /// Number of cores that answer requests, each with one thread and its own connections. Default:
-    /// all cores, at most 4.
-    #[arg(long, env = "CORES", value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// all cores, at most 4. 1 to 256.
+    #[arg(long, env = "CORES", value_parser = number(1_u16, 256))]
     pub cores: Option<u16>,
     /// URL of an explorer, http or https, to whose pages about errors the errors of this service
     /// point. Without it, errors have no such address; `dev` uses its own explorer.
     #[arg(long, env = "EXPLORER_URL", value_parser = parse_explorer_url)]
     pub explorer_url: Option<Arc<str>>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub connections: ConnectionSettings,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub listening: ListeningSettings,
@@ -269,6 +262,60 @@ mod tests {
             [name.to_owned(), cell(flag), cell(variable), cell(default)]
         });
         rows.collect()
+    }
+
+    /// Calls `check` with each setting of a command and of those below it, and with the arguments
+    /// that name its command.
+    fn each_setting(
+        path: &[&str],
+        command: &clap::Command,
+        check: &mut impl FnMut(&[&str], &clap::Arg),
+    ) {
+        for setting in command.get_arguments() {
+            check(path, setting);
+        }
+        for below in command.get_subcommands() {
+            each_setting(&[path, &[below.get_name()]].concat(), below, check);
+        }
+    }
+
+    /// Returns the bounds "A to B" that the error of a setting names if its value is too large.
+    fn bounds_of(path: &[&str], setting: &clap::Arg, too_large: &str) -> Option<String> {
+        let flag = format!("--{}={too_large}", setting.get_long()?);
+        let refused = Cli::try_parse_from([path, &[&flag]].concat()).err()?;
+        let sentence = std::error::Error::source(&refused)?.to_string();
+        let bounds = sentence.split_once("between ").or(sentence.split_once("number from "))?.1;
+        Some(bounds.replace(" and ", " to "))
+    }
+
+    #[test]
+    fn every_duration_and_every_count_has_bounds_that_the_page_of_settings_names() {
+        use std::any::TypeId;
+        let page = include_str!("../../docs/settings.md");
+        let (mut durations, mut counts) = (0, 0);
+        each_setting(&["cdn-activation"], &Cli::command(), &mut |path, setting| {
+            let holds = |types: &[TypeId]| {
+                let own = setting.get_value_parser().type_id();
+                types.iter().any(|one| own == *one)
+            };
+            let too_large = if holds(&[TypeId::of::<Duration>()]) {
+                durations += 1;
+                "4294967295d"
+            } else if holds(&[TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>()]) {
+                counts += 1;
+                "4294967295"
+            } else {
+                return;
+            };
+            let name = setting.get_id();
+            let bounds = bounds_of(path, setting, too_large);
+            let bounds = bounds.unwrap_or_else(|| panic!("{name} has no bounds"));
+            let flag = format!("| `--{}` |", setting.get_long().unwrap());
+            let is_its_row = |row: &&str| row.starts_with(&flag);
+            let has_bounds = page.lines().filter(is_its_row).all(|row| row.contains(&bounds));
+            assert!(has_bounds, "docs/settings.md: {name} is {bounds}");
+        });
+        assert!(durations >= 10 && counts >= 5, "{durations} durations, {counts} counts");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::parse_burst;
+use super::values::between;
 use crate::quotas::QuotaOptions;
 
 /// Settings of quotas.
@@ -16,7 +16,7 @@ pub struct QuotaSettings {
     #[arg(long, env = "QUOTAS", action = clap::ArgAction::Set)]
     pub quotas: Option<bool>,
     /// How many seconds of its limit an account may use at once: 1s to 60s.
-    #[arg(long, env = "QUOTA_BURST", default_value = "1s", value_parser = parse_burst)]
+    #[arg(long, env = "QUOTA_BURST", default_value = "1s", value_parser = between("1s", "60s"))]
     pub quota_burst: Duration,
 }
 

@@ -1,13 +1,18 @@
 //! Parsers of the values of settings. The command line parser shows their errors after the flag.
 
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::auth::secret::Secret;
 use crate::auth::services::is_service_name;
 use crate::domain::{Time, time};
-use crate::storage::{Engine, SLOT_SECONDS};
+use crate::storage::Engine;
 
 pub(super) fn parse_time(text: &str) -> Result<Time, String> {
     let parsed = time::parse(text).ok_or_else(|| {
@@ -42,55 +47,52 @@ pub(super) fn parse_engine(text: &str) -> Result<Engine, String> {
     }
 }
 
-pub(super) fn parse_window(text: &str) -> Result<Duration, String> {
-    let window = parse_duration(text)?;
-    if window.as_secs() > SLOT_SECONDS.unsigned_abs() {
-        return Err("the window is longer than 15m, for which used nonces are kept".to_owned());
-    }
-    Ok(window)
+/// Wraps a secret, so that it is not printed by accident.
+#[expect(clippy::unnecessary_wraps, reason = "a parser returns a Result")]
+pub(super) fn parse_secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text.to_owned()))
 }
 
-pub(super) fn parse_order_timeout(text: &str) -> Result<Duration, String> {
-    let timeout = parse_duration(text)?;
-    if !(Duration::from_millis(100)..=Duration::from_secs(5)).contains(&timeout) {
-        return Err("the timeout is not between 100ms and 5s".to_owned());
+/// Parses a filter of the log. The parser of the filter takes a word that is not a level as the name
+/// of a target, which has no lines: the log would be empty.
+pub(super) fn parse_log(text: &str) -> Result<String, String> {
+    let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+    if let Some(word) = text.split(',').find(|word| !word.contains('=') && !is_level(word)) {
+        return Err(format!(
+            "{word:?} is not a level or TARGET=LEVEL; the levels are error, warn, info and off"
+        ));
     }
-    Ok(timeout)
+    let filter: Result<Targets, _> = text.parse();
+    filter.map_err(|error| format!("{text:?} is not a filter: {error}"))?;
+    Ok(text.to_owned())
 }
 
-pub(super) fn parse_keep_alive(text: &str) -> Result<Duration, String> {
-    let kept = parse_duration(text)?;
-    if (2..=3600).contains(&kept.as_secs()) {
-        Ok(kept)
-    } else {
-        Err("the time is not between 2s and 1h".to_owned())
+/// Returns a parser of durations from `least` to `most`, which are written as in a setting.
+pub(super) fn between(
+    least: &'static str,
+    most: &'static str,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    let bound = |text| parse_duration(text).expect("a bound is a duration");
+    let bounds = bound(least)..=bound(most);
+    move |text| {
+        let given = parse_duration(text)?;
+        let fits = bounds.contains(&given);
+        fits.then_some(given).ok_or_else(|| format!("{text:?} is not between {least} and {most}"))
     }
 }
 
-pub(super) fn parse_burst(text: &str) -> Result<Duration, String> {
-    let burst = parse_duration(text)?;
-    if (Duration::from_secs(1)..=Duration::from_mins(1)).contains(&burst) {
-        Ok(burst)
-    } else {
-        Err("the burst is not between 1s and 60s".to_owned())
+/// Returns a parser of numbers from `least` to `most`.
+pub(super) fn number<N>(
+    least: N,
+    most: N,
+) -> impl Fn(&str) -> Result<N, String> + Clone + Send + Sync + 'static
+where
+    N: FromStr + PartialOrd + Display + Copy + Send + Sync + 'static,
+{
+    move |text| {
+        let given = text.parse().ok().filter(|given| (least..=most).contains(given));
+        given.ok_or_else(|| format!("{text:?} is not a number from {least} to {most}"))
     }
-}
-
-pub(super) fn parse_retention(text: &str) -> Result<Duration, String> {
-    let retention = parse_duration(text)?;
-    if (60..=3650 * 86_400).contains(&retention.as_secs()) {
-        return Ok(retention);
-    }
-    Err("the time is not between 1m and 3650d".to_owned())
-}
-
-/// Parses how long audit records are kept.
-pub(super) fn parse_audit_retention(text: &str) -> Result<Duration, String> {
-    let retention = parse_duration(text)?;
-    if (86_400..=3650 * 86_400).contains(&retention.as_secs()) {
-        return Ok(retention);
-    }
-    Err("the time is not between 1d and 3650d".to_owned())
 }
 
 /// Largest length of the URL of an explorer, in bytes. It is part of gRPC metadata, of which clients
@@ -179,15 +181,41 @@ mod tests {
         for wrong in ["15 m", "", "m", "-1s", "9223372036854775807d"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
-        assert!(parse_order_timeout("2s").is_ok());
-        assert!(parse_order_timeout("99ms").is_err() && parse_order_timeout("6s").is_err());
-        assert!(parse_window("15m").is_ok() && parse_window("901s").is_err());
-        assert!(parse_keep_alive("2s").is_ok() && parse_keep_alive("1999ms").is_err());
-        assert!(parse_burst("1s").is_ok() && parse_burst("999ms").is_err());
-        assert!(parse_burst("60s").is_ok() && parse_burst("61s").is_err());
-        assert!(parse_retention("3650d").is_ok() && parse_retention("3651d").is_err());
-        assert!(parse_retention("60").is_ok() && parse_retention("59s").is_err());
-        assert!(parse_audit_retention("1d").is_ok() && parse_audit_retention("23h").is_err());
-        assert!(parse_audit_retention("3650d").is_ok() && parse_audit_retention("3651d").is_err());
+    }
+
+    #[test]
+    fn a_duration_and_a_number_have_bounds() {
+        let parse = between("100ms", "5s");
+        for (text, expected) in [
+            ("100ms", Ok(Duration::from_millis(100))),
+            ("5", Ok(Duration::from_secs(5))),
+            ("99ms", Err("\"99ms\" is not between 100ms and 5s".to_owned())),
+            ("5001ms", Err("\"5001ms\" is not between 100ms and 5s".to_owned())),
+        ] {
+            assert_eq!(parse(text), expected);
+        }
+        assert!(between("0s", "1s")("0").is_ok());
+        let parse = number(2_u16, 65_535);
+        assert_eq!((parse("2"), parse("65535")), (Ok(2), Ok(65_535)));
+        for wrong in ["1", "65536", "-1", "", "two", "4294967297"] {
+            let expected = format!("{wrong:?} is not a number from 2 to 65535");
+            assert_eq!(parse(wrong), Err(expected));
+        }
+    }
+
+    #[test]
+    fn the_longest_window_of_timestamps_is_a_slot_of_nonces() {
+        let longest = parse_duration("15m").unwrap().as_secs();
+        assert_eq!(longest, crate::storage::SLOT_SECONDS.unsigned_abs());
+    }
+
+    #[test]
+    fn a_filter_of_the_log_has_levels() {
+        for right in ["info", "warn,cdn_activation=info", "OFF", "a=debug,b=off"] {
+            assert_eq!(parse_log(right).as_deref(), Ok(right));
+        }
+        for wrong in ["verbose", "", "info,", "cdn_activation", "a=loud", "a=b=info", "info,cdn"] {
+            assert!(parse_log(wrong).is_err(), "{wrong}");
+        }
     }
 }

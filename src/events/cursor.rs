@@ -1,9 +1,10 @@
 //! A cursor says which events a follower has seen. The follower keeps it as an opaque text and
-//! sends it back. It contains the account that is followed (0 for all) and a position for each lane,
-//! as a text that is authenticated and bound to the follower ([`BoundTexts`]). So its positions are
+//! sends it back. It contains the account that is followed (0 for all), the generation of the log and
+//! a position for each lane, as a text that is authenticated and bound to the follower ([`BoundTexts`]). So its positions are
 //! positions that the service gave to this follower.
 
 use prost::encoding::{decode_varint, encode_varint};
+use uuid::Uuid;
 
 use crate::auth::sealing::{BoundTexts, KeyRing};
 use crate::domain::AccountId;
@@ -36,6 +37,8 @@ impl Positions {
 pub struct Cursor {
     /// The account that it follows; `None` for all accounts.
     pub account_id: Option<AccountId>,
+    /// The generation of the log to which the positions belong.
+    pub generation: Uuid,
     /// The position of the newest event that it has seen, in each lane.
     pub positions: Positions,
 }
@@ -54,8 +57,9 @@ impl Cursors {
     /// Returns the text of a cursor. Only this caller can send it back.
     #[must_use]
     pub fn encode(&self, caller: &str, cursor: &Cursor) -> String {
-        let mut body = Vec::with_capacity(96);
+        let mut body = Vec::with_capacity(112);
         encode_varint(cursor.account_id.map_or(0, |id| id.get().unsigned_abs()), &mut body);
+        body.extend_from_slice(cursor.generation.as_bytes());
         for position in cursor.positions.0 {
             encode_varint(position.unsigned_abs(), &mut body);
         }
@@ -75,11 +79,13 @@ impl Cursors {
         let body = self.0.read(&[caller], text)?;
         let mut body = body.as_slice();
         let account_id = i64::try_from(decode_varint(&mut body).ok()?).ok()?;
+        let (generation, mut body) = body.split_first_chunk()?;
         let mut positions = Positions::default();
         for position in &mut positions.0 {
             *position = i64::try_from(decode_varint(&mut body).ok()?).ok()?;
         }
-        body.is_empty().then_some(Cursor { account_id: AccountId::new(account_id), positions })
+        let (account_id, generation) = (AccountId::new(account_id), Uuid::from_bytes(*generation));
+        body.is_empty().then_some(Cursor { account_id, generation, positions })
     }
 }
 
@@ -103,8 +109,9 @@ mod tests {
 
     #[test]
     fn a_text_that_is_not_a_cursor_of_this_service_is_refused() {
-        let (cursor, cursors) =
-            (Cursor { account_id: AccountId::new(7), positions: Positions([3; LANES]) }, cursors());
+        let (account_id, positions) = (AccountId::new(7), Positions([3; LANES]));
+        let cursor = Cursor { account_id, generation: Uuid::from_u128(5), positions };
+        let cursors = cursors();
         let text = cursors.encode(CALLER, &cursor);
         assert!(of_key(8).decode(CALLER, &text).is_err(), "a cursor of another deployment");
         assert!(cursors.decode("console", &text).is_err(), "a cursor of another caller");
@@ -134,10 +141,12 @@ mod tests {
         #[test]
         fn a_cursor_is_read_as_it_was_written(
             account_id in proptest::option::of(1..i64::MAX),
+            generation: u128,
             positions in proptest::array::uniform16(0..i64::MAX),
         ) {
             let account_id = account_id.and_then(AccountId::new);
-            let cursor = Cursor { account_id, positions: Positions(positions) };
+            let generation = Uuid::from_u128(generation);
+            let cursor = Cursor { account_id, generation, positions: Positions(positions) };
             prop_assert_eq!(cursors().decode(CALLER, &cursors().encode(CALLER, &cursor)).unwrap(), cursor);
         }
 
@@ -147,7 +156,9 @@ mod tests {
             at: proptest::sample::Index,
             bit in 0_u32..8,
         ) {
-            let text = cursors().encode(CALLER, &Cursor { account_id: None, positions: Positions(positions) });
+            let positions = Positions(positions);
+            let cursor = Cursor { account_id: None, generation: Uuid::from_u128(5), positions };
+            let text = cursors().encode(CALLER, &cursor);
             let mut bytes = URL_SAFE_NO_PAD.decode(text).unwrap();
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;

@@ -8,11 +8,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::heads::Heads;
 use super::ring::FeedEvent;
-use super::{Feed, Positions, lane_number, positions, require_no_gap, rows};
+use super::{Feed, generation, lane_number, positions, require_no_gap, require_same_log, rows};
 use crate::domain::event::LANES;
 use crate::error::Error;
 use crate::logging::FailureLog;
+use crate::metrics::WorkerTurns;
 use crate::storage::Store;
 
 /// How often the heads are read if no notification arrives.
@@ -31,25 +33,24 @@ const REMEMBERED: Duration = Duration::from_secs(30);
 
 impl Feed {
     /// Follows the log until shutdown.
-    pub async fn run(self) {
+    pub async fn run(self, turns: WorkerTurns) {
         let shutdown = self.shared.shutdown.clone();
         let called = Arc::new(Notify::new());
         tokio::select! {
-            () = self.follow(&called) => {}
+            () = self.follow(&called, turns) => {}
             () = listen(&self.store, &called) => {}
             () = shutdown.cancelled() => {}
         }
     }
 
-    async fn follow(&self, called: &Notify) {
-        let mut failure_log = FailureLog::new("the event log is not read");
+    async fn follow(&self, called: &Notify, mut turns: WorkerTurns) {
         let mut followed_at = None;
         loop {
             if self.shared.heads.receiver_count() > 0 {
                 followed_at = Some(Instant::now());
             }
             let is_followed = followed_at.is_some_and(|at| at.elapsed() < REMEMBERED);
-            failure_log.outcome(self.catch_up(is_followed).await);
+            turns.outcome(self.catch_up(is_followed).await);
             tokio::select! {
                 () = called.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
@@ -59,33 +60,49 @@ impl Feed {
 
     /// Reads new events into the ring if there are followers, then publishes the heads.
     async fn catch_up(&self, is_followed: bool) -> Result<(), Error> {
-        let lanes = self.store.lanes().await?;
-        let heads = positions(&lanes, |lane| lane.last_position);
+        let known = self.shared.heads.borrow().clone();
+        let heads = self.read_heads(known.as_ref()).await?;
+        let is_same_log = known.as_ref().is_some_and(|k| k.generation() == heads.generation());
         if !is_followed {
             self.ring_mut().begin_after(&heads);
+        } else if !is_same_log {
+            self.ring_mut().change_generation(&heads);
         }
-        if *self.shared.heads.borrow() == Some(heads) {
+        if known.as_ref() == Some(&heads) {
             return Ok(());
         }
-        let is_first = self.shared.heads.borrow().is_none();
         for lane in 0..LANES {
-            let (reached, newest) = (self.ring().head(lane), heads.0[lane]);
-            if is_first || newest < reached {
+            let (reached, newest) = (self.ring().head(lane), heads.positions.0[lane]);
+            if newest < reached {
                 self.ring_mut().restart(lane, newest);
             } else if newest - reached > FURTHEST {
                 self.ring_mut().restart(lane, newest - FURTHEST);
             }
-            self.fill(lane, newest).await?;
+            self.fill(lane, &heads).await?;
         }
-        self.publish(heads);
+        self.shared.heads.send_replace(Some(heads));
         Ok(())
     }
 
-    /// Reads a lane into the ring up to a position.
-    async fn fill(&self, lane: usize, newest: i64) -> Result<(), Error> {
+    /// Reads the heads, and the generations if there is a new one.
+    async fn read_heads(&self, known: Option<&Heads>) -> Result<Heads, Error> {
+        let lanes = self.store.lanes().await?;
+        let generation = generation(&lanes)?;
+        let positions = positions(&lanes, |lane| lane.last_position);
+        if let Some(known) = known.filter(|known| known.generation() == generation) {
+            return Ok(known.moved_to(positions));
+        }
+        let heads = Heads::new(positions, generation, &self.store.generations().await?);
+        heads.ok_or_else(|| Error::unavailable("the generations of the event log changed"))
+    }
+
+    /// Reads a lane into the ring up to its head.
+    async fn fill(&self, lane: usize, heads: &Heads) -> Result<(), Error> {
+        let newest = heads.positions.0[lane];
         let mut reached = self.ring().head(lane);
         while reached < newest {
             let page = self.store.log_page(lane_number(lane), reached, rows(BATCH), None).await?;
+            require_same_log(&page, heads.generation(), newest)?;
             if page.expired_position > reached {
                 // The database tells the followers that need the deleted events.
                 self.ring_mut().restart(lane, newest);
@@ -101,10 +118,6 @@ impl Feed {
             reached = ring.head(lane);
         }
         Ok(())
-    }
-
-    fn publish(&self, heads: Positions) {
-        self.shared.heads.send_replace(Some(heads));
     }
 
     fn ring_mut(&self) -> std::sync::RwLockWriteGuard<'_, super::Ring> {

@@ -6,6 +6,7 @@
 
 pub mod cursor;
 mod follow;
+mod heads;
 mod ring;
 mod watch;
 
@@ -15,8 +16,10 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch as latest};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 pub use self::cursor::{Cursor, Cursors, Positions};
+use self::heads::Heads;
 pub use self::ring::FeedEvent;
 use self::ring::{Held, Ring};
 pub use self::watch::{Followed, Watched};
@@ -45,7 +48,7 @@ pub struct Feed {
 struct FeedState {
     ring: RwLock<Ring>,
     /// The heads of the lanes; `None` until they are read for the first time.
-    heads: latest::Sender<Option<Positions>>,
+    heads: latest::Sender<Option<Heads>>,
     pages: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
@@ -55,8 +58,8 @@ struct FeedState {
 pub struct EventPage {
     /// The events. Those of each lane are in order.
     pub events: Vec<Arc<FeedEvent>>,
-    /// The positions of a follower that has seen them.
-    pub passed: Positions,
+    /// The cursor of a follower that has seen them.
+    pub cursor: Cursor,
 }
 
 impl Feed {
@@ -80,77 +83,115 @@ impl Feed {
         Self { shared: Arc::clone(&self.shared), store }
     }
 
-    /// Returns the position of the newest event in each lane.
-    pub async fn newest(&self) -> Result<Positions, Error> {
+    /// Returns how many followers are waiting for events.
+    #[must_use]
+    pub fn followers(&self) -> usize {
+        self.shared.heads.receiver_count()
+    }
+
+    /// Returns the heads of the log.
+    async fn heads(&self) -> Result<Heads, Error> {
+        self.heads_with(|_| true).await
+    }
+
+    /// Waits a moment for heads that fulfil a condition.
+    async fn heads_with(&self, is_right: impl Fn(&Heads) -> bool) -> Result<Heads, Error> {
         let mut heads = self.shared.heads.subscribe();
-        let known = timeout(FIRST_LOOK, heads.wait_for(Option::is_some)).await;
-        let known = known.ok().and_then(Result::ok).and_then(|heads| *heads);
+        let right = heads.wait_for(|heads| heads.as_ref().is_some_and(&is_right));
+        let known = timeout(FIRST_LOOK, right).await;
+        let known = known.ok().and_then(Result::ok).and_then(|heads| heads.clone());
         known.ok_or_else(|| Error::unavailable("the heads of the event log are not known"))
     }
 
-    /// Returns the position before the oldest event that is kept, in each lane.
-    pub async fn oldest(&self) -> Result<Positions, Error> {
-        let lanes = self.store.lanes().await?;
-        Ok(positions(&lanes, |lane| lane.expired_position))
+    /// Returns the cursor after the newest event of each lane.
+    pub async fn newest(&self, account_id: Option<AccountId>) -> Result<Cursor, Error> {
+        let heads = self.heads().await?;
+        Ok(Cursor { account_id, generation: heads.generation(), positions: heads.positions })
     }
 
-    /// Refuses a cursor with positions that no event has yet: it belongs to another log, or the log
-    /// was set back.
-    pub async fn check(&self, cursor: &Cursor) -> Result<(), Error> {
+    /// Returns the cursor before the oldest event that is kept, in each lane.
+    pub async fn oldest(&self, account_id: Option<AccountId>) -> Result<Cursor, Error> {
+        let lanes = self.store.lanes().await?;
+        let positions = positions(&lanes, |lane| lane.expired_position);
+        Ok(Cursor { account_id, generation: generation(&lanes)?, positions })
+    }
+
+    /// Refuses a cursor that has seen events which the log does not have any more, because the
+    /// database was restored for example. Returns it as one of the newest generation.
+    pub async fn check(&self, cursor: &Cursor) -> Result<Cursor, Error> {
+        let (cursor, heads) = self.carried(cursor).await?;
         let is_ahead = |heads: &Positions| {
             lanes_of(cursor.account_id).any(|lane| cursor.positions.0[lane] > heads.0[lane])
         };
         // The heads that this process knows may be older than the heads that another replica has
         // served.
-        if !is_ahead(&self.newest().await?) {
-            return Ok(());
+        if !is_ahead(&heads.positions) {
+            return Ok(cursor);
         }
         let lanes = self.store.lanes().await?;
         if is_ahead(&positions(&lanes, |lane| lane.last_position)) {
             return Err(Error::CursorExpired);
         }
-        Ok(())
+        Ok(cursor)
+    }
+
+    /// Returns the cursor as one of the newest generation, and the heads of that generation.
+    async fn carried(&self, cursor: &Cursor) -> Result<(Cursor, Heads), Error> {
+        let mut heads = self.heads().await?;
+        if !heads.knows(cursor.generation) {
+            // Another replica may know a generation that began a moment ago. The generations of
+            // another log are in no table.
+            let generations = self.store.generations().await?;
+            if !generations.iter().any(|known| known.id == cursor.generation) {
+                return Err(Error::CursorExpired);
+            }
+            heads = self.heads_with(|heads| heads.knows(cursor.generation)).await?;
+        }
+        let carried = heads.carry(cursor)?.ok_or(Error::CursorExpired)?;
+        Ok((carried, heads))
     }
 
     /// Reads at most `limit` events after the cursor; none if the follower has seen all. If several
     /// lanes have new events, each gets a share. The lane that is read first changes from page to
     /// page.
     pub async fn page(&self, cursor: &Cursor, limit: usize) -> Result<EventPage, Error> {
-        let heads = self.newest().await?;
-        let mut page = EventPage { events: Vec::new(), passed: cursor.positions };
+        let (cursor, heads) = self.carried(cursor).await?;
+        let mut page = EventPage { events: Vec::new(), cursor };
         loop {
-            let behind = |lane: &usize| page.passed.0[*lane] < heads.0[*lane];
+            let passed = page.cursor.positions;
+            let behind = |lane: &usize| passed.0[*lane] < heads.positions.0[*lane];
             let mut waiting: Vec<usize> = lanes_of(cursor.account_id).filter(behind).collect();
             let room = limit - page.events.len();
             if waiting.is_empty() || room == 0 {
                 return Ok(page);
             }
-            let turn = page.passed.turn() % waiting.len();
+            let turn = passed.turn() % waiting.len();
             waiting.rotate_left(turn);
             let share = (room / waiting.len()).max(1);
             for lane in waiting.into_iter().take(room) {
-                let (after, newest) = (page.passed.0[lane], heads.0[lane]);
-                let held = self.lane_page(lane, after, newest, share, cursor.account_id).await?;
+                let held = self.lane_page(lane, &page.cursor, &heads, share).await?;
                 page.events.extend(held.events);
-                page.passed.0[lane] = held.passed;
+                page.cursor.positions.0[lane] = held.passed;
             }
         }
     }
 
-    /// Reads events of one lane after a position: from the ring, or from the database if the ring
-    /// begins later.
+    /// Reads events of one lane after a cursor of the newest generation: from the ring, or from the
+    /// database if the ring begins later.
     async fn lane_page(
         &self,
         lane: usize,
-        after: i64,
-        newest: i64,
+        cursor: &Cursor,
+        heads: &Heads,
         limit: usize,
-        account_id: Option<AccountId>,
     ) -> Result<Held, Error> {
-        if let Some(held) = self.ring().after(lane, after, limit, account_id) {
+        let (after, newest) = (cursor.positions.0[lane], heads.positions.0[lane]);
+        let Cursor { account_id, generation, .. } = *cursor;
+        if let Some(held) = self.ring().after_in(generation, lane, after, limit, account_id) {
             return Ok(held);
         }
         let page = self.read_page(lane, after, limit, account_id).await?;
+        require_same_log(&page, generation, newest)?;
         if page.expired_position > after {
             return Err(Error::CursorExpired);
         }
@@ -207,6 +248,21 @@ fn positions(lanes: &[Lane], position: impl Fn(&Lane) -> i64) -> Positions {
         }
     }
     positions
+}
+
+/// Returns the generation in which the lanes were read.
+fn generation(lanes: &[Lane]) -> Result<Uuid, Error> {
+    let first = lanes.first().ok_or_else(|| Error::internal("event_lanes is empty"))?;
+    Ok(first.generation_id)
+}
+
+/// Refuses a page of a log that was set back since its heads were read. The caller tries again when
+/// the heads are known.
+fn require_same_log(page: &LogPage, generation: Uuid, newest: i64) -> Result<(), Error> {
+    if page.generation_id == generation && page.last_position >= newest {
+        return Ok(());
+    }
+    Err(Error::unavailable("the event log has another generation since its heads were read"))
 }
 
 fn lane_number(lane: usize) -> i16 {

@@ -4,7 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Positions;
+use uuid::Uuid;
+
+use super::heads::Heads;
 use crate::domain::AccountId;
 use crate::domain::event::LANES;
 use crate::proto::convert::timestamp;
@@ -80,6 +82,8 @@ struct HeldLane {
 /// The newest events.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
+    /// The generation of the events; `None` before the log is read for the first time.
+    generation: Option<Uuid>,
     lanes: [HeldLane; LANES],
     /// The lanes of the events, in the order in which the events arrived.
     arrivals: VecDeque<usize>,
@@ -103,9 +107,25 @@ impl Ring {
     }
 
     /// Drops all events; the next event of each lane is the one after its head.
-    pub fn begin_after(&mut self, heads: &Positions) {
-        let lane = |lane| HeldLane { before: heads.0[lane], events: VecDeque::new() };
-        *self = Self { lanes: std::array::from_fn(lane), arrivals: VecDeque::new(), bytes: 0 };
+    pub fn begin_after(&mut self, heads: &Heads) {
+        let before = |lane: usize| heads.positions.0[lane];
+        let lane = |lane| HeldLane { before: before(lane), events: VecDeque::new() };
+        let (lanes, arrivals) = (std::array::from_fn(lane), VecDeque::new());
+        *self = Self { generation: Some(heads.generation()), lanes, arrivals, bytes: 0 };
+    }
+
+    /// Continues in the generation of these heads. Lanes keep their events unless the generation lacks
+    /// one of them, so that followers which have seen all do not read from the database at once.
+    pub fn change_generation(&mut self, heads: &Heads) {
+        let Some(kept) = self.generation.and_then(|earlier| heads.kept_since(earlier)) else {
+            return self.begin_after(heads);
+        };
+        for lane in 0..LANES {
+            if self.head(lane) > kept.0[lane] {
+                self.restart(lane, kept.0[lane]);
+            }
+        }
+        self.generation = Some(heads.generation());
     }
 
     /// Adds the event after the head of its lane.
@@ -124,9 +144,23 @@ impl Ring {
         }
     }
 
+    /// Does the same as [`Ring::after`] if the events are of this generation. Returns `None` if they
+    /// are of another one.
+    pub fn after_in(
+        &self,
+        generation: Uuid,
+        lane: usize,
+        after: i64,
+        limit: usize,
+        account_id: Option<AccountId>,
+    ) -> Option<Held> {
+        let is_same = self.generation == Some(generation);
+        is_same.then(|| self.after(lane, after, limit, account_id)).flatten()
+    }
+
     /// Returns at most `limit` events of a lane after a position, of all accounts or of one.
     /// Returns `None` if the first event after that position is not in the ring any more.
-    pub fn after(
+    fn after(
         &self,
         lane: usize,
         after: i64,
@@ -152,6 +186,9 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::Positions;
+    use crate::ids::new_id;
+    use crate::storage::Generation;
 
     fn event(lane: usize, position: i64, account_id: i64, bytes: usize) -> FeedEvent {
         let event = wire::Event { account_id, ..Default::default() };
@@ -198,10 +235,38 @@ mod tests {
         ring.push(event(1, 8, 1, 1));
         let mut heads = Positions::default();
         (heads.0[1], heads.0[2]) = (9, 3);
-        ring.begin_after(&heads);
+        let generation = Generation { id: new_id(), kept_positions: [0; LANES] };
+        let id = generation.id;
+        ring.begin_after(&Heads::new(heads, id, &[generation]).unwrap());
         assert_eq!((ring.bytes, ring.head(1), ring.head(2)), (0, 9, 3));
         assert!(ring.after(1, 8, 1, None).is_none(), "the database has it");
         ring.push(event(1, 10, 1, 1));
-        assert_eq!(positions(&ring.after(1, 9, 1, None).unwrap()), [10]);
+        assert_eq!(positions(&ring.after_in(id, 1, 9, 1, None).unwrap()), [10]);
+        assert!(ring.after_in(new_id(), 1, 9, 1, None).is_none(), "of another generation");
+    }
+
+    #[test]
+    fn a_lane_without_lost_events_is_kept_in_the_next_generation() {
+        let generation = |kept| Generation { id: new_id(), kept_positions: [kept; LANES] };
+        let (first, second) = (generation(0), generation(12));
+        let heads = |positions, generations: &[Generation]| {
+            Heads::new(Positions([positions; LANES]), generations[0].id, generations).unwrap()
+        };
+        let mut ring = Ring::default();
+        ring.change_generation(&heads(10, std::slice::from_ref(&first)));
+        for lane in 0..2 {
+            for position in 11..=12 {
+                ring.push(event(lane, position, 1, 1));
+            }
+        }
+        ring.push(event(1, 13, 1, 1)); // the second generation lacks it
+        ring.change_generation(&heads(20, &[second.clone(), first.clone()]));
+        assert!(ring.after_in(first.id, 0, 10, 9, None).is_none());
+        let kept = ring.after_in(second.id, 0, 10, 9, None).unwrap();
+        assert_eq!(positions(&kept), [11, 12]);
+        assert!(ring.after_in(second.id, 1, 11, 9, None).is_none());
+        assert_eq!((ring.head(1), ring.bytes), (12, 2));
+        ring.change_generation(&heads(20, &[generation(0)]));
+        assert_eq!((ring.head(0), ring.bytes), (20, 0), "a log that is not known");
     }
 }

@@ -12,7 +12,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Cursor, Feed, FeedEvent, Positions};
+use super::heads::Heads;
+use super::{Cursor, Feed, FeedEvent};
 use crate::error::Error;
 
 /// Events that are read at once.
@@ -57,9 +58,9 @@ struct Watcher {
     cursor: Cursor,
     /// Events that were read and not yet sent.
     page: VecDeque<Arc<FeedEvent>>,
-    /// The positions of the follower after these events.
-    passed: Positions,
-    heads: watch::Receiver<Option<Positions>>,
+    /// The cursor of the follower after these events.
+    passed: Cursor,
+    heads: watch::Receiver<Option<Heads>>,
     /// When the follower gets its cursor if no event is sent before.
     progress_at: Instant,
 }
@@ -78,7 +79,7 @@ impl Watcher {
     fn new(feed: Feed, cursor: Cursor) -> Self {
         let heads = feed.shared.heads.subscribe();
         let (page, progress_at) = (VecDeque::new(), Instant::now());
-        Self { feed, cursor, page, passed: cursor.positions, heads, progress_at }
+        Self { feed, cursor, page, passed: cursor, heads, progress_at }
     }
 
     /// Sends the responses one after another, each when the channel has room. Returns why they
@@ -111,15 +112,16 @@ impl Watcher {
                 self.cursor.positions.0[event.lane] = event.position;
                 return Ok(self.watched(Some(event)));
             }
-            self.cursor.positions = self.passed;
+            self.cursor = self.passed;
             if Instant::now() >= self.progress_at {
                 return Ok(self.watched(None));
             }
             self.heads.borrow_and_update(); // a later head counts as a change
             let page = self.feed.page(&self.cursor, PAGE).await?;
             self.page = page.events.into();
-            self.passed = page.passed;
-            if !self.page.is_empty() || self.passed != self.cursor.positions {
+            self.passed = page.cursor;
+            self.cursor.generation = page.cursor.generation;
+            if !self.page.is_empty() || self.passed != self.cursor {
                 continue;
             }
             tokio::select! {

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Duration;
+use std::time::Instant;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
@@ -23,6 +23,7 @@ use crate::domain::{AccountId, Grants, Identity};
 use crate::error::{Error, status};
 use crate::ids::RequestId;
 use crate::logging::{CallLine, Subject};
+use crate::metrics::Metrics;
 use crate::proto::is_method;
 use crate::quotas::{Admission, Quotas};
 
@@ -50,6 +51,8 @@ pub struct ServiceAuthLayer {
     probe: Arc<Identity>,
     quotas: Quotas,
     audit: Audit,
+    /// Counts the calls that are not admitted. The others are counted behind this layer.
+    metrics: Metrics,
 }
 
 impl ServiceAuthLayer {
@@ -63,9 +66,11 @@ impl ServiceAuthLayer {
         streams: Arc<HashSet<String>>,
         quotas: Quotas,
         audit: Audit,
+        metrics: Metrics,
     ) -> Self {
         let probe = Arc::new(Identity::new(PROBE, Grants::default()));
-        Self { clock, callers, services: Arc::new(services), streams, probe, quotas, audit }
+        let services = Arc::new(services);
+        Self { clock, callers, services, streams, probe, quotas, audit, metrics }
     }
 
     /// Checks that the service exists, that the caller proves an identity, and that the identity is
@@ -114,16 +119,19 @@ impl ServiceAuthLayer {
         admitted.map_err(|error| NotAdmitted { error, caller: Some(Arc::clone(name)) })
     }
 
-    /// Records a call that is not admitted, for audit and in the log.
+    /// Records a call that is not admitted, for audit, in the log and in the metrics.
     fn record<B>(
         &self,
         refused: NotAdmitted,
         request: &Request<B>,
         request_id: RequestId,
         origin: Origin,
+        arrived: Instant,
     ) {
         let NotAdmitted { error, caller } = refused;
-        let path = logged_path(request.uri().path());
+        let path = request.uri().path();
+        self.metrics.call_started(path, arrived).finished(error.grpc_code());
+        let path = logged_path(path);
         let service = caller.as_ref().map(|name| Principal::Verified(format!("service:{name}")));
         // What a stranger names must not be among the records of an account.
         let named = account_id(request.headers()).and_then(|text| AccountId::parse(&text));
@@ -141,7 +149,7 @@ impl ServiceAuthLayer {
         });
         let subject = Subject { caller, ..Subject::default() };
         let line = CallLine { action: path, request_id, wire: Wire::Grpc, origin, subject };
-        line.write(Some(&error), Duration::ZERO);
+        line.write(Some(&error), arrived.elapsed());
     }
 
     /// Returns the identity that the caller proves. If a token is sent, it decides alone: a wrong
@@ -208,7 +216,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let request_id = RequestId::random();
+        let (request_id, arrived) = (RequestId::random(), Instant::now());
         let origin = Origin::of(request.headers(), request.extensions());
         let layer = &self.layer;
         let admitted = layer.admit(&request).and_then(|identity| {
@@ -220,7 +228,7 @@ where
             Err(refused) => {
                 let mut response = status::of(&refused.error, &request_id, None).into_http();
                 add_request_id(response.headers_mut(), &request_id);
-                layer.record(refused, &request, request_id, origin);
+                layer.record(refused, &request, request_id, origin, arrived);
                 return Box::pin(std::future::ready(Ok(response)));
             }
         };

@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
-use tonic::Status;
+use tonic::{Code, Status};
 
-use crate::metrics::Listener;
+use crate::metrics::{Call, Listener};
 use crate::quotas::Admission;
 
 /// Marks a response that is counted when its stream ends.
@@ -25,6 +25,13 @@ pub(super) struct Keeping<B, T> {
 
 /// Counts a stream by the code with which it ends.
 pub(super) struct StreamCount(Option<Arc<Listener>>);
+
+/// Counts a call of health or reflection when its stream ends, and keeps the permit of a watch.
+pub(super) struct Endless {
+    /// `None` once the call was counted.
+    call: Option<Call>,
+    _watch: Option<OwnedSemaphorePermit>,
+}
 
 /// A value that sees the frames of a body.
 pub(super) trait Sees {
@@ -46,6 +53,24 @@ impl StreamCount {
     }
 }
 
+impl Endless {
+    /// Creates the count of a call that has begun to answer.
+    pub fn new(call: Call, watch: Option<OwnedSemaphorePermit>) -> Self {
+        Self { call: Some(call), _watch: watch }
+    }
+}
+
+impl Sees for Endless {
+    fn see(&mut self, frame: &Frame<Bytes>) {
+        if let Some(trailers) = frame.trailers_ref() {
+            let code = Status::from_header_map(trailers).map_or(Code::Unknown, |end| end.code());
+            if let Some(call) = self.call.take() {
+                call.finished(code);
+            }
+        }
+    }
+}
+
 impl Sees for StreamCount {
     fn see(&mut self, frame: &Frame<Bytes>) {
         let status = frame.trailers_ref().and_then(Status::from_header_map);
@@ -61,10 +86,6 @@ impl Drop for StreamCount {
             listener.abandoned();
         }
     }
-}
-
-impl Sees for Option<OwnedSemaphorePermit> {
-    fn see(&mut self, _: &Frame<Bytes>) {}
 }
 
 impl Sees for Option<Admission> {

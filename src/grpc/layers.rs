@@ -20,15 +20,15 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::bodies::{CountedAtItsEnd, Keeping, StreamCount};
+use super::bodies::{CountedAtItsEnd, Endless, Keeping, StreamCount};
 use super::paced::Paced;
 use super::streams::HeldStream;
 use super::{answered, tokenless};
 use crate::audit::Audit;
-use crate::context::Context;
+use crate::context::{Context, Origin, Wire};
 use crate::error::{Error, status};
 use crate::ids::RequestId;
-use crate::logging;
+use crate::logging::{self, log_error};
 use crate::metrics::{Call, Listener, Metrics};
 
 /// The deadline of a call that sets none.
@@ -127,7 +127,11 @@ where
         let (reading, watch) =
             match tokenless::take(path, request.extensions(), &self.guard.watches) {
                 Ok(tokenless::Taken { reading, watch }) => (reading, watch),
-                Err(error) => return Box::pin(ready(Ok(refuse(&error, call, &request_id)))),
+                Err(error) => {
+                    let origin = context.map(|context| context.origin.clone());
+                    let origin = origin.unwrap_or_default();
+                    return Box::pin(ready(Ok(refuse(&error, call, &request_id, origin))));
+                }
             };
         let is_stream = self.guard.streams.contains(path);
         let is_endless = watch.is_some() || path.starts_with(REFLECTION);
@@ -161,12 +165,12 @@ where
                         Body::new(Keeping::new(Paced::new(held), StreamCount::new(listener)))
                     })
                 }
+                (Code::Ok, None) if is_endless => {
+                    response.map(|body| Body::new(Keeping::new(body, Endless::new(call, watch))))
+                }
                 (code, _) => {
                     call.finished(code);
-                    match watch {
-                        None => response,
-                        watch => response.map(|body| Body::new(Keeping::new(body, watch))),
-                    }
+                    response
                 }
             })
         })
@@ -174,11 +178,9 @@ where
 }
 
 /// Returns the answer to a call that is refused before it begins.
-fn refuse(error: &Error, call: Call, request_id: &RequestId) -> Response<Body> {
+fn refuse(error: &Error, call: Call, request_id: &RequestId, origin: Origin) -> Response<Body> {
     let status = status::of(error, request_id, None);
-    if logging::is_within_limit() {
-        tracing::info!(%request_id, method = call.method(), code = %error.code(), "refused");
-    }
+    log_error(error, call.method(), request_id, origin, Wire::Grpc, call.started());
     call.finished(status.code());
     status.into_http()
 }
@@ -245,7 +247,7 @@ fn complete(response: Response<Body>, request_id: &RequestId) -> (Response<Body>
     // These also include errors about bytes that are not gRPC, which a health check can send
     // without a token.
     if error.is_our_fault() && logging::fault_is_within_limit() {
-        tracing::error!(%request_id, code = ?made.code(), message = made.message(), "failed outside a handler");
+        tracing::error!(%request_id, grpc_code = ?made.code(), cause = made.message(), "failed outside a handler");
     }
     let completed = match error {
         // tonic's message about the request says more than the message of the error.

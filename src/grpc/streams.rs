@@ -75,9 +75,9 @@ impl Held {
         let Some(call) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return;
         };
-        let (method, milliseconds) = (call.method(), call.elapsed().as_millis());
+        let (method, milliseconds) = (call.method(), call.elapsed().as_secs_f64() * 1e3);
         if logging::is_within_limit() {
-            tracing::info!(%request_id, method, milliseconds, ?code, "the stream ended");
+            tracing::info!(%request_id, method, milliseconds, grpc_code = ?code, "the stream ended");
         }
         call.finished(code);
     }

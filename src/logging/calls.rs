@@ -3,7 +3,7 @@
 //! logged.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::is_within_limit;
 use crate::context::{FoundKey, Origin, Wire};
@@ -88,8 +88,16 @@ impl CallLine<'_> {
 }
 
 /// Logs an error of a request that did not reach its action, or that occurred after the answer.
-pub fn log_error(error: &Error, action: &str, request_id: &RequestId, origin: Origin, wire: Wire) {
+/// The request arrived at `arrived`.
+pub fn log_error(
+    error: &Error,
+    action: &str,
+    request_id: &RequestId,
+    origin: Origin,
+    wire: Wire,
+    arrived: Instant,
+) {
     let (request_id, subject) = (request_id.clone(), Subject::default());
     let line = CallLine { action, request_id, wire, origin, subject };
-    line.write(Some(error), Duration::ZERO);
+    line.write(Some(error), arrived.elapsed());
 }

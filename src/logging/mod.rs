@@ -175,6 +175,12 @@ pub fn dropped_lines() -> u64 {
     queue::dropped()
 }
 
+/// Returns the number of lines that are not written yet.
+#[must_use]
+pub fn waiting_lines() -> usize {
+    queue::waiting()
+}
+
 /// Logs one line about all lines that are missing since the last such line.
 fn tell_what_is_missing() {
     static TOLD_SUPPRESSED: AtomicU64 = AtomicU64::new(0);

@@ -95,6 +95,11 @@ pub(super) fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
+/// Returns the number of lines that were queued and neither written nor dropped.
+pub(super) fn waiting() -> usize {
+    WAITING.load(Ordering::Relaxed)
+}
+
 /// Waits until all lines are written, but not longer than this.
 pub(super) fn wait_until_written(longest: Duration) {
     let until = Instant::now() + longest;

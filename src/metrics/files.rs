@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// The files that have outcomes.
-const FILES: [&str; 4] = ["tokens", "grants", "sealing_keys", "tls"];
+const FILES: [&str; 5] = ["tokens", "grants", "sealing_keys", "tls", "database_url"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FileLabels {

@@ -9,6 +9,8 @@ use prometheus_client::registry::Registry;
 use tonic::Status;
 use tonic_types::StatusExt;
 
+use crate::error::texts;
+
 /// The code of an answer that is not a refusal.
 const OK: &str = "OK";
 /// The code of a request that is not HTTP, which hyper refuses itself.
@@ -19,6 +21,19 @@ const ABANDONED: &str = "abandoned";
 const LONGEST_CODE: usize = 64;
 /// The label of a code that is not in the table.
 const OTHER: &str = "_OTHER";
+/// The listeners of requests.
+const OF_REQUESTS: [&str; 2] = ["grpc", "rest"];
+/// The outcomes of TLS handshakes.
+const OUTCOMES: [&str; 8] = [
+    "complete",
+    "not_tls",
+    "old_version",
+    "no_protocol",
+    "bad_certificate",
+    "refused_by_client",
+    "broken",
+    "failed",
+];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ListenerLabels {
@@ -95,7 +110,24 @@ impl Listeners {
             "Connections of trusted proxies that were closed because they had no valid PROXY header",
             families.without_proxy_header.clone(),
         );
+        families.show_all();
         families
+    }
+
+    /// Shows the series of documented codes and outcomes as 0, so that the first is an increase. A
+    /// code that has the name of a parameter in it is shown after it has occurred.
+    fn show_all(&self) {
+        let codes = texts::rows().map(|row| row.code.into_owned());
+        let codes: Vec<_> = codes.filter(|code| !code.contains('{')).collect();
+        for listener in OF_REQUESTS {
+            drop(self.without_proxy_header.get_or_create(&ListenerLabels { listener }));
+            for outcome in OUTCOMES {
+                drop(self.handshakes.get_or_create(&HandshakeLabels { listener, outcome }));
+            }
+            for code in codes.iter().cloned() {
+                drop(self.answers.get_or_create(&AnswerLabels { listener, code }));
+            }
+        }
     }
 
     /// Returns the counters of one listener.

@@ -1,15 +1,19 @@
-//! The number of log lines that are missing, as metrics.
+//! The number of log lines that are missing or that wait, as metrics.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::Registry;
 
+use super::live::LiveGauge;
 use crate::logging;
 
-/// Registers the counters of missing log lines.
+/// Registers the metrics.
 pub(super) fn register(registry: &mut Registry) {
     registry.register_collector(Box::new(MissingLines));
+    let (name, help) = ("log_lines_waiting", "Log lines that are not written yet");
+    let waiting = || u64::try_from(logging::waiting_lines()).unwrap_or(u64::MAX);
+    registry.register_collector(Box::new(LiveGauge::new(name, help, waiting)));
 }
 
 /// Reads the counters of `logging`, because a process has one log.

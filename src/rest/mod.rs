@@ -10,7 +10,7 @@ mod plan;
 mod records;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -85,8 +85,12 @@ impl Shim {
         Self { dispatch, authenticator, services, clock, listener, audit, explorer_url }
     }
 
-    /// Answers one request. The answer to a failure is an error body.
-    pub async fn answer<B>(self: Arc<Self>, request: http::Request<B>) -> Response<Full<Bytes>>
+    /// Answers one request, which arrived at an instant. The answer to a failure is an error body.
+    pub async fn answer<B>(
+        self: Arc<Self>,
+        request: http::Request<B>,
+        arrived: Instant,
+    ) -> Response<Full<Bytes>>
     where
         B: hyper::body::Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -98,6 +102,7 @@ impl Shim {
             let received = raw.received();
             let mut signer = None;
             let admitted = self.admit(&received, &request_id, &origin, &mut signer).await;
+            let origin = (origin, arrived);
             let admitted = admitted
                 .map_err(|error| self.refuse(&received, &error, &request_id, origin, signer));
             // The request is dropped here: hundreds of callers can wait for their calls at the same
@@ -121,10 +126,10 @@ impl Shim {
     /// Returns the answer to a request on which the shim panicked. It is in XML, as for a request
     /// that cannot be read, because the requested format is lost.
     #[must_use]
-    pub fn answer_to_a_panic(&self) -> Response<Full<Bytes>> {
+    pub fn answer_to_a_panic(&self, arrived: Instant) -> Response<Full<Bytes>> {
         let request_id = RequestId::random();
         let error = Error::internal("the shim panicked");
-        log_error(&error, "-", &request_id, Origin::default(), Wire::Rest);
+        log_error(&error, "-", &request_id, Origin::default(), Wire::Rest, arrived);
         let status = status::of(&error, &request_id, None);
         self.listener.answered_with(&status);
         let explorer_url = self.explorer_url.as_deref();
@@ -175,14 +180,14 @@ impl Shim {
         encode::reply(&rpc.reply, &reply, format)
     }
 
-    /// Returns the status of an error before the call, and logs the error. A called action writes
-    /// its own log line.
+    /// Returns the status of an error before the call, and logs the error with the time since the
+    /// request arrived. A called action writes its own log line.
     fn refuse(
         &self,
         received: &Received<'_>,
         error: &Error,
         request_id: &RequestId,
-        origin: Origin,
+        (origin, arrived): (Origin, Instant),
         signer: Option<Signer>,
     ) -> Status {
         let request = received.signed();
@@ -214,7 +219,7 @@ impl Shim {
         };
         let (request_id, wire) = (request_id.clone(), Wire::Rest);
         let line = CallLine { action, request_id, wire, origin, subject };
-        line.write(Some(error), Duration::ZERO);
+        line.write(Some(error), arrived.elapsed());
         status::of(error, &line.request_id, None)
     }
 }

@@ -8,6 +8,7 @@
 //! (clock, metrics, readiness, the ring of events) is shared memory.
 
 pub mod places;
+mod pulse;
 mod rounds;
 pub mod socket;
 pub mod state;
@@ -22,9 +23,12 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::places::{Place, Places};
+use self::pulse::Pulse;
+pub use self::pulse::Pulses;
 use crate::logging;
 
 /// How long to wait if no connection can be accepted, for lack of file descriptors for example.
@@ -35,17 +39,25 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Core(oneshot::Receiver<()>);
 
 impl Core {
-    /// Starts a thread with a runtime of its own, which runs what `work` builds on it.
+    /// Starts a thread with a runtime of its own, which runs what `work` builds on it, and adds its
+    /// pulse to those of the other cores.
     pub fn start<F: Future<Output = ()>>(
         name: String,
+        pulses: &Pulses,
         work: impl FnOnce() -> F + Send + 'static,
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (ended, core) = oneshot::channel();
+        let pulse = Arc::<Pulse>::default();
+        pulses.add(&name, Arc::clone(&pulse));
         std::thread::Builder::new().name(name).spawn(move || {
             // `work` is called within the runtime, because sockets and timers belong to the runtime
             // that creates them.
-            runtime.block_on(async { work().await });
+            runtime.block_on(async {
+                tokio::spawn(Arc::clone(&pulse).beat());
+                work().await;
+            });
+            pulse.end();
             // A name lookup that hangs in the system must not delay the end of the process.
             runtime.shutdown_background();
             ended.send(()).ok();
@@ -105,8 +117,9 @@ impl Stream for Connections {
     }
 }
 
-/// Accepts connections and hands them to the cores in turn, until `shutdown`. A connection without
-/// a place is closed. If file descriptors are short, a connection without work is ended.
+/// Accepts connections and hands them to the cores in turn, until `shutdown`. Then hands over those
+/// that the kernel has already accepted, and closes the places. A connection without a place is
+/// closed. If file descriptors are short, a connection without work is ended.
 pub async fn hand_out(
     listener: TcpListener,
     places: Arc<Places>,
@@ -117,7 +130,7 @@ pub async fn hand_out(
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => break,
         };
         // Deregister the socket from this runtime, whose thread only accepts.
         match accepted.and_then(|(stream, address)| Ok((stream.into_std()?, address))) {
@@ -135,6 +148,27 @@ pub async fn hand_out(
                 places.make_room();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+    hand_out_the_rest(listener, &places, &cores, turn).await;
+    places.close(Instant::now());
+}
+
+/// Hands over the connections that the kernel has accepted. Closing the listener would reset them,
+/// and their peers may have sent a request.
+async fn hand_out_the_rest(
+    listener: TcpListener,
+    places: &Arc<Places>,
+    cores: &[Handover],
+    mut turn: usize,
+) {
+    let Ok(listener) = listener.into_std() else { return }; // it does not block
+    while let Ok((stream, address)) = listener.accept() {
+        let Some(place) = places.take().await else { continue };
+        if stream.set_nonblocking(true).is_ok() {
+            stream.set_nodelay(true).ok();
+            hand_over(Accepted { stream, address, place }, cores, turn);
+            turn += 1;
         }
     }
 }
@@ -193,7 +227,7 @@ mod tests {
     async fn a_core_runs_on_a_thread_of_its_own_and_reports_its_end() {
         let here = std::thread::current().id();
         let (tell, told) = oneshot::channel();
-        let core = Core::start("core-0".to_owned(), move || async move {
+        let core = Core::start("core-0".to_owned(), &Pulses::default(), move || async move {
             tokio::time::sleep(Duration::from_millis(1)).await;
             let thread = std::thread::current();
             tell.send((thread.id(), thread.name().map(str::to_owned))).unwrap();

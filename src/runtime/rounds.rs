@@ -2,6 +2,7 @@
 //! not read, are idle or are old.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -9,9 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::places::{PlaceLimits, Places, Reason, Taken};
 use super::state::Signal;
 
+/// How long, during the drain, a connection without a running call may take to end after it was
+/// asked to, and a connection that is new may take to send its first request.
+const LEAVES_WITHIN: Duration = Duration::from_secs(1);
+
 impl Places {
-    /// Checks the connections until `shutdown`. Then tells all of them to leave, and returns when
-    /// the last one has ended.
+    /// Checks the connections until `shutdown` and, after `close` was called, until the last one has
+    /// ended.
     pub async fn look_after(self: Arc<Self>, shutdown: CancellationToken) {
         let mut round = tokio::time::interval(self.limits.round);
         while !shutdown.is_cancelled() {
@@ -20,10 +25,9 @@ impl Places {
                 () = shutdown.cancelled() => {}
             }
         }
-        self.close();
         loop {
             let freed = self.freed.notified(); // before the check, so that no notification is missed
-            if self.table().taken.is_empty() {
+            if self.is_empty_and_closed() {
                 return;
             }
             tokio::select! {
@@ -44,25 +48,41 @@ impl Places {
         }
     }
 
+    fn is_empty_and_closed(&self) -> bool {
+        let table = self.table();
+        table.is_closed && table.taken.is_empty()
+    }
+
+    /// Makes every connection old, also those that will be accepted: over HTTP/1, the next answer
+    /// closes it, so that clients and proxies that keep connections open the next one elsewhere.
+    pub fn retire(&self) {
+        let mut table = self.table();
+        table.is_retired = true;
+        for taken in table.taken.values() {
+            taken.state.grew_old();
+        }
+    }
+
     /// Refuses further connections and asks the others to finish their calls. A connection that has
-    /// not sent anything yet has no calls and is ended.
-    fn close(&self) {
+    /// not sent anything for a while has no calls and is ended.
+    pub(super) fn close(&self, now: Instant) {
         let mut table = self.table();
         table.is_closed = true;
         let mut silent = Vec::new();
         for (number, taken) in &mut table.taken {
-            if taken.state.has_spoken() {
-                if !taken.is_ending() {
-                    taken.reason = Reason::Drained;
-                    taken.state.tell(Signal::Leave);
-                }
-            } else {
+            if !taken.state.has_spoken() && now - taken.since >= LEAVES_WITHIN {
                 silent.push(*number);
+            } else if !taken.is_ending() {
+                taken.reason = Reason::Drained;
+                taken.seen.idle_since = now;
+                taken.state.tell(Signal::Leave);
             }
         }
         for number in silent {
             table.end(number, Reason::Drained);
         }
+        drop(table);
+        self.freed.notify_waiters();
     }
 }
 
@@ -77,9 +97,6 @@ impl Taken {
         if self.write_stalled(limits, now) {
             return Some(Reason::Stalled);
         }
-        if !self.state.has_spoken() {
-            return (lived >= limits.greeting).then_some(Reason::Silent);
-        }
         let begun = self.state.begun();
         if begun != self.seen.begun {
             self.seen.begun_since = now;
@@ -89,6 +106,12 @@ impl Taken {
             self.seen.idle_since = now;
         }
         let idle = now - self.seen.idle_since;
+        if self.reason == Reason::Drained && idle >= LEAVES_WITHIN && !self.state.writing().0 {
+            return Some(Reason::Drained);
+        }
+        if !self.state.has_spoken() {
+            return (lived >= limits.greeting).then_some(Reason::Silent);
+        }
         if idle >= limits.idle {
             if !limits.can_be_asked || idle >= limits.idle + limits.cut_off {
                 return Some(Reason::Idle);

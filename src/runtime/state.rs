@@ -100,8 +100,8 @@ impl ConnectionState {
         (self.write_waits.load(Relaxed), self.written.load(Relaxed))
     }
 
-    /// Records that the connection has reached its age limit. Over HTTP/1, the next answer then
-    /// closes it.
+    /// Records that the connection has reached its age limit, or that the service was asked to stop.
+    /// Over HTTP/1, the next answer then closes it.
     pub fn grew_old(&self) {
         self.is_old.store(true, Relaxed);
     }
@@ -132,6 +132,14 @@ impl ConnectionState {
     pub fn hear(&self, waker: &Waker) -> Signal {
         self.task.register(waker);
         self.order()
+    }
+}
+
+impl Running {
+    /// Whether the connection has reached its age limit.
+    #[must_use]
+    pub fn is_on_an_old_connection(&self) -> bool {
+        self.0.is_old()
     }
 }
 

@@ -9,22 +9,35 @@ use super::ServerSettings;
 use super::readiness::Readiness;
 use super::shared::Shared;
 use crate::files::Following;
-use crate::orders::Orders;
 use crate::storage::Store;
 use crate::workers;
 
+/// Number of connections of readiness, in addition to those that requests and workers share.
+const READINESS_CONNECTIONS: u32 = 1;
+
 /// Starts the tasks. They end at shutdown.
 pub(super) fn start(shared: &Shared, store: &Store, readiness: &Readiness) -> Vec<JoinHandle<()>> {
-    let Shared { settings, feed, last_uses, quotas, shutdown, .. } = shared.clone();
+    let Shared { feed, last_uses, quotas, metrics, shutdown, settings, .. } = shared.clone();
     let until = || shutdown.clone();
+    let of_readiness = store.beside(&settings.database.with_connections(READINESS_CONNECTIONS));
+    let of_readiness = of_readiness.counted(metrics.database());
+    let counted = of_readiness.clone();
+    metrics.add_pool("readiness", move || counted.pool_state());
     let of_ready = |work: BoxFuture<'static, ()>| once_ready(readiness.clone(), until(), work);
+    let turns = |name, failure| metrics.worker(name, failure);
+    let of_uses = turns("last_uses", "the last uses of access keys are not recorded");
+    let of_feed = turns("feed", "the event log is not read");
+    let of_quotas = turns("quotas", "quotas are not shared with other processes");
+    let quotas = workers::quotas::run(store.clone(), quotas, of_quotas, until());
+    let backlog = workers::backlog::run(store.clone(), metrics, until());
     vec![
-        tokio::spawn(readiness.clone().follow(store.clone(), settings.key_ring.clone(), until())),
+        tokio::spawn(readiness.clone().follow(of_readiness, settings.key_ring.clone(), until())),
         tokio::spawn(follow_files(shared.clone())),
-        tokio::spawn(last_uses.run(store.clone(), until())),
-        tokio::spawn(of_ready(feed.run().boxed())),
-        tokio::spawn(of_ready(workers::quotas::run(store.clone(), quotas, until()).boxed())),
-        tokio::spawn(of_ready(work(settings, store.clone(), until()).boxed())),
+        tokio::spawn(last_uses.run(store.clone(), of_uses, until())),
+        tokio::spawn(of_ready(feed.run(of_feed).boxed())),
+        tokio::spawn(of_ready(quotas.boxed())),
+        tokio::spawn(of_ready(backlog.boxed())),
+        tokio::spawn(of_ready(work(shared.clone(), store.clone()).boxed())),
     ]
 }
 
@@ -38,8 +51,14 @@ async fn follow_files(shared: Shared) {
             tls.follow(following(), shutdown.clone()).await;
         }
     };
+    let database_url = async {
+        if let Some(file) = settings.database_file {
+            file.follow(following(), shutdown.clone()).await;
+        }
+    };
     tokio::join!(
         tls,
+        database_url,
         settings.callers.follow(following(), shutdown.clone()),
         settings.key_ring.follow(following(), shutdown.clone()),
     );
@@ -58,11 +77,12 @@ async fn once_ready(
 }
 
 /// Runs the workers, if this process has them.
-async fn work(settings: ServerSettings, store: Store, shutdown: CancellationToken) {
-    if settings.workers {
-        let ServerSettings { clock, event_retention, audit_retention, orders, .. } = settings;
-        let orders = Orders::new(orders);
+async fn work(shared: Shared, store: Store) {
+    if shared.settings.workers {
+        let orders = shared.orders();
+        let Shared { settings, metrics, shutdown, .. } = shared;
+        let ServerSettings { clock, event_retention, audit_retention, .. } = settings;
         let kept = workers::Kept { events: event_retention, audit_records: audit_retention };
-        workers::run(store, orders, clock, kept, shutdown).await;
+        workers::run(store, orders, clock, kept, metrics, shutdown).await;
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
 use super::Listening;
+use crate::config::named;
 
 /// Bytes that the kernel holds for a connection in each direction. Linux doubles this for its own
 /// bookkeeping.
@@ -16,8 +17,10 @@ const BACKLOG: u32 = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The system refused the address.
-    #[error("cannot listen on {address}: {cause}")]
+    #[error("{}: cannot listen on {address}: {cause}", named(.setting))]
     Refused {
+        /// The setting.
+        setting: &'static str,
         /// The address of the setting.
         address: String,
         /// Why it was refused.
@@ -25,8 +28,9 @@ pub enum BindError {
     },
     /// Callers and tokens would be readable on the network.
     #[error(
-        "{setting}={address} is reachable from other hosts, and TLS is not set: set TLS_CERT_FILE and TLS_KEY_FILE, or \
-         INSECURE_PLAINTEXT=true if a mesh or a proxy terminates TLS"
+        "{}: {address} is reachable from other hosts, and TLS is not set: set TLS_CERT_FILE and TLS_KEY_FILE, or \
+         INSECURE_PLAINTEXT=true if a mesh or a proxy terminates TLS",
+        named(.setting)
     )]
     Exposed {
         /// The setting.
@@ -36,14 +40,15 @@ pub enum BindError {
     },
 }
 
-/// Binds a listener. `public` names the setting of a listener that callers reach.
+/// Binds a listener at the address of a setting. `public` is how callers reach it, if they do.
 pub(super) async fn bind(
+    setting: &'static str,
     address: &str,
-    public: Option<(&'static str, &Listening)>,
+    public: Option<&Listening>,
 ) -> Result<TcpListener, BindError> {
-    let refused = |cause| BindError::Refused { address: address.to_owned(), cause };
+    let refused = |cause| BindError::Refused { setting, address: address.to_owned(), cause };
     let found: Vec<_> = lookup_host(address).await.map_err(refused)?.collect();
-    if let Some((setting, listening)) = public
+    if let Some(listening) = public
         && found.iter().any(|found| listening.exposes(*found))
     {
         return Err(BindError::Exposed { setting, address: address.to_owned() });

@@ -12,8 +12,8 @@ use crate::runtime::places::{PlaceLimits, Places};
 /// scrapers are always served.
 pub(super) const OPS_CONNECTIONS: usize = 64;
 
-/// The bounds of a deployment. The settings decide only the numbers of connections; the other
-/// fields always have their defaults, except in tests.
+/// The bounds of a deployment. The settings decide the numbers of connections and of calls on one,
+/// their age and their keepalives; the other fields always have their defaults, except in tests.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Largest number of open gRPC connections.
@@ -31,6 +31,12 @@ pub struct Bounds {
     /// Age at which a connection is asked to end, so that clients spread over new replicas. Each
     /// connection gets up to a tenth more, by chance.
     pub age: Duration,
+    /// How long an HTTP/2 connection may be silent before it is asked for a sign of life.
+    pub keepalive_interval: Duration,
+    /// How long this sign may take.
+    pub keepalive_timeout: Duration,
+    /// Largest number of calls at once on an HTTP/2 connection.
+    pub streams: u32,
     /// How long after the age a connection is cut off; longer than the longest deadline.
     pub cut_off: Duration,
     /// How often connections are checked.
@@ -53,6 +59,9 @@ impl Default for Bounds {
             write: Duration::from_secs(10),
             idle: Duration::from_mins(5),
             age: Duration::from_mins(5),
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(10),
+            streams: 200,
             cut_off: Duration::from_secs(35),
             round: Duration::from_secs(1),
             watches: 256,

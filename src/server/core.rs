@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::Either;
@@ -26,7 +26,6 @@ use crate::grpc::authentication::ServiceAuthLayer;
 use crate::grpc::layers::{Guard, Hold};
 use crate::grpc::operator::Events;
 use crate::grpc::services::Services;
-use crate::orders::Orders;
 use crate::rest::{Dispatch, Shim, answer_to_what_is_no_request};
 use crate::runtime::{Connections, Core};
 use crate::storage::Store;
@@ -44,8 +43,10 @@ pub(super) fn start(
     grpc: Connections,
     rest: Connections,
 ) -> io::Result<Core> {
-    Core::start(format!("core-{index}"), move || async move {
+    let pulses = setup.shared.pulses.clone();
+    Core::start(format!("core-{index}"), &pulses, move || async move {
         let store = background.beside(&setup.shared.settings.share_of_core());
+        let store = store.counted(setup.shared.metrics.database());
         setup.serve(store, grpc, rest).await;
     })
 }
@@ -68,31 +69,31 @@ struct Described {
 }
 
 impl Described {
-    fn new(readiness: &Readiness, reflection: bool) -> Self {
+    fn new(readiness: &Readiness, reflection: bool, shutdown: &CancellationToken) -> Self {
         let dispatch = Dispatch::new().expect("a test reads the descriptors that the build made");
-        let infrastructure = grpc::infrastructure(readiness.service(), reflection);
+        let infrastructure = grpc::infrastructure(readiness.service(shutdown), reflection);
         Self { infrastructure, dispatch: Arc::new(dispatch) }
     }
 }
 
 impl CoreSetup {
     pub fn new(shared: &Shared, readiness: &Readiness) -> Self {
-        let Shared { settings, metrics, audit, .. } = shared;
+        let Shared { settings, metrics, audit, shutdown, .. } = shared;
         let (watches, streams) = (settings.bounds.watches, Arc::new(streaming_paths()));
         Self {
             guard: Guard::new(metrics.clone(), Arc::clone(&streams), watches, audit.clone()),
             streams,
-            described: Arc::new(Described::new(readiness, settings.reflection)),
+            described: Arc::new(Described::new(readiness, settings.reflection, shutdown)),
             explorer: settings.explorer.as_ref().map(Explorer::new),
             shared: shared.clone(),
         }
     }
 
-    /// Serves the connections of one core until shutdown, finishes running calls, and closes its
+    /// Serves the connections of one core until the listeners close, finishes running calls, and closes its
     /// store.
     async fn serve(self, store: Store, grpc: Connections, rest: Connections) {
         let counted = store.clone();
-        self.shared.metrics.add_pool(move || counted.connections());
+        self.shared.metrics.add_pool("cores", move || counted.pool_state());
         let services = self.services(&store);
         let shim = self.shim(&store, self.guard.layer(services.clone()));
         let guard = self.guard.clone();
@@ -109,13 +110,12 @@ impl CoreSetup {
                     authentication.layer(guard.layer(services)),
                     settings,
                     listener,
-                    shutdown.clone()
                 ),
-                serve_rest(rest, of_rest, shim, explorer, settings, shutdown.clone()),
+                serve_rest(rest, of_rest, shim, explorer, settings),
             )
         };
         let too_late = drain_ends(shutdown.clone(), settings.drain_timeout);
-        // A silent connection or a health watch would hold the drain forever.
+        // A call that hangs, or a client that does not read, would hold the drain.
         tokio::select! {
             _ = serving => {}
             () = too_late.cancelled() => {
@@ -135,7 +135,7 @@ impl CoreSetup {
 
     fn services(&self, store: &Store) -> Services {
         let settings = &self.shared.settings;
-        let orders = Orders::new(settings.orders.clone());
+        let orders = self.shared.orders();
         let (limits, grace) = (settings.limits, settings.overdue_grace);
         let key_ring = settings.key_ring.clone();
         let actions = Actions::new(store.clone(), orders, limits, grace, key_ring.clone());
@@ -147,8 +147,9 @@ impl CoreSetup {
     fn authentication(&self, services: &Services) -> ServiceAuthLayer {
         let ServerSettings { clock, callers, .. } = &self.shared.settings;
         let (clock, callers, services) = (clock.clone(), callers.clone(), services.names());
-        let (quotas, audit) = (self.shared.quotas.clone(), self.shared.audit.clone());
-        ServiceAuthLayer::new(clock, callers, services, Arc::clone(&self.streams), quotas, audit)
+        let Shared { quotas, audit, metrics, .. } = self.shared.clone();
+        let streams = Arc::clone(&self.streams);
+        ServiceAuthLayer::new(clock, callers, services, streams, quotas, audit, metrics)
     }
 
     fn shim(&self, store: &Store, services: Hold<Services>) -> Shim {
@@ -186,24 +187,24 @@ async fn serve_rest(
     shim: Shim,
     explorer: Option<Explorer>,
     settings: &ServerSettings,
-    shutdown: CancellationToken,
 ) {
     let shim = Arc::new(shim);
     let handler = move |request| {
+        let arrived = Instant::now();
         let explorer = explorer.clone().filter(|explorer| explorer.is_for(&request));
         let answer = match explorer {
             // Boxed: it is rare, and every waiting caller would have room for it.
             Some(explorer) => Either::Left(Box::pin(explorer.answer(request))),
-            None => Either::Right(Arc::clone(&shim).answer(request)),
+            None => Either::Right(Arc::clone(&shim).answer(request, arrived)),
         };
         // If the shim itself panics, the caller still gets an answer.
         let shim = Arc::clone(&shim);
         let answer = AssertUnwindSafe(answer).catch_unwind();
-        answer.map(move |answer| answer.unwrap_or_else(|_| shim.answer_to_a_panic()))
+        answer.map(move |answer| answer.unwrap_or_else(|_| shim.answer_to_a_panic(arrived)))
     };
     let explorer_url = settings.explorer_url.clone();
     let complete =
         Arc::new(move |status| answer_to_what_is_no_request(status, explorer_url.as_deref()));
     let options = HttpOptions { keep_alive: settings.bounds.keep_alive, complete };
-    http::serve(connections, entrance, handler, options, shutdown).await;
+    http::serve(connections, entrance, handler, options).await;
 }

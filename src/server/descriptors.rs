@@ -27,9 +27,9 @@ pub struct TooFewDescriptors {
 /// lowers the bounds to the resulting limit.
 pub fn fit(bounds: Bounds, database_connections: u32) -> Result<Bounds, TooFewDescriptors> {
     let database = usize::try_from(database_connections).unwrap_or(usize::MAX);
-    // One more connection listens for events. A connection that is given up may close after its
-    // replacement was opened.
-    let reserved = OWN + OPS_CONNECTIONS + 3 * MOST_ENDING + 2 * (database + 1);
+    // Two more connections listen for events and check readiness. A connection that is given up may
+    // close after its replacement was opened.
+    let reserved = OWN + OPS_CONNECTIONS + 3 * MOST_ENDING + 2 * (database + 2);
     let wanted = reserved + bounds.grpc_connections + bounds.rest_connections;
     share(bounds, reserved, raise(wanted))
 }
@@ -59,7 +59,7 @@ fn share(bounds: Bounds, reserved: usize, limit: usize) -> Result<Bounds, TooFew
     let grpc_connections = (left * grpc / (grpc + rest)).max(1);
     let rest_connections = left - grpc_connections;
     tracing::warn!(
-        limit,
+        descriptors = limit,
         grpc_connections,
         rest_connections,
         "lowered the connection limits: the limit on file descriptors is too low"

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::{Either, ready};
 use http::{Request, Response};
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
@@ -90,14 +89,13 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// Serves until `shutdown`, then finishes running calls.
+/// Serves until the listener closes, then finishes running calls.
 pub(super) async fn serve(
     connections: Connections,
     entrance: Entrance,
     services: ServiceAuth<Hold<Services>>,
     settings: &ServerSettings,
     listener: Listener,
-    shutdown: CancellationToken,
 ) {
     let listener = Arc::new(listener);
     let advice = Advice::new(settings.explorer_url.clone());
@@ -121,7 +119,7 @@ pub(super) async fn serve(
             }))
         }
     };
-    http2::serve(connections, entrance, door, settings.bounds.stall, shutdown).await;
+    http2::serve(connections, entrance, door, settings.bounds).await;
 }
 
 /// Counts an answer, whether or not an action gave it. Streams of the service are counted when they

@@ -16,7 +16,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio_util::sync::CancellationToken;
 
 use super::completed::{Complete, Completed};
 use super::entrance::Entrance;
@@ -45,13 +44,12 @@ pub struct HttpOptions {
     pub complete: Complete,
 }
 
-/// Serves until `shutdown`, then finishes running calls.
+/// Serves until the listener closes, then finishes running calls.
 pub(super) async fn serve<H, F>(
     connections: Connections,
     entrance: Entrance,
     handler: H,
     options: HttpOptions,
-    shutdown: CancellationToken,
 ) where
     H: Fn(Request<IncomingBody>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
@@ -75,16 +73,14 @@ pub(super) async fn serve<H, F>(
                 let mut request = request.map(|incoming| IncomingBody::new(incoming, &state, None));
                 let peer = proxies.peer_of(&peer, request.headers());
                 request.extensions_mut().insert(peer);
-                let is_last = state.is_old();
-                let keep_alive =
-                    (!is_last && asks_to_be_kept(&request)).then(|| keep_alive.clone());
+                let keep_alive = asks_to_be_kept(&request).then(|| keep_alive.clone());
                 handler(copied_head(request)).map(move |mut response| {
+                    let is_last = running.is_on_an_old_connection();
                     drop(running);
                     if is_last {
                         let close = HeaderValue::from_static("close");
                         response.headers_mut().insert(header::CONNECTION, close);
-                    }
-                    if let Some(keep_alive) = keep_alive {
+                    } else if let Some(keep_alive) = keep_alive {
                         response.headers_mut().insert(KEEP_ALIVE, keep_alive);
                     }
                     Ok::<_, Infallible>(response)
@@ -95,7 +91,7 @@ pub(super) async fn serve<H, F>(
                 service,
             )
         };
-    serving::serve(connections, entrance, begin, shutdown).await;
+    serving::serve(connections, entrance, begin).await;
 }
 
 /// Returns the value of the `Keep-Alive` header. The time that it announces is less than the real

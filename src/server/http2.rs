@@ -16,9 +16,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
+use super::Bounds;
 use super::entrance::Entrance;
 use super::incoming_body::{IncomingBody, Rests};
 use super::no_grpc::Begun;
@@ -31,9 +31,6 @@ use crate::runtime::Connections;
 use crate::runtime::socket::Greeted;
 use crate::runtime::state::{ConnectionState, Running};
 
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-const MOST_STREAMS: u32 = 200;
 /// Largest number of pending resets of a connection; h2's default of 20 cuts off clients that hedge
 /// requests.
 const MOST_PENDING_RESETS: usize = 200;
@@ -48,14 +45,14 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes of metadata that are read.
 const LARGEST_HEAD: u32 = 16 * 1024;
 
-/// Serves until `shutdown`, then finishes running calls. Each connection gets a handler of its own.
-/// An answer is reset if the client does not take it within `stall` after the call's deadline.
+/// Serves until the listener closes, then finishes running calls. Each connection gets a handler of
+/// its own. An answer is reset if the client does not take it within [`Bounds::stall`] after the
+/// call's deadline.
 pub(super) async fn serve<H, F>(
     connections: Connections,
     entrance: Entrance,
     handler: impl Fn() -> H + Clone + Send + 'static,
-    stall: Duration,
-    shutdown: CancellationToken,
+    bounds: Bounds,
 ) where
     H: Fn(Request<Body>) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
@@ -75,12 +72,12 @@ pub(super) async fn serve<H, F>(
             handler(request.map(coming)).map(Ok::<_, Infallible>)
         });
         let listener = Arc::new(listener.clone());
-        let calls = Calls { state, stall, listener: Arc::clone(&listener) };
+        let calls = Calls { state, stall: bounds.stall, listener: Arc::clone(&listener) };
         http2::Builder::new(calls)
             .timer(TokioTimer::new())
-            .keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .max_concurrent_streams(MOST_STREAMS)
+            .keep_alive_interval(bounds.keepalive_interval)
+            .keep_alive_timeout(bounds.keepalive_timeout)
+            .max_concurrent_streams(bounds.streams)
             .max_pending_accept_reset_streams(MOST_PENDING_RESETS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -88,7 +85,7 @@ pub(super) async fn serve<H, F>(
             .max_header_list_size(LARGEST_HEAD)
             .serve_connection(TokioIo::new(Begun::new(stream, &listener)), service)
     };
-    serving::serve(connections, entrance, begin, shutdown).await;
+    serving::serve(connections, entrance, begin).await;
 }
 
 /// Runs each call of a connection as a task of its own.

@@ -6,6 +6,7 @@ mod binding;
 mod bounds;
 mod completed;
 mod core;
+mod database_file;
 pub mod descriptors;
 mod entrance;
 mod grpc;
@@ -21,35 +22,28 @@ mod readiness;
 mod serving;
 mod settings;
 mod shared;
+mod started;
 mod tls;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 pub use self::binding::BindError;
 use self::binding::bind;
 pub use self::bounds::Bounds;
-use self::core::CoreSetup;
-use self::methods::service_names;
+pub use self::database_file::DatabaseUrlFile;
+use self::methods::{counted_methods, service_names};
 pub use self::proxies::TrustedProxies;
 use self::readiness::Readiness;
 pub use self::settings::{Listening, ServerSettings};
 use self::shared::Shared;
+use self::started::Started;
 pub use self::tls::{Tls, TlsError, TlsFiles};
-use crate::runtime::{Connections, hand_out};
+use crate::metrics::Metrics;
 use crate::storage::Store;
-
-/// How long the background tasks may take to end after the cores have ended. Some of them write
-/// once more.
-const BACKGROUND_END: Duration = Duration::from_secs(1);
-/// How much longer than the drain of the cores the whole shutdown may take.
-const AFTER_DRAIN: Duration = Duration::from_millis(100);
 
 /// One value for each listener.
 #[derive(Clone, Debug)]
@@ -81,9 +75,9 @@ impl Server {
     pub async fn bind(mut settings: ServerSettings) -> Result<Self, BindError> {
         let (of, addresses) = (&settings.listening, &settings.addresses);
         let listeners = Addresses {
-            grpc: bind(&addresses.grpc, Some(("GRPC_ADDR", of))).await?,
-            rest: bind(&addresses.rest, Some(("REST_ADDR", of))).await?,
-            ops: bind(&addresses.ops, None).await?,
+            grpc: bind("GRPC_ADDR", &addresses.grpc, Some(of)).await?,
+            rest: bind("REST_ADDR", &addresses.rest, Some(of)).await?,
+            ops: bind("OPS_ADDR", &addresses.ops, None).await?,
         };
         if let Some(explorer) = &mut settings.explorer {
             explorer.grpc = listeners.grpc.local_addr().ok();
@@ -136,34 +130,11 @@ impl Server {
     ) -> std::io::Result<()> {
         let Self { settings, listeners, store } = self;
         let readiness = Readiness::new(HealthReporter::new(), service_names()).await;
-        let shared = Shared::new(settings, &store);
-        let Shared { settings, metrics, audit, shutdown, .. } = &shared;
-        let counted = store.clone();
-        metrics.add_pool(move || counted.connections());
-        let cores_ended = CancellationToken::new();
-        let audit_writer = tokio::spawn(audit.clone().run(store.clone(), cores_ended.clone()));
-        let setup = CoreSetup::new(&shared, &readiness);
-        let (mut cores, mut grpc, mut rest) = (Vec::new(), Vec::new(), Vec::new());
-        for index in 0..settings.cores() {
-            let (to_grpc, grpc_connections) = Connections::handed_over();
-            let (to_rest, rest_connections) = Connections::handed_over();
-            let (setup, store) = (setup.clone(), store.clone());
-            cores.push(core::start(index, setup, store, grpc_connections, rest_connections)?);
-            grpc.push(to_grpc);
-            rest.push(to_rest);
-        }
-        let (to_ops, ops) = Connections::handed_over();
-        let places = settings.bounds.places(metrics);
-        let mut background = background::start(&shared, &store, &readiness);
-        background.extend([
-            tokio::spawn(places.grpc.clone().look_after(shutdown.clone())),
-            tokio::spawn(places.rest.clone().look_after(shutdown.clone())),
-            tokio::spawn(places.ops.clone().look_after(shutdown.clone())),
-            tokio::spawn(hand_out(listeners.grpc, places.grpc, grpc, shutdown.clone())),
-            tokio::spawn(hand_out(listeners.rest, places.rest, rest, shutdown.clone())),
-            tokio::spawn(hand_out(listeners.ops, places.ops, vec![to_ops], shutdown.clone())),
-            tokio::spawn(ops::serve(ops, readiness.clone(), &shared)),
-        ]);
+        let metrics = Metrics::new(counted_methods());
+        let store = store.counted(metrics.database());
+        let shared = Shared::new(settings, &store, metrics);
+        shared.add_gauges(&readiness);
+        let started = Started::start(listeners, &shared, &store, &readiness)?;
         tokio::pin!(stop);
         let stopped_before_ready = tokio::select! {
             () = readiness.first_ready() => false,
@@ -174,26 +145,12 @@ impl Server {
             stop.await;
         }
         readiness.drain().await;
-        tokio::time::sleep(settings.drain_delay).await;
-        shutdown.cancel();
-        let ended = async {
-            for core in cores {
-                core.ended().await; // each drains for at most `drain_timeout`
-            }
-            cores_ended.cancel();
-            audit_writer.await.ok();
-            let background_ended = async {
-                futures_util::future::join_all(background).await;
-                store.close().await; // waits for writes that run
-            };
-            if timeout(BACKGROUND_END, background_ended).await.is_err() {
-                tracing::warn!(limit = ?BACKGROUND_END, "cut off the background tasks");
-            }
-        };
-        let limit = settings.drain_timeout + core::CLOSING + AFTER_DRAIN;
-        if timeout(limit, ended).await.is_err() {
-            tracing::warn!(?limit, "cut off the shutdown");
+        started.retire();
+        if !stopped_before_ready {
+            tokio::time::sleep(shared.settings.drain_delay).await; // no proxy knows it otherwise
         }
+        shared.shutdown.cancel();
+        started.drain(&shared, &store).await;
         Ok(())
     }
 }

@@ -50,10 +50,11 @@ impl Readiness {
         readiness
     }
 
-    /// Returns the health service, which reports the same state.
+    /// Returns the health service, which reports the same state. Its watches end at `shutdown`.
     #[must_use]
-    pub fn service(&self) -> HealthServer<Watched> {
-        HealthServer::new(Watched(HealthService::from_health_reporter(self.reporter.clone())))
+    pub fn service(&self, shutdown: &CancellationToken) -> HealthServer<Watched> {
+        let service = HealthService::from_health_reporter(self.reporter.clone());
+        HealthServer::new(Watched { service, shutdown: shutdown.clone() })
     }
 
     /// Returns why the service does not accept traffic now; `None` if it is ready.
@@ -67,8 +68,16 @@ impl Readiness {
         }
     }
 
-    fn is_ready(&self) -> bool {
+    /// Returns whether the service accepts traffic now.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
         *self.state.borrow() == State::Ready
+    }
+
+    /// Returns whether the service does not accept traffic any more.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.state.borrow() == State::Draining
     }
 
     /// Waits until the service is ready for the first time.
@@ -82,8 +91,17 @@ impl Readiness {
         self.change(State::Draining).await;
     }
 
-    /// Checks the database again and again.
+    /// Checks the database again and again until `shutdown`. The store is for that alone: if
+    /// requests and workers use all their connections, the service is still ready.
     pub async fn follow(self, store: Store, key_ring: KeyRing, shutdown: CancellationToken) {
+        tokio::select! {
+            () = self.check_again_and_again(&store, &key_ring) => {}
+            () = shutdown.cancelled() => {}
+        }
+        store.close().await;
+    }
+
+    async fn check_again_and_again(&self, store: &Store, key_ring: &KeyRing) {
         let mut failures = 0;
         loop {
             match store.check_ready(&key_ring.checks()).await {
@@ -99,10 +117,7 @@ impl Readiness {
                 }
             }
             let wait = if self.is_ready() { CHECK_INTERVAL } else { CHECK_INTERVAL_WHILE_UNREADY };
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = shutdown.cancelled() => return,
-            }
+            tokio::time::sleep(wait).await;
         }
     }
 

@@ -9,7 +9,6 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use hyper_util::server::graceful::GracefulConnection;
 use pin_project_lite::pin_project;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::entrance::{Entrance, Passed};
@@ -22,25 +21,17 @@ use crate::runtime::socket::Socket;
 use crate::runtime::state::{ConnectionState, Signal};
 use crate::runtime::{Accepted, Connections};
 
-/// Serves until `shutdown`, then finishes running calls. `begin` starts a connection that has passed
-/// the entrance.
-pub(super) async fn serve<C, B>(
-    mut connections: Connections,
-    entrance: Entrance,
-    begin: B,
-    shutdown: CancellationToken,
-) where
+/// Serves until the listener closes, then finishes running calls. `begin` starts a connection that
+/// has passed the entrance.
+pub(super) async fn serve<C, B>(mut connections: Connections, entrance: Entrance, begin: B)
+where
     B: Fn(Transport, Peer, &Arc<ConnectionState>, &Listener) -> C + Clone + Send + 'static,
     C: GracefulConnection<Error = hyper::Error> + Send + 'static,
 {
     let running = TaskTracker::new();
-    loop {
-        let next = tokio::select! {
-            next = connections.next() => next,
-            () = shutdown.cancelled() => None,
-        };
+    while let Some(next) = connections.next().await {
         match next {
-            Some(Ok(Accepted { stream, address, place })) => {
+            Ok(Accepted { stream, address, place }) => {
                 let address = address.ip().to_canonical();
                 let stage = if entrance.is_open(address) {
                     let socket = Transport::Plain(Socket::new(stream, place.state()));
@@ -60,14 +51,12 @@ pub(super) async fn serve<C, B>(
                 };
                 running.spawn(Served { stage, place, is_leaving: false });
             }
-            Some(Err(error)) if logging::is_within_limit() => {
+            Err(error) if logging::is_within_limit() => {
                 tracing::warn!(%error, "a connection could not be taken over");
             }
-            Some(Err(_)) => {}
-            None => break,
+            Err(_) => {}
         }
     }
-    drop(connections);
     running.close();
     running.wait().await;
 }

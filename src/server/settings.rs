@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Addresses;
 use super::bounds::Bounds;
+use super::database_file::DatabaseUrlFile;
 use super::entrance::Entrance;
 use super::proxies::TrustedProxies;
 use super::tls::{Handshakes, Tls};
@@ -25,6 +26,8 @@ pub struct ServerSettings {
     pub listening: Listening,
     /// The database.
     pub database: storage::StoreOptions,
+    /// The file with the address of the database, if it is in one. It is followed.
+    pub database_file: Option<DatabaseUrlFile>,
     /// The commerce system that takes orders. Without one, orders are rows of the service.
     pub orders: Option<orders::CommerceSettings>,
     /// The keys that encrypt secrets in the database.

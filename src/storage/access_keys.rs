@@ -176,7 +176,7 @@ impl Store {
         let mut ids: Vec<_> = asked.iter().map(|asked| asked.question.clone()).collect();
         ids.sort_unstable();
         ids.dedup();
-        let rows = self.read_warm(|mut connection| {
+        let rows = self.read_warm("access_keys", |mut connection| {
             let read = sqlx::query_as::<_, AccessKeyRow>(READ_ACCESS_KEYS).bind(ids.clone());
             async move {
                 let rows = limited(read.fetch_all(&mut *connection)).await;

@@ -30,12 +30,25 @@ pub(super) struct Batches {
 impl Default for Batches {
     fn default() -> Self {
         Self {
-            facts: from_fn(|_| Batcher::new(MOST_READ)),
-            instances: from_fn(|_| Batcher::new(MOST_READ)),
-            access_keys: Batcher::new(MOST_READ),
-            nonces: from_fn(|_| Batcher::new(MOST_WRITTEN)),
-            openings: Batcher::new(MOST_WRITTEN),
+            facts: from_fn(|_| Batcher::new("facts", MOST_READ)),
+            instances: from_fn(|_| Batcher::new("instances", MOST_READ)),
+            access_keys: Batcher::new("access_keys", MOST_READ),
+            nonces: from_fn(|_| Batcher::new("nonces", MOST_WRITTEN)),
+            openings: Batcher::new("openings", MOST_WRITTEN),
         }
+    }
+}
+
+impl Batches {
+    /// Returns how many questions wait in each queue, with its name.
+    pub fn waiting(&self) -> Vec<(&'static str, u64)> {
+        let Self { facts, instances, access_keys, nonces, openings } = self;
+        let facts = facts.iter().map(Batcher::waiting);
+        let instances = instances.iter().map(Batcher::waiting);
+        let nonces = nonces.iter().map(Batcher::waiting);
+        let all = facts.chain(instances).chain(nonces);
+        let all = all.chain([access_keys.waiting(), openings.waiting()]);
+        all.map(|(name, count)| (name, u64::try_from(count).unwrap_or(u64::MAX))).collect()
     }
 }
 

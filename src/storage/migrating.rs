@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
 use super::distributing::distribute;
@@ -73,9 +74,10 @@ pub(super) const APPLIED: &str =
 /// A migration that was applied: its version and its checksum.
 pub(super) type Applied = (i64, Vec<u8>);
 
-/// Returns the version of a schema; 0 if no migration was applied.
-pub(super) fn newest_applied(applied: &[Applied]) -> Result<i64, NotReady> {
-    let is_another = MIGRATIONS.iter().any(|ours| {
+/// Returns the version of a schema that these migrations, or those of a newer program, have made; 0
+/// if no migration was applied.
+pub(super) fn newest_applied(migrations: &Migrator, applied: &[Applied]) -> Result<i64, NotReady> {
+    let is_another = migrations.iter().any(|ours| {
         applied.iter().any(|(version, sum)| *version == ours.version && *sum != *ours.checksum)
     });
     if is_another {
@@ -84,9 +86,9 @@ pub(super) fn newest_applied(applied: &[Applied]) -> Result<i64, NotReady> {
     Ok(applied.last().map_or(0, |(version, _)| *version))
 }
 
-/// Returns the version of the newest migration of this program.
-pub(super) fn newest_migration() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+/// Returns the version of the newest of these migrations.
+pub(super) fn newest_migration(migrations: &Migrator) -> i64 {
+    migrations.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 /// Brings the schema up to date. The engine is detected. Two processes may run this at the same
@@ -97,17 +99,22 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, MigrationError> {
 
 /// Does the same with this setting of the engine.
 pub async fn migrate_on(url: &DatabaseUrl, engine: Engine) -> Result<Migrated, MigrationError> {
-    let sessions = url.hosts().iter().map(|host| {
-        session(host.clone())
-            .application_name("cdn-activation migrate")
-            .options([("lock_timeout", LOCK_TIMEOUT)])
-    });
+    migrate_with(url, engine, &MIGRATIONS).await
+}
+
+/// Does the same with the migrations of another version of the program, which is what tests of
+/// upgrades and of roll-backs need.
+pub async fn migrate_with(
+    url: &DatabaseUrl,
+    engine: Engine,
+    migrations: &Migrator,
+) -> Result<Migrated, MigrationError> {
     let engine = Detected::new(engine);
-    let hosts = Hosts::new(sessions, engine.clone());
+    let hosts = hosts(url, &engine);
     let mut attempt = 1;
     loop {
         let mut connection = hosts.connect().await?;
-        match migrate_alone(&mut connection, &engine).await {
+        match migrate_alone(&mut connection, &engine, migrations).await {
             Ok(migrated) => {
                 connection.close().await?; // this releases the lock
                 return Ok(migrated);
@@ -122,19 +129,31 @@ pub async fn migrate_on(url: &DatabaseUrl, engine: Engine) -> Result<Migrated, M
     }
 }
 
+pub(super) fn hosts(url: &DatabaseUrl, engine: &Detected) -> Hosts {
+    let begun_with = |host: &PgConnectOptions| {
+        session(host.clone())
+            .application_name("cdn-activation migrate")
+            .options([("lock_timeout", LOCK_TIMEOUT)])
+    };
+    Hosts::new(url.clone(), begun_with, engine.clone())
+}
+
 async fn migrate_alone(
     connection: &mut PgConnection,
     engine: &Detected,
+    migrations: &Migrator,
 ) -> Result<Migrated, MigrationError> {
     require_utf8(connection).await?;
     if engine.is_another() {
         return Err(NotReady::NoCitus.into());
     }
     wait_for_turn(connection).await?;
-    if let Some(newer) = newer_schema(connection).await? {
-        return Ok(Migrated::Newer(newer));
+    let found = newest_applied(migrations, &applied_migrations(connection).await?)?;
+    if found > newest_migration(migrations) {
+        return Ok(Migrated::Newer(found));
     }
-    let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    drop_unfinished_indexes(connection, migrations).await?;
+    let mut migrator = Migrator::with_migrations(migrations.iter().cloned().collect());
     migrator.set_locking(false); // this process has the lock already
     migrator.run_direct(None, connection, false).await?;
     if engine.distributes() {
@@ -171,17 +190,51 @@ async fn wait_for_turn(connection: &mut PgConnection) -> Result<(), MigrationErr
     Err(MigrationError::Busy)
 }
 
-/// Returns the version of the schema if it is newer than this program.
-async fn newer_schema(connection: &mut PgConnection) -> Result<Option<i64>, MigrationError> {
-    let applied: Result<Vec<Applied>, _> = sqlx::query_as(APPLIED).fetch_all(connection).await;
+/// Returns the migrations that were applied; none if there is no schema.
+pub(super) async fn applied_migrations(
+    connection: &mut PgConnection,
+) -> Result<Vec<Applied>, sqlx::Error> {
+    let applied = sqlx::query_as(APPLIED).fetch_all(connection).await;
     match applied {
-        Ok(applied) => {
-            let version = newest_applied(&applied)?;
-            Ok(Some(version).filter(|version| *version > newest_migration()))
-        }
-        Err(error) if failure::is_undefined_table(&error) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) if failure::is_undefined_table(&error) => Ok(Vec::new()),
+        applied => applied,
     }
+}
+
+/// An index that could not be completed stays in the database and is not used. The next attempt to
+/// build it would find that an index of this name exists, and do nothing.
+const UNFINISHED_INDEXES: &str = "
+    SELECT relname::text
+    FROM pg_index
+        JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE NOT indisvalid AND relname = ANY($1) AND relnamespace = current_schema()::regnamespace";
+
+/// Drops the indexes that an earlier attempt of these migrations has left unfinished.
+async fn drop_unfinished_indexes(
+    connection: &mut PgConnection,
+    migrations: &Migrator,
+) -> Result<(), sqlx::Error> {
+    let built = migrations.iter().filter(|migration| migration.no_tx);
+    let built = built.filter_map(|migration| built_index(migration.sql.as_str()));
+    let built: Vec<_> = built.map(str::to_owned).collect();
+    if built.is_empty() {
+        return Ok(());
+    }
+    let unfinished = sqlx::query_scalar(UNFINISHED_INDEXES).bind(built);
+    let unfinished: Vec<String> = unfinished.fetch_all(&mut *connection).await?;
+    for name in unfinished {
+        // A name cannot be bound as a parameter. It is one that a migration has.
+        let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS \"{name}\"");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Returns the name of the index that a migration builds. `tests/architecture.rs` holds the files to
+/// this form.
+fn built_index(sql: &str) -> Option<&str> {
+    let (_, after) = sql.split_once(" INDEX CONCURRENTLY IF NOT EXISTS ")?;
+    after.split_whitespace().next()
 }
 
 fn lost_to_another(error: &MigrationError) -> bool {

@@ -13,6 +13,7 @@
 mod access_keys;
 mod accounts;
 mod audit;
+mod backlog;
 mod batches;
 mod changes;
 mod distributing;
@@ -23,6 +24,7 @@ mod last_uses;
 mod leases;
 mod locks;
 mod migrating;
+mod migration_status;
 mod nonces;
 mod openings;
 mod order_intents;
@@ -44,11 +46,15 @@ use tokio_util::task::TaskTracker;
 pub use access_keys::{MOST_ACCESS_KEYS, NewAccessKey, StoredAccessKey};
 pub use accounts::AccountUpdate;
 pub use audit::{AuditEntry, AuditFilter, RecordedCall, StoredAuditRecord};
+pub use backlog::WaitingRows;
 pub use changes::{CancelledChange, ScheduledChange, SettledChange, StoredChange};
 pub use engine::{DatabaseUrl, Engine, StoreOptions, UrlError, create_database};
-pub use events::{EventListener, Lane, LogPage, LoggedEvent, NumberingRound};
+pub use events::{
+    BegunGeneration, EventListener, Generation, Lane, LogPage, LoggedEvent, NumberingRound,
+};
 pub use locks::{LiftedLock, NewLock, StoredLock};
-pub use migrating::{Migrated, MigrationError, migrate, migrate_on};
+pub use migrating::{Migrated, MigrationError, migrate, migrate_on, migrate_with};
+pub use migration_status::{MigrationState, SchemaStatus, StateOfMigration, schema_status};
 pub use nonces::{NonceUse, SLOT_SECONDS, idle_slot};
 pub use openings::Opening;
 pub use order_intents::DueIntent;
@@ -60,9 +66,11 @@ pub use statements::{HotStatements, hot_statements, list_statements, waiting_lan
 
 use self::batches::Batches;
 use self::engine::connections::{Connection, DatabaseConnections};
+use self::engine::observed::name_of;
 use self::engine::writing::Lanes;
 use self::engine::{Detected, failure};
 use crate::error::Error;
+use crate::metrics::{DatabaseMetrics, PoolState};
 
 /// The migrations that make the schema of this program.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -97,6 +105,12 @@ impl Store {
         Self { connections, writes, written, lanes, batches }
     }
 
+    /// Returns the same store, whose statements are counted in `metrics`.
+    #[must_use]
+    pub fn counted(&self, metrics: DatabaseMetrics) -> Self {
+        Self { connections: self.connections.counted(metrics), ..self.clone() }
+    }
+
     /// Returns the engine of the database.
     fn engine(&self) -> &Detected {
         self.connections.hosts().engine()
@@ -111,9 +125,21 @@ impl Store {
     where
         F: Future<Output = Result<T, sqlx::Error>> + Send,
     {
+        self.read_as(name_of(&statement), statement).await
+    }
+
+    /// Runs a statement with this name in metrics that changes nothing, with the same rules.
+    async fn read_as<T, F>(
+        &self,
+        name: &'static str,
+        statement: impl Fn(DatabaseConnections) -> F + Send,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, sqlx::Error>> + Send,
+    {
         let (started, mut attempt) = (Instant::now(), 1);
         loop {
-            match statement(self.connections.clone()).await {
+            match statement(self.connections.named(name)).await {
                 Ok(value) => return Ok(value),
                 Err(error) if failure::met_a_held_row(&error) => {
                     if started.elapsed() >= LONGEST_READ {
@@ -131,13 +157,17 @@ impl Store {
     /// Runs a statement of a hot path that changes nothing, with the same rules.
     async fn read_warm<T, F>(
         &self,
+        name: &'static str,
         statement: impl Fn(Connection) -> F + Send + Sync,
     ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, sqlx::Error>> + Send,
     {
         let statement = &statement;
-        self.read(|connections| async move { statement(connections.take().await?).await }).await
+        let statement = |connections: DatabaseConnections| async move {
+            statement(connections.take().await?).await
+        };
+        self.read_as(name, statement).await
     }
 
     /// Waits until this process has written an event since the last call.
@@ -154,10 +184,10 @@ impl Store {
         self.writes.spawn(work)
     }
 
-    /// Returns how many connections are open, and how many of them are idle.
+    /// Returns the state of the connections, and of the queues of questions.
     #[must_use]
-    pub fn connections(&self) -> (u32, usize) {
-        self.connections.count()
+    pub fn pool_state(&self) -> PoolState {
+        PoolState { questions: self.batches.waiting(), ..self.connections.state() }
     }
 
     /// Waits for the writes that run, then closes the connections.

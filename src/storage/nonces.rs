@@ -120,7 +120,7 @@ impl Store {
 
     /// Marks nonces as used. Returns those that were new.
     async fn use_all(&self, slot: usize, digests: Vec<Uuid>) -> Result<HashSet<Uuid>, Error> {
-        let new = self.write_in(WriteLane::Nonces, None, move |connections| {
+        let new = self.write_in("nonces", WriteLane::Nonces, None, move |connections| {
             let insert = sqlx::query_scalar(USE[slot]).bind(digests.clone());
             async move {
                 let mut connection = connections.take().await?;

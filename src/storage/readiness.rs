@@ -6,7 +6,7 @@ use super::engine::connections::limited;
 use super::engine::hosts::{NotConnected, Why};
 use super::migrating::{APPLIED, Applied, newest_applied, newest_migration};
 use super::sealing::{READ_SEALING_CHECKS, SealingCheckRow};
-use super::{SealingCheck, Store, failure};
+use super::{MIGRATIONS, SealingCheck, Store, failure};
 use crate::error::Error;
 
 /// Why the service is not ready.
@@ -79,13 +79,14 @@ pub enum NotReady {
 }
 
 /// The privileges that the service needs on its tables.
-pub const GRANTS: [(&str, &[&str]); 20] = [
+pub const GRANTS: [(&str, &[&str]); 21] = [
     ("_sqlx_migrations", &["SELECT"]),
     ("access_keys", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("accounts", &["SELECT", "INSERT", "UPDATE"]),
     // No UPDATE: a record is never changed.
     ("audit_records", &["SELECT", "INSERT", "DELETE"]),
     ("charge_type_changes", &["SELECT", "INSERT", "UPDATE"]),
+    ("event_generations", &["SELECT", "INSERT", "DELETE"]),
     ("event_lanes", &["SELECT", "UPDATE"]),
     ("event_log", &["SELECT", "INSERT", "DELETE"]),
     ("event_outbox", &["SELECT", "INSERT", "DELETE"]),
@@ -192,13 +193,13 @@ impl Store {
     }
 
     async fn check_schema(&self) -> Result<(), NotReady> {
-        let needed = newest_migration();
+        let needed = newest_migration(&MIGRATIONS);
         let applied = match self.applied_migrations().await {
             Ok(applied) => applied,
             Err(error) if failure::is_undefined_table(&error) => return Err(NotReady::NoSchema),
             Err(error) => return Err(self.no_answer(&error)),
         };
-        match newest_applied(&applied)? {
+        match newest_applied(&MIGRATIONS, &applied)? {
             found if found >= needed => Ok(()),
             found => Err(NotReady::OlderSchema { found, needed }),
         }

@@ -10,7 +10,7 @@ use super::{next_turn, patiently};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ids::new_id;
-use crate::logging::FailureLog;
+use crate::metrics::Metrics;
 use crate::storage::{SettledChange, Store};
 
 /// How often each replica looks for due changes.
@@ -19,10 +19,16 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const BATCH: i64 = 500;
 
 /// Runs until `shutdown`.
-pub(super) async fn run(store: &Store, clock: &Clock, shutdown: &CancellationToken) {
-    let mut failure_log = FailureLog::new("changes that have taken effect are not settled");
+pub(super) async fn run(
+    store: &Store,
+    clock: &Clock,
+    metrics: &Metrics,
+    shutdown: &CancellationToken,
+) {
+    let failure = "changes that have taken effect are not settled";
+    let mut turns = metrics.worker("due_changes", failure);
     while next_turn(INTERVAL, shutdown).await {
-        failure_log.outcome(settle_due_changes(store, clock).await);
+        turns.outcome(settle_due_changes(store, clock).await);
     }
 }
 

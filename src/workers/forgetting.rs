@@ -10,7 +10,7 @@ use super::{Kept, next_turn, retention};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ids::new_id;
-use crate::logging::FailureLog;
+use crate::metrics::Metrics;
 use crate::storage::{REQUEST_IDS_KEPT, SLOT_SECONDS, Store, idle_slot};
 
 /// How often each replica looks for expired rows.
@@ -22,13 +22,20 @@ const NONCES: &str = "nonces";
 const QUOTA_COUNTS_KEPT: chrono::Duration = chrono::Duration::minutes(10);
 
 /// Runs until `shutdown`.
-pub(super) async fn run(store: &Store, clock: &Clock, kept: Kept, shutdown: &CancellationToken) {
+pub(super) async fn run(
+    store: &Store,
+    clock: &Clock,
+    kept: Kept,
+    metrics: &Metrics,
+    shutdown: &CancellationToken,
+) {
     let holder = new_id();
-    let mut nonces = FailureLog::new("expired nonces are not forgotten");
-    let mut requests = FailureLog::new("expired request ids are not forgotten");
-    let mut counts = FailureLog::new("counts of quotas are not forgotten");
-    let mut events = FailureLog::new("old events are not forgotten");
-    let mut audit_records = FailureLog::new("old audit records are not forgotten");
+    let mut nonces = metrics.worker("nonces", "expired nonces are not forgotten");
+    let mut requests = metrics.worker("request_ids", "expired request ids are not forgotten");
+    let mut counts = metrics.worker("quota_counts", "counts of quotas are not forgotten");
+    let mut events = metrics.worker("event_retention", "old events are not forgotten");
+    let mut audit_records =
+        metrics.worker("audit_retention", "old audit records are not forgotten");
     while next_turn(INTERVAL, shutdown).await {
         nonces.outcome(forget_nonces(store, clock, holder).await);
         requests.outcome(forget_requests(store, clock).await);

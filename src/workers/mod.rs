@@ -1,7 +1,8 @@
 //! The background workers: they number events, write the events of due changes, cancel orders
-//! without an opening, and delete what has expired. Replicas share the work by compare-and-set, by
-//! leases or by row locks. No answer depends on a worker.
+//! without an opening, delete what has expired, and count what waits. Replicas share the work by
+//! compare-and-set, by leases or by row locks. No answer depends on a worker.
 
+pub mod backlog;
 mod due_changes;
 mod forgetting;
 pub mod numbering;
@@ -18,6 +19,7 @@ pub use forgetting::{forget_nonces, forget_quota_counts, forget_requests};
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::metrics::Metrics;
 use crate::orders::Orders;
 use crate::storage::Store;
 
@@ -36,13 +38,14 @@ pub async fn run(
     orders: Orders,
     clock: Clock,
     kept: Kept,
+    metrics: Metrics,
     shutdown: CancellationToken,
 ) {
     tokio::join!(
-        numbering::run(store.clone(), clock.clone(), shutdown.clone()),
-        reconciler::run(store.clone(), orders, clock.clone(), shutdown.clone()),
-        due_changes::run(&store, &clock, &shutdown),
-        forgetting::run(&store, &clock, kept, &shutdown),
+        numbering::run(store.clone(), clock.clone(), &metrics, shutdown.clone()),
+        reconciler::run(store.clone(), orders, clock.clone(), &metrics, shutdown.clone()),
+        due_changes::run(&store, &clock, &metrics, &shutdown),
+        forgetting::run(&store, &clock, kept, &metrics, &shutdown),
     );
 }
 

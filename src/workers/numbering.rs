@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::domain::Time;
 use crate::error::Error;
-use crate::logging::FailureLog;
+use crate::ids::new_id;
+use crate::metrics::Metrics;
 use crate::storage::{NumberingRound, Store};
 
 /// How often the outbox is read if this process writes nothing.
@@ -31,8 +32,9 @@ const WHOLE_EVERY: Duration = Duration::from_secs(2);
 const WHOLE_PAUSE_FACTOR: u32 = 50;
 
 /// Numbers events until shutdown.
-pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
-    let mut failure_log = FailureLog::new("events are not numbered");
+pub async fn run(store: Store, clock: Clock, metrics: &Metrics, shutdown: CancellationToken) {
+    let mut turns = metrics.worker("numbering", "events are not numbered");
+    let backlogs = metrics.backlogs();
     let mut worker = Worker { store, clock, notify: None, numbered_until: None, next_whole: None };
     let mut failures = 0;
     loop {
@@ -40,7 +42,7 @@ pub async fn run(store: Store, clock: Clock, shutdown: CancellationToken) {
         failures = if numbered.is_ok() { 0 } else { failures + 1 };
         let many = numbered.as_ref().is_ok_and(|count| *count >= GATHER_MANY.0);
         let gather = if many { GATHER_MANY.1 } else { GATHER };
-        failure_log.outcome(numbered.map(drop));
+        turns.outcome(numbered.map(|count| backlogs.numbered(count)));
         tokio::select! {
             () = worker.store.written(), if failures == 0 => tokio::time::sleep(gather).await,
             () = tokio::time::sleep(pause(failures)) => {}
@@ -102,10 +104,19 @@ impl Worker {
             None => *self.notify.insert(self.store.has_notify().await?),
         };
         let (mut count, mut all, mut outcome) = (0, true, Ok(()));
+        let mut has_generation = false;
         while !lanes.is_empty() && !shutdown.is_cancelled() {
             let now = self.clock.wire_now();
             let together = self.store.number_events(lanes.clone(), after, now, notify).await;
-            let NumberingRound { events, longer, left_to_another } = match together {
+            let NumberingRound { events, longer, left_to_another, .. } = match together {
+                Ok(NumberingRound { needs_generation: true, .. }) => {
+                    if has_generation {
+                        return Ok((count, false)); // the server changed again: the next turn numbers
+                    }
+                    self.begin_generation().await?;
+                    has_generation = true;
+                    continue;
+                }
                 Ok(numbered) => numbered,
                 Err(error) => {
                     outcome = Err(error);
@@ -117,6 +128,18 @@ impl Worker {
             lanes = longer;
         }
         outcome.map(|()| (count, all && lanes.is_empty()))
+    }
+
+    /// Begins a generation of the log, because the server was started, promoted or restored after the
+    /// last event was numbered.
+    async fn begin_generation(&self) -> Result<(), Error> {
+        let now = self.clock.wire_now();
+        let Some(begun) = self.store.begin_generation_of_server(new_id(), now).await? else {
+            return Ok(()); // another process has begun it
+        };
+        let (generation, earlier) = (begun.generation_id, begun.earlier_id);
+        tracing::info!(%generation, %earlier, "a generation of the event log began");
+        Ok(())
     }
 
     /// Numbers the lanes one by one, so that a lane that fails does not delay the others. Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::next_turn;
-use crate::logging::FailureLog;
+use crate::metrics::WorkerTurns;
 use crate::quotas::Quotas;
 use crate::storage::Store;
 
@@ -14,9 +14,13 @@ use crate::storage::Store;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs until `shutdown`.
-pub async fn run(store: Store, quotas: Quotas, shutdown: CancellationToken) {
-    let mut failure_log = FailureLog::new("quotas are not shared with other processes");
+pub async fn run(
+    store: Store,
+    quotas: Quotas,
+    mut turns: WorkerTurns,
+    shutdown: CancellationToken,
+) {
     while next_turn(INTERVAL, &shutdown).await {
-        failure_log.outcome(quotas.report(&store).await);
+        turns.outcome(quotas.report(&store).await);
     }
 }

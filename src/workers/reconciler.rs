@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::patiently;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::metrics::Metrics;
 use crate::orders::{Commerce, Orders};
 use crate::storage::{DueIntent, Store};
 
@@ -24,8 +25,15 @@ const MOST_AT_ONCE: i64 = 100;
 const KEPT: chrono::Duration = chrono::Duration::days(30);
 
 /// Runs until `shutdown`. Without a commerce system, there is nothing to do.
-pub async fn run(store: Store, orders: Orders, clock: Clock, shutdown: CancellationToken) {
+pub async fn run(
+    store: Store,
+    orders: Orders,
+    clock: Clock,
+    metrics: &Metrics,
+    shutdown: CancellationToken,
+) {
     let Orders::Commerce(commerce) = orders else { return };
+    let mut turns = metrics.worker("reconciler", "intents are not reconciled");
     let interval = (commerce.reconcile_after() / 4).clamp(INTERVALS.0, INTERVALS.1);
     loop {
         tokio::select! {
@@ -37,10 +45,7 @@ pub async fn run(store: Store, orders: Orders, clock: Clock, shutdown: Cancellat
             outcome = reconcile(&store, &commerce, &clock) => outcome,
             () = shutdown.cancelled() => return,
         };
-        if let Err(error) = outcome {
-            let cause = std::error::Error::source(&error).map(tracing::field::display);
-            tracing::warn!(%error, cause, "intents were not reconciled");
-        }
+        turns.outcome(outcome);
     }
 }
 
@@ -69,6 +74,7 @@ async fn settle(
     intent: DueIntent,
 ) -> Result<(), Error> {
     let DueIntent { account_id, order_id, attempts, .. } = intent;
+    let account = account_id.get();
     let now = clock.wire_now();
     let until = now + pause(commerce, attempts);
     if !patiently(store.take_due_intent(intent, now, until)).await? {
@@ -82,10 +88,10 @@ async fn settle(
         Ok(()) => {
             let at = clock.wire_now();
             patiently(store.settle_cancelled_intent(account_id, order_id, at)).await?;
-            tracing::info!(%account_id, %order_id, attempts, "cancelled an order without an opening");
+            tracing::info!(account_id = account, %order_id, attempts, "cancelled an order without an opening");
         }
         Err(cause) => {
-            tracing::warn!(%account_id, %order_id, attempts, %cause, "could not cancel an order without an opening");
+            tracing::warn!(account_id = account, %order_id, attempts, %cause, "could not cancel an order without an opening");
         }
     }
     Ok(())

@@ -144,7 +144,7 @@ async fn dev_keeps_its_state_in_its_directory_and_leaves_no_process() {
     arguments[rest_addr.expect("given") + 1] = &address;
     let ended = run(arguments, &[]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
-    let sentence = format!("cdn-activation: cannot listen on {address}: ");
+    let sentence = format!("cdn-activation: REST_ADDR (--rest-addr): cannot listen on {address}: ");
     let last = ended.stderr.lines().last().expect("a sentence");
     assert!(last.starts_with(&sentence), "{ended:?}");
     wait_until_no_process_is_left(&scratch).await;

@@ -1,5 +1,7 @@
 //! The settings of TLS and of addresses beyond loopback, and `call` over TLS.
 
+use cdn_activation::config::named;
+
 use crate::support::database::Database;
 use crate::support::eventually;
 use crate::support::process::{Ended, Program, dev_on, run};
@@ -25,7 +27,7 @@ async fn plaintext_beyond_loopback_needs_a_setting_that_says_so() {
         [("GRPC_ADDR", "0.0.0.0:0"), ("REST_ADDR", "0.0.0.0:0"), ("REST_ADDR", "[::]:0")]
     {
         let ended = serve(&deployment, &[(variable, address)]).await;
-        assert_eq!(ended.sentence(1), exposed(&format!("{variable}={address}")));
+        assert_eq!(ended.sentence(1), exposed(&format!("{}: {address}", named(variable))));
     }
     let open = [
         ("GRPC_ADDR", "0.0.0.0:0"),
@@ -53,15 +55,18 @@ async fn plaintext_beyond_loopback_needs_a_setting_that_says_so() {
     let ended = run(arguments, &[]).await;
     let sentence = ended.stderr.lines().find(|line| line.starts_with("cdn-activation: "));
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert_eq!(sentence, Some(&*format!("cdn-activation: {}", exposed("GRPC_ADDR=0.0.0.0:0"))));
+    assert_eq!(
+        sentence,
+        Some(&*format!("cdn-activation: {}", exposed("GRPC_ADDR (--grpc-addr): 0.0.0.0:0")))
+    );
 }
 
 #[tokio::test]
 async fn a_proxy_protocol_without_trusted_proxies_is_refused_at_the_start() {
     let deployment = Deployment::new(&Database::fresh().await);
     let ended = serve(&deployment, &[("PROXY_PROTOCOL", "true")]).await;
-    let sentence =
-        "PROXY_PROTOCOL=true is without effect unless TRUSTED_PROXIES names the proxies; set both";
+    let sentence = "PROXY_PROTOCOL (--proxy-protocol) is without effect unless TRUSTED_PROXIES \
+                    (--trusted-proxies) names the proxies; set both";
     assert_eq!(ended.sentence(1), sentence);
     let both = [("PROXY_PROTOCOL", "true"), ("TRUSTED_PROXIES", "10.0.0.0/8")];
     let mut program = Program::spawn(deployment.serve(&both));
@@ -82,12 +87,18 @@ async fn files_of_tls_that_do_not_fit_are_one_sentence_at_the_start() {
     for (variables, sentence) in [
         (
             vec![(cert, &certificate)],
-            "TLS_CERT_FILE is set without TLS_KEY_FILE; set both".to_owned(),
+            "TLS_CERT_FILE (--tls-cert-file) is set without TLS_KEY_FILE (--tls-key-file); set both"
+                .to_owned(),
         ),
-        (vec![(private, &key)], "TLS_KEY_FILE is set without TLS_CERT_FILE; set both".to_owned()),
+        (
+            vec![(private, &key)],
+            "TLS_KEY_FILE (--tls-key-file) is set without TLS_CERT_FILE (--tls-cert-file); set both"
+                .to_owned(),
+        ),
         (
             vec![(client, &ca)],
-            "TLS_CLIENT_CA_FILE is set without TLS_CERT_FILE and TLS_KEY_FILE; set all three"
+            "TLS_CLIENT_CA_FILE (--tls-client-ca-file) is set without TLS_CERT_FILE (--tls-cert-file) and \
+             TLS_KEY_FILE (--tls-key-file); set all three"
                 .to_owned(),
         ),
         (
@@ -163,15 +174,15 @@ async fn what_identifies_the_service_to_a_commerce_system_is_checked_at_the_star
     for (variables, sentence) in [
         (
             [("ORDER_ENDPOINT", "https://orders"), ("ORDER_CERT_FILE", "/none")],
-            "ORDER_CERT_FILE is set without ORDER_KEY_FILE; set both",
+            "ORDER_CERT_FILE (--order-cert-file) is set without ORDER_KEY_FILE (--order-key-file); set both",
         ),
         (
             [("ORDER_ENDPOINT", "https://orders"), ("ORDER_KEY_FILE", "/none")],
-            "ORDER_KEY_FILE is set without ORDER_CERT_FILE; set both",
+            "ORDER_KEY_FILE (--order-key-file) is set without ORDER_CERT_FILE (--order-cert-file); set both",
         ),
         (
             [("ORDER_ENDPOINT", "http://orders"), ("ORDER_TOKEN_FILE", &token)],
-            "ORDER_ENDPOINT: \"http://orders\" does not begin with https://, which ORDER_CA_FILE, \
+            "ORDER_ENDPOINT (--order-endpoint): \"http://orders\" does not begin with https://, which ORDER_CA_FILE, \
              ORDER_CERT_FILE and ORDER_TOKEN_FILE need",
         ),
     ] {

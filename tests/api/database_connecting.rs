@@ -1,11 +1,13 @@
 //! Failures to connect to the database. No statement was sent, so the caller gets
 //! `ServiceUnavailable`, and `/readyz` reports the cause once.
 
+use std::time::Duration;
+
 use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::proto::cdn::v1 as cdn;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::database::Database;
 use crate::support::grpc::refusal;
@@ -77,7 +79,37 @@ async fn the_service_is_unavailable_if_the_server_speaks_another_protocol() {
 
 #[tokio::test]
 async fn the_service_is_unavailable_if_the_server_does_not_answer() {
-    assert_unavailable(start_other_server(b"").await, "no answer within 2s").await;
+    assert_unavailable(start_other_server(b"").await, "no answer within 5s").await;
+}
+
+/// Starts a server in front of a database that makes each new connection wait. Returns the URL of the
+/// database through it.
+async fn start_slow_server(database: &Database, wait: Duration) -> String {
+    let (proxy, url) = Proxy::before_database(database).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let behind = proxy.address;
+    tokio::spawn(async move {
+        let _proxy = proxy; // it ends with this task
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                let mut server = TcpStream::connect(behind).await.expect("the proxy accepts");
+                tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
+            });
+        }
+    });
+    url.replace(&behind.to_string(), &address.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_three_seconds_to_accept_a_connection_is_used() {
+    let url = start_slow_server(&Database::fresh().await, Duration::from_secs(3)).await;
+    let sealing_key = SealingKey::parse(SEALING_KEY).expect("a key");
+    let api = Api::start_on(Database { url }, sealing_key, Clock::system(), |_| {}).await;
+    let key = api.account().await;
+    api.open_cdn(&key).await;
+    api.stop().await;
 }
 
 #[tokio::test]

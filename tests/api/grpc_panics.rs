@@ -14,7 +14,7 @@ use cdn_activation::grpc::authentication::ServiceAuthLayer;
 use cdn_activation::grpc::layers::Guard;
 use cdn_activation::grpc::operator::Events;
 use cdn_activation::grpc::services::Services;
-use cdn_activation::metrics::Metrics;
+use cdn_activation::metrics::{CallType, Metrics};
 use cdn_activation::orders::Orders;
 use cdn_activation::proto;
 use cdn_activation::proto::cdn::v1 as cdn;
@@ -89,9 +89,9 @@ impl CdnService for Misbehaving {
 
 /// Serves services behind the layers of the service, with or without its authentication.
 async fn serve(services: Services, authenticate: bool) -> SocketAddr {
-    let metrics = Metrics::new([OPEN.to_owned()].into());
+    let metrics = Metrics::new([(OPEN.to_owned(), CallType::Unary)].into());
     let audit = Audit::new(metrics.clone());
-    let guard = Guard::new(metrics, Arc::default(), 0, audit.clone());
+    let guard = Guard::new(metrics.clone(), Arc::default(), 0, audit.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let incoming = TcpIncoming::from(listener);
@@ -99,7 +99,8 @@ async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     if authenticate {
         let (callers, quotas) = (callers::directory(), Quotas::default());
         let (clock, names) = (Clock::system(), services.names());
-        let layer = ServiceAuthLayer::new(clock, callers, names, Arc::default(), quotas, audit);
+        let layer =
+            ServiceAuthLayer::new(clock, callers, names, Arc::default(), quotas, audit, metrics);
         tokio::spawn(server.layer(layer).layer(guard).serve_with_incoming(services, incoming));
     } else {
         tokio::spawn(server.layer(guard).serve_with_incoming(services, incoming));

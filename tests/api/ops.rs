@@ -4,7 +4,8 @@ use crate::support::Api;
 use crate::support::pages::page_of;
 use crate::support::rest::Reply;
 
-const OPEN: &str = r#"grpc_service="activation.cdn.v1.CdnService",grpc_method="OpenCdnService""#;
+const OPEN: &str =
+    r#"grpc_type="unary",grpc_service="activation.cdn.v1.CdnService",grpc_method="OpenCdnService""#;
 
 /// Returns how often a method was answered with a code.
 async fn handled(api: &Api, method: &str, code: &str) -> f64 {
@@ -53,10 +54,29 @@ async fn metrics_are_openmetrics_text() {
         "# TYPE grpc_server_handled counter",
         "# TYPE grpc_server_handling_seconds histogram",
         "# TYPE db_client_connections gauge",
-        "# TYPE db_client_connections_idle gauge",
+        "# TYPE db_client_operation_duration_seconds histogram",
+        "# TYPE cdn_activation_build info",
     ] {
         assert!(page.body.lines().any(|line| line == family), "{family}: {}", page.body);
     }
+}
+
+#[tokio::test]
+async fn a_reader_that_asks_for_plain_text_gets_the_older_format() {
+    let api = Api::start().await;
+    let address = api.addresses.ops;
+    let get = async |accept: &str| {
+        let head = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+        Reply::of(address, format!("{head}Accept: {accept}\r\n\r\n").as_bytes()).await
+    };
+    let page = get("text/plain").await;
+    assert_eq!(page.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert!(page.body.contains("\n# TYPE grpc_server_started_total counter\n"), "{}", page.body);
+    assert!(!page.body.contains("# EOF"));
+    // What Prometheus sends.
+    let page =
+        get("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5").await;
+    assert!(page.body.ends_with("# EOF\n"));
 }
 
 #[tokio::test]
@@ -87,7 +107,7 @@ async fn unknown_methods_are_counted_under_one_name() {
     for path in ["Nothing", "a.B", "\"}", "x/y"] {
         grpc.call(&format!("/activation.cdn.v1.CdnService/{path}"), &[], &[]).await;
     }
-    let other = r#"grpc_service="_OTHER",grpc_method="_OTHER""#;
+    let other = r#"grpc_type="unary",grpc_service="_OTHER",grpc_method="_OTHER""#;
     let started = api.metric(&format!("grpc_server_started_total{{{other}}}")).await;
     assert_eq!((started, handled(&api, other, "Unimplemented").await), (Some(4.0), 4.0));
     let page = api.page("/metrics").await;
@@ -116,9 +136,16 @@ async fn connections_to_the_database_are_counted() {
     let api = Api::start().await;
     let key = api.account().await;
     api.open_cdn(&key).await;
-    crate::support::eventually("the gauges show connections", async || {
-        api.metric("db_client_connections").await.is_some_and(|open| open >= 1.0)
-            && api.metric("db_client_connections_idle").await.is_some_and(|idle| idle >= 1.0)
-    })
-    .await;
+    for pool in ["cores", "background"] {
+        let number = async |name: &str, state: &str| {
+            api.metric(&format!("db_client_connection{name}{{pool=\"{pool}\"{state}}}")).await
+        };
+        crate::support::eventually("an idle connection", async || {
+            number("s", ",state=\"idle\"").await.is_some_and(|idle| idle >= 1.0)
+        })
+        .await;
+        assert!(number("_max", "").await.is_some_and(|most| most >= 1.0));
+        assert_eq!(number("_pending_requests", "").await, Some(0.0));
+        assert_eq!(number("_timeouts_total", "").await, Some(0.0));
+    }
 }

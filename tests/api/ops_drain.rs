@@ -11,6 +11,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::support::connection::Connection as Kept;
 use crate::support::database::left_out_on_citus;
 use crate::support::rest::{Reply, query};
 use crate::support::{Api, eventually};
@@ -38,6 +39,8 @@ async fn a_service_that_drains_is_unready_and_answers() {
     let ended = api.begin_stop();
     eventually("unready", async || api.page("/readyz").await.status == 503).await;
     assert_eq!(api.page("/livez").await.status, 200);
+    assert_eq!(api.metric("cdn_activation_draining").await, Some(1.0));
+    assert_eq!(api.metric("cdn_activation_ready").await, Some(0.0));
     let mut health = HealthClient::new(api.channel().await);
     let checked = health.check(HealthCheckRequest::default()).await.expect("answered");
     assert_eq!(checked.into_inner().status(), ServingStatus::NotServing);
@@ -143,22 +146,128 @@ async fn the_service_does_not_wait_for_idle_connections() {
 }
 
 #[tokio::test]
-async fn connections_that_stay_open_are_cut_off_at_the_end_of_the_drain() {
-    let longest = Duration::from_secs(1);
+async fn connections_without_a_call_and_health_watches_end_with_the_listeners() {
+    let longest = Duration::from_secs(20);
     let mut api = Api::start_with(|settings| settings.drain_timeout = longest).await;
-    let mut silent = Vec::new();
+    let mut without_a_call = Vec::new();
     for address in [api.addresses.grpc, api.addresses.rest, api.addresses.ops] {
-        silent.push(TcpStream::connect(address).await.expect("the service listens"));
+        without_a_call.push(TcpStream::connect(address).await.expect("the service listens"));
         let mut half = TcpStream::connect(address).await.expect("the service listens");
         half.write_all(b"GET / HT").await.expect("sent");
-        silent.push(half);
+        without_a_call.push(half);
     }
+    let mut deaf = TcpStream::connect(api.addresses.grpc).await.expect("the service listens");
+    let handshake = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    deaf.write_all(handshake).await.expect("sent"); // it never answers a ping
+    without_a_call.push(deaf);
     let mut health = HealthClient::new(api.channel().await);
-    let watch = health.watch(HealthCheckRequest::default()).await.expect("known");
+    let mut watches = Vec::new();
+    for (service, last) in [
+        ("", ServingStatus::NotServing),
+        ("activation.cdn.v1.CdnService", ServingStatus::NotServing),
+        ("liveness", ServingStatus::Serving),
+        ("no.Service", ServingStatus::ServiceUnknown),
+    ] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let watch = health.watch(request).await.expect("watched").into_inner();
+        watches.push((watch, last));
+    }
     // All of them have been accepted, because a later request is answered.
     assert_eq!(api.page("/livez").await.status, 200);
     let begun = tokio::time::Instant::now();
     api.begin_stop().await.expect("the service ends in good order");
+    assert!(begun.elapsed() < longest / 2, "{:?}", begun.elapsed());
+    for (mut watch, expected) in watches {
+        let mut last = None;
+        while let Some(status) = watch.message().await.expect("it ends in good order") {
+            last = Some(status.status());
+        }
+        assert_eq!(last, Some(expected));
+    }
+    drop(without_a_call);
+}
+
+#[tokio::test]
+async fn calls_that_hang_are_cut_off_at_the_end_of_the_drain() {
+    let longest = Duration::from_secs(1);
+    let mut api = Api::start_with(|settings| settings.drain_timeout = longest).await;
+    let key = api.account().await;
+    let lock = hold_writes(&api).await;
+    let mut client = api.cdn(&key).await;
+    let request = cdn::OpenCdnServiceRequest::default();
+    let call = tokio::spawn(async move { client.open_cdn_service(request).await });
+    statements_wait(&api).await;
+    let begun = tokio::time::Instant::now();
+    api.begin_stop().await.expect("the service ends in good order");
     assert!(begun.elapsed() >= longest && begun.elapsed() < 5 * longest, "{:?}", begun.elapsed());
-    drop((silent, watch));
+    call.await.expect("no panic").expect_err("it was cut off");
+    lock.close().await.expect("closed");
+}
+
+/// Returns whether the answer to a request closes its connection.
+async fn is_closed_by_an_answer(address: std::net::SocketAddr, path: &str) -> bool {
+    let mut connection = Kept::to(address).await;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+    connection.send(request.as_bytes()).await;
+    let reply = connection.reply().await.expect("answered");
+    let closes = reply.headers.get("connection").is_some_and(|value| value == "close");
+    assert_ne!(closes, reply.headers.contains_key("keep-alive"), "{:?}", reply.headers);
+    if closes {
+        assert!(connection.has_ended().await);
+    }
+    closes
+}
+
+#[tokio::test]
+async fn from_the_request_to_stop_on_each_answer_over_http_1_closes_its_connection() {
+    let mut api = Api::start_with(|settings| settings.drain_delay = Duration::from_secs(3)).await;
+    let key = api.account().await;
+    let mut kept = api.connect().await;
+    let signed = || {
+        let parameters = api.common(&key, "Action=DescribeUserCdnStatus");
+        let target = format!("/?{}", query(&api.sign(&key, "GET", parameters)));
+        api.request("GET", &target, &[], b"")
+    };
+    kept.send(&signed()).await;
+    let reply = kept.reply().await.expect("answered");
+    assert_eq!((reply.status, reply.headers.contains_key("keep-alive")), (200, true));
+    let last = signed();
+    let pages = [(api.addresses.rest, "/"), (api.addresses.ops, "/readyz")];
+    for (address, path) in pages {
+        assert!(!is_closed_by_an_answer(address, path).await, "{path}");
+    }
+    let ended = api.begin_stop();
+    eventually("it drains", async || api.page("/readyz").await.status == 503).await;
+    for (address, path) in pages {
+        assert!(is_closed_by_an_answer(address, path).await, "{path}");
+    }
+    kept.send(&last).await;
+    let reply = kept.reply().await.expect("answered");
+    assert_eq!((reply.status, reply.headers["connection"].as_str()), (200, "close"));
+    assert!(kept.has_ended().await);
+    assert!(!ended.is_finished(), "the listeners were open all the time");
+    ended.await.expect("the service ends in good order");
+}
+
+#[tokio::test]
+async fn the_ops_listener_answers_until_the_last_call_has_ended() {
+    let longest = Duration::from_secs(20);
+    let mut api = Api::start_with(|settings| settings.drain_timeout = longest).await;
+    let key = api.account().await;
+    let lock = hold_writes(&api).await;
+    let mut client = api.cdn(&key).await;
+    let request = cdn::OpenCdnServiceRequest::default();
+    let call = tokio::spawn(async move { client.open_cdn_service(request).await });
+    statements_wait(&api).await;
+    let ended = api.begin_stop();
+    let address = api.addresses.rest;
+    eventually("closed", async || TcpStream::connect(address).await.is_err()).await;
+    for (path, status) in [("/livez", 200), ("/readyz", 503), ("/metrics", 200)] {
+        assert_eq!(api.page(path).await.status, status, "{path}");
+    }
+    assert!(!ended.is_finished());
+    lock.close().await.expect("closed");
+    call.await.expect("no panic").expect("opened");
+    ended.await.expect("the service ends in good order");
+    assert!(TcpStream::connect(api.addresses.ops).await.is_err(), "it is closed");
 }

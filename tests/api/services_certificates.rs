@@ -56,9 +56,11 @@ async fn principal(path: &str, names: &[&str], authorization: Option<&str>) -> S
         grants("billing", "actions = [\"*\"]"),
     ];
     let callers = ServiceDirectory::of(&tokens(), &file.concat()).expect("valid files");
-    let audit = Audit::new(Metrics::new([].into()));
+    let metrics = Metrics::new([].into());
+    let audit = Audit::new(metrics.clone());
     let (clock, services, quotas) = (Clock::system(), [SERVICE].into(), Quotas::default());
-    let layer = ServiceAuthLayer::new(clock, callers, services, Arc::default(), quotas, audit);
+    let layer =
+        ServiceAuthLayer::new(clock, callers, services, Arc::default(), quotas, audit, metrics);
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     let mut request = Request::builder().uri(path).body(()).expect("a request");
     request

@@ -6,6 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use cdn_activation::config::named;
+
 use crate::support::callers::{self, NAME, grants, line};
 use crate::support::database::Database;
 use crate::support::process::{Program, run};
@@ -166,7 +168,10 @@ async fn a_file_with_a_secret_that_every_user_can_read_or_write_is_refused() {
         (&files[1].1, 0o646, "written", "o-w"),
     ] {
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("ours");
-        let sentence = format!("{path} can be {may} by every user; run: chmod {change} {path}");
+        let (variable, _) = variables.iter().find(|(_, file)| file == path).expect("listed");
+        let setting = named(variable);
+        let sentence =
+            format!("{setting}: {path} can be {may} by every user; run: chmod {change} {path}");
         assert_eq!(run(["serve"], &variables).await.sentence(1), sentence, "{mode:o}");
         fs::set_permissions(path, Permissions::from_mode(0o600)).expect("ours");
     }

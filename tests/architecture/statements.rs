@@ -19,7 +19,7 @@ const OWNED: [&str; 8] = [
 ];
 
 /// Statements that do not name an account for each table, with the reason.
-const OF_MANY_ACCOUNTS: [(&str, &str); 11] = [
+const OF_MANY_ACCOUNTS: [(&str, &str); 13] = [
     ("LIST_ACCOUNTS", "a list for operators"),
     ("LIST_INSTANCES", "a list for operators"),
     ("LIST_INSTANCES_OF_PRODUCT", "a list for operators"),
@@ -29,6 +29,8 @@ const OF_MANY_ACCOUNTS: [(&str, &str); 11] = [
     ("DUE_CHANGES", "a poll, which locks nothing"),
     ("DUE_INTENTS", "a poll, which locks nothing"),
     ("FORGET_SETTLED_INTENTS", "it deletes old rows of all accounts"),
+    ("WAITING_EVENTS", "a count, which locks nothing"),
+    ("OPEN_INTENTS", "a count, which locks nothing"),
     ("WAITING_LANES", "a lane has the events of many accounts"),
     ("MOVE", "a lane has the events of many accounts"),
 ];

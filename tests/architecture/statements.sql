@@ -42,6 +42,41 @@ FROM added;
 -- APPLIED
 SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version;
 
+-- BEGIN_GENERATION
+WITH lanes AS (
+SELECT lane, last_position
+FROM event_lanes, (SELECT set_config('lock_timeout', '2s', true)) AS patient
+ORDER BY lane
+FOR UPDATE OF event_lanes
+), newest AS (
+SELECT number, generation_id, origin, concat_ws(
+' ',
+extract(epoch FROM pg_postmaster_start_time()),
+left(pg_walfile_name(pg_current_wal_lsn()), 8),
+'event_generations'::regclass::oid,
+(SELECT oid FROM pg_database WHERE datname = current_database())) AS origin_here
+FROM event_generations
+ORDER BY number DESC
+LIMIT 1
+), forgotten AS (
+DELETE FROM event_generations
+WHERE number <= (
+SELECT number + 1 - $4
+FROM newest
+WHERE $3 OR origin <> origin_here)
+)
+INSERT INTO event_generations (number, generation_id, origin, kept_positions, began_at)
+SELECT
+number + 1,
+$1,
+origin_here,
+(SELECT array_agg(CASE WHEN $3 THEN 0 ELSE last_position END ORDER BY lane) FROM lanes),
+$2
+FROM newest
+WHERE $3 OR origin <> origin_here
+ON CONFLICT (number) DO NOTHING
+RETURNING generation_id, (SELECT generation_id FROM newest) AS earlier_id;
+
 -- CANCEL_CHANGE
 WITH touched AS (
 UPDATE instances
@@ -399,7 +434,17 @@ FROM done
 SELECT count(*) FROM done WHERE account_id = $1;
 
 -- LOCK_LANES
-SELECT lane, last_position
+SELECT lane, last_position, (
+SELECT origin
+FROM event_generations
+ORDER BY number DESC
+LIMIT 1
+) = concat_ws(
+' ',
+extract(epoch FROM pg_postmaster_start_time()),
+left(pg_walfile_name(pg_current_wal_lsn()), 8),
+'event_generations'::regclass::oid,
+(SELECT oid FROM pg_database WHERE datname = current_database())) AS is_of_generation
 FROM event_lanes, (SELECT set_config('lock_timeout', '2s', true)) AS patient
 WHERE lane = ANY($1)
 ORDER BY lane
@@ -595,6 +640,15 @@ FROM done
 )
 SELECT count(*) FROM done WHERE account_id = $1;
 
+-- OPEN_INTENTS
+SELECT count(*) AS rows, min(created_at) AS oldest
+FROM (
+SELECT created_at
+FROM order_intents
+WHERE opened_at IS NULL AND cancelled_at IS NULL
+LIMIT $1
+) AS open;
+
 -- PLAN_FOR_CITUS
 SET plan_cache_mode = auto;
 
@@ -643,6 +697,11 @@ AND instances.account_id = ANY($1)
 AND instances.product = $2
 WHERE accounts.account_id = ANY($1);
 
+-- READ_GENERATIONS
+SELECT generation_id, kept_positions
+FROM event_generations
+ORDER BY number DESC;
+
 -- READ_INSTANCES
 SELECT
 instances.account_id,
@@ -687,8 +746,8 @@ FROM instances
 WHERE instances.account_id = $1 AND instances.product = $2;
 
 -- READ_LANES
-SELECT lane, last_position, expired_position
-FROM event_lanes
+SELECT lane, last_position, expired_position, (SELECT generation_id FROM event_generations ORDER BY number DESC LIMIT 1)
+AS generation_id FROM event_lanes
 ORDER BY lane;
 
 -- READ_LOCK
@@ -698,7 +757,9 @@ WHERE account_id = $1 AND lock_id = $2;
 
 -- READ_PAGE
 SELECT
-l.expired_position,
+l.last_position,
+l.expired_position, (SELECT generation_id FROM event_generations ORDER BY number DESC LIMIT 1)
+AS generation_id,
 e.position,
 e.event_id,
 e.account_id,
@@ -717,7 +778,9 @@ ORDER BY e.position;
 
 -- READ_PAGE_OF_ACCOUNT
 SELECT
-l.expired_position,
+l.last_position,
+l.expired_position, (SELECT generation_id FROM event_generations ORDER BY number DESC LIMIT 1)
+AS generation_id,
 e.position,
 e.event_id,
 e.account_id,
@@ -935,6 +998,12 @@ FROM pg_dist_partition
 WHERE logicalrelid = to_regclass(name) AND partmethod = 'h')
 ORDER BY place;
 
+-- UNFINISHED_INDEXES
+SELECT relname::text
+FROM pg_index
+JOIN pg_class ON pg_class.oid = indexrelid
+WHERE NOT indisvalid AND relname = ANY($1) AND relnamespace = current_schema()::regnamespace;
+
 -- UNLOCK
 WITH touched AS (
 UPDATE instances
@@ -1050,6 +1119,10 @@ FROM unnest($1::uuid[]) AS used (digest),
 ORDER BY digest
 ON CONFLICT (digest) DO NOTHING
 RETURNING digest;
+
+-- WAITING_EVENTS
+SELECT count(*) AS rows, min(event_time) AS oldest
+FROM (SELECT event_time FROM event_outbox LIMIT $1) AS waiting;
 
 -- WAITING_LANES
 SELECT DISTINCT lane

@@ -146,13 +146,14 @@ impl Field {
         command
             .env("DATABASE_URL", &self.url)
             .env("SEALING_KEY_FILE", self.directory.0.join("sealing-key"))
+            .env("DRAIN_DELAY", "0s") // no proxy has to notice the end
             .env("DRAIN_TIMEOUT", format!("{}s", DRAIN_TIMEOUT.as_secs()));
         callers::name_to(&mut command, &self.directory.0);
         for variable in ["GRPC_ADDR", "REST_ADDR", "OPS_ADDR"] {
             command.env(variable, "127.0.0.1:0");
         }
         for variable in crate::subjects::OUR_SETTINGS {
-            if variable != "DRAIN_TIMEOUT" {
+            if !variable.starts_with("DRAIN_") {
                 command.env_remove(variable);
             }
         }

@@ -17,7 +17,7 @@ mod people;
 mod proxy;
 mod rows;
 mod table;
-mod wire;
+pub mod wire;
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};

@@ -128,7 +128,7 @@ impl Server {
 }
 
 /// Settings of our service that the environment must not change: the defaults are measured.
-pub const OUR_SETTINGS: [&str; 31] = [
+pub const OUR_SETTINGS: [&str; 37] = [
     "LOG",
     "MINIMUM_BALANCE",
     "OVERDUE_GRACE",
@@ -141,6 +141,8 @@ pub const OUR_SETTINGS: [&str; 31] = [
     "EXPLORER_URL",
     "DRAIN_DELAY",
     "DRAIN_TIMEOUT",
+    "TERMINATION_GRACE_PERIOD",
+    "DATABASE_URL_FILE",
     "DB_CONNECTIONS",
     "REST_CONNECTIONS",
     "GRPC_CONNECTIONS",
@@ -160,6 +162,10 @@ pub const OUR_SETTINGS: [&str; 31] = [
     "INSECURE_PLAINTEXT",
     "TRUSTED_PROXIES",
     "PROXY_PROTOCOL",
+    "CONNECTION_AGE",
+    "GRPC_KEEPALIVE_INTERVAL",
+    "GRPC_KEEPALIVE_TIMEOUT",
+    "GRPC_STREAMS",
 ];
 
 /// The longest time until a server is ready.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio_util::sync::CancellationToken;
 
-use super::files::{FilesOfServices, ServiceFiles};
+use super::files::{FilesOfServices, ServiceFileError, ServiceFiles};
 use super::grants::{self, Identities};
 use super::token::{TokenDigest, digest_of};
 use super::token_file::{self, DEVELOPER, ListedToken, is_service_name};
@@ -115,7 +115,7 @@ impl Services {
 
 impl ServiceDirectory {
     /// Reads the files. An error is a sentence that names the file and the line.
-    pub fn open(files: ServiceFiles) -> Result<Self, String> {
+    pub fn open(files: ServiceFiles) -> Result<Self, ServiceFileError> {
         let services = Arc::<Services>::default();
         services.change(|listed| listed.development = files.development);
         let files = FilesOfServices::open(files, &services)?;

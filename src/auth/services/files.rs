@@ -30,19 +30,30 @@ pub(super) struct FilesOfServices {
     pub grants: Option<(GrantsFile, ContentDigest)>,
 }
 
+/// A file that cannot be used. The text is a sentence without the content of the file.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceFileError {
+    /// The file of tokens.
+    #[error("{0}")]
+    Tokens(String),
+    /// The file of grants.
+    #[error("{0}")]
+    Grants(String),
+}
+
 impl FilesOfServices {
     /// Reads both files for the first time.
-    pub fn open(files: ServiceFiles, services: &Arc<Services>) -> Result<Self, String> {
+    pub fn open(files: ServiceFiles, services: &Arc<Services>) -> Result<Self, ServiceFileError> {
         let tokens = files.tokens.map(|path| {
             let services = Arc::clone(services);
             let file = TokensFile { path, development: files.development, services };
-            let first = open(&file)?;
-            Ok::<_, String>((file, first))
+            let first = open(&file).map_err(ServiceFileError::Tokens)?;
+            Ok::<_, ServiceFileError>((file, first))
         });
         let grants = files.grants.map(|path| {
             let file = GrantsFile { path, services: Arc::clone(services) };
-            let first = open(&file)?;
-            Ok::<_, String>((file, first))
+            let first = open(&file).map_err(ServiceFileError::Grants)?;
+            Ok::<_, ServiceFileError>((file, first))
         });
         Ok(Self { tokens: tokens.transpose()?, grants: grants.transpose()? })
     }

@@ -9,6 +9,6 @@ mod token;
 mod token_file;
 
 pub use self::directory::ServiceDirectory;
-pub use self::files::ServiceFiles;
+pub use self::files::{ServiceFileError, ServiceFiles};
 pub use self::token::ServiceToken;
 pub use self::token_file::is_service_name;

@@ -12,9 +12,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use private_postgres::{Durability, Options, PrivatePostgres, misleading_variables};
+use tokio_util::sync::CancellationToken;
 
 use super::call::{AccessKey, signed_url};
-use super::{announce, open_callers, read_key_ring, settings, stop_requested};
+use super::database::OpenedDatabase;
+use super::stopping::follow_signals;
+use super::{announce, open_callers, read_key_ring, settings};
 use crate::auth::secret::Secret;
 use crate::auth::services::ServiceFiles;
 use crate::clock::Clock;
@@ -22,7 +25,7 @@ use crate::config::DevSettings;
 use crate::domain::{Time, time};
 use crate::logging::{self, Output};
 use crate::server::Server;
-use crate::storage::{self, Store};
+use crate::storage::{self, DatabaseUrl, Store};
 
 const DATABASE: &str = "cdn_activation";
 /// Longest drain. `dev` ends within seconds, even if its clients keep connections open.
@@ -40,7 +43,7 @@ pub async fn run(mut dev: DevSettings) -> anyhow::Result<()> {
         pg_bin: dev.pg_bin.take(),
     };
     // A request to stop while the database starts must stop the database, too.
-    let stop = tokio::spawn(stop_requested());
+    let stop = follow_signals(None)?;
     let start = move || PrivatePostgres::start(&options);
     let mut postgres = tokio::task::spawn_blocking(start).await??;
     let served = serve(dev, &data_dir, &mut postgres, stop).await;
@@ -68,12 +71,12 @@ async fn serve(
     dev: DevSettings,
     data_dir: &std::path::Path,
     postgres: &mut PrivatePostgres,
-    stop: tokio::task::JoinHandle<anyhow::Result<()>>,
+    stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let admin = postgres.url("postgres").parse()?;
     storage::create_database(&admin, DATABASE).await.context("cannot create the database")?;
-    let database = postgres.url(DATABASE).parse()?;
-    storage::migrate_on(&database, dev.shared.engine)
+    let database: DatabaseUrl = postgres.url(DATABASE).parse()?;
+    storage::migrate_on(&database, dev.shared.database_use.engine)
         .await
         .context("the schema could not be brought up to date")?;
 
@@ -87,9 +90,11 @@ async fn serve(
     let clock = dev.at.map_or_else(Clock::system, Clock::starting_at);
     let mut shared = dev.shared;
     logging::sample_calls(shared.log_one_in.unwrap_or(1)); // a developer wants to see every call
-    shared.drain_timeout = shared.drain_timeout.min(LONGEST_DRAIN);
+    shared.draining.drain_delay = shared.draining.drain_delay.or(Some(Duration::ZERO));
+    shared.draining.drain_timeout = shared.draining.drain_timeout.min(LONGEST_DRAIN);
     shared.explorer = shared.explorer.or(Some(true));
     shared.quotas.quotas = shared.quotas.quotas.or(Some(false));
+    let database = OpenedDatabase { url: database, file: None };
     let mut settings = settings(&shared, database, key_ring.clone(), callers, clock.clone())?;
     if let Some(explorer) = &mut settings.explorer {
         explorer.accounts = demo::accounts();
@@ -108,7 +113,7 @@ async fn serve(
     let stop = async {
         tokio::select! {
             biased;
-            _ = stop => {} // the end of this task is a request to stop, even after an error
+            () = stop.cancelled() => {}
             () = until_death_of(postgres) => died.set(true),
         }
     };

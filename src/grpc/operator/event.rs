@@ -71,11 +71,13 @@ impl Events {
     ) -> Result<wire::ListEventsResponse, Error> {
         let page_size = page_size(message.page_size)?;
         let account_id = followed(message.account_id)?;
-        let mut cursor = self.start(caller, &message.cursor, account_id, false).await?;
+        let cursor = self.start(caller, &message.cursor, account_id, false).await?;
         let page = self.feed.page(&cursor, page_size).await?;
-        cursor.positions = page.passed;
         let events = page.events.iter().map(|numbered| numbered.event.clone()).collect();
-        Ok(wire::ListEventsResponse { events, next_cursor: self.cursors.encode(caller, &cursor) })
+        Ok(wire::ListEventsResponse {
+            events,
+            next_cursor: self.cursors.encode(caller, &page.cursor),
+        })
     }
 
     async fn watch(
@@ -92,7 +94,8 @@ impl Events {
         let cursor = self.start(caller, &message.cursor, account_id, message.from_now).await?;
         let followed = Followed::start(self.feed.clone(), cursor, until.into());
         let (cursors, request_id) = (self.cursors.clone(), context.request_id.clone());
-        let (origin, caller) = (context.origin.clone(), Arc::clone(caller));
+        let (origin, caller, arrived) =
+            (context.origin.clone(), Arc::clone(caller), context.arrived);
         // This is polled only while the client has room. It takes responses that are ready, and
         // reads nothing itself.
         let responses = unfold(followed, move |mut followed| {
@@ -101,7 +104,9 @@ impl Events {
             async move {
                 let told = followed.next().await?;
                 let response = told.map(|told| response(&cursors, &caller, &told));
-                Some((response.map_err(|error| ended(&error, &request_id, origin)), followed))
+                let response =
+                    response.map_err(|error| ended(&error, &request_id, origin, arrived));
+                Some((response, followed))
             }
         });
         Ok(Box::pin(responses))
@@ -116,17 +121,17 @@ impl Events {
         from_now: bool,
     ) -> Result<Cursor, Error> {
         if text.is_empty() {
-            let feed = &self.feed;
-            let positions = if from_now { feed.newest().await? } else { feed.oldest().await? };
-            return Ok(Cursor { account_id, positions });
+            if from_now {
+                return self.feed.newest(account_id).await;
+            }
+            return self.feed.oldest(account_id).await;
         }
         let cursor = self.cursors.decode(caller, text)?;
         if cursor.account_id != account_id {
             // Such a cursor has no position for the events of the other account.
             return Err(Error::field("cursor", "was given for another account_id"));
         }
-        self.feed.check(&cursor).await?;
-        Ok(cursor)
+        self.feed.check(&cursor).await
     }
 }
 
@@ -139,9 +144,9 @@ fn response(cursors: &Cursors, caller: &str, told: &Watched) -> wire::WatchEvent
 
 /// Returns the status with which a stream ends. The error is logged here, because the call was
 /// answered long ago. A stream that ended in time has a log line of its own.
-fn ended(error: &Error, request_id: &RequestId, origin: Origin) -> Status {
+fn ended(error: &Error, request_id: &RequestId, origin: Origin, arrived: Instant) -> Status {
     if !matches!(error, Error::Draining | Error::DeadlineExceeded) {
-        log_error(error, "WatchEvents", request_id, origin, Wire::Grpc);
+        log_error(error, "WatchEvents", request_id, origin, Wire::Grpc, arrived);
     }
     status::of(error, request_id, None)
 }

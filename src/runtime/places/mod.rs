@@ -111,6 +111,8 @@ pub(super) struct Table {
     next: u64,
     /// How many of these connections were told to end.
     ending: usize,
+    /// Whether every connection is old, however long it has lived.
+    pub is_retired: bool,
     /// Whether the service drains; then no more places are given.
     pub is_closed: bool,
 }
@@ -204,6 +206,9 @@ impl Places {
         let number = table.next;
         table.next += 1;
         let state = Arc::<ConnectionState>::default();
+        if table.is_retired {
+            state.grew_old();
+        }
         let seen =
             Seen { begun: 0, begun_since: now, idle_since: now, written: 0, waits_since: None };
         // A random part of the age, so that connections of the same second do not end together.

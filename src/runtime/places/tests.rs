@@ -1,6 +1,6 @@
 //! Tests which connection gets a place, which one loses its place, and why.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::*;
 use crate::metrics::Metrics;
@@ -17,7 +17,7 @@ const LIMITS: PlaceLimits = PlaceLimits {
 };
 
 fn places(limits: PlaceLimits) -> (Metrics, Arc<Places>) {
-    let metrics = Metrics::new(HashSet::new());
+    let metrics = Metrics::new(HashMap::new());
     let places = Places::new(limits, metrics.listener("rest"));
     (metrics, places)
 }
@@ -150,6 +150,19 @@ async fn each_limit_ends_a_connection_for_its_own_reason() {
 }
 
 #[tokio::test]
+async fn after_a_request_to_stop_every_connection_is_old_and_new_ones_are_accepted() {
+    let (_, places) = places(LIMITS);
+    let before = places.take().await.unwrap();
+    places.retire();
+    let after = places.take().await.unwrap();
+    for place in [&before, &after] {
+        assert!(place.state.begin().is_on_an_old_connection());
+    }
+    places.look(Instant::now());
+    assert_eq!(told(&[before, after], Signal::Stay), [0, 1], "they end with their next answer");
+}
+
+#[tokio::test]
 async fn at_shutdown_all_connections_are_told_to_leave_and_new_ones_are_refused() {
     let (_, places) = places(LIMITS);
     let (silent, speaking) = (places.take().await.unwrap(), places.take().await.unwrap());
@@ -158,10 +171,45 @@ async fn at_shutdown_all_connections_are_told_to_leave_and_new_ones_are_refused(
     shutdown.cancel();
     let looking = tokio::spawn(Arc::clone(&places).look_after(shutdown));
     tokio::task::yield_now().await;
+    assert!(!looking.is_finished(), "connections may still be handed over");
+    places.close(Instant::now() + Duration::from_secs(2));
     let all = [silent, speaking];
     assert_eq!((told(&all, Signal::End), told(&all, Signal::Leave)), (vec![0], vec![1]));
     assert!(places.take().await.is_none());
+    tokio::task::yield_now().await;
     assert!(!looking.is_finished());
     drop(all);
     looking.await.unwrap();
+}
+
+#[tokio::test]
+async fn during_the_drain_a_connection_without_a_call_ends_within_a_second_and_others_finish() {
+    let (_, places) = places(LIMITS);
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        all.push(places.take().await.unwrap());
+    }
+    let [new, idle, busy, unread] = [0, 1, 2, 3].map(|index: usize| all[index].state.clone());
+    for state in [&idle, &busy, &unread] {
+        state.spoke();
+    }
+    let running = busy.begin();
+    unread.write_waits(); // its answer is being written
+    let begun = Instant::now();
+    places.close(begun);
+    assert_eq!(told(&all, Signal::Leave), [0, 1, 2, 3], "a new one may have sent a request");
+    let at = |milliseconds| places.look(begun + Duration::from_millis(milliseconds));
+    at(900);
+    assert_eq!(told(&all, Signal::End), [0; 0]);
+    at(1000);
+    assert_eq!(told(&all, Signal::End), [0, 1]);
+    at(5000);
+    drop(running);
+    at(5900);
+    assert_eq!(told(&all, Signal::End), [0, 1], "its answer has just been given");
+    at(6000);
+    assert_eq!(told(&all, Signal::End), [0, 1, 2]);
+    at(15_000);
+    assert_eq!(told(&all, Signal::End), [0, 1, 2, 3]);
+    drop(new);
 }

@@ -68,9 +68,13 @@ impl StoreOptions {
     }
 }
 
-/// How long a request waits for a free connection, and how long a new connection waits for the
-/// server. It is shorter than the default deadline of a request.
+/// How long a request waits for a free connection, and how long it tries again to connect to a server
+/// that refuses connections. It is shorter than the default deadline of a request.
 pub(in crate::storage) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a new connection waits for a server that does not answer. Name resolution, TLS and the
+/// check of the password may take longer than a wait for a free connection should. It is shorter than
+/// the default deadline of a request.
+pub(in crate::storage) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the server runs a statement. If a caller drops a query, the server continues to run it;
 /// only this limit ends it.
 pub(in crate::storage) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -87,8 +91,9 @@ impl Store {
     }
 
     fn connect_trusting(options: &StoreOptions, distrust: Distrust) -> Self {
-        let sessions = options.url.hosts().iter().map(|host| options.session_at(host));
-        let hosts = Hosts::new(sessions, Detected::new(options.engine));
+        let (url, engine) = (options.url.clone(), Detected::new(options.engine));
+        let begun_with = options.clone();
+        let hosts = Hosts::new(url, move |host| begun_with.session_at(host), engine);
         Self::new(DatabaseConnections::new(hosts, options.connections, distrust))
     }
 

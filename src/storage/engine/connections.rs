@@ -17,9 +17,11 @@ use sqlx::{Connection as _, Error as SqlxError, PgConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::connect::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT};
+use super::connect::STATEMENT_TIMEOUT;
 use super::failure;
 use super::hosts::Hosts;
+use super::observed::Observed;
+use crate::metrics::PoolState;
 
 /// Longest wait for the answer to a statement. The database cancels the statement earlier. If this
 /// limit is reached, the path to the database is broken.
@@ -45,6 +47,8 @@ pub(in crate::storage) struct DatabaseConnections {
     /// Idle connections. The last one was used most recently.
     idle: Arc<Mutex<Vec<Idle>>>,
     distrust: Distrust,
+    /// What is counted.
+    pub(super) observed: Observed,
 }
 
 /// Which connections must not be used again. Clones share it. All stores of a process share it,
@@ -105,7 +109,7 @@ impl DatabaseConnections {
     pub fn new(hosts: Hosts, most: u32, distrust: Distrust) -> Self {
         let free =
             Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
-        Self { hosts, most, free, idle: Arc::default(), distrust }
+        Self { hosts, most, free, idle: Arc::default(), distrust, observed: Observed::default() }
     }
 
     /// Returns the state that other stores of the process share.
@@ -125,10 +129,8 @@ impl DatabaseConnections {
 
     /// Returns the idle connection that was used most recently, or a new one.
     pub async fn take(&self) -> Result<Connection, SqlxError> {
-        let free = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.free).acquire_owned());
-        let mut permit = free.await.map_err(|_| SqlxError::PoolTimedOut)?;
+        let mut held = self.observed.permit(&self.free).await?;
         loop {
-            let held = permit.map_err(|_| SqlxError::PoolClosed)?;
             // A separate `let` ends the lock on the idle connections before the ping.
             let last = self.idle().pop();
             let Some(last) = last else {
@@ -141,7 +143,7 @@ impl DatabaseConnections {
             let connection = self.in_use(last.connection, last.made_at, held);
             match connection.if_usable(unused).await {
                 Ok(connection) => return Ok(connection),
-                Err(held) => permit = Ok(held),
+                Err(permit) => held = permit,
             }
         }
     }
@@ -156,11 +158,13 @@ impl DatabaseConnections {
         Connection { inner, made_at, taken_at, home, permit: Some(permit) }
     }
 
-    /// Returns how many connections are open, and how many of them are idle.
-    pub fn count(&self) -> (u32, usize) {
-        let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
-        let (in_use, idle) = (self.most.saturating_sub(free), self.idle().len());
-        (in_use.saturating_add(u32::try_from(idle).unwrap_or(u32::MAX)), idle)
+    /// Returns the state of the connections.
+    pub fn state(&self) -> PoolState {
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let (most, (waiting, timeouts)) = (u64::from(self.most), self.observed.waits());
+        let used = most.saturating_sub(number(self.free.available_permits()));
+        let (idle, questions) = (number(self.idle().len()), Vec::new());
+        PoolState { used, idle, most, waiting, timeouts, questions }
     }
 
     /// Waits for the connections in use, then closes all.
@@ -224,6 +228,7 @@ impl Connection {
         match outcome {
             Err(error) if !failure::leaves_connection(&error) => Err(self.failed(error)),
             outcome => {
+                self.home.observed.ended(self.taken_at, outcome.is_err());
                 self.keep();
                 outcome
             }
@@ -233,6 +238,7 @@ impl Connection {
     /// Closes the connection after this error. The error may mean that other connections cannot be
     /// trusted either.
     pub fn failed(self, error: SqlxError) -> SqlxError {
+        self.home.observed.ended(self.taken_at, true);
         if failure::was_silent(&error) {
             self.home.distrust.add_silent_since(self.taken_at);
         } else if failure::is_of_old_connections(&error) {

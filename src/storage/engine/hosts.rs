@@ -11,10 +11,10 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Error as SqlxError, PgConnection, Row};
 use tokio::time::{sleep, timeout};
 
-use super::connect::ACQUIRE_TIMEOUT;
+use super::connect::{ACQUIRE_TIMEOUT, CONNECT_TIMEOUT};
 use super::detected::Detected;
 use super::failure;
-use super::url::place;
+use super::url::{DatabaseUrl, place};
 
 /// How long only the host that accepted writes last is tried. After that the other hosts are tried,
 /// too.
@@ -36,10 +36,15 @@ const ABOUT_THE_SERVER: &str = "
 /// The hosts of the database. Clones share which host accepted writes last.
 #[derive(Clone)]
 pub(in crate::storage) struct Hosts {
-    all: Arc<[PgConnectOptions]>,
+    url: DatabaseUrl,
+    session: BeginSession,
     last: Arc<AtomicUsize>,
     engine: Detected,
 }
+
+/// Makes the options of a session from those of a host. The latter can change: see
+/// [`DatabaseUrl::replace`].
+type BeginSession = Arc<dyn Fn(&PgConnectOptions) -> PgConnectOptions + Send + Sync>;
 
 /// No host gave a connection that accepts writes.
 #[derive(Debug)]
@@ -61,16 +66,26 @@ pub(in crate::storage) enum Why {
     Standby,
     /// The server, the database or the role is set to read-only.
     ReadOnly,
-    /// It did not answer within [`ACQUIRE_TIMEOUT`].
+    /// It did not answer within [`CONNECT_TIMEOUT`].
     Silent,
     /// What the driver or the server said.
     Failed(SqlxError),
 }
 
 impl Hosts {
-    /// Creates the set of these hosts. There must be at least one.
-    pub fn new(all: impl IntoIterator<Item = PgConnectOptions>, engine: Detected) -> Self {
-        Self { all: all.into_iter().collect(), last: Arc::default(), engine }
+    /// Creates the set of the hosts of a URL, on each of which a session begins with the options
+    /// that `session` makes.
+    pub fn new(
+        url: DatabaseUrl,
+        session: impl Fn(&PgConnectOptions) -> PgConnectOptions + Send + Sync + 'static,
+        engine: Detected,
+    ) -> Self {
+        Self { url, session: Arc::new(session), last: Arc::default(), engine }
+    }
+
+    /// Returns the options of a session on each host.
+    fn all(&self) -> Vec<PgConnectOptions> {
+        self.url.hosts().iter().map(|host| (self.session)(host)).collect()
     }
 
     /// Returns the engine of the database.
@@ -79,28 +94,32 @@ impl Hosts {
     }
 
     /// Returns the host that accepted writes last.
-    pub fn last(&self) -> &PgConnectOptions {
-        &self.all[self.last.load(Ordering::Relaxed)]
+    pub fn last(&self) -> PgConnectOptions {
+        (self.session)(&self.url.hosts()[self.last.load(Ordering::Relaxed)])
     }
 
     /// Returns all hosts as text.
     pub fn places(&self) -> String {
-        self.all.iter().map(place).collect::<Vec<_>>().join(", ")
+        self.url.hosts().iter().map(place).collect::<Vec<_>>().join(", ")
     }
 
     /// Opens a connection to the host that accepts writes. A host that may accept writes soon,
-    /// because it starts or is about to be promoted, is tried again until [`ACQUIRE_TIMEOUT`].
+    /// because it starts or is about to be promoted, is tried again until [`ACQUIRE_TIMEOUT`], and
+    /// while another host has not answered at all, until [`CONNECT_TIMEOUT`].
     pub async fn connect(&self) -> Result<PgConnection, SqlxError> {
-        let failures: Vec<_> = self.all.iter().map(|_| Mutex::new(Why::Silent)).collect();
+        let all = self.all();
+        let failures: Vec<_> = all.iter().map(|_| Mutex::new(Why::Silent)).collect();
         let last = self.last.load(Ordering::Relaxed);
-        let mut asked: FuturesUnordered<_> = (0..self.all.len())
-            .map(|index| {
+        let mut asked: FuturesUnordered<_> = all
+            .iter()
+            .enumerate()
+            .map(|(index, host)| {
                 let failures = &failures;
                 async move {
                     if index != last {
                         sleep(HEAD_START).await;
                     }
-                    self.ask_until_it_takes_writes(index, failures).await
+                    self.ask_until_it_takes_writes(index, host, &failures[index]).await
                 }
             })
             .collect();
@@ -112,14 +131,20 @@ impl Hosts {
             }
             None
         };
-        if let Ok(Some(connection)) = timeout(ACQUIRE_TIMEOUT, first).await {
+        let first = async {
+            tokio::select! {
+                connection = first => connection,
+                () = all_have_answered(&failures) => None,
+            }
+        };
+        if let Ok(Some(connection)) = timeout(CONNECT_TIMEOUT, first).await {
             return Ok(connection);
         }
         drop(asked);
         let whys = failures
             .into_iter()
             .map(|why| why.into_inner().unwrap_or_else(PoisonError::into_inner));
-        let failures = self.all.iter().zip(whys);
+        let failures = all.iter().zip(whys);
         let failures = failures.map(|(host, why)| HostFailure { place: place(host), why });
         Err(SqlxError::Configuration(Box::new(NotConnected(failures.collect()))))
     }
@@ -128,11 +153,12 @@ impl Hosts {
     async fn ask_until_it_takes_writes(
         &self,
         index: usize,
-        failures: &[Mutex<Why>],
+        host: &PgConnectOptions,
+        failure: &Mutex<Why>,
     ) -> Option<PgConnection> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let why = match self.ask(&self.all[index]).await {
+            let why = match self.ask(host).await {
                 Ok(connection) => {
                     self.last.store(index, Ordering::Relaxed);
                     return Some(connection);
@@ -140,7 +166,7 @@ impl Hosts {
                 Err(why) => why,
             };
             let may_pass = why.may_pass();
-            *failures[index].lock().unwrap_or_else(PoisonError::into_inner) = why;
+            *failure.lock().unwrap_or_else(PoisonError::into_inner) = why;
             if !may_pass {
                 return None;
             }
@@ -164,6 +190,19 @@ impl Hosts {
     }
 }
 
+/// Returns after [`ACQUIRE_TIMEOUT`], as soon as each host has answered at least once. A host that
+/// answers and is not ready is not worth a longer wait; one that has not answered yet may be slow to
+/// accept a connection.
+async fn all_have_answered(failures: &[Mutex<Why>]) {
+    sleep(ACQUIRE_TIMEOUT).await;
+    let is_silent = |why: &Mutex<Why>| {
+        matches!(*why.lock().unwrap_or_else(PoisonError::into_inner), Why::Silent)
+    };
+    while failures.iter().any(is_silent) {
+        sleep(FIRST_PAUSE).await;
+    }
+}
+
 impl Why {
     /// Returns whether the host may accept writes soon.
     fn may_pass(&self) -> bool {
@@ -179,7 +218,7 @@ impl fmt::Display for Why {
         match self {
             Self::Standby => formatter.write_str("a standby"),
             Self::ReadOnly => formatter.write_str("read-only"),
-            Self::Silent => write!(formatter, "no answer within {ACQUIRE_TIMEOUT:?}"),
+            Self::Silent => write!(formatter, "no answer within {CONNECT_TIMEOUT:?}"),
             Self::Failed(error) => formatter.write_str(&failure::sentence(error)),
         }
     }

@@ -8,6 +8,7 @@ mod detected;
 mod executor;
 pub(super) mod failure;
 pub(super) mod hosts;
+pub(super) mod observed;
 mod url;
 pub(super) mod writing;
 

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use super::connect::ACQUIRE_TIMEOUT;
 use super::connections::DatabaseConnections;
 use super::failure;
+use super::observed::name_of;
 use crate::domain::AccountId;
 use crate::error::Error;
 use crate::storage::{ATTEMPTS, Store, pause};
@@ -52,6 +53,8 @@ pub(in crate::storage) struct Lanes {
 /// The turns of one write.
 #[derive(Debug)]
 struct Turns {
+    /// The name of the statement in metrics.
+    name: &'static str,
     lane: WriteLane,
     account: Option<AccountId>,
     started: Instant,
@@ -60,8 +63,8 @@ struct Turns {
 }
 
 impl Turns {
-    fn new(lane: WriteLane, account: Option<AccountId>) -> Self {
-        Self { lane, account, started: Instant::now(), taken: 0 }
+    fn new(name: &'static str, lane: WriteLane, account: Option<AccountId>) -> Self {
+        Self { name, lane, account, started: Instant::now(), taken: 0 }
     }
 }
 
@@ -140,9 +143,10 @@ impl Lanes {
 }
 
 impl Store {
-    /// Runs a statement about an account that writes data and an event.
+    /// Runs a statement about an account, with this name in metrics, that writes data and an event.
     pub(in crate::storage) async fn write<T, F>(
         &self,
+        name: &'static str,
         account: AccountId,
         statement: impl Fn(DatabaseConnections) -> F + Send + 'static,
     ) -> Result<T, Error>
@@ -150,7 +154,7 @@ impl Store {
         T: Send + 'static,
         F: Future<Output = Result<T, sqlx::Error>> + Send + 'static,
     {
-        let outcome = self.write_in(WriteLane::Writes, Some(account), statement).await;
+        let outcome = self.write_in(name, WriteLane::Writes, Some(account), statement).await;
         if outcome.is_ok() {
             self.written.notify_one();
         }
@@ -166,12 +170,13 @@ impl Store {
         T: Send + 'static,
         F: Future<Output = Result<T, sqlx::Error>> + Send + 'static,
     {
-        self.write_in(WriteLane::Writes, None, statement).await
+        self.write_in(name_of(&statement), WriteLane::Writes, None, statement).await
     }
 
-    /// Runs a statement that writes, at first in this lane.
+    /// Runs a statement with this name in metrics that writes, at first in this lane.
     pub(in crate::storage) async fn write_in<T, F>(
         &self,
+        name: &'static str,
         lane: WriteLane,
         account: Option<AccountId>,
         statement: impl Fn(DatabaseConnections) -> F + Send + 'static,
@@ -181,7 +186,7 @@ impl Store {
         F: Future<Output = Result<T, sqlx::Error>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let (store, turns) = (self.clone(), Turns::new(lane, account));
+        let (store, turns) = (self.clone(), Turns::new(name, lane, account));
         // Boxed: a task is copied whenever its state changes.
         drop(self.writes.spawn(Box::pin(store.take_turns(turns, statement, reply))));
         answer.await.map_err(Error::internal)?
@@ -207,7 +212,7 @@ impl Store {
                 Ok(permit) => permit,
                 Err(error) => return drop(reply.send(Err(error))),
             };
-            let outcome = statement(self.connections.clone()).await;
+            let outcome = statement(self.connections.named(turns.name)).await;
             drop(permit);
             match outcome {
                 Err(error) if self.lanes.goes_on(&mut turns, &error) && !reply.is_closed() => {
@@ -246,15 +251,15 @@ mod tests {
     async fn writes_about_an_account_with_a_held_row_share_the_waiting_lane() {
         let (lanes, account) = (Lanes::new(6), AccountId::new(7));
         let held_row = || sqlx::Error::from(std::io::Error::other("no lock"));
-        let mut turns = Turns::new(WriteLane::Writes, account);
+        let mut turns = Turns::new("test", WriteLane::Writes, account);
         let permit = lanes.turn(&mut turns).await.unwrap();
         assert_eq!(turns.lane, WriteLane::Writes);
         assert!(!lanes.goes_on(&mut turns, &held_row()), "this error does not mean a held row");
         drop(permit);
         lanes.held().insert(account.unwrap(), Instant::now());
-        let mut other = Turns::new(WriteLane::Writes, account);
+        let mut other = Turns::new("test", WriteLane::Writes, account);
         drop(lanes.turn(&mut other).await.unwrap());
-        let mut of_another = Turns::new(WriteLane::Writes, AccountId::new(8));
+        let mut of_another = Turns::new("test", WriteLane::Writes, AccountId::new(8));
         drop(lanes.turn(&mut of_another).await.unwrap());
         assert_eq!((other.lane, of_another.lane), (WriteLane::Waiting, WriteLane::Writes));
         lanes.ended(&turns);

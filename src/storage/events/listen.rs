@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::storage::Store;
-use crate::storage::engine::connect::ACQUIRE_TIMEOUT;
+use crate::storage::engine::connect::CONNECT_TIMEOUT;
 use crate::storage::engine::connections::limited;
 use crate::storage::engine::failure;
 
@@ -28,12 +28,12 @@ impl Store {
     /// Opens a connection outside the store, and listens on it. It connects to the host that
     /// accepted writes last, because a standby refuses LISTEN.
     pub async fn listen(&self) -> Result<EventListener, Error> {
-        let options = self.connections.hosts().last().clone().application_name(APPLICATION);
+        let options = self.connections.hosts().last().application_name(APPLICATION);
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .max_lifetime(None)
             .idle_timeout(None)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .acquire_timeout(CONNECT_TIMEOUT)
             .connect_lazy_with(options);
         let listening = async {
             let mut listener = PgListener::connect_with(&pool).await?;

@@ -16,6 +16,8 @@ pub struct Lane {
     pub last_position: i64,
     /// The newest position whose event was deleted.
     pub expired_position: i64,
+    /// The generation of the log, which is the same in all lanes.
+    pub generation_id: Uuid,
 }
 
 /// A numbered event.
@@ -38,21 +40,36 @@ pub struct LoggedEvent {
 /// Consecutive events of a lane, from one snapshot.
 #[derive(Clone, Debug)]
 pub struct LogPage {
+    /// The newest position of the lane.
+    pub last_position: i64,
     /// The newest position whose event was deleted.
     pub expired_position: i64,
+    /// The generation of the log.
+    pub generation_id: Uuid,
     /// The events, in order.
     pub events: Vec<LoggedEvent>,
 }
 
+macro_rules! newest_generation {
+    () => {
+        "(SELECT generation_id FROM event_generations ORDER BY number DESC LIMIT 1)
+            AS generation_id"
+    };
+}
+
 // No account is named, because the lanes and the log do not belong to accounts.
-const READ_LANES: &str = "
-    SELECT lane, last_position, expired_position
-    FROM event_lanes
-    ORDER BY lane";
+const READ_LANES: &str = concat!(
+    "SELECT lane, last_position, expired_position, ",
+    newest_generation!(),
+    " FROM event_lanes
+    ORDER BY lane"
+);
 
 #[derive(FromRow)]
 struct PageRow {
+    last_position: i64,
     expired_position: i64,
+    generation_id: Uuid,
     position: Option<i64>,
     event_id: Option<Uuid>,
     account_id: Option<i64>,
@@ -61,14 +78,16 @@ struct PageRow {
     data: Option<Vec<u8>>,
 }
 
-/// Reads a page: the expired position of the lane, and its events after `$2`. It is one statement,
-/// so that both come from one snapshot: if the page skips a position above the expired one, there
+/// Reads a page: the generation of the log, the positions of the lane, and its events after `$2`. It is one statement, so that all come from one snapshot: if the page skips a position above the expired one, there
 /// was never such an event. `$account` adds a filter for one account.
 macro_rules! read_page {
     ($account:literal) => {
         concat!(
             "SELECT
-                l.expired_position,
+                l.last_position,
+                l.expired_position, ",
+            newest_generation!(),
+            ",
                 e.position,
                 e.event_id,
                 e.account_id,
@@ -141,9 +160,9 @@ impl Store {
         let Some(first) = rows.first() else {
             return Err(Error::internal(format!("event_lanes has no row of lane {lane}")));
         };
-        let expired_position = first.expired_position;
+        let PageRow { last_position, expired_position, generation_id, .. } = *first;
         let events = rows.into_iter().filter_map(PageRow::event).collect();
-        Ok(LogPage { expired_position, events })
+        Ok(LogPage { last_position, expired_position, generation_id, events })
     }
 
     /// Deletes at most `limit` events of a lane that were numbered before an instant, the oldest

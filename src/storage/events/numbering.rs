@@ -6,6 +6,7 @@
 
 use sqlx::{Connection as _, FromRow, PgConnection};
 
+use super::generations::origin;
 use super::listen::CHANNEL;
 use crate::domain::Time;
 use crate::domain::event::LANES;
@@ -31,17 +32,27 @@ const HAS_NOTIFY: &str = "SELECT EXISTS (SELECT 1 FROM pg_proc WHERE proname = '
 
 // A COMMIT that notifies waits for the notifying COMMITs of other replicas, including their writes
 // to the disk. This takes longer than the default lock timeout.
-const LOCK_LANES: &str = "
-    SELECT lane, last_position
+const LOCK_LANES: &str = concat!(
+    "SELECT lane, last_position, (
+            SELECT origin
+            FROM event_generations
+            ORDER BY number DESC
+            LIMIT 1
+        ) = ",
+    origin!(),
+    " AS is_of_generation
     FROM event_lanes, (SELECT set_config('lock_timeout', '2s', true)) AS patient
     WHERE lane = ANY($1)
     ORDER BY lane
-    FOR UPDATE OF event_lanes SKIP LOCKED";
+    FOR UPDATE OF event_lanes SKIP LOCKED"
+);
 
 #[derive(FromRow)]
 struct LaneRow {
     lane: i16,
     last_position: i64,
+    /// Whether the newest generation is of this server.
+    is_of_generation: bool,
 }
 
 // A range, not a list of ids: it is one scan of the index of the lane, even if the planner has the
@@ -95,6 +106,8 @@ pub struct NumberingRound {
     pub left_to_another: bool,
     /// The lanes in which more events may wait.
     pub longer: Vec<i16>,
+    /// Whether no event was numbered because the newest generation of the log is of another server.
+    pub needs_generation: bool,
 }
 
 impl Store {
@@ -122,7 +135,7 @@ impl Store {
         now: Time,
         notify: bool,
     ) -> Result<NumberingRound, Error> {
-        let connections = self.connections.clone();
+        let connections = self.connections.named("number_events");
         let task = self.writes.spawn(async move {
             let mut connection = connections.take().await?;
             match number(&mut connection, lanes, after, now, notify).await {
@@ -148,6 +161,10 @@ async fn number(
     let locked = limited(locked.fetch_all(&mut *transaction)).await?;
     let mut numbered =
         NumberingRound { left_to_another: locked.len() < asked, ..NumberingRound::default() };
+    if locked.iter().any(|lane| !lane.is_of_generation) {
+        limited(transaction.rollback()).await?;
+        return Ok(NumberingRound { needs_generation: true, ..NumberingRound::default() });
+    }
     for lane in locked {
         let moved = move_waiting(&mut transaction, &lane, after, now).await?;
         numbered.events += moved;

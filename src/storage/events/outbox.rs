@@ -17,6 +17,7 @@ use crate::domain::event::{self, Event};
 use crate::error::Error;
 use crate::proto;
 use crate::storage::engine::connections::limited;
+use crate::storage::engine::observed::name_of;
 use crate::storage::{AuditEntry, RequestRecord, Store};
 
 /// The time of an event that comes after another event, whose time is `$seen`, or NULL if there is
@@ -185,7 +186,8 @@ impl Store {
         account_id: AccountId,
         statement: impl Fn() -> EventQuery + Send + 'static,
     ) -> Result<bool, Error> {
-        let written = self.write(account_id, move |connections| {
+        let name = name_of(&statement);
+        let written = self.write(name, account_id, move |connections| {
             let statement = statement();
             async move {
                 let mut connection = connections.take().await?;

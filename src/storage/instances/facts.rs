@@ -146,13 +146,13 @@ impl Store {
         account_ids: &[AccountId],
         product: Product,
     ) -> Result<Vec<Facts>, Error> {
-        let rows = self.rows::<FactsRow>(READ_FACTS, account_ids, product).await?;
+        let rows = self.rows::<FactsRow>("facts", READ_FACTS, account_ids, product).await?;
         account_ids.iter().filter_map(|id| rows.get(&id.get())).map(FactsRow::facts).collect()
     }
 
     /// Answers all callers that ask for facts.
     async fn answer_facts(self, product: Product, asked: Vec<Asked<AccountId, Option<Facts>>>) {
-        let rows = self.rows(READ_FACTS, &accounts_of(&asked), product).await;
+        let rows = self.rows("facts", READ_FACTS, &accounts_of(&asked), product).await;
         answer_each(&rows, asked, FactsRow::facts);
     }
 
@@ -162,13 +162,14 @@ impl Store {
         product: Product,
         asked: Vec<Asked<AccountId, Option<Instance>>>,
     ) {
-        let rows = self.rows(READ_INSTANCES, &accounts_of(&asked), product).await;
+        let rows = self.rows("instances", READ_INSTANCES, &accounts_of(&asked), product).await;
         answer_each(&rows, asked, InstanceRow::instance);
     }
 
-    /// Runs one of the statements above. The accounts may be in any order and may be repeated.
+    /// Runs one of the statements above, with this name in metrics. The accounts may be in any order and may be repeated.
     async fn rows<R>(
         &self,
+        name: &'static str,
         statement: &'static str,
         account_ids: &[AccountId],
         product: Product,
@@ -177,7 +178,7 @@ impl Store {
         R: OfAccount + for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         let numbers = sorted_and_unique(account_ids);
-        let rows = self.read_warm(|mut connection| {
+        let rows = self.read_warm(name, |mut connection| {
             let read = sqlx::query_as::<_, R>(statement);
             let read = read.bind(numbers.clone()).bind(product.name());
             async move {

@@ -180,7 +180,7 @@ impl Store {
         let permit = self.lanes.permit(WriteLane::Writes).await;
         let _permit = permit.map_err(|error| GroupFailure { was_refused: false, error })?;
         let written = async {
-            let mut connection = self.connections.take().await?;
+            let mut connection = self.connections.named("openings").take().await?;
             let rows = limited(open.fetch_all(&mut *connection)).await;
             connection.answered(rows)
         };

@@ -134,3 +134,35 @@ async fn a_connection_is_kept_longer_than_its_answers_announce() {
     idle.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("sent");
     ended(&api, "rest", "idle", 1.0).await;
 }
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_pings_is_disconnected() {
+    let api = start(|bounds| {
+        (bounds.keepalive_interval, bounds.keepalive_timeout) = (SHORT, SHORT);
+    })
+    .await;
+    let mut deaf = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
+    deaf.write_all(&[PREFACE, SETTINGS].concat()).await.expect("sent");
+    let mut read = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(20), deaf.read_to_end(&mut read)).await;
+    end.expect("the connection is ended").ok();
+    let ping = &[0, 0, 8, 6, 0][..]; // its length, its type, no flag
+    assert!(read.windows(ping.len()).any(|bytes| bytes == ping), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_client_is_told_how_many_calls_a_connection_may_have_at_once() {
+    for streams in [200, 7] {
+        let api = start(|bounds| bounds.streams = streams).await;
+        let mut stream = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
+        stream.write_all(&[PREFACE, SETTINGS].concat()).await.expect("sent");
+        let setting = [&[0, 3][..], &streams.to_be_bytes()].concat();
+        let mut read: Vec<u8> = Vec::new();
+        while !read.windows(setting.len()).any(|bytes| bytes == setting) {
+            let mut more = [0; 256];
+            let length = stream.read(&mut more).await.expect("the settings");
+            assert!(length > 0, "{read:?}");
+            read.extend(&more[..length]);
+        }
+    }
+}

@@ -22,8 +22,7 @@ pub struct Connection {
 impl Api {
     /// Connects to the listener of the RPC query format.
     pub async fn connect(&self) -> Connection {
-        let stream = TcpStream::connect(self.addresses.rest).await.expect("the service listens");
-        Connection { stream, read: Vec::new() }
+        Connection::to(self.addresses.rest).await
     }
 
     /// Returns the bytes of a request that leaves the connection open. `Host` and `Content-Length`
@@ -57,6 +56,12 @@ impl Api {
 }
 
 impl Connection {
+    /// Connects to a listener.
+    pub async fn to(address: std::net::SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("the service listens");
+        Self { stream, read: Vec::new() }
+    }
+
     /// Sends bytes. A server that has refused earlier bytes may not accept them.
     pub async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.ok();

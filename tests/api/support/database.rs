@@ -72,6 +72,19 @@ pub fn left_out(why: &str) -> bool {
     true
 }
 
+/// The same for a test that also needs these programs of PostgreSQL, which packages of servers alone
+/// do not have.
+pub fn left_out_without(programs: &[&str]) -> bool {
+    let is_missing = |program: &&&str| {
+        pg_bin().is_some_and(|directory| !Path::new(directory).join(program).exists())
+    };
+    if let Some(missing) = programs.iter().find(is_missing) {
+        say_left_out(&format!("PG_BIN has no {missing}"));
+        return true;
+    }
+    left_out("it starts PostgreSQL")
+}
+
 /// The same for a test that cannot run on Citus.
 pub async fn left_out_on_citus(why: &str) -> bool {
     let is_citus = is_citus().await;
@@ -97,7 +110,7 @@ fn say_left_out(why: &str) {
     let count = LEFT_OUT.fetch_add(1, Ordering::Relaxed) + 1;
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
-    let line = format!("left out with TEST_DATABASE_URL, number {count}: {test}: {why}\n");
+    let line = format!("left out, number {count}: {test}: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).expect("standard error");
 }
 

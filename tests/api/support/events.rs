@@ -164,7 +164,7 @@ pub async fn metric(api: &Api, name: &str) -> Option<u64> {
 /// Returns the metric of watches that ended with a code.
 pub fn handled(code: &str) -> String {
     format!(
-        "grpc_server_handled_total{{grpc_service=\"activation.operator.v1.EventService\",\
+        "grpc_server_handled_total{{grpc_type=\"server_stream\",grpc_service=\"activation.operator.v1.EventService\",\
          grpc_method=\"WatchEvents\",grpc_code=\"{code}\"}}"
     )
 }

@@ -13,11 +13,14 @@ pub mod database;
 pub mod denials;
 pub mod drafts;
 pub mod events;
+pub mod follower;
 pub mod grpc;
 pub mod keys;
 pub mod leaves;
+pub mod openings;
 pub mod operators;
 pub mod outbox;
+pub mod own_server;
 pub mod pages;
 pub mod pooler;
 pub mod process;
@@ -30,6 +33,7 @@ pub mod seed;
 pub mod serve_process;
 pub mod setup;
 pub mod standby;
+pub mod stopped_thread;
 pub mod stored;
 pub mod tls;
 pub mod upstream;
@@ -175,6 +179,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
     ServerSettings {
         addresses: Addresses { grpc: any(), rest: any(), ops: any() },
         database: storage::StoreOptions::new(database.url.parse().expect("a URL"), 16),
+        database_file: None,
         listening: Listening::default(),
         orders: None,
         event_retention: chrono::Duration::days(7),

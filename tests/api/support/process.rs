@@ -21,14 +21,17 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cdn-activation");
 
 /// Every variable that is a setting, or from which a client takes a key. They are removed from the
 /// environment of a program under test.
-const VARIABLES: [&str; 39] = [
+const VARIABLES: [&str; 46] = [
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "ALIBABA_CLOUD_SECURITY_TOKEN",
+    "CONNECTION_AGE",
     "CORES",
     "DATABASE_URL",
+    "DATABASE_URL_FILE",
     "DATA_DIR",
     "DB_ADMIN_URL",
+    "DB_ADMIN_URL_FILE",
     "DB_CONNECTIONS",
     "DRAIN_DELAY",
     "DRAIN_TIMEOUT",
@@ -36,6 +39,9 @@ const VARIABLES: [&str; 39] = [
     "GRANTS_FILE",
     "GRPC_ADDR",
     "GRPC_CONNECTIONS",
+    "GRPC_KEEPALIVE_INTERVAL",
+    "GRPC_KEEPALIVE_TIMEOUT",
+    "GRPC_STREAMS",
     "INSECURE_PLAINTEXT",
     "LOG",
     "LOG_ONE_IN",
@@ -56,6 +62,7 @@ const VARIABLES: [&str; 39] = [
     "SEALING_KEY_FILE",
     "SERVICE_TOKEN_FILE",
     "SSL_CERT_FILE",
+    "TERMINATION_GRACE_PERIOD",
     "TIMESTAMP_WINDOW",
     "TLS_CERT_FILE",
     "TLS_CLIENT_CA_FILE",
@@ -125,6 +132,7 @@ fn prepared<A: AsRef<OsStr>>(
     for variable in misleading_variables() {
         command.env_remove(variable);
     }
+    command.env("DRAIN_DELAY", "0s"); // no proxy has to notice that a test stops its program
     command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -87,6 +87,11 @@ impl Process {
         Self { child, grpc, files }
     }
 
+    /// Returns the address of its gRPC listener.
+    pub fn grpc(&self) -> &str {
+        &self.grpc
+    }
+
     /// Opens CDN for an account.
     pub async fn open_cdn(
         &self,

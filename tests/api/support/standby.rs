@@ -68,6 +68,17 @@ impl Pair {
         Database { url }
     }
 
+    /// Ends the replication. The primary acknowledges what only it has.
+    pub async fn disconnect_standby(&self) {
+        let (primary, standby) = (self.primary(), self.standby());
+        primary.execute("ALTER SYSTEM SET synchronous_standby_names = ''").await;
+        primary.execute("SELECT pg_reload_conf()").await;
+        standby.execute("ALTER SYSTEM SET primary_conninfo = ''").await;
+        standby.execute("SELECT pg_reload_conf()").await;
+        let standbys = "SELECT count(*) FROM pg_stat_replication";
+        eventually("the standby is alone", async || primary.count(standbys).await == 0).await;
+    }
+
     /// Ends the primary abruptly, as a power failure would.
     pub async fn kill_primary(&mut self) {
         let state = self.scratch.0.join("first/postgres/postmaster.pid");

@@ -105,6 +105,7 @@ def deployment(binary: Path, complain: Complain) -> Iterator[World]:
             "SEALING_KEY_FILE": base64.b64encode(secrets.token_bytes(32)).decode(),
         }
         env = {"DATABASE_URL": url, "GRPC_ADDR": "127.0.0.1:0", "REST_ADDR": "127.0.0.1:0", "OPS_ADDR": "127.0.0.1:0"}
+        env["DRAIN_DELAY"] = "0s"  # no proxy has to notice the end
         env["QUOTAS"] = "false"  # the scenarios of many clients share a few accounts
         for name, content in files.items():
             path = scratch / name.lower()
@@ -115,15 +116,27 @@ def deployment(binary: Path, complain: Complain) -> Iterator[World]:
         problem = migrate.wait_done()
         if problem:
             raise Failed(problem)
-        endpoints = []
-        for name in ("serve-a", "serve-b"):
-            process = Process(name, [str(binary), "serve"], scratch, env=_clean(env))
-            stack.callback(_stop, process, complain)
-            grpc, rest, ops = process.wait_ready()
-            endpoints.append(Endpoint(rest, grpc, ops, token))
+        endpoints, running = [], {}
+
+        def serve(name: str, **addresses: str) -> Endpoint:
+            running[name] = Process(name, [str(binary), "serve"], scratch, env=_clean({**env, **addresses}))
+            grpc, rest, ops = running[name].wait_ready()
+            return Endpoint(rest, grpc, ops, token)
+
+        names = ("serve-a", "serve-b")
+        for name in names:
+            stack.callback(lambda name: _stop(running[name], complain), name)
+            endpoints.append(serve(name))
+
+        def restart(index: int) -> None:
+            """Kills a process, as a power failure would, and starts it again at the same addresses."""
+            at = endpoints[index]
+            running[names[index]].kill()
+            serve(names[index], GRPC_ADDR=at.grpc, REST_ADDR=at.rest, OPS_ADDR=at.ops)
+
         operator = Operator(endpoints[0])
         stack.callback(operator.close)
-        yield World("deployment", endpoints, made_roles(operator), operator)
+        yield World("deployment", endpoints, made_roles(operator), operator, restart=restart)
 
 
 def _clean(env: dict[str, str] | None = None) -> dict[str, str | None]:

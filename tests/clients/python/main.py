@@ -117,6 +117,7 @@ class Suite:
             self._attempt(trial, sample_scenarios.life_at, number)
 
     def _in_deployment(self, world: Any) -> None:
+        import metrics_scenarios
         import race_scenarios
 
         opened = world.roles["opened"]
@@ -134,6 +135,12 @@ class Suite:
         others = [row for name, row in by_name.items() if name != "raw"]
         for first, second in zip(others, others[1:] + others[:1]):
             self._attempt(self._trial(world, first), race_scenarios.simultaneous_openings, second)
+        self._attempt(self._trial(world, opener), metrics_scenarios.strictly_read)
+        if "grpc" in by_name:
+            import service_config_scenarios
+
+            # The last one, because a restart breaks the connections that other clients keep.
+            self._attempt(self._trial(world, by_name["grpc"]), service_config_scenarios.replicas_that_are_killed)
 
     def _everything(self, world: Any, able_first: bool) -> None:
         import access_scenarios

@@ -48,6 +48,11 @@ class Process:
                 extra_groups=[] if account else None,
             )
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._child.pid
+
     def wait_ready(self, seconds: float = 90) -> tuple[str, str, str]:
         """Waits for the line `ready grpc=… rest=… ops=…` and checks that standard output has no other line."""
         end = time.monotonic() + seconds
@@ -97,6 +102,11 @@ class Process:
         if status != 0:
             return f"{self.name} ended with status {status}\n{self.tail()}"
         return f"{self.name} left processes of its group behind" if left else None
+
+    def kill(self) -> None:
+        """Ends it and its group at once."""
+        self._kill_group()
+        self._child.wait()
 
     def _kill_group(self) -> bool:
         try:

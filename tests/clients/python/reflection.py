@@ -32,8 +32,8 @@ class _WithToken(grpc.StreamStreamClientInterceptor):
 class Server:
     """One gRPC endpoint with its own descriptors."""
 
-    def __init__(self, address: str, token: str) -> None:
-        self.channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
+    def __init__(self, address: str, token: str, options: Sequence[tuple[str, Any]] = ()) -> None:
+        self.channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0), *options])
         self._database = ProtoReflectionDescriptorDatabase(grpc.intercept_channel(self.channel, _WithToken(token)))
         self.pool = descriptor_pool.DescriptorPool(self._database)
         self.token = token

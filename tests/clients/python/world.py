@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from collections.abc import Callable
 
 from clients.base import Endpoint, Identity
 from operator_api import READ_ONLY, TRAITS, Operator
@@ -35,6 +36,8 @@ class World:
     operator: Operator
     # The difference between the business clock and the clock of this machine (`dev --at`).
     ahead: timedelta = timedelta(0)
+    # Kills the process at an endpoint and starts it again, in a deployment.
+    restart: Callable[[int], None] | None = None
 
     def __post_init__(self) -> None:
         self._turns = itertools.cycle(self.endpoints)

@@ -53,6 +53,8 @@ struct BatcherState<Q, A> {
     called: Notify,
     /// Largest number of questions in one statement.
     most: usize,
+    /// The name in metrics.
+    name: &'static str,
 }
 
 struct Queue<Q, A> {
@@ -71,10 +73,15 @@ enum Driver {
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
-    /// Creates a batcher whose statements have at most `most` questions.
-    pub fn new(most: usize) -> Self {
+    /// Creates a batcher with this name in metrics, whose statements have at most `most` questions.
+    pub fn new(name: &'static str, most: usize) -> Self {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), driver: Driver::Absent });
-        Self(Arc::new(BatcherState { queue, called: Notify::new(), most }))
+        Self(Arc::new(BatcherState { queue, called: Notify::new(), most, name }))
+    }
+
+    /// Returns the name, and how many questions wait for a statement.
+    pub fn waiting(&self) -> (&'static str, usize) {
+        (self.0.name, self.0.queue().waiting.len())
     }
 
     /// Asks the question and waits for the answer. `statement` runs one statement for all questions
@@ -180,6 +187,7 @@ where
             listens = taken.is_empty();
             if !listens {
                 newest += 1;
+                store.connections.observed.batch(shared.name, taken.len());
                 late_at = Some(Instant::now() + LATE);
                 // Boxed, because it is moved.
                 running.push(numbered(newest, Box::pin(statement(store.clone(), taken))));

@@ -1,71 +1,27 @@
 //! `DATABASE_URL`, in the form of psql's URLs, which may name several hosts. The driver takes one
 //! host, so it is given one URL for each host.
 
+mod errors;
 mod verification;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sqlx::postgres::PgConnectOptions;
 
+pub use self::errors::UrlError;
 use self::verification::verifying;
 
 /// The address of the database: one host, or several of which one accepts writes. It contains a
 /// password, so `Debug` shows the hosts only.
+///
+/// Clones share their content: the user and the password can be replaced while connections are
+/// opened.
 #[derive(Clone)]
 pub struct DatabaseUrl {
-    hosts: Vec<PgConnectOptions>,
-}
-
-/// Why a URL cannot be used. The text continues a sentence that begins with the name of the
-/// setting.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UrlError {
-    /// The scheme is not `postgres` or `postgresql`.
-    #[error("is not a postgres:// URL")]
-    Scheme,
-    /// There is an `@` after the one that ends user and password.
-    #[error(
-        "has an @, a / or a ? in its user or password that is not percent-encoded (%40, %2F, %3F)"
-    )]
-    Credentials,
-    /// A part is not text.
-    #[error("has a part that is not UTF-8 in percent encoding, or has a zero byte")]
-    Encoding,
-    /// An IPv6 address has no closing bracket.
-    #[error("has a host that is not a name, an address, or an IPv6 address in brackets")]
-    Host,
-    /// A port is not valid. It is not repeated, because it may be part of a password.
-    #[error("has a port that is not a number from 1 to 65535")]
-    Port,
-    /// The number of ports in the query does not match the number of hosts.
-    #[error("has {ports} ports for {hosts} hosts")]
-    Ports {
-        /// Number of hosts in the URL.
-        hosts: usize,
-        /// Number of ports in the URL.
-        ports: usize,
-    },
-    /// A part of the query is not of the form `name=value`.
-    #[error("has a parameter without a value: {0:?}")]
-    NoValue(String),
-    /// A parameter that is not supported; psql may know it.
-    #[error("has a parameter that is not supported: {0:?}")]
-    Unsupported(String),
-    /// A parameter has a value that requests something that the service does not do.
-    #[error("has {name}={value}, which is not supported: use {use_instead}")]
-    Value {
-        /// The parameter.
-        name: String,
-        /// Its value.
-        value: String,
-        /// What is supported.
-        use_instead: &'static str,
-    },
-    /// The driver refused the URL.
-    #[error("cannot be read: {0}")]
-    Driver(String),
+    hosts: Arc<RwLock<Arc<[PgConnectOptions]>>>,
 }
 
 /// Parameters that the driver takes as they are.
@@ -111,14 +67,31 @@ type HostAndPort = (Option<String>, Option<u16>);
 
 impl DatabaseUrl {
     /// Returns the driver's options for each host. There is at least one.
-    pub(in crate::storage) fn hosts(&self) -> &[PgConnectOptions] {
-        &self.hosts
+    pub(in crate::storage) fn hosts(&self) -> Arc<[PgConnectOptions]> {
+        Arc::clone(&self.hosts.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Uses another URL of the same database, with another user for example, for new connections.
+    /// Another database is refused, because open connections stay with the earlier one: the process
+    /// would write to both.
+    pub fn replace(&self, by: &Self) -> Result<(), UrlError> {
+        let (before, after) = (self.hosts(), by.hosts());
+        // Without a database in the URL, PostgreSQL takes that with the name of the user.
+        let database = |host: &PgConnectOptions| {
+            host.get_database().unwrap_or_else(|| host.get_username()).to_owned()
+        };
+        let of = |host: &PgConnectOptions| (place(host), database(host));
+        if !before.iter().map(of).eq(after.iter().map(of)) {
+            return Err(UrlError::OtherDatabase);
+        }
+        *self.hosts.write().unwrap_or_else(PoisonError::into_inner) = after;
+        Ok(())
     }
 }
 
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_list().entries(self.hosts.iter().map(place)).finish()
+        formatter.debug_list().entries(self.hosts().iter().map(place)).finish()
     }
 }
 
@@ -141,9 +114,9 @@ impl FromStr for DatabaseUrl {
             parts.take_parameter(parameter)?;
         }
         let hosts = parts.places()?.into_iter();
-        let hosts =
-            hosts.map(|(host, port)| parts.options(host, port)).collect::<Result<_, _>>()?;
-        Ok(Self { hosts })
+        let hosts = hosts.map(|(host, port)| parts.options(host, port));
+        let hosts = hosts.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { hosts: Arc::new(RwLock::new(hosts.into())) })
     }
 }
 

@@ -83,7 +83,7 @@ fn a_database_on_another_host_is_verified_unless_the_url_says_otherwise() {
 #[test]
 fn user_password_and_database_are_decoded_and_reach_every_host() {
     let url = "postgres://the%20user:p%40ss+w%2Frd?%26@a,b/the%2Fcdn?sslmode=verify-full";
-    for options in parsed(url).hosts() {
+    for options in parsed(url).hosts().iter() {
         assert_eq!(options.get_username(), "the user");
         assert_eq!(options.get_database(), Some("the/cdn"));
         assert!(matches!(options.get_ssl_mode(), PgSslMode::VerifyFull));
@@ -91,6 +91,28 @@ fn user_password_and_database_are_decoded_and_reach_every_host() {
     }
     let debug = format!("{:?}", parsed(url));
     assert_eq!(debug, r#"["a:5432", "b:5432"]"#);
+}
+
+#[test]
+fn another_user_or_password_of_the_same_database_replaces_the_earlier_one() {
+    let (url, clone) = {
+        let url = parsed("postgres://old:one@a,b:6432/cdn");
+        (url.clone(), url)
+    };
+    assert_eq!(url.replace(&parsed("postgres://new:two@a,b:6432/cdn?sslmode=disable")), Ok(()));
+    let users: Vec<_> = clone.hosts().iter().map(|host| host.get_username().to_owned()).collect();
+    assert_eq!(users, ["new", "new"], "clones share it");
+    for other in ["postgres://x@a/cdn", "postgres://x@a,b:6432/other", "postgres://x@b:6432,a/cdn"]
+    {
+        assert_eq!(url.replace(&parsed(other)), Err(UrlError::OtherDatabase), "{other}");
+    }
+    assert_eq!(clone.hosts()[0].get_username(), "new");
+    let named_after_its_user = parsed("postgres://old@a");
+    assert_eq!(
+        named_after_its_user.replace(&parsed("postgres://new@a")),
+        Err(UrlError::OtherDatabase)
+    );
+    assert_eq!(named_after_its_user.replace(&parsed("postgres://new@a/old")), Ok(()));
 }
 
 #[test]

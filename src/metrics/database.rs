@@ -1,0 +1,218 @@
+//! The metrics of the database: statements, batches of questions, and the pools of connections.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::live::write;
+
+/// Upper bounds of the times of statements, in seconds. The last one is the time after which the
+/// database cancels a statement.
+const SECONDS: [f64; 13] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+/// Upper bounds of the number of questions in a statement.
+const QUESTIONS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatementLabels {
+    statement: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BatchLabels {
+    batch: &'static str,
+}
+
+/// Counts statements and batches. Clones share the counts. The default counts for nobody, for a
+/// store without metrics.
+#[derive(Clone, Debug, Default)]
+pub struct DatabaseMetrics(Arc<DatabaseFamilies>);
+
+#[derive(Debug)]
+struct DatabaseFamilies {
+    durations: Family<StatementLabels, Histogram, fn() -> Histogram>,
+    errors: Family<StatementLabels, Counter>,
+    questions: Family<BatchLabels, Histogram, fn() -> Histogram>,
+}
+
+impl Default for DatabaseFamilies {
+    fn default() -> Self {
+        Self {
+            durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            errors: Family::default(),
+            questions: Family::new_with_constructor(|| Histogram::new(QUESTIONS)),
+        }
+    }
+}
+
+impl DatabaseMetrics {
+    /// Registers the metrics.
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let families = &metrics.0;
+        let help = "How long statements took from the time when they had their connection";
+        registry.register("db_client_operation_duration_seconds", help, families.durations.clone());
+        // The encoder appends _total to this name.
+        let help = "Statements that ended with an error, also those that were repeated";
+        registry.register("db_client_operation_errors", help, families.errors.clone());
+        let help = "How many questions of requests a batched statement answered";
+        registry.register("db_batch_questions", help, families.questions.clone());
+        metrics
+    }
+
+    /// Counts a statement that has ended.
+    pub fn statement(&self, statement: &'static str, took: Duration, failed: bool) {
+        let labels = StatementLabels { statement };
+        self.0.durations.get_or_create(&labels).observe(took.as_secs_f64());
+        let errors = self.0.errors.get_or_create(&labels); // shown from the first statement on
+        if failed {
+            errors.inc();
+        }
+    }
+
+    /// Counts a batched statement that begins.
+    pub fn batch(&self, batch: &'static str, questions: usize) {
+        let questions = u32::try_from(questions).unwrap_or(u32::MAX);
+        self.0.questions.get_or_create(&BatchLabels { batch }).observe(questions.into());
+    }
+}
+
+/// The state of a pool of connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolState {
+    /// Connections in use.
+    pub used: u64,
+    /// Open connections that are not in use.
+    pub idle: u64,
+    /// Largest number of open connections.
+    pub most: u64,
+    /// Statements that wait for a connection.
+    pub waiting: u64,
+    /// Waits for a connection that ended without one, since the start.
+    pub timeouts: u64,
+    /// How many questions wait for a statement, by batch.
+    pub questions: Vec<(&'static str, u64)>,
+}
+
+type PoolReader = Box<dyn Fn() -> PoolState + Send + Sync>;
+
+/// The pools of a process, which are asked for their state at each scrape. Pools of the same name
+/// are added up. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Pools(Arc<Mutex<Vec<(&'static str, PoolReader)>>>);
+
+impl Pools {
+    /// Registers the metrics.
+    pub fn register(registry: &mut Registry) -> Self {
+        let pools = Self::default();
+        registry.register_collector(Box::new(pools.clone()));
+        pools
+    }
+
+    /// Adds a pool.
+    pub fn add(&self, name: &'static str, state: impl Fn() -> PoolState + Send + Sync + 'static) {
+        let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.push((name, Box::new(state)));
+    }
+
+    fn sums(&self) -> BTreeMap<&'static str, PoolState> {
+        let mut sums: BTreeMap<_, PoolState> = BTreeMap::new();
+        for (name, state) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let (sum, state) = (sums.entry(*name).or_default(), state());
+            sum.used += state.used;
+            sum.idle += state.idle;
+            sum.most += state.most;
+            sum.waiting += state.waiting;
+            sum.timeouts += state.timeouts;
+            sum.questions.extend(state.questions);
+        }
+        sums
+    }
+}
+
+impl fmt::Debug for Pools {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Pools(…)")
+    }
+}
+
+impl Collector for Pools {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let sums = self.sums();
+        let of_each = |value: fn(&PoolState) -> u64| {
+            sums.iter().map(move |(pool, state)| ([("pool", *pool)], value(state)))
+        };
+        let connections = sums.iter().flat_map(|(pool, state)| {
+            [("used", state.used), ("idle", state.idle)]
+                .map(|(name, count)| ([("pool", *pool), ("state", name)], count))
+        });
+        let mut questions: BTreeMap<_, u64> = BTreeMap::new();
+        for (batch, waiting) in sums.values().flat_map(|state| &state.questions) {
+            *questions.entry(*batch).or_default() += waiting;
+        }
+        let (gauge, counter) = (MetricType::Gauge, MetricType::Counter);
+        let help = "Open connections to the database";
+        write(&mut encoder, "db_client_connections", help, gauge, connections)?;
+        let help = "Most connections to the database that may be open";
+        let most = of_each(|state| state.most);
+        write(&mut encoder, "db_client_connection_max", help, gauge, most)?;
+        let help = "Statements that wait for a connection";
+        let waiting = of_each(|state| state.waiting);
+        write(&mut encoder, "db_client_connection_pending_requests", help, gauge, waiting)?;
+        let help = "Waits for a connection that ended without one";
+        let timeouts = of_each(|state| state.timeouts);
+        write(&mut encoder, "db_client_connection_timeouts", help, counter, timeouts)?;
+        let questions = questions.into_iter().map(|(batch, count)| ([("batch", batch)], count));
+        let help = "Questions of requests that wait for a batched statement";
+        write(&mut encoder, "db_batch_waiting", help, gauge, questions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn pools_of_one_name_are_added_up_and_statements_are_counted() {
+        let mut registry = Registry::default();
+        let pools = Pools::register(&mut registry);
+        let database = DatabaseMetrics::register(&mut registry);
+        for used in [1, 2] {
+            let questions = vec![("facts", 4), ("instances", 0)];
+            let state = PoolState { used, idle: 3, most: 6, waiting: 0, timeouts: used, questions };
+            pools.add("cores", move || state.clone());
+        }
+        pools.add("background", PoolState::default);
+        database.statement("account", Duration::from_millis(3), false);
+        database.statement("account", Duration::from_millis(7), true);
+        database.batch("facts", 64);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            r#"db_client_connections{pool="cores",state="used"} 3"#,
+            r#"db_client_connections{pool="cores",state="idle"} 6"#,
+            r#"db_client_connections{pool="background",state="used"} 0"#,
+            r#"db_client_connection_max{pool="cores"} 12"#,
+            r#"db_client_connection_timeouts_total{pool="cores"} 3"#,
+            r#"db_batch_waiting{batch="facts"} 8"#,
+            r#"db_client_operation_duration_seconds_bucket{le="0.005",statement="account"} 1"#,
+            r#"db_client_operation_duration_seconds_count{statement="account"} 2"#,
+            r#"db_client_operation_errors_total{statement="account"} 1"#,
+            r#"db_batch_questions_bucket{le="32.0",batch="facts"} 0"#,
+            r#"db_batch_questions_sum{batch="facts"} 64.0"#,
+        ] {
+            assert!(text.lines().any(|said| said == line), "{line}: {text}");
+        }
+    }
+}
