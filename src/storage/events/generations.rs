@@ -1,9 +1,10 @@
 //! Generations of the log. Positions are given again if the database is restored to an earlier
 //! state, or if a standby is promoted that lacks the newest events. Each of these starts a server or
-//! a timeline, or makes the tables again. So each generation has the *origin* of its events, and no
-//! event is numbered while the origin of the newest generation is another one than that of the
-//! statement: a new generation begins first. It keeps the positions that the log has then. Cursors of
-//! earlier generations are valid up to them, because these events are the same.
+//! a timeline, or makes the tables again. So each generation has an *origin*: the server, timeline
+//! and tables that numbered its events. Before an event is numbered, the origin of the newest
+//! generation is compared with that of the statement. If they differ, a new generation begins first.
+//! It keeps the positions that the log has then. Cursors of earlier generations are valid up to these
+//! positions, because the events up to there are the same.
 
 use sqlx::FromRow;
 use uuid::Uuid;
