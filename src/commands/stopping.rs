@@ -9,10 +9,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// How much longer than its settings say the process may take to end.
-const SLACK: Duration = Duration::from_millis(950);
+use crate::config::STOP_SLACK;
+
 /// How long the last log line may take to be written.
-const LAST_LINE: Duration = Duration::from_millis(30);
+const LAST_LINE: Duration = Duration::from_millis(50);
 
 /// The signals that the process receives.
 struct Signals {
@@ -24,7 +24,7 @@ struct Signals {
 }
 
 /// Starts to receive signals. The token is cancelled when the process is asked to stop. A second
-/// request, or a stop that takes longer than `longest`, exits the process at once.
+/// request, or a stop that takes longer than `longest` and [`STOP_SLACK`], exits the process at once.
 pub(super) fn follow_signals(longest: Option<Duration>) -> anyhow::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let (stopped, runtime) =
@@ -86,7 +86,7 @@ impl Signals {
 
 async fn too_long(longest: Option<Duration>) {
     match longest {
-        Some(longest) => sleep(longest + SLACK).await,
+        Some(longest) => sleep(longest + STOP_SLACK - LAST_LINE).await,
         None => std::future::pending().await,
     }
 }

@@ -6,6 +6,9 @@ use clap::Args;
 
 use super::values::between;
 
+/// How much longer than `DRAIN_DELAY` and `DRAIN_TIMEOUT` a stop may take. Then the process exits.
+pub const STOP_SLACK: Duration = Duration::from_secs(1);
+
 /// Settings of the stop of the service.
 #[derive(Args, Clone, Debug)]
 pub struct DrainSettings {

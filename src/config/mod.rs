@@ -30,7 +30,7 @@ pub use self::audit::AuditSettings;
 pub use self::commerce::OrderIdentitySettings;
 pub use self::connections::ConnectionSettings;
 pub use self::database::{DatabaseSettings, DatabaseUseSettings, MigrateSettings, UrlSource};
-pub use self::draining::DrainSettings;
+pub use self::draining::{DrainSettings, STOP_SLACK};
 pub use self::generation::NewGenerationSettings;
 pub use self::grace::GraceSettings;
 pub use self::listening::ListeningSettings;

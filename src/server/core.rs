@@ -71,7 +71,8 @@ struct Described {
 impl Described {
     fn new(readiness: &Readiness, reflection: bool, shutdown: &CancellationToken) -> Self {
         let dispatch = Dispatch::new().expect("a test reads the descriptors that the build made");
-        let infrastructure = grpc::infrastructure(readiness.service(shutdown), reflection);
+        let infrastructure =
+            grpc::infrastructure(readiness.service(shutdown), reflection, shutdown);
         Self { infrastructure, dispatch: Arc::new(dispatch) }
     }
 }

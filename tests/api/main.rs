@@ -79,6 +79,7 @@ mod operator_repeats;
 mod operator_repeats_at_once;
 mod ops;
 mod ops_drain;
+mod ops_drain_entering;
 mod ops_readiness;
 mod ops_readiness_alone;
 mod ops_unready;
