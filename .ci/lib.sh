@@ -14,7 +14,8 @@
 #   cargo_deny                      compiles cargo-deny if it is missing, and puts it into the PATH
 #
 # python_venv and npm_packages do nothing if their result exists and the lock file is unchanged. Debian packages are installed
-# only as root, so that no password is asked for; unpacking one needs no root and starts no service. Neither is done if NO_APT is set.
+# only as root, so that no password is asked for; unpacking one needs no root and starts no service. Neither is done if NO_APT is
+# set.
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -66,8 +67,8 @@ debian_program() {
     printf '%s\n' "$own/bin"
 }
 
-# Unpacks a Debian package into a new folder, with the packages that it needs and that are not installed. It runs in a subshell, whose
-# end removes the downloads.
+# Unpacks a Debian package into a new folder, with the packages that it needs and that are not installed. It runs in a subshell,
+# whose end removes the downloads.
 unpack_package() (
     package=$1 root=$2
     [[ -z ${NO_APT:-} ]] && command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || exit 1
@@ -82,7 +83,8 @@ unpack_package() (
         mapfile -t needed < <(printf '%s\n' "$package" $needed | sort -u)
         (cd "$work/packages" && "${apt[@]}" download "${needed[@]}" >&2)
     }
-    # A new machine has no package lists, and an old one has outdated lists. Then lists of our own are fetched, which needs no root.
+    # A new machine has no package lists, and an old one has outdated lists. Then lists of our own are fetched, which needs no
+    # root.
     if ! download 2>/dev/null; then
         apt+=(-o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache")
         "${apt[@]}" update >&2 && download || exit 1
