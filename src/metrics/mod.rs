@@ -25,7 +25,7 @@ use prometheus_client::registry::Registry;
 use self::backlog::Circuits;
 pub use self::backlog::{Backlog, Backlogs};
 use self::database::Pools;
-pub use self::database::{DatabaseMetrics, PoolState};
+pub use self::database::{DatabaseMetrics, PoolState, StatementOutcome};
 pub use self::files::FileOutcomes;
 pub use self::listeners::Listener;
 use self::listeners::Listeners;

@@ -70,6 +70,8 @@ async fn a_lane_that_fails_does_not_delay_the_others() {
     let failing = "SELECT count(*) FROM event_outbox WHERE lane = 3";
     assert_eq!(api.database.count(failing).await, 500);
     assert_eq!(api.database.count("SELECT count(*) FROM event_log").await, 7501);
+    // Each turn fails because of this lane, and the events of the others are counted.
+    assert!(api.metric("events_numbered_total").await.expect("a number") >= 7500.0);
     // After the row is deleted, the lane continues.
     api.database.execute("DELETE FROM event_log WHERE lane = 3").await;
     until_count(&api, WAITING, 0).await;
