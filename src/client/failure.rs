@@ -87,7 +87,7 @@ pub(super) fn is_of_tls(status: &Status) -> bool {
     while let Some(error) = cause {
         // The source of an error of input and output is that of the error in it.
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<TlsError>() || inner.is_some_and(|inner| inner.is::<TlsError>()) {
+        if error.is::<TlsError>() || matches!(inner, Some(inner) if inner.is::<TlsError>()) {
             return true;
         }
         cause = error.source();

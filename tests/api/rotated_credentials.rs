@@ -248,7 +248,8 @@ async fn a_wrong_password_in_the_file_of_the_url_is_refused_until_the_database_a
         metric("followed_files_applied_total{file=\"database_url\"} 1").await
     })
     .await;
-    assert!(metric("followed_files_refused{file=\"database_url\"} 0").await);
+    let is_refused_no_more = "followed_files_refused{file=\"database_url\"} 0";
+    eventually("no longer refused", async || metric(is_refused_no_more).await).await;
     owner.execute(end).await;
     eventually("new connections use the new password", answers).await;
     assert_eq!(program.stdout().matches(why).count(), 1, "it is refused once");

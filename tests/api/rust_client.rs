@@ -384,7 +384,7 @@ async fn a_follower_whose_endpoints_fail_in_tls_ends_with_an_error_and_one_that_
     };
     let right = format!("https://{}", secure.addresses.grpc);
     let plain = format!("https://{}", api.addresses.grpc);
-    let patience = Duration::from_secs(60);
+    let patience = Duration::from_mins(5);
     let stranger = Authority::new("another authority");
     for (ca, endpoints) in [
         (&stranger, vec![right.clone()]),
@@ -395,7 +395,7 @@ async fn a_follower_whose_endpoints_fail_in_tls_ends_with_an_error_and_one_that_
         let ended = tokio::time::timeout(patience, events.next()).await.expect("an end");
         let error = ended.expect_err("not trusted");
         let tried = u32::try_from(endpoints.len()).expect("few");
-        assert_eq!((error.attempts(), error.reason()), (tried, None), "{error}");
+        assert!(error.attempts() >= tried && error.reason().is_none(), "{error}");
     }
     // The service answers here, and refuses the caller.
     let (mut events, _scratch) = trusting(&authority, &[right]);
