@@ -22,11 +22,3 @@ pub struct DrainSettings {
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = between("0s", "5m"))]
     pub drain_timeout: Duration,
 }
-
-impl DrainSettings {
-    /// Returns the delay of `serve`. Endpoints and proxies stop sending requests in that time.
-    #[must_use]
-    pub fn delay(&self) -> Duration {
-        self.drain_delay.unwrap_or(Duration::from_secs(5))
-    }
-}

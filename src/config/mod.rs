@@ -5,6 +5,7 @@
 mod arguments;
 mod audit;
 mod commerce;
+mod computed;
 mod connections;
 mod database;
 mod draining;
@@ -28,6 +29,7 @@ use clap::{Args, Parser, Subcommand};
 pub use self::arguments::{Arguments, StartRefused, named, read};
 pub use self::audit::AuditSettings;
 pub use self::commerce::OrderIdentitySettings;
+pub use self::computed::{ComputedSettings, ServingCommand};
 pub use self::connections::ConnectionSettings;
 pub use self::database::{DatabaseSettings, DatabaseUseSettings, MigrateSettings, UrlSource};
 pub use self::draining::{DrainSettings, STOP_SLACK};

@@ -48,7 +48,7 @@ pub use accounts::AccountUpdate;
 pub use audit::{AuditEntry, AuditFilter, RecordedCall, StoredAuditRecord};
 pub use backlog::WaitingRows;
 pub use changes::{CancelledChange, ScheduledChange, SettledChange, StoredChange};
-pub use engine::{DatabaseUrl, Engine, StoreOptions, UrlError, create_database};
+pub use engine::{DatabaseUrl, Engine, StoreOptions, UrlError, create_database, try_to_connect};
 pub use events::{
     BegunGeneration, EventListener, Generation, Lane, LogPage, LoggedEvent, NumberingRound,
 };

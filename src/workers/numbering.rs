@@ -146,8 +146,9 @@ impl Worker {
         let Some(begun) = self.store.begin_generation_of_server(new_id(), now).await? else {
             return Ok(()); // another process has begun it
         };
-        let (generation, earlier) = (begun.generation_id, begun.earlier_id);
-        tracing::info!(%generation, %earlier, "a generation of the event log began");
+        let (generation, earlier) =
+            (begun.generation_id, begun.earlier_id.map(tracing::field::display));
+        tracing::info!(%generation, earlier, "a generation of the event log began");
         Ok(())
     }
 

@@ -111,7 +111,7 @@ async fn a_password_that_is_rotated_in_the_file_of_the_url_needs_no_restart() {
 
     let path = std::path::Path::new(&file);
     write_secret(path, "postgres://other.example/name\n");
-    let refused = "names other hosts or another database than at the start";
+    let refused = "names other hosts, another database or other options than at the start";
     eventually("another database is refused", async || program.stdout().contains(refused)).await;
     write_secret(path, &format!("{}\n", url("rotated")));
     let applied = "\"file\":\"database_url\"";

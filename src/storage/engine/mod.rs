@@ -12,7 +12,7 @@ pub(super) mod observed;
 mod url;
 pub(super) mod writing;
 
-pub use connect::{StoreOptions, create_database};
+pub use connect::{StoreOptions, create_database, try_to_connect};
 pub(super) use detected::Detected;
 pub use detected::Engine;
 pub use url::{DatabaseUrl, UrlError};
