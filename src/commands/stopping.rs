@@ -13,6 +13,8 @@ use crate::config::STOP_SLACK;
 
 /// How long the last log line may take to be written.
 const LAST_LINE: Duration = Duration::from_millis(50);
+/// How much longer than its settings say a stop may take before that line.
+const SLACK: Duration = STOP_SLACK.checked_sub(LAST_LINE).expect("the line is short");
 
 /// The signals that the process receives.
 struct Signals {
@@ -86,7 +88,7 @@ impl Signals {
 
 async fn too_long(longest: Option<Duration>) {
     match longest {
-        Some(longest) => sleep(longest + STOP_SLACK - LAST_LINE).await,
+        Some(longest) => sleep(longest + SLACK).await,
         None => std::future::pending().await,
     }
 }

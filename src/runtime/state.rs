@@ -1,5 +1,5 @@
 //! The state of a connection: atomics that hold what the connection is doing, and whether it was
-//! ordered to end. The connection updates its state as it runs. `rounds.rs` checks it once a second
+//! ordered to end. The connection updates its state as it runs. `rounds` checks it once a second
 //! and gives the order. So the limits of a connection cost a call neither a timer nor a reading of
 //! the clock.
 

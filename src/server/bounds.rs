@@ -22,9 +22,11 @@ pub struct Bounds {
     pub rest_connections: usize,
     /// Time until the first request or the HTTP/2 handshake is complete.
     pub greeting: Duration,
-    /// Time that each new connection has for its TLS handshake while all places are taken. Others
+    /// Time that each new connection has for its first request while all places are taken. Others
     /// wait in that time.
-    pub handshake: Duration,
+    pub beginning: Duration,
+    /// The same for the TLS handshake and the first request.
+    pub beginning_with_tls: Duration,
     /// Time until the next request is complete, over HTTP/1.
     pub keep_alive: Duration,
     /// How long a write may wait for the peer to read.
@@ -58,7 +60,8 @@ impl Default for Bounds {
             grpc_connections: 512,
             rest_connections: 1024,
             greeting: Duration::from_secs(10),
-            handshake: Duration::from_millis(500),
+            beginning: Duration::from_millis(20),
+            beginning_with_tls: Duration::from_millis(500),
             keep_alive: Duration::from_secs(75),
             write: Duration::from_secs(10),
             idle: Duration::from_mins(5),
@@ -90,11 +93,11 @@ impl Bounds {
     fn limits(&self, with_tls: bool) -> Addresses<PlaceLimits> {
         let Self { greeting, write, idle, age, cut_off, round, .. } = *self;
         let places = self.grpc_connections;
-        let handshake = if with_tls { self.handshake } else { Duration::ZERO };
+        let beginning = if with_tls { self.beginning_with_tls } else { self.beginning };
         let grpc = PlaceLimits {
             places,
             greeting,
-            handshake,
+            beginning,
             write,
             idle,
             age,
@@ -110,7 +113,7 @@ impl Bounds {
             cut_off: self.keep_alive + cut_off,
             ..grpc
         };
-        let ops = PlaceLimits { places: OPS_CONNECTIONS, handshake: Duration::ZERO, ..rest };
+        let ops = PlaceLimits { places: OPS_CONNECTIONS, beginning: self.beginning, ..rest };
         Addresses { grpc, rest, ops }
     }
 }

@@ -26,8 +26,8 @@ impl Table {
             }
             if silent.count() + 1 > limits.places / 8 {
                 // Without this wait, a crowd of new connections would end each other before any of
-                // them could complete its handshake.
-                return if age >= limits.handshake { Ok(*number) } else { Err(Full::ForNow) };
+                // them could complete its handshake, or before its request was read.
+                return if age >= limits.beginning { Ok(*number) } else { Err(Full::ForNow) };
             }
         }
         let idle = || staying().filter(|(_, taken)| taken.state.is_idle());

@@ -32,11 +32,11 @@ use crate::metrics::Listener;
 pub const MOST_ENDING: usize = 16;
 /// How long a new connection waits until others have ended.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How often a new connection that waits looks whether another one has had its time.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How often a new connection that waits looks whether another one has had its time to begin.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// A connection that has not sent anything for this long can be ended for a new one. If silent
 /// connections have more than an eighth of all places, the oldest of them can be ended as soon as it
-/// has had the time for its handshake.
+/// has had its time to begin.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// The limits for the connections of a listener.
@@ -47,8 +47,8 @@ pub struct PlaceLimits {
     /// Time until the first request or the HTTP/2 handshake is complete.
     pub greeting: Duration,
     /// How long a new connection is not ended for another one, so that it can complete its TLS
-    /// handshake. Zero on a listener without TLS.
-    pub handshake: Duration,
+    /// handshake and send its first request.
+    pub beginning: Duration,
     /// How long a write may wait for the peer to read.
     pub write: Duration,
     /// How long a connection may be without a running or new call before it is asked to end.
@@ -156,7 +156,7 @@ pub struct Place {
 
 /// Why no place can be given.
 enum Full {
-    /// Too many other connections are about to end, or in their handshake.
+    /// Too many other connections are about to end, or have just begun.
     ForNow,
     /// Every connection has work.
     Busy,

@@ -9,7 +9,7 @@ use crate::metrics::Metrics;
 pub const LIMITS: PlaceLimits = PlaceLimits {
     places: 16,
     greeting: Duration::from_secs(10),
-    handshake: Duration::ZERO,
+    beginning: Duration::ZERO,
     write: Duration::from_secs(10),
     idle: Duration::from_mins(5),
     age: Duration::from_mins(5),
@@ -129,9 +129,10 @@ async fn a_new_connection_gets_the_place_of_a_silent_one_rather_than_of_a_caller
 }
 
 #[tokio::test]
-async fn during_a_crowd_of_handshakes_a_new_connection_waits_until_the_oldest_has_had_its_time() {
-    let handshake = Duration::from_millis(300);
-    let (_, places) = places(PlaceLimits { handshake, ..LIMITS });
+async fn in_a_crowd_of_new_connections_the_next_one_waits_until_the_oldest_has_had_its_time_to_begin()
+ {
+    let beginning = Duration::from_millis(300);
+    let (_, places) = places(PlaceLimits { beginning, ..LIMITS });
     let begun = Instant::now();
     let all = all_taken(&places).await;
     let waiting = tokio::spawn({
@@ -142,8 +143,8 @@ async fn during_a_crowd_of_handshakes_a_new_connection_waits_until_the_oldest_ha
     assert_eq!(told(&all, Signal::End), [0; 0]);
     all[0].state.spoke();
     assert!(waiting.await.unwrap().is_some());
-    assert!(begun.elapsed() >= handshake, "{:?}", begun.elapsed());
-    assert_eq!(told(&all, Signal::End), [1], "the first one has completed its handshake");
+    assert!(begun.elapsed() >= beginning, "{:?}", begun.elapsed());
+    assert_eq!(told(&all, Signal::End), [1], "the first one has sent its request");
 }
 
 #[tokio::test]
