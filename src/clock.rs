@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
@@ -100,6 +101,13 @@ impl Clock {
     }
 }
 
+/// Returns the time since 1970 for what other programs compare with their own clocks. Nothing is
+/// decided by it.
+#[must_use]
+pub fn unix_time() -> Duration {
+    Duration::from_micros(system_micros().unsigned_abs())
+}
+
 fn system_micros() -> i64 {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     let now = Utc::now();
@@ -108,8 +116,6 @@ fn system_micros() -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use chrono::Duration;
-
     use super::*;
 
     #[test]
@@ -127,8 +133,8 @@ mod tests {
         let at = DateTime::from_timestamp(1_521_504_000, 0).unwrap();
         let clock = Clock::starting_at(at);
         let first = clock.now();
-        assert!(first >= at && first < at + Duration::minutes(1));
-        std::thread::sleep(std::time::Duration::from_millis(1100));
+        assert!(first >= at && first < at + chrono::Duration::minutes(1));
+        std::thread::sleep(Duration::from_millis(1100));
         assert!(clock.now() > first);
         assert_eq!(clock.now().timestamp_subsec_nanos(), 0);
     }

@@ -13,9 +13,7 @@ impl RequestId {
     /// Returns a new random id.
     #[must_use]
     pub fn random() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "this is where request ids are made")]
-        let id = Uuid::new_v4();
-        Self::from(id)
+        Self::from(random_uuid())
     }
 
     /// Returns the text.
@@ -35,6 +33,14 @@ impl std::fmt::Display for RequestId {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(&self.0)
     }
+}
+
+/// Returns random bits. Those of a UUID (version 4) that are fixed are not random.
+#[must_use]
+pub fn random_uuid() -> Uuid {
+    #[expect(clippy::disallowed_methods, reason = "this is where ids are made")]
+    let id = Uuid::new_v4();
+    id
 }
 
 /// Returns a new id (UUID version 7). Ids are ordered by time.

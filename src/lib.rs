@@ -41,6 +41,7 @@
 //! files       files that are read again when they change
 //! metrics     what is counted
 //! logging     what is logged
+//! traces      spans of calls
 //! context     caller, id and instants of a request
 //! error       the error table
 //! clock       the time
@@ -71,4 +72,5 @@ pub mod rest;
 pub mod runtime;
 pub mod server;
 pub mod storage;
+pub mod traces;
 pub mod workers;

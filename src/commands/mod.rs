@@ -10,6 +10,7 @@ mod listening;
 pub mod migrate;
 pub mod reseal;
 pub mod serve;
+mod telemetry;
 pub mod token;
 
 use std::fmt::Display;
@@ -80,6 +81,7 @@ fn settings(
         explorer: shared.explorer.unwrap_or(false).then(ExplorerSettings::default),
         explorer_url: shared.explorer_url.clone(),
         quotas: shared.quotas.options(),
+        traces: telemetry::traces(&shared.telemetry)?,
         clock,
     })
 }

@@ -9,6 +9,7 @@ mod quotas;
 mod sealing;
 mod services;
 mod tools;
+mod traces;
 mod values;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use self::quotas::QuotaSettings;
 pub use self::sealing::ResealSettings;
 pub use self::services::{CallerSettings, NewTokenSettings, TokenCommand, TokenSettings};
 pub use self::tools::{CallSettings, DescriptorsSettings, ExplainSettings};
+pub use self::traces::{Concealed, TelemetrySettings};
 use self::values::{
     parse_duration, parse_engine, parse_explorer_url, parse_keep_alive, parse_order_timeout,
     parse_retention, parse_time, parse_window,
@@ -233,6 +235,9 @@ pub struct SharedSettings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub quotas: QuotaSettings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub telemetry: TelemetrySettings,
 }
 
 #[cfg(test)]

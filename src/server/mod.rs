@@ -186,7 +186,9 @@ impl Server {
                 futures_util::future::join_all(background).await;
                 store.close().await; // waits for writes that run
             };
-            if timeout(BACKGROUND_END, background_ended).await.is_err() {
+            let background_ended = timeout(BACKGROUND_END, background_ended);
+            let ending = tokio::join!(background_ended, settings.traces.end(BACKGROUND_END));
+            if ending.0.is_err() {
                 tracing::warn!(limit = ?BACKGROUND_END, "cut off the background tasks");
             }
         };

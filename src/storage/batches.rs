@@ -30,11 +30,11 @@ pub(super) struct Batches {
 impl Default for Batches {
     fn default() -> Self {
         Self {
-            facts: from_fn(|_| Batcher::new(MOST_READ)),
-            instances: from_fn(|_| Batcher::new(MOST_READ)),
-            access_keys: Batcher::new(MOST_READ),
-            nonces: from_fn(|_| Batcher::new(MOST_WRITTEN)),
-            openings: Batcher::new(MOST_WRITTEN),
+            facts: from_fn(|_| Batcher::new("SELECT accounts", MOST_READ)),
+            instances: from_fn(|_| Batcher::new("SELECT instances", MOST_READ)),
+            access_keys: Batcher::new("SELECT access_keys", MOST_READ),
+            nonces: from_fn(|_| Batcher::new("INSERT used_nonces", MOST_WRITTEN)),
+            openings: Batcher::new("INSERT instances", MOST_WRITTEN),
         }
     }
 }

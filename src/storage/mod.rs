@@ -63,6 +63,7 @@ use self::engine::connections::{Connection, DatabaseConnections};
 use self::engine::writing::Lanes;
 use self::engine::{Detected, failure};
 use crate::error::Error;
+use crate::traces;
 
 /// The migrations that make the schema of this program.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -100,6 +101,11 @@ impl Store {
     /// Returns the engine of the database.
     fn engine(&self) -> &Detected {
         self.connections.hosts().engine()
+    }
+
+    /// Returns the name of the database, for the spans of statements.
+    fn database_name(&self) -> Option<&str> {
+        self.connections.hosts().last().get_database()
     }
 
     /// Runs a statement that changes nothing. Repeats it if its connection was lost, or if another
@@ -151,7 +157,7 @@ impl Store {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.writes.spawn(work)
+        self.writes.spawn(traces::carried(work))
     }
 
     /// Returns how many connections are open, and how many of them are idle.

@@ -9,6 +9,7 @@ mod executor;
 pub(super) mod failure;
 pub(super) mod hosts;
 mod url;
+mod watched;
 pub(super) mod writing;
 
 pub use connect::{StoreOptions, create_database};
