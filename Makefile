@@ -21,11 +21,12 @@ run: rust ## Serve with a private PostgreSQL and the demo accounts; ARGS="--at 2
 	@.ci/install-postgresql
 	@cargo run --locked -- dev $(ARGS)
 
-test: rust ## All tests: Rust, the published clients, the explorer, the manifests (SKIP_CLIENTS=1, SKIP_EXPLORER=1, SKIP_ROLLOUT=1, SKIP_DEPLOY=1: not)
+test: rust ## All tests: Rust, the published clients, the explorer, the manifests (SKIP_CLIENTS=1, SKIP_EXPLORER=1, SKIP_ROLLOUT=1, SKIP_TRACES=1, SKIP_DEPLOY=1: not)
 	@.ci/install-postgresql
 	cargo test --locked --workspace
 	tests/clients/run
 	tests/explorer/run
+	tests/traces/run
 	tests/rollout/run --short
 	.ci/check-deploy
 	tests/prometheus/run

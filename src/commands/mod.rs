@@ -13,6 +13,7 @@ pub mod new_generation;
 pub mod reseal;
 pub mod serve;
 mod stopping;
+mod telemetry;
 pub mod token;
 
 use std::fmt::Display;
@@ -86,6 +87,7 @@ fn settings(
         explorer: shared.explorer.unwrap_or(false).then(ExplorerSettings::default),
         explorer_url: shared.explorer_url.clone(),
         quotas: shared.quotas.options(),
+        traces: telemetry::traces(&shared.telemetry)?,
         clock,
     })
 }

@@ -17,6 +17,7 @@ mod quotas;
 mod sealing;
 mod services;
 mod tools;
+mod traces;
 mod values;
 
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ pub use self::quotas::QuotaSettings;
 pub use self::sealing::ResealSettings;
 pub use self::services::{CallerSettings, NewTokenSettings, TokenCommand, TokenSettings};
 pub use self::tools::{CallSettings, DescriptorsSettings, ExplainSettings};
+pub use self::traces::{Concealed, TelemetrySettings};
 use self::values::{between, number, parse_explorer_url, parse_log, parse_time};
 use crate::domain::Time;
 
@@ -226,6 +228,9 @@ pub struct SharedSettings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub quotas: QuotaSettings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub telemetry: TelemetrySettings,
 }
 
 #[cfg(test)]

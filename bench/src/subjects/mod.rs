@@ -61,6 +61,11 @@ impl Server {
         for variable in OUR_SETTINGS {
             command.env_remove(variable);
         }
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_string_lossy().starts_with("OTEL_") {
+                command.env_remove(variable);
+            }
+        }
         // The load is beyond what one account, or one address, may send.
         command.env("QUOTAS", "false");
         if let Some(notes) = surroundings.notes {
