@@ -27,11 +27,11 @@ impl CollectorSettings {
         headers: &[(String, String)],
         timeout: Duration,
     ) -> Result<Self, String> {
-        let wrong = || {
-            format!(
-                "{endpoint:?} is not an endpoint; expected http://host:port or https://host:port"
-            )
-        };
+        const EXPECTED: &str = "expected http://host:port or https://host:port";
+        if endpoint.contains('@') {
+            return Err(format!("a user and a password are not possible; {EXPECTED}"));
+        }
+        let wrong = || format!("{endpoint:?} is not an endpoint; {EXPECTED}");
         let uri: http::Uri = endpoint.parse().map_err(|_| wrong())?;
         let is_bare = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
         if uri.host().is_none() || !is_bare {
@@ -122,6 +122,8 @@ mod tests {
         {
             assert!(settings(wrong, &[]).unwrap_err().contains("expected http://"), "{wrong}");
         }
+        let refused = settings("http://user:the-secret@collector:4317", &[]).unwrap_err();
+        assert!(refused.contains("a user") && !refused.contains("the-secret"), "{refused}");
     }
 
     #[tokio::test]

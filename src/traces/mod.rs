@@ -3,9 +3,8 @@
 //!
 //! The decision whether a call is sampled is made before a span is built ([`Traces::begin`]). A call
 //! that is not sampled costs a look at its headers and a random number; without a collector, it costs
-//! nothing. The samplers, the headers of W3C Trace Context, the queue and OTLP are those of the SDK of
-//! OpenTelemetry. Its tracer is not used, because it chooses the ids of a span itself, when it builds
-//! the span.
+//! nothing. The samplers, the queue and OTLP are those of the SDK of OpenTelemetry. Its tracer is not
+//! used, because it chooses the ids of a span itself, when it builds the span.
 //!
 //! The position of a call in its trace is local to its task ([`within`]). What the call starts in
 //! another task has to carry the position along ([`carried`]).

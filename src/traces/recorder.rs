@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceContextExt, TraceId};
-use opentelemetry::{Context, InstrumentationScope, KeyValue};
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceId};
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, IdGenerator, RandomIdGenerator, Sampler,
@@ -73,11 +73,14 @@ impl Recorder {
 
     /// Whether a request is sampled that has this parent, or none and this id of its trace.
     pub fn samples(&self, parent: Option<&SpanContext>, own_id: TraceId) -> bool {
-        let trace_id = parent.map_or(own_id, SpanContext::trace_id);
-        let parent = parent.map(|parent| Context::new().with_remote_span_context(parent.clone()));
+        let trace_id = match (parent, &self.sampler) {
+            // The SDK would need a context of its own with the parent.
+            (Some(parent), Sampler::ParentBased(_)) => return parent.is_sampled(),
+            (parent, _) => parent.map_or(own_id, SpanContext::trace_id),
+        };
         // No sampler that can be set looks at the name or the kind.
         let kind = SpanKind::Server;
-        let result = self.sampler.should_sample(parent.as_ref(), trace_id, "", &kind, &[], &[]);
+        let result = self.sampler.should_sample(None, trace_id, "", &kind, &[], &[]);
         result.decision == SamplingDecision::RecordAndSample
     }
 
@@ -135,14 +138,15 @@ fn resource(given: Vec<(String, String)>) -> Resource {
 #[cfg(test)]
 mod tests {
     use opentelemetry::Key;
+    use opentelemetry::trace::{TraceFlags, TraceState};
 
     use super::*;
     use crate::traces::{OpenSpan, Position, Traces, sampler};
 
-    /// A recorder whose collector refuses connections.
-    fn recorder() -> Arc<Recorder> {
-        let collector =
-            CollectorSettings::new("http://127.0.0.1:1", None, &[], Duration::from_secs(10));
+    /// A recorder whose collector is at this port.
+    fn recorder(port: u16) -> Arc<Recorder> {
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let collector = CollectorSettings::new(&endpoint, None, &[], Duration::from_secs(10));
         let settings = TraceSettings {
             collector: collector.unwrap(),
             sampler: sampler(None, None).unwrap(),
@@ -160,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_loses_spans_and_holds_nobody() {
-        let recorder = recorder();
+        let recorder = recorder(1); // nobody listens there
         recorder.state.waiting.store(LONGEST_QUEUE, Ordering::Relaxed);
         (0..7).for_each(|_| record(&recorder));
         assert_eq!(recorder.counts().lost, 7);
@@ -171,12 +175,38 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_the_export_is_bounded() {
-        let recorder = recorder();
+        // It takes connections and never answers, so that an export lasts for ten seconds.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let recorder = recorder(silent.local_addr().unwrap().port());
         record(&recorder);
         let started = std::time::Instant::now();
-        Arc::clone(&recorder).end(INTERVAL / 4).await; // the attempts take longer
-        recorder.end(INTERVAL / 4).await; // it has ended already, or still tries
-        assert!(started.elapsed() < INTERVAL * 5);
+        Arc::clone(&recorder).end(INTERVAL / 4).await;
+        recorder.end(INTERVAL / 4).await;
+        assert!(started.elapsed() < INTERVAL * 8);
+    }
+
+    #[tokio::test]
+    async fn the_decision_of_a_parent_is_followed_by_the_samplers_that_say_so() {
+        for (name, argument, expected) in [
+            // without a parent, with a sampled one, with one that is not
+            (None, None, [true, true, false]),
+            (Some("always_on"), None, [true, true, true]),
+            (Some("always_off"), None, [false, false, false]),
+            (Some("traceidratio"), Some("0"), [false, false, false]),
+            (Some("parentbased_always_off"), None, [false, true, false]),
+            (Some("parentbased_traceidratio"), Some("0"), [false, true, false]),
+            (Some("parentbased_traceidratio"), Some("1"), [true, true, false]),
+        ] {
+            let mut recorder = Arc::into_inner(recorder(1)).unwrap();
+            recorder.sampler = sampler(name, argument).unwrap();
+            let id = recorder.new_trace_id();
+            let parent =
+                |flags| SpanContext::new(id, recorder.new_span_id(), flags, true, TraceState::NONE);
+            let (sampled, not) = (parent(TraceFlags::SAMPLED), parent(TraceFlags::NOT_SAMPLED));
+            let found = [None, Some(&sampled), Some(&not)];
+            let found = found.map(|parent| recorder.samples(parent, recorder.new_trace_id()));
+            assert_eq!(found, expected, "{name:?} {argument:?}");
+        }
     }
 
     #[test]

@@ -18,11 +18,12 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 pub use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::net::TcpListener;
 use tonic::codec::CompressionEncoding;
-use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
 
 use super::eventually;
+use super::tls::Issued;
 
 /// What the collector does with spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,17 @@ pub struct Got {
 impl TestCollector {
     /// Starts a collector that keeps all spans.
     pub async fn start() -> Self {
+        Self::serve(Server::builder()).await
+    }
+
+    /// Starts one with TLS and this certificate.
+    pub async fn start_with_tls(issued: &Issued) -> Self {
+        let identity = Identity::from_pem(&issued.certificate, &issued.key);
+        let tls = ServerTlsConfig::new().identity(identity);
+        Self::serve(Server::builder().tls_config(tls).expect("a certificate")).await
+    }
+
+    async fn serve(mut server: Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let collector = Self {
             address: listener.local_addr().expect("bound"),
@@ -64,8 +76,8 @@ impl TestCollector {
         };
         let service = TraceServiceServer::new(collector.clone());
         let service = service.accept_compressed(CompressionEncoding::Gzip);
-        let server = Server::builder().add_service(service);
-        let serving = server.serve_with_incoming(TcpIncoming::from(listener));
+        let serving = server.add_service(service);
+        let serving = serving.serve_with_incoming(TcpIncoming::from(listener));
         tokio::spawn(async move { serving.await.expect("serves") });
         collector
     }
@@ -94,13 +106,22 @@ impl TestCollector {
 }
 
 /// Starts traces that are sent to an address.
-pub fn traces_to(address: SocketAddr, name: &str) -> Traces {
+pub fn traces_to(address: SocketAddr, sampler: &str) -> Traces {
+    start_traces(collector_at(&format!("http://{address}"), None), sampler)
+}
+
+/// Returns settings for a collector at an endpoint.
+pub fn collector_at(endpoint: &str, authorities: Option<&str>) -> CollectorSettings {
     let headers = [("Authorization".to_owned(), "Bearer token-of-the-collector".to_owned())];
-    let endpoint = format!("http://{address}");
-    let timeout = Duration::from_secs(10);
-    let collector = CollectorSettings::new(&endpoint, None, &headers, timeout);
+    let (authorities, timeout) = (authorities.map(str::as_bytes), Duration::from_secs(10));
+    let settings = CollectorSettings::new(endpoint, authorities, &headers, timeout);
+    settings.expect("an endpoint").compressed(authorities.is_some())
+}
+
+/// Starts traces that are sent to a collector.
+pub fn start_traces(collector: CollectorSettings, name: &str) -> Traces {
     let settings = TraceSettings {
-        collector: collector.expect("an endpoint"),
+        collector,
         sampler: sampler(Some(name), None).expect("a sampler"),
         resource: vec![("deployment.environment.name".to_owned(), "test".to_owned())],
     };
