@@ -25,6 +25,7 @@ pub(super) fn begin<B>(traces: &Traces, request: &Request<B>) -> (Option<Positio
         span.set("http.request.method", method_attribute(request.method()));
         span.set("url.path", recorded(request.uri().path()).to_owned());
         if let Some(peer) = request.extensions().get::<Peer>() {
+            span.set("url.scheme", if peer.has_tls { "https" } else { "http" });
             span.set("client.address", peer.address.to_string());
         }
         span

@@ -133,6 +133,7 @@ async fn a_request_in_the_rpc_query_format_is_a_span_with_its_call_in_it_and_wit
         &[
             ("http.request.method", "GET"),
             ("url.path", "/"),
+            ("url.scheme", "http"),
             ("http.response.status_code", "200"),
             ("client.address", "127.0.0.1"),
         ],

@@ -61,11 +61,6 @@ impl Server {
         for variable in OUR_SETTINGS {
             command.env_remove(variable);
         }
-        for (variable, _) in std::env::vars_os() {
-            if variable.to_string_lossy().starts_with("OTEL_") {
-                command.env_remove(variable);
-            }
-        }
         // The load is beyond what one account, or one address, may send.
         command.env("QUOTAS", "false");
         if let Some(notes) = surroundings.notes {
@@ -133,7 +128,7 @@ impl Server {
 }
 
 /// Settings of our service that the environment must not change: the defaults are measured.
-pub const OUR_SETTINGS: [&str; 37] = [
+pub const OUR_SETTINGS: [&str; 39] = [
     "LOG",
     "MINIMUM_BALANCE",
     "OVERDUE_GRACE",
@@ -171,6 +166,8 @@ pub const OUR_SETTINGS: [&str; 37] = [
     "GRPC_KEEPALIVE_INTERVAL",
     "GRPC_KEEPALIVE_TIMEOUT",
     "GRPC_STREAMS",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
 ];
 
 /// The longest time until a server is ready.
