@@ -13,6 +13,7 @@ pub mod new_generation;
 pub mod reseal;
 pub mod serve;
 mod stopping;
+mod telemetry;
 pub mod token;
 
 use std::fmt::Display;
@@ -83,6 +84,7 @@ fn settings(
         explorer: computed.explorer.then(ExplorerSettings::default),
         explorer_url: shared.explorer_url.clone(),
         quotas: computed.quotas.then(|| shared.quotas.options()),
+        traces: telemetry::traces(&shared.telemetry)?,
         clock,
     })
 }

@@ -18,6 +18,7 @@ mod quotas;
 mod sealing;
 mod services;
 mod tools;
+mod traces;
 mod values;
 
 use std::path::PathBuf;
@@ -41,6 +42,7 @@ pub use self::quotas::QuotaSettings;
 pub use self::sealing::ResealSettings;
 pub use self::services::{CallerSettings, NewTokenSettings, TokenCommand, TokenSettings};
 pub use self::tools::{CallSettings, DescriptorsSettings, ExplainSettings};
+pub use self::traces::{Concealed, TelemetrySettings};
 use self::values::{between, number, parse_explorer_url, parse_log, parse_time};
 use crate::domain::Time;
 
@@ -228,6 +230,9 @@ pub struct SharedSettings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub quotas: QuotaSettings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub telemetry: TelemetrySettings,
 }
 
 #[cfg(test)]

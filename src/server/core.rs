@@ -82,7 +82,13 @@ impl CoreSetup {
         let Shared { settings, metrics, audit, shutdown, .. } = shared;
         let (watches, streams) = (settings.bounds.watches, Arc::new(streaming_paths()));
         Self {
-            guard: Guard::new(metrics.clone(), Arc::clone(&streams), watches, audit.clone()),
+            guard: Guard::new(
+                metrics.clone(),
+                Arc::clone(&streams),
+                watches,
+                audit.clone(),
+                settings.traces.clone(),
+            ),
             streams,
             described: Arc::new(Described::new(readiness, settings.reflection, shutdown)),
             explorer: settings.explorer.as_ref().map(Explorer::new),

@@ -74,6 +74,7 @@ impl Entrance {
             None => Transport::Plain(socket),
             Some(handshakes) => {
                 let stream = handshakes.shake(socket, &listener).await?;
+                peer.has_tls = true;
                 peer.certificate_names = names_of(stream.get_ref().1.peer_certificates());
                 Transport::Tls(Box::new(stream))
             }

@@ -102,7 +102,9 @@ impl Started {
                 join_all(background).await;
                 store.close().await; // waits for writes that run
             };
-            if timeout(BACKGROUND_END, background_ended).await.is_err() {
+            let background_ended = timeout(BACKGROUND_END, background_ended);
+            let traces_ended = shared.settings.traces.end(BACKGROUND_END);
+            if tokio::join!(background_ended, traces_ended).0.is_err() {
                 tracing::warn!(limit = ?BACKGROUND_END, "cut off the background tasks");
             }
         };

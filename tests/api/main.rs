@@ -108,6 +108,7 @@ mod support;
 mod temporary_credentials;
 mod tls_rotation;
 mod tls_serving;
+mod traces;
 mod trusted_proxies;
 mod user_status;
 mod workers;

@@ -10,6 +10,7 @@ pub(super) mod failure;
 pub(super) mod hosts;
 pub(super) mod observed;
 mod url;
+mod watched;
 pub(super) mod writing;
 
 pub use connect::{StoreOptions, create_database, try_to_connect};
