@@ -21,11 +21,17 @@ run: rust ## Serve with a private PostgreSQL and the demo accounts; ARGS="--at 2
 	@.ci/install-postgresql
 	@cargo run --locked -- dev $(ARGS)
 
-test: rust ## All tests: Rust, the published clients, the explorer, the manifests (SKIP_CLIENTS=1, SKIP_EXPLORER=1, SKIP_ROLLOUT=1, SKIP_DEPLOY=1: not)
+# What `make test` builds once, and all its parts run.
+BUILT = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug
+test: export CDN_ACTIVATION_BIN := $(or $(CDN_ACTIVATION_BIN),$(BUILT)/cdn-activation)
+test: export BENCH_BIN := $(or $(BENCH_BIN),$(BUILT)/bench)
+test: rust ## All tests: Rust, the published clients, the explorer, the manifests (SKIP_CLIENTS=1, SKIP_EXPLORER=1, SKIP_ROLLOUT=1, SKIP_TRACES=1, SKIP_DEPLOY=1: not)
 	@.ci/install-postgresql
+	cargo build --locked --workspace --all-targets
 	cargo test --locked --workspace
 	tests/clients/run
 	tests/explorer/run
+	tests/traces/run
 	tests/rollout/run --short
 	.ci/check-deploy
 	tests/prometheus/run

@@ -6,13 +6,16 @@
 #   skip_if VARIABLE WHAT           prints "skipped: WHAT" and exits with 0 if VARIABLE is set and not empty
 #   need_command NAME HINT [PKG..]  installs the Debian packages PKG if NAME is not in the PATH; dies with HINT if that fails
 #   apt_install PKG..               installs Debian packages; returns 1 if that is impossible or not allowed
+#   debian_program NAME PKG HINT    prints the folder of the program NAME; if it is not in the PATH, unpacks the Debian package PKG
+#                                   into .ci/tools without installing it; dies with HINT if that fails
 #   python_venv DIR REQUIREMENTS [PIP-OPTION..]
 #                                   makes DIR a virtual environment with exactly REQUIREMENTS; pip checks their hashes
 #   npm_packages DIR                installs DIR/package-lock.json into DIR/node_modules
 #   cargo_deny                      compiles cargo-deny if it is missing, and puts it into the PATH
 #
 # python_venv and npm_packages do nothing if their result exists and the lock file is unchanged. Debian packages are installed
-# only as root, so that no password is asked for, and never if NO_APT is set.
+# only as root, so that no password is asked for; unpacking one needs no root and starts no service. Neither is done if NO_APT is
+# set.
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -43,6 +46,53 @@ apt_install() {
     # A new machine has no package lists, and an old one has outdated lists. In both cases only the first attempt fails.
     "${install[@]}" >/dev/null 2>&1 || { "${apt[@]}" update >&2 && "${install[@]}" >&2; }
 }
+
+debian_program() {
+    local name=$1 package=$2 hint=$3 own found root libraries
+    if found=$(PATH=$PATH:/usr/sbin command -v "$name"); then # Debian has some programs for all users there
+        dirname "$found"
+        return
+    fi
+    own=$PWD/.ci/tools/.debian/$package
+    if [[ ! -x $own/bin/$name ]]; then
+        root=$own/root
+        rm -rf "$own"
+        unpack_package "$package" "$root" && found=$(find "$root" -path "*bin/$name") && [[ -n $found ]] \
+            || die "$name is missing. $hint"
+        libraries=$(find "$root" -name '*.so.*' -printf '%h\n' | sort -u | paste -sd:)
+        mkdir "$own/bin"
+        printf '%s\n' '#!/bin/sh' "LD_LIBRARY_PATH='$libraries' exec '$found' \"\$@\"" >"$own/bin/$name"
+        chmod 755 "$own/bin/$name"
+    fi
+    printf '%s\n' "$own/bin"
+}
+
+# Unpacks a Debian package into a new folder, with the packages that it needs and that are not installed. It runs in a subshell,
+# whose end removes the downloads.
+unpack_package() (
+    package=$1 root=$2
+    [[ -z ${NO_APT:-} ]] && command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || exit 1
+    say "unpacking the package $package"
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    mkdir -p "$work"/{lists,cache/archives}/partial "$work/packages"
+    apt=(apt-get -qq -o APT::Sandbox::User=root)
+    download() {
+        local needed
+        needed=$("${apt[@]}" --simulate --no-install-recommends install "$package" | sed -n 's/^Inst \([^ ]*\) .*/\1/p') || return 1
+        mapfile -t needed < <(printf '%s\n' "$package" $needed | sort -u)
+        (cd "$work/packages" && "${apt[@]}" download "${needed[@]}" >&2)
+    }
+    # A new machine has no package lists, and an old one has outdated lists. Then lists of our own are fetched, which needs no
+    # root.
+    if ! download 2>/dev/null; then
+        apt+=(-o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache")
+        "${apt[@]}" update >&2 && download || exit 1
+    fi
+    for file in "$work"/packages/*.deb; do
+        mkdir -p "$root" && dpkg-deb -x "$file" "$root" || exit 1
+    done
+)
 
 python_venv() {
     local dir=$1 requirements=$2 want

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::SystemTime;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
@@ -98,6 +99,15 @@ impl Clock {
         let system = system_micros();
         (self.now_at(system), self.wire.read(system))
     }
+}
+
+/// Returns the system's time for spans, which other programs compare with their own clocks. Nothing is
+/// decided by it.
+#[must_use]
+pub fn time_of_span() -> SystemTime {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    let now = SystemTime::now();
+    now
 }
 
 fn system_micros() -> i64 {

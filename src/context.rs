@@ -64,13 +64,15 @@ pub struct Peer {
     /// The names in the certificate that the client has shown: its URI and DNS names. Empty without
     /// one.
     pub certificate_names: Arc<[String]>,
+    /// Whether the connection has TLS.
+    pub has_tls: bool,
 }
 
 impl Peer {
-    /// Returns a peer at this address that has shown no certificate.
+    /// Returns a peer at this address without TLS.
     #[must_use]
     pub fn at(address: IpAddr) -> Self {
-        Self { address, certificate_names: Arc::default() }
+        Self { address, certificate_names: Arc::default(), has_tls: false }
     }
 }
 

@@ -22,6 +22,9 @@ pub const LOOK: Duration = Duration::from_secs(3);
 pub trait FollowedFile: Send + Sync + 'static {
     /// What the log and the metrics call it.
     const NAME: &'static str;
+    /// Whether a content that was refused is tried again at each look, because the reason can pass.
+    /// Only the first refusal is reported.
+    const TRIED_AGAIN: bool = false;
     /// What it contains.
     type Content;
 
@@ -91,14 +94,14 @@ impl Following {
         shutdown: CancellationToken,
     ) {
         let file = Arc::new(file);
-        let mut seen = Seen { judged: first, last: first };
+        let mut seen = Seen { judged: first, last: first, tries_again: false };
         loop {
             tokio::select! {
                 () = tokio::time::sleep(self.every) => {}
                 () = shutdown.cancelled() => return,
             }
             let looked_at = Arc::clone(&file);
-            // Reading may wait for a disk. A panic has its own log line, and changes nothing.
+            // Reading may wait for a disk, and applying for a database. A panic has its own log line, and changes nothing.
             if let Ok((now, judged)) = spawn_blocking(move || seen.look(&*looked_at)).await {
                 seen = now;
                 self.report::<F>(judged);
@@ -130,18 +133,24 @@ struct Seen {
     judged: ContentDigest,
     /// What the last look found.
     last: ContentDigest,
+    /// Whether the judged content was refused and is tried again.
+    tries_again: bool,
 }
 
 impl Seen {
     /// Looks once. Returns what is seen now, and the outcome if a new content was applied or
-    /// refused.
+    /// refused, or if a content that was refused before was applied.
     fn look<F: FollowedFile>(self, file: &F) -> (Self, Option<Result<String, String>>) {
         let read = file.read();
         let last = ContentDigest::of_read::<F>(&read);
-        if last == self.judged || last != self.last {
+        let is_judged = last == self.judged;
+        if last != self.last || (is_judged && !self.tries_again) {
             return (Self { last, ..self }, None);
         }
-        (Self { judged: last, last }, Some(read.and_then(|content| file.apply(content))))
+        let outcome = read.and_then(|content| file.apply(content));
+        let tries_again = F::TRIED_AGAIN && outcome.is_err();
+        let reported = Some(outcome).filter(|outcome| !is_judged || outcome.is_ok());
+        (Self { judged: last, last, tries_again }, reported)
     }
 }
 
@@ -183,7 +192,7 @@ mod tests {
     fn looks(contents: &[Option<&'static str>]) -> (Vec<&'static str>, Vec<&'static str>) {
         let file = InMemory::default();
         let first = ContentDigest::of::<InMemory>(&"a");
-        let mut seen = Seen { judged: first, last: first };
+        let mut seen = Seen { judged: first, last: first, tries_again: false };
         let mut outcomes = Vec::new();
         for content in contents {
             *file.content.lock().unwrap() = *content;
@@ -226,6 +235,47 @@ mod tests {
         let (outcomes, applied) = looks(&[wrong, wrong, Some("a"), Some("a")]);
         assert_eq!(outcomes, ["", "refused", "", "applied"]);
         assert_eq!(applied, ["a"]);
+    }
+
+    /// A database that refuses a password until it is told otherwise.
+    #[derive(Default)]
+    struct Asked {
+        tried: Mutex<u32>,
+    }
+
+    impl FollowedFile for Asked {
+        const NAME: &'static str = "database_url";
+        const TRIED_AGAIN: bool = true;
+        type Content = &'static str;
+
+        fn read(&self) -> Result<&'static str, String> {
+            Ok("b")
+        }
+
+        fn parts<'a>(content: &'a &'static str) -> Vec<&'a [u8]> {
+            vec![content.as_bytes()]
+        }
+
+        fn apply(&self, _: &'static str) -> Result<String, String> {
+            let mut tried = self.tried.lock().unwrap();
+            *tried += 1;
+            if *tried < 3 { Err("wrong password".to_owned()) } else { Ok(String::new()) }
+        }
+    }
+
+    #[test]
+    fn a_content_whose_refusal_can_pass_is_tried_again_and_refused_once() {
+        let file = Asked::default();
+        let first = ContentDigest::of::<Asked>(&"a");
+        let mut seen = Seen { judged: first, last: first, tries_again: false };
+        let mut outcomes = Vec::new();
+        for _ in 0..6 {
+            let (now, outcome) = seen.look(&file);
+            seen = now;
+            outcomes.push(outcome.map(|outcome| outcome.is_ok()));
+        }
+        assert_eq!(outcomes, [None, Some(false), None, Some(true), None, None]);
+        assert_eq!(*file.tried.lock().unwrap(), 3, "a content in force is not tried again");
     }
 
     #[test]

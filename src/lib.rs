@@ -42,6 +42,7 @@
 //! files       files that are read again when they change
 //! metrics     what is counted
 //! logging     what is logged
+//! traces      spans of calls
 //! context     caller, id and instants of a request
 //! error       the error table
 //! clock       the time
@@ -74,4 +75,5 @@ pub mod rest;
 pub mod runtime;
 pub mod server;
 pub mod storage;
+pub mod traces;
 pub mod workers;

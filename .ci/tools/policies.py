@@ -3,6 +3,7 @@
 `faults(objects, overlay)` returns one sentence for each fault. The overlay is base, local or production.
 """
 
+import math
 import pathlib
 import re
 import tomllib
@@ -121,6 +122,17 @@ def protocols(objects):
                 yield f"{m.title(service)}: a Service shows the ops port"
 
 
+def pods_of_a_rollout(deployment, wanted):
+    """Returns the most pods that there can be at once. The surge replaces as many pods in each minReadySeconds, and Kubernetes does
+    not count a pod that ends: it has its connections until its drain is over."""
+    spec = deployment["spec"]
+    values = m.settings(spec["template"]["spec"]["containers"][0])
+    drain = seconds(values["DRAIN_DELAY"]) + seconds(values["DRAIN_TIMEOUT"])
+    surge = spec["strategy"]["rollingUpdate"]["maxSurge"]
+    ending = surge * math.ceil(drain / spec["minReadySeconds"]) if spec.get("minReadySeconds") else wanted
+    return wanted + surge + min(ending, wanted)
+
+
 def connections(objects):
     """All pods of a rollout together have fewer connections than the database."""
     (deployment,) = [w for w in m.of_kind(objects, "Deployment") if m.of_the_service(w)]
@@ -139,7 +151,7 @@ def connections(objects):
         pods = fewest = deployment["spec"].get("replicas", 1)
     if fewest < 2:
         yield "a single pod"
-    pods += deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    pods = pods_of_a_rollout(deployment, pods)
     needed = pods * (int(values["DB_CONNECTIONS"]) + OWN_CONNECTIONS) + OTHER_CONNECTIONS
     allowed = int(deployment["metadata"]["annotations"]["cdn-activation/max-connections"])
     if needed > allowed:

@@ -1,7 +1,7 @@
 //! What the guards of the service cost: the CPU time of a call with quotas in proportion to that
-//! without, and with TLS in proportion to that without.
+//! without, with TLS in proportion to that without, and with traces in proportion to that without.
 //!
-//! The same program runs three times on one database. Identities, grants and the audit are in all of
+//! The same program runs four times on one database. Identities, grants and the audit are in all of
 //! them: they cannot be switched off. The calls are spread over so many accounts that no quota
 //! refuses one; an answer that is wrong fails the run.
 
@@ -15,13 +15,15 @@ const ACCOUNTS: u64 = 100_000;
 const CALLERS: usize = 64;
 /// The most CPU time of a Describe with quotas, as a multiple of that without.
 const BOUND: f64 = 1.15;
+/// The most CPU time of a Describe if one call in a hundred is recorded, as a multiple of that without.
+const BOUND_OF_TRACES: f64 = 1.02;
 /// What is compared, and whether it has a bound.
 const CALLS: [(Action, Wire, bool); 3] = [
     (Action::Describe, Wire::Grpc, true),
     (Action::Describe, Wire::Rest, true),
     (Action::Open, Wire::Grpc, false),
 ];
-const SUBJECTS: [Subject; 3] = [Subject::Ours, Subject::Quotas, Subject::Tls];
+const SUBJECTS: [Subject; 4] = [Subject::Ours, Subject::Quotas, Subject::Tls, Subject::Traces];
 
 /// Measures the costs, and repeats that once if one is above its bound: the machine may have been
 /// busy.
@@ -52,11 +54,13 @@ fn measure(stage: &mut Stage, rows: &[Row], number: usize) -> bool {
     println!("\nCPU time of the service for a call, min / median / max");
     let mut passed = true;
     for ((.., is_bounded), results) in CALLS.iter().zip(results.chunks(SUBJECTS.len())) {
-        let [fewest, quotas, tls] = results else { continue };
+        let [fewest, quotas, tls, traces] = results else { continue };
         results.iter().for_each(print_cost);
-        let bound = is_bounded.then_some(BOUND);
-        let ratio = print_ratio(quotas, fewest, ("service", Measured::service_cpu), bound);
-        passed &= !is_bounded || ratio.is_some_and(|ratio| ratio <= BOUND);
+        for (with, bound) in [(quotas, BOUND), (traces, BOUND_OF_TRACES)] {
+            let shown = is_bounded.then_some(bound);
+            let ratio = print_ratio(with, fewest, ("service", Measured::service_cpu), shown);
+            passed &= !is_bounded || ratio.is_some_and(|ratio| ratio <= bound);
+        }
         print_ratio(quotas, fewest, ("service and PostgreSQL", Measured::total_cpu), None);
         print_ratio(tls, quotas, ("service", Measured::service_cpu), None);
     }

@@ -72,7 +72,8 @@ struct Run {
 enum Verb {
     /// Fails if the CPU time of a call is above a bound.
     Check,
-    /// Measures what quotas and TLS cost; fails if quotas cost more CPU time than they may.
+    /// Measures what quotas, TLS and traces cost; fails if quotas or traces cost more CPU time than
+    /// they may.
     Cost,
     /// Puts the service under load, so that it records a profile for the compiler.
     #[command(hide = true)]

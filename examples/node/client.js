@@ -19,10 +19,9 @@ const { activation } = grpc.loadPackageDefinition(definition);
 /** One connection to each address, with the token of this service. */
 class Client {
   constructor(target, token) {
-    const options = {
-      'grpc.service_config': readFileSync(`${root}/deploy/service-config.json`, 'utf8'), // retries
-      'grpc.default_authority': 'cdn-activation', // for a list of addresses
-    };
+    const options = { 'grpc.service_config': readFileSync(`${root}/deploy/service-config.json`, 'utf8') }; // retries
+    // A list of addresses is not a valid authority. With TLS, this would be the name in the certificate.
+    if (target.includes(',')) options['grpc.default_authority'] = 'cdn-activation';
     const plaintext = grpc.credentials.createInsecure(); // createSsl beyond this machine
     this.token = token;
     this.cdn = new activation.cdn.v1.CdnService(target, plaintext, options);

@@ -31,10 +31,10 @@ class Client:
     """One connection to each address, with the token of this service."""
 
     def __init__(self, target: str, token: str) -> None:
-        options = [
-            ("grpc.service_config", SERVICE_CONFIG.read_text()),  # retries
-            ("grpc.default_authority", "cdn-activation"),  # for a list of addresses
-        ]
+        options = [("grpc.service_config", SERVICE_CONFIG.read_text())]  # retries
+        if "," in target:
+            # A list of addresses is not a valid authority. With TLS, this would be the name in the certificate.
+            options.append(("grpc.default_authority", "cdn-activation"))
         self._channel = grpc.insecure_channel(target, options)  # grpc.secure_channel beyond this machine
         self._token = ("authorization", f"Bearer {token}")
         self.cdn = cdn_pb2_grpc.CdnServiceStub(self._channel)

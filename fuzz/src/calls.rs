@@ -13,6 +13,7 @@ use cdn_activation::grpc::services::Answer;
 use cdn_activation::metrics::{CallType, Metrics};
 use cdn_activation::proto::{self, cdn, dcdn, operator};
 use cdn_activation::server::no_grpc;
+use cdn_activation::traces::Traces;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use prost::Message;
@@ -84,7 +85,7 @@ static GUARD: LazyLock<Guard> = LazyLock::new(|| {
     let paths = METHODS.iter().map(|(path, _)| (path.clone(), CallType::Unary)).collect();
     let metrics = Metrics::new(paths);
     let audit = Audit::new(metrics.clone());
-    Guard::new(metrics, Arc::default(), 1, audit)
+    Guard::new(metrics, Arc::default(), 1, audit, Traces::default())
 });
 
 /// A handler of one request type that answers with an empty message.

@@ -251,8 +251,9 @@ impl Audit {
         self.waiting().iter().take(at_most).cloned().collect()
     }
 
-    /// Returns what reads how many attempts wait until they are written. The queue, which holds the
-    /// metrics, is not held by it.
+    /// Returns a function that reads how many attempts wait until they are written. The metrics keep
+    /// this function, and the queue keeps the metrics. So the function has a weak reference to the
+    /// queue: otherwise neither would ever be freed.
     pub fn waiting_count(&self) -> impl Fn() -> usize + Send + Sync + use<> {
         let shared = Arc::downgrade(&self.0);
         move || shared.upgrade().map_or(0, |shared| Self(shared).waiting().len())

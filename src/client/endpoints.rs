@@ -84,6 +84,11 @@ impl Endpoints {
         })
     }
 
+    /// Returns how many there are.
+    pub fn count(&self) -> usize {
+        self.addresses.len()
+    }
+
     /// Returns the connection for the next attempt.
     pub async fn pick(&self) -> Picked {
         self.look_at_files().await;

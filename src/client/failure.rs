@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use tokio_rustls::rustls::Error as TlsError;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -72,6 +73,21 @@ pub(super) fn was_not_sent(status: &Status) -> bool {
     while let Some(error) = cause {
         let canceled = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled);
         if canceled || error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Returns whether the two sides could not agree on TLS: the certificate of one is not trusted by the
+/// other, it is for another name, or the other side does not speak TLS.
+pub(super) fn is_of_tls(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        // The source of an error of input and output is that of the error in it.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if error.is::<TlsError>() || matches!(inner, Some(inner) if inner.is::<TlsError>()) {
             return true;
         }
         cause = error.source();

@@ -9,7 +9,7 @@ use tonic::{Code, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::ActivationClient;
-use super::failure::{CallError, is_local};
+use super::failure::{CallError, is_local, is_of_tls};
 use super::retry::{late, pause, ready};
 use crate::proto::events::v1::Event;
 use crate::proto::operator::v1::{WatchEventsRequest, WatchEventsResponse};
@@ -28,20 +28,22 @@ pub struct FollowedEvent {
     pub cursor: String,
 }
 
-/// Follows events. The deadline of a watch, a replica that stops and a broken connection are not
-/// failures: the follower goes on with its last cursor, at the next endpoint.
+/// Follows events. The deadline of a watch, a replica that stops, a broken connection and a host that
+/// cannot be reached are not failures: the follower goes on with its last cursor, at the next endpoint.
 #[derive(Debug)]
 pub struct EventFollower {
     client: ActivationClient,
     request: WatchEventsRequest,
     watch: Option<Streaming<WatchEventsResponse>>,
-    /// How many watches in a row have ended without a response.
+    /// How many watches have ended since the last response.
     fruitless: u32,
+    /// Why the last of them ended.
+    failure: Option<CallError>,
 }
 
 impl EventFollower {
     pub(super) fn new(client: ActivationClient, request: WatchEventsRequest) -> Self {
-        Self { client, request, watch: None, fruitless: 0 }
+        Self { client, request, watch: None, fruitless: 0, failure: None }
     }
 
     /// Returns the cursor after the event that was returned last, or a later one if the service has
@@ -51,12 +53,23 @@ impl EventFollower {
         &self.request.cursor
     }
 
+    /// Returns why there is no response: the status with which the last watch ended, if there was no
+    /// response since. [`CallError::attempts`] is how many watches have ended since the last
+    /// response. One is usual, because a watch ends at its deadline. A caller that wants to report a
+    /// host that cannot be reached waits for [`EventFollower::next`] with a time limit, looks here, and
+    /// goes on waiting.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<&CallError> {
+        self.failure.as_ref()
+    }
+
     /// Waits for the next event, for as long as it takes. No event is lost if the caller stops
     /// waiting and calls again.
     ///
-    /// The error is one that waiting does not change, for example a cursor that has expired
-    /// (`CursorExpired`): the caller then reads the state that it keeps anew and follows with an
-    /// empty cursor.
+    /// The error is one that waiting does not change: the service refused the request, for example
+    /// because of the token or because the cursor has expired (`CursorExpired`; the caller then reads
+    /// the state that it keeps anew and follows with an empty cursor), or TLS failed at the endpoints.
+    /// After an error, the caller may call again, for example when it has replaced a file.
     pub async fn next(&mut self) -> Result<FollowedEvent, CallError> {
         loop {
             let response = match self.response().await {
@@ -66,7 +79,7 @@ impl EventFollower {
                     continue;
                 }
             };
-            self.fruitless = 0;
+            (self.fruitless, self.failure) = (0, None);
             self.request.from_now = false; // allowed with an empty cursor only
             self.request.cursor = response.cursor;
             if let Some(event) = response.event {
@@ -98,16 +111,27 @@ impl EventFollower {
     /// no response.
     async fn ended(&mut self, status: Status) -> Result<(), CallError> {
         self.watch = None;
-        let goes_on = is_local(&status)
-            || matches!(status.code(), Code::DeadlineExceeded | Code::Unavailable);
-        if !goes_on {
-            return Err(CallError::new(status, self.fruitless + 1));
-        }
         self.fruitless = self.fruitless.saturating_add(1);
+        let goes_on = self.may_pass(&status);
+        let failure = CallError::new(status, self.fruitless);
+        if !goes_on {
+            return Err(failure);
+        }
+        self.failure = Some(failure);
         if self.fruitless > 1 {
             sleep(pause(self.fruitless - 1)).await;
         }
         Ok(())
+    }
+
+    /// Returns whether the reason why a watch ended may pass. TLS may have failed at one endpoint only,
+    /// so each is tried.
+    fn may_pass(&self, status: &Status) -> bool {
+        if is_of_tls(status) {
+            let endpoints = self.client.0.endpoints.count();
+            return usize::try_from(self.fruitless).is_ok_and(|tried| tried < endpoints);
+        }
+        is_local(status) || matches!(status.code(), Code::DeadlineExceeded | Code::Unavailable)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod new_generation;
 pub mod reseal;
 pub mod serve;
 mod stopping;
+mod telemetry;
 pub mod token;
 
 use std::fmt::Display;
@@ -25,7 +26,7 @@ use self::database::OpenedDatabase;
 use crate::auth::sealing::KeyRing;
 use crate::auth::services::{ServiceDirectory, ServiceFileError, ServiceFiles};
 use crate::clock::Clock;
-use crate::config::{SharedSettings, named};
+use crate::config::{ComputedSettings, SharedSettings, named};
 use crate::domain::opening::Limits;
 use crate::error::Error;
 use crate::explorer::ExplorerSettings;
@@ -37,16 +38,13 @@ use crate::storage;
 /// different ways.
 fn settings(
     shared: &SharedSettings,
+    computed: &ComputedSettings,
     database: OpenedDatabase,
     key_ring: KeyRing,
     callers: ServiceDirectory,
     clock: Clock,
 ) -> anyhow::Result<ServerSettings> {
-    let cores = shared.cores.unwrap_or_else(all_cores);
-    let connections = shared
-        .database_use
-        .db_connections
-        .unwrap_or_else(|| CONNECTIONS_PER_CORE * u32::from(cores));
+    let connections = computed.db_connections;
     let bounds = Bounds {
         grpc_connections: shared.grpc_connections.into(),
         rest_connections: shared.rest_connections.into(),
@@ -79,27 +77,16 @@ fn settings(
         event_retention: chrono::Duration::from_std(shared.event_retention)?,
         audit_retention: chrono::Duration::from_std(shared.audit.audit_retention)?,
         workers: shared.workers,
-        cores: cores.into(),
+        cores: computed.cores.into(),
         bounds: fit(bounds, connections)?,
-        drain_delay: shared.draining.delay(),
+        drain_delay: computed.drain_delay,
         drain_timeout: shared.draining.drain_timeout,
-        explorer: shared.explorer.unwrap_or(false).then(ExplorerSettings::default),
+        explorer: computed.explorer.then(ExplorerSettings::default),
         explorer_url: shared.explorer_url.clone(),
-        quotas: shared.quotas.options(),
+        quotas: computed.quotas.then(|| shared.quotas.options()),
+        traces: telemetry::traces(&shared.telemetry)?,
         clock,
     })
-}
-
-/// Largest default number of cores. More are of no use beside a database.
-const MOST_CORES: u16 = 4;
-/// A quarter of the connections is for the background, so six are left to a core: two for nonces,
-/// two for other writes, one for writes that wait for a locked row, and one that is reserved for
-/// reads.
-const CONNECTIONS_PER_CORE: u32 = 8;
-
-fn all_cores() -> u16 {
-    let all = std::thread::available_parallelism().map_or(1, usize::from);
-    u16::try_from(all).map_or(MOST_CORES, |all| all.min(MOST_CORES))
 }
 
 /// Returns the line for standard output that says that all three listeners answer.

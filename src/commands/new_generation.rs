@@ -24,9 +24,10 @@ pub async fn run(settings: NewGenerationSettings) -> anyhow::Result<()> {
     let Some(begun) = begun.map_err(explained)? else {
         bail!("another process has begun a generation at the same time: run the command again");
     };
+    let earlier = begun.earlier_id.map(|id| format!(", after generation {id}")).unwrap_or_default();
     print(format_args!(
-        "generation {} of the event log began, after generation {}; followers of earlier generations \
-         get CursorExpired",
-        begun.generation_id, begun.earlier_id
+        "generation {} of the event log began{earlier}; followers of earlier generations get \
+         CursorExpired",
+        begun.generation_id
     ))
 }

@@ -7,13 +7,9 @@ use super::stopping::follow_signals;
 use super::{announce, hardening, open_callers, read_key_ring, settings};
 use crate::auth::services::{ServiceDirectory, ServiceFiles};
 use crate::clock::Clock;
-use crate::config::{CallerSettings, ServeSettings, named};
+use crate::config::{CallerSettings, ServeSettings, ServingCommand, named};
 use crate::logging::{self, Output};
 use crate::server::{Addresses, Server};
-
-/// One in so many successful calls is logged. A log line is a system call for one request, while
-/// requests share all other system calls.
-const LOG_ONE_IN: u32 = 100;
 
 /// The version of the program, for its log lines.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -27,13 +23,14 @@ pub async fn run(serve: ServeSettings) -> anyhow::Result<()> {
         sealing_key.ok_or_else(|| anyhow!("{} is not set", named("SEALING_KEY_FILE")))?;
     let key_ring = read_key_ring(sealing_key)?;
     let callers = callers(&serve.shared.callers)?;
-    let draining = &serve.shared.draining;
-    let (delay, timeout) = (draining.delay(), draining.drain_timeout);
+    let computed = serve.shared.computed(ServingCommand::Serve);
+    let (delay, timeout) = (computed.drain_delay, serve.shared.draining.drain_timeout);
     if let Some(warning) = serve.shared.grace.warning(delay, timeout) {
         tracing::warn!("{warning}");
     }
-    let settings = settings(&serve.shared, database, key_ring, callers, Clock::system())?;
-    logging::sample_calls(serve.shared.log_one_in.unwrap_or(LOG_ONE_IN));
+    let settings =
+        settings(&serve.shared, &computed, database, key_ring, callers, Clock::system())?;
+    logging::sample_calls(computed.log_one_in);
     let server = Server::bind(settings).await?;
     let ready = announce(&server)?;
     let Addresses { grpc, rest, ops } = server.addresses()?;

@@ -9,10 +9,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// How much longer than its settings say the process may take to end.
-const SLACK: Duration = Duration::from_millis(950);
+use crate::config::STOP_SLACK;
+
 /// How long the last log line may take to be written.
-const LAST_LINE: Duration = Duration::from_millis(30);
+const LAST_LINE: Duration = Duration::from_millis(50);
+/// How much longer than its settings say a stop may take before that line.
+const SLACK: Duration = STOP_SLACK.checked_sub(LAST_LINE).expect("the line is short");
 
 /// The signals that the process receives.
 struct Signals {
@@ -24,7 +26,7 @@ struct Signals {
 }
 
 /// Starts to receive signals. The token is cancelled when the process is asked to stop. A second
-/// request, or a stop that takes longer than `longest`, exits the process at once.
+/// request, or a stop that takes longer than `longest` and [`STOP_SLACK`], exits the process at once.
 pub(super) fn follow_signals(longest: Option<Duration>) -> anyhow::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let (stopped, runtime) =

@@ -43,7 +43,10 @@ fn read_from(
     let matches = matches.map_err(|error| refused(&program, error))?;
     let cli = Cli::from_arg_matches(&matches)
         .map_err(|error| StartRefused::Said(error.format(&mut program)))?;
-    let printed = cli.print_config.then(|| print::report(&program, &matches));
+    let printed = cli.print_config.then(|| {
+        let computed = cli.command.computed();
+        print::report(&program, &matches, &computed)
+    });
     let variables = variables.filter_map(|name| name.into_string().ok());
     Ok(Arguments { near_misses: near_misses(&program, variables), cli, printed })
 }
@@ -85,13 +88,16 @@ fn sentence(program: &Command, error: &clap::Error) -> Option<String> {
 
 /// Adds the wrong value to the cause, unless the cause has it, or the value is a secret.
 fn with_value(setting: &Arg, error: &clap::Error, cause: &str) -> String {
-    match error.get(ContextKind::InvalidValue) {
-        Some(ContextValue::String(value))
-            if !cause.contains(value.as_str()) && !setting.is_hide_env_values_set() =>
-        {
-            format!("{value:?}: {cause}")
-        }
-        _ => cause.to_owned(),
+    let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else {
+        return cause.to_owned();
+    };
+    let shown = print::without_credentials(value);
+    if cause.contains(value.as_str()) {
+        cause.replace(value.as_str(), &shown)
+    } else if setting.is_hide_env_values_set() {
+        cause.to_owned()
+    } else {
+        format!("{shown:?}: {cause}")
     }
 }
 
@@ -151,6 +157,11 @@ mod tests {
             (
                 &["dev", "--at", "tomorrow"],
                 "--at: \"tomorrow\" is not an instant; expected a value such as 2018-03-20T00:00:00Z",
+            ),
+            (
+                &["serve", "--explorer-url", "ftp://user:pass-word@host"],
+                "EXPLORER_URL (--explorer-url): \"ftp://(hidden)@host\" is not the URL of an explorer; \
+                 expected a value such as https://cdn.example.com/explorer/, with at most 512 bytes",
             ),
             (
                 &["reseal", "--database-url", "postgres://h/d"],

@@ -6,6 +6,9 @@ use clap::Args;
 
 use super::values::between;
 
+/// How much longer than `DRAIN_DELAY` and `DRAIN_TIMEOUT` a stop may take. Then the process exits.
+pub const STOP_SLACK: Duration = Duration::from_secs(1);
+
 /// Settings of the stop of the service.
 #[derive(Args, Clone, Debug)]
 pub struct DrainSettings {
@@ -18,12 +21,4 @@ pub struct DrainSettings {
     /// 3s.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "25s", value_parser = between("0s", "5m"))]
     pub drain_timeout: Duration,
-}
-
-impl DrainSettings {
-    /// Returns the delay of `serve`. Endpoints and proxies stop sending requests in that time.
-    #[must_use]
-    pub fn delay(&self) -> Duration {
-        self.drain_delay.unwrap_or(Duration::from_secs(5))
-    }
 }

@@ -5,6 +5,7 @@
 mod arguments;
 mod audit;
 mod commerce;
+mod computed;
 mod connections;
 mod database;
 mod draining;
@@ -17,6 +18,7 @@ mod quotas;
 mod sealing;
 mod services;
 mod tools;
+mod traces;
 mod values;
 
 use std::path::PathBuf;
@@ -28,9 +30,10 @@ use clap::{Args, Parser, Subcommand};
 pub use self::arguments::{Arguments, StartRefused, named, read};
 pub use self::audit::AuditSettings;
 pub use self::commerce::OrderIdentitySettings;
+pub use self::computed::{ComputedSettings, ServingCommand};
 pub use self::connections::ConnectionSettings;
 pub use self::database::{DatabaseSettings, DatabaseUseSettings, MigrateSettings, UrlSource};
-pub use self::draining::DrainSettings;
+pub use self::draining::{DrainSettings, STOP_SLACK};
 pub use self::generation::NewGenerationSettings;
 pub use self::grace::GraceSettings;
 pub use self::listening::ListeningSettings;
@@ -39,6 +42,7 @@ pub use self::quotas::QuotaSettings;
 pub use self::sealing::ResealSettings;
 pub use self::services::{CallerSettings, NewTokenSettings, TokenCommand, TokenSettings};
 pub use self::tools::{CallSettings, DescriptorsSettings, ExplainSettings};
+pub use self::traces::{Concealed, TelemetrySettings};
 use self::values::{between, number, parse_explorer_url, parse_log, parse_time};
 use crate::domain::Time;
 
@@ -226,6 +230,9 @@ pub struct SharedSettings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
     pub quotas: QuotaSettings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the help of the command")]
+    pub telemetry: TelemetrySettings,
 }
 
 #[cfg(test)]

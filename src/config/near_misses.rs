@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use clap::Command;
 
 /// Variables that begin with one of these belong to other programs.
-const OF_OTHERS: [&str; 6] = ["PG", "KUBERNETES_", "OTEL_", "SSL_", "RUST_", "CARGO_"];
+const OF_OTHERS: [&str; 5] = ["PG", "KUBERNETES_", "SSL_", "RUST_", "CARGO_"];
 /// A prefix that an operator may add to a setting. It is also that of the variables which
 /// Kubernetes makes for a Service named `cdn-activation`.
 const OWN_PREFIX: &str = "CDN_ACTIVATION_";
@@ -107,6 +107,7 @@ mod tests {
             ("sealing_key_file", "SEALING_KEY_FILE"),
             ("CDN_ACTIVATION_DRAIN_DELAY", "DRAIN_DELAY"),
             ("CDN_ACTIVATION_LOG", "LOG"),
+            ("OTEL_TRACE_SAMPLER", "OTEL_TRACES_SAMPLER"),
             ("TLS_CERTIFICATE_FILE", ""),
         ] {
             let expected = Some(setting.to_owned()).filter(|setting| !setting.is_empty());
@@ -119,6 +120,7 @@ mod tests {
         let others = "PATH HOME HOSTNAME LANG LC_ALL TERM USER SHELL PWD TZ LOGNAME EDITOR TMPDIR \
                       LOG DATABASE_URL DB_ADMIN_URL_FILE PGHOST PGDATABASE PG_BIN SSL_CERT_FILE \
                       KUBERNETES_SERVICE_HOST KUBERNETES_PORT_443_TCP_ADDR OTEL_SERVICE_NAME \
+                      OTEL_TRACES_EXPORTER OTEL_EXPORTER_OTLP_METRICS_ENDPOINT OTEL_LOG_LEVEL \
                       CDN_ACTIVATION_SERVICE_HOST CDN_ACTIVATION_SERVICE_PORT_GRPC \
                       CDN_ACTIVATION_PORT CDN_ACTIVATION_PORT_50051_TCP_ADDR OPS_SERVICE_HOST \
                       GRPC_TRACE GRPC_VERBOSITY RUST_LOG LOG_LEVEL HTTPS_PROXY no_proxy \

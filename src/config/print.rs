@@ -7,6 +7,9 @@ use clap::{Arg, ArgMatches, Command};
 
 use crate::storage::DatabaseUrl;
 
+/// The variables and the values of settings whose default is computed.
+type ComputedDefaults<'a> = &'a [(&'static str, String)];
+
 /// What is printed instead of a secret.
 const HIDDEN: &str = "(hidden)";
 
@@ -14,8 +17,12 @@ const HIDDEN: &str = "(hidden)";
 type SettingRow = [String; 3];
 
 /// Returns the settings of the command that was given, one a line.
-pub(super) fn report(command: &Command, matches: &ArgMatches) -> String {
-    let rows = rows(command, matches);
+pub(super) fn report(
+    command: &Command,
+    matches: &ArgMatches,
+    computed: ComputedDefaults<'_>,
+) -> String {
+    let rows = rows(command, matches, computed);
     let width = |cell: usize| rows.iter().map(|row| row[cell].len()).max().unwrap_or(0);
     let (names, sources) = (width(0), width(1));
     let mut text = String::new();
@@ -26,7 +33,11 @@ pub(super) fn report(command: &Command, matches: &ArgMatches) -> String {
     text
 }
 
-fn rows(command: &Command, matches: &ArgMatches) -> Vec<SettingRow> {
+fn rows(
+    command: &Command,
+    matches: &ArgMatches,
+    computed: ComputedDefaults<'_>,
+) -> Vec<SettingRow> {
     let below = matches.subcommand().and_then(|(name, matches)| {
         let command = command.find_subcommand(name)?;
         Some((command, matches))
@@ -34,9 +45,9 @@ fn rows(command: &Command, matches: &ArgMatches) -> Vec<SettingRow> {
     // A setting of all commands is also one of each command below.
     let is_own = |setting: &&Arg| below.is_none() || !setting.is_global_set();
     let own = command.get_arguments().filter(|own| is_setting(own)).filter(is_own);
-    let own = own.map(|setting| [name(setting), source(setting, matches), value(setting, matches)]);
-    own.chain(below.map(|(command, matches)| rows(command, matches)).into_iter().flatten())
-        .collect()
+    let own = own.map(|setting| row(setting, matches, computed));
+    let below = below.map(|(command, matches)| rows(command, matches, computed));
+    own.chain(below.into_iter().flatten()).collect()
 }
 
 fn is_setting(argument: &Arg) -> bool {
@@ -51,21 +62,25 @@ fn name(setting: &Arg) -> String {
     }
 }
 
-fn source(setting: &Arg, matches: &ArgMatches) -> String {
-    let source = match matches.value_source(setting.get_id().as_str()) {
-        Some(ValueSource::CommandLine) => "flag",
-        Some(ValueSource::EnvVariable) => "variable",
-        Some(_) => "default",
-        None => "not set",
+fn row(setting: &Arg, matches: &ArgMatches, computed: ComputedDefaults<'_>) -> SettingRow {
+    let name = name(setting);
+    let (source, value) = match matches.value_source(setting.get_id().as_str()) {
+        Some(ValueSource::CommandLine) => ("flag", value(setting, matches)),
+        Some(ValueSource::EnvVariable) => ("variable", value(setting, matches)),
+        Some(_) => ("default", value(setting, matches)),
+        None => match computed.iter().find(|(variable, _)| *variable == name) {
+            Some((_, computed)) => ("default", computed.clone()),
+            None => ("not set", String::new()),
+        },
     };
-    source.to_owned()
+    [name, source.to_owned(), value]
 }
 
 fn value(setting: &Arg, matches: &ArgMatches) -> String {
-    let Some(values) = matches.get_raw(setting.get_id().as_str()) else { return String::new() };
+    let values = matches.get_raw(setting.get_id().as_str()).into_iter().flatten();
     let values: Vec<_> = values.map(|value| value.to_string_lossy().into_owned()).collect();
     let value = values.join(",");
-    if setting.is_hide_env_values_set() { hidden(&value) } else { value }
+    if setting.is_hide_env_values_set() { hidden(&value) } else { without_credentials(&value) }
 }
 
 /// Of the URL of a database, the hosts are shown.
@@ -76,9 +91,23 @@ fn hidden(secret: &str) -> String {
     }
 }
 
+/// Hides the password of a URL. A setting that is not a secret has one if it is the URL of another
+/// service, or if a URL was written where a path belongs.
+pub(super) fn without_credentials(value: &str) -> String {
+    let lower = value.to_ascii_lowercase();
+    if lower.contains("password=") || lower.starts_with("postgres") && lower.contains("://") {
+        return hidden(value);
+    }
+    // Up to the last @, because a password may contain one.
+    match value.split_once("://").map(|(scheme, rest)| (scheme, rest.rsplit_once('@'))) {
+        Some((scheme, Some((_, host)))) => format!("{scheme}://{HIDDEN}@{host}"),
+        _ => value.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, FromArgMatches};
 
     use super::*;
     use crate::config::Cli;
@@ -87,7 +116,8 @@ mod tests {
         let mut command = Cli::command();
         let arguments = [&["cdn-activation"], arguments].concat();
         let matches = command.try_get_matches_from_mut(arguments).unwrap();
-        report(&command, &matches)
+        let computed = Cli::from_arg_matches(&matches).unwrap().command.computed();
+        report(&command, &matches, &computed)
     }
 
     /// Returns the words of the line of a setting.
@@ -113,6 +143,43 @@ mod tests {
         let token = printed(&["token", "new", "billing"]);
         assert_eq!(line(&token, "NAME"), ["NAME", "flag", "billing"]);
         assert_eq!(line(&token, "LOG")[0], "LOG");
+    }
+
+    #[test]
+    fn a_default_that_is_computed_is_printed_as_a_default() {
+        let serve = printed(&["serve", "--cores", "2", "--quotas", "false"]);
+        assert_eq!(line(&serve, "DB_CONNECTIONS"), ["DB_CONNECTIONS", "default", "16"]);
+        assert_eq!(line(&serve, "DRAIN_DELAY"), ["DRAIN_DELAY", "default", "5s"]);
+        assert_eq!(line(&serve, "QUOTAS"), ["QUOTAS", "flag", "false"]);
+        let dev = printed(&["dev"]);
+        assert_eq!(line(&dev, "EXPLORER"), ["EXPLORER", "default", "true"]);
+        assert_eq!(line(&dev, "PG_BIN"), ["PG_BIN", "not", "set"]);
+    }
+
+    #[test]
+    fn a_password_in_a_setting_that_is_not_a_secret_is_hidden() {
+        for (value, printed) in [
+            ("http://user:pass-word@orders:80/a", "http://(hidden)@orders:80/a"),
+            ("https://user:pass-w@rd/?#pass-word@orders", "https://(hidden)@orders"),
+            ("http://pass-word@orders", "http://(hidden)@orders"),
+            ("postgres://user:pass-word@db/name", "(hidden) [\"db:5432\"]"),
+            ("POSTGRESQL://db/name?password=pass-word", "(hidden)"),
+            ("host=db password=pass-word", "(hidden)"),
+            ("http://orders:80/a", "http://orders:80/a"),
+            ("/etc/cdn-activation/url@3", "/etc/cdn-activation/url@3"),
+        ] {
+            assert_eq!(without_credentials(value), printed);
+        }
+        let url = "postgres://user:pass-word@db/name";
+        let serve = printed(&[
+            "serve",
+            "--database-url-file",
+            url,
+            "--order-endpoint",
+            "http://user:pass-word@orders",
+        ]);
+        assert!(!serve.contains("pass-word"), "{serve}");
+        assert!(serve.contains("http://(hidden)@orders"), "{serve}");
     }
 
     #[test]

@@ -21,32 +21,9 @@ pub struct QuotaSettings {
 }
 
 impl QuotaSettings {
-    /// Returns the options of quotas, or `None` if there are no quotas.
+    /// Returns the options of quotas.
     #[must_use]
-    pub fn options(&self) -> Option<QuotaOptions> {
-        self.quotas.unwrap_or(true).then_some(QuotaOptions { burst: self.quota_burst })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-    use crate::config::{Cli, Command};
-
-    fn quotas(arguments: &[&str]) -> Option<QuotaOptions> {
-        let command = ["cdn-activation", "serve", "--database-url", "postgres://h/d"];
-        let cli = Cli::try_parse_from([&command[..], arguments].concat()).unwrap();
-        let Command::Serve(serve) = cli.command else { panic!("another command") };
-        serve.shared.quotas.options()
-    }
-
-    #[test]
-    fn quotas_are_on_unless_they_are_switched_off() {
-        assert_eq!(quotas(&[]), Some(QuotaOptions { burst: Duration::from_secs(1) }));
-        let longer = Some(QuotaOptions { burst: Duration::from_secs(5) });
-        assert_eq!(quotas(&["--quota-burst", "5s"]), longer);
-        assert_eq!(quotas(&["--quotas", "false"]), None);
+    pub fn options(&self) -> QuotaOptions {
+        QuotaOptions { burst: self.quota_burst }
     }
 }

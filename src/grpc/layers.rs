@@ -23,13 +23,14 @@ use tower::{Layer, Service};
 use super::bodies::{CountedAtItsEnd, Endless, Keeping, StreamCount};
 use super::paced::Paced;
 use super::streams::HeldStream;
-use super::{answered, tokenless};
+use super::{answered, tokenless, traced};
 use crate::audit::Audit;
 use crate::context::{Context, Origin, Wire};
 use crate::error::{Error, status};
 use crate::ids::RequestId;
 use crate::logging::{self, log_error};
 use crate::metrics::{Call, Listener, Metrics};
+use crate::traces::{self, Traces};
 
 /// The deadline of a call that sets none.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
@@ -66,6 +67,7 @@ pub struct Guard {
     watches: Arc<Semaphore>,
     /// Takes the refusals of actions, which find it in the extensions of their request.
     audit: Audit,
+    traces: Traces,
 }
 
 impl Guard {
@@ -77,10 +79,11 @@ impl Guard {
         streams: Arc<HashSet<String>>,
         watches: usize,
         audit: Audit,
+        traces: Traces,
     ) -> Self {
         let listener = Arc::new(metrics.listener("grpc"));
         let watches = Arc::new(Semaphore::new(watches));
-        Self { metrics, streams, listener, watches, audit }
+        Self { metrics, streams, listener, watches, audit, traces }
     }
 }
 
@@ -102,6 +105,13 @@ impl<S> Layer<S> for Guard {
 pub struct Hold<S> {
     inner: S,
     guard: Guard,
+}
+
+impl<S> Hold<S> {
+    /// Returns where the spans of calls go.
+    pub fn traces(&self) -> &Traces {
+        &self.guard.traces
+    }
 }
 
 impl<S> Service<Request<Body>> for Hold<S>
@@ -137,8 +147,10 @@ where
         let is_endless = watch.is_some() || path.starts_with(REFLECTION);
         let listener = is_stream.then(|| Arc::clone(&self.guard.listener));
         let deadline = deadline(request.headers());
+        let (position, span) = traced::begin(&self.guard.traces, &request);
         request.extensions_mut().insert(self.guard.audit.clone());
-        let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        let answer = traces::within(position, self.inner.call(request));
+        let answer = AssertUnwindSafe(answer).catch_unwind();
         Box::pin(async move {
             let until = (arrived + deadline).into();
             // A late call is dropped. A write of it continues in a task of its own.
@@ -162,7 +174,8 @@ where
                     response.extensions_mut().insert(CountedAtItsEnd);
                     response.map(|body| {
                         let held = HeldStream::new(body, until, call, request_id);
-                        Body::new(Keeping::new(Paced::new(held), StreamCount::new(listener)))
+                        let count = StreamCount::new(listener);
+                        span.of_stream(Body::new(Keeping::new(Paced::new(held), count)))
                     })
                 }
                 (Code::Ok, None) if is_endless => {
@@ -170,6 +183,7 @@ where
                 }
                 (code, _) => {
                     call.finished(code);
+                    span.finished(code);
                     response
                 }
             })

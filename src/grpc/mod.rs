@@ -16,6 +16,7 @@ pub mod services;
 mod shared;
 mod streams;
 pub mod tokenless;
+mod traced;
 
 use chrono::Duration;
 use operator::names::{self, Names};

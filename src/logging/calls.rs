@@ -9,6 +9,7 @@ use super::is_within_limit;
 use crate::context::{FoundKey, Origin, Wire};
 use crate::error::Error;
 use crate::ids::RequestId;
+use crate::traces::current_trace_id;
 
 /// The part of the line that is known before the answer.
 #[derive(Debug)]
@@ -62,12 +63,13 @@ impl CallLine<'_> {
         let access_key_id = found.map(|found| &found.access_key_id);
         let access_key_id = access_key_id.or(subject.access_key_id.as_ref());
         let milliseconds = took.as_secs_f64() * 1e3;
+        let trace_id = current_trace_id().map(tracing::field::display);
         // This is a macro because the macros of tracing need the level and the names of the fields
         // when they are compiled.
         macro_rules! line {
             ($level:ident, $($rest:tt)+) => {
                 tracing::$level!(
-                    action, %request_id, correlation_id, peer, wire, caller, account_id, access_key_id, milliseconds, $($rest)+
+                    action, %request_id, correlation_id, peer, wire, caller, account_id, access_key_id, trace_id, milliseconds, $($rest)+
                 )
             };
         }

@@ -32,6 +32,17 @@ struct BatchLabels {
     batch: &'static str,
 }
 
+/// How a statement ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatementOutcome {
+    /// The database did it.
+    Done,
+    /// Another transaction holds its row, or has written the same key.
+    Conflict,
+    /// It failed.
+    Failed,
+}
+
 /// Counts statements and batches. Clones share the counts. The default counts for nobody, for a
 /// store without metrics.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +52,7 @@ pub struct DatabaseMetrics(Arc<DatabaseFamilies>);
 struct DatabaseFamilies {
     durations: Family<StatementLabels, Histogram, fn() -> Histogram>,
     errors: Family<StatementLabels, Counter>,
+    conflicts: Family<StatementLabels, Counter>,
     questions: Family<BatchLabels, Histogram, fn() -> Histogram>,
 }
 
@@ -49,6 +61,7 @@ impl Default for DatabaseFamilies {
         Self {
             durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             errors: Family::default(),
+            conflicts: Family::default(),
             questions: Family::new_with_constructor(|| Histogram::new(QUESTIONS)),
         }
     }
@@ -64,19 +77,21 @@ impl DatabaseMetrics {
         // The encoder appends _total to this name.
         let help = "Statements that ended with an error, also those that were repeated";
         registry.register("db_client_operation_errors", help, families.errors.clone());
+        let help = "Statements that met a held row or a key that exists, which is no error";
+        registry.register("db_client_operation_conflicts", help, families.conflicts.clone());
         let help = "How many questions of requests a batched statement answered";
         registry.register("db_batch_questions", help, families.questions.clone());
         metrics
     }
 
     /// Counts a statement that has ended.
-    pub fn statement(&self, statement: &'static str, took: Duration, failed: bool) {
+    pub fn statement(&self, statement: &'static str, took: Duration, outcome: StatementOutcome) {
         let labels = StatementLabels { statement };
         self.0.durations.get_or_create(&labels).observe(took.as_secs_f64());
-        let errors = self.0.errors.get_or_create(&labels); // shown from the first statement on
-        if failed {
-            errors.inc();
-        }
+        // Both are shown from the first statement on.
+        let count = |outcome_is: StatementOutcome| u64::from(outcome == outcome_is);
+        self.0.errors.get_or_create(&labels).inc_by(count(StatementOutcome::Failed));
+        self.0.conflicts.get_or_create(&labels).inc_by(count(StatementOutcome::Conflict));
     }
 
     /// Counts a batched statement that begins.
@@ -99,6 +114,8 @@ pub struct PoolState {
     pub waiting: u64,
     /// Waits for a connection that ended without one, since the start.
     pub timeouts: u64,
+    /// New connections that could not be opened, since the start.
+    pub failures: u64,
     /// How many questions wait for a statement, by batch.
     pub questions: Vec<(&'static str, u64)>,
 }
@@ -133,6 +150,7 @@ impl Pools {
             sum.most += state.most;
             sum.waiting += state.waiting;
             sum.timeouts += state.timeouts;
+            sum.failures += state.failures;
             sum.questions.extend(state.questions);
         }
         sums
@@ -171,6 +189,9 @@ impl Collector for Pools {
         let help = "Waits for a connection that ended without one";
         let timeouts = of_each(|state| state.timeouts);
         write(&mut encoder, "db_client_connection_timeouts", help, counter, timeouts)?;
+        let help = "New connections that could not be opened";
+        let failures = of_each(|state| state.failures);
+        write(&mut encoder, "db_client_connection_failures", help, counter, failures)?;
         let questions = questions.into_iter().map(|(batch, count)| ([("batch", batch)], count));
         let help = "Questions of requests that wait for a batched statement";
         write(&mut encoder, "db_batch_waiting", help, gauge, questions)
@@ -190,12 +211,14 @@ mod tests {
         let database = DatabaseMetrics::register(&mut registry);
         for used in [1, 2] {
             let questions = vec![("facts", 4), ("instances", 0)];
-            let state = PoolState { used, idle: 3, most: 6, waiting: 0, timeouts: used, questions };
+            let counts = PoolState { timeouts: used, failures: 2 * used, ..PoolState::default() };
+            let state = PoolState { used, idle: 3, most: 6, questions, ..counts };
             pools.add("cores", move || state.clone());
         }
         pools.add("background", PoolState::default);
-        database.statement("account", Duration::from_millis(3), false);
-        database.statement("account", Duration::from_millis(7), true);
+        database.statement("account", Duration::from_millis(3), StatementOutcome::Conflict);
+        database.statement("account", Duration::from_millis(7), StatementOutcome::Failed);
+        database.statement("account", Duration::from_millis(7), StatementOutcome::Done);
         database.batch("facts", 64);
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
@@ -205,10 +228,12 @@ mod tests {
             r#"db_client_connections{pool="background",state="used"} 0"#,
             r#"db_client_connection_max{pool="cores"} 12"#,
             r#"db_client_connection_timeouts_total{pool="cores"} 3"#,
+            r#"db_client_connection_failures_total{pool="cores"} 6"#,
             r#"db_batch_waiting{batch="facts"} 8"#,
             r#"db_client_operation_duration_seconds_bucket{le="0.005",statement="account"} 1"#,
-            r#"db_client_operation_duration_seconds_count{statement="account"} 2"#,
+            r#"db_client_operation_duration_seconds_count{statement="account"} 3"#,
             r#"db_client_operation_errors_total{statement="account"} 1"#,
+            r#"db_client_operation_conflicts_total{statement="account"} 1"#,
             r#"db_batch_questions_bucket{le="32.0",batch="facts"} 0"#,
             r#"db_batch_questions_sum{batch="facts"} 64.0"#,
         ] {

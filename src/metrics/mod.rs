@@ -12,6 +12,7 @@ mod methods;
 mod process;
 mod quotas;
 mod text;
+mod traces;
 mod workers;
 
 use std::collections::HashMap;
@@ -25,7 +26,7 @@ use prometheus_client::registry::Registry;
 use self::backlog::Circuits;
 pub use self::backlog::{Backlog, Backlogs};
 use self::database::Pools;
-pub use self::database::{DatabaseMetrics, PoolState};
+pub use self::database::{DatabaseMetrics, PoolState, StatementOutcome};
 pub use self::files::FileOutcomes;
 pub use self::listeners::Listener;
 use self::listeners::Listeners;
@@ -33,8 +34,10 @@ use self::live::LiveGauge;
 use self::methods::Methods;
 pub use self::methods::{Call, CallType};
 pub use self::quotas::QuotaRefusals;
+use self::traces::CountedSpans;
 pub use self::workers::WorkerTurns;
 use self::workers::Workers;
+use crate::traces::Traces;
 
 /// The metrics of a process. Clones share them.
 #[derive(Clone, Debug)]
@@ -157,6 +160,11 @@ impl Metrics {
     /// Includes a circuit breaker of the commerce system.
     pub fn add_circuit(&self, is_open: impl Fn() -> bool + Send + Sync + 'static) {
         self.0.circuits.add(is_open);
+    }
+
+    /// Includes what becomes of the spans of traces.
+    pub fn add_traces(&self, traces: Traces) {
+        unpoisoned(&self.0.registry).register_collector(Box::new(CountedSpans(traces)));
     }
 
     /// Adds a gauge that is read at each scrape.

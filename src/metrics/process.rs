@@ -15,9 +15,17 @@ use rustix::process::{Resource, getrlimit};
 /// Registers the metrics.
 pub(super) fn register(registry: &mut Registry) {
     // The encoder appends _info to this name.
-    let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-    registry.register("cdn_activation_build", "The program", version);
+    let program = Info::new(program(option_env!("CDN_ACTIVATION_REVISION")));
+    registry.register("cdn_activation_build", "The program", program);
     registry.register_collector(Box::new(ProcessNumbers));
+}
+
+/// Returns the labels that say which program this is. The build of the image knows the commit of its
+/// sources; another build does not, and then there is no such label.
+fn program(revision: Option<&'static str>) -> Vec<(&'static str, &'static str)> {
+    let revision = revision.filter(|revision| !revision.is_empty());
+    let version = ("version", env!("CARGO_PKG_VERSION"));
+    std::iter::once(version).chain(revision.map(|revision| ("revision", revision))).collect()
 }
 
 /// Reads the numbers of the process.
@@ -116,6 +124,14 @@ mod tests {
         assert!((stat.start_time_seconds - 1_700_000_000.0 - 1000.0 / ticks).abs() < 1e-6);
         assert_eq!((stat.threads, stat.virtual_bytes), (5, 8192));
         assert_eq!(stat.resident_bytes, 3 * page_size() as u64);
+    }
+
+    #[test]
+    fn the_program_has_its_version_and_the_commit_if_it_is_known() {
+        let version = ("version", env!("CARGO_PKG_VERSION"));
+        assert_eq!(program(Some("226657f")), [version, ("revision", "226657f")]);
+        assert_eq!(program(Some("")), [version]);
+        assert_eq!(program(None), [version]);
     }
 
     #[test]

@@ -19,9 +19,13 @@ use crate::proto::billing::v1 as billing;
 use crate::proto::convert::timestamp;
 use crate::proto::order::v1::order_service_client::OrderServiceClient;
 use crate::proto::order::v1::{CancelOrderRequest, PlaceOrderRequest};
+use crate::traces::{self, OpenSpan, RPC_METHOD, RPC_STATUS, RPC_SYSTEM, SpanKind};
 
 /// Largest number of attempts of a call within its deadline.
 const ATTEMPTS: u32 = 4;
+/// The methods, as spans name them.
+const PLACE: &str = "activation.order.v1.OrderService/PlaceOrder";
+const CANCEL: &str = "activation.order.v1.OrderService/CancelOrder";
 /// Number of unanswered attempts that fit into a deadline.
 const UNANSWERED_ATTEMPTS: u32 = 2;
 
@@ -107,7 +111,7 @@ impl Commerce {
     /// Places an order.
     pub async fn place(&self, admission: Admission, order: &Order) -> Result<(), Failure> {
         let message = place_order_request(order);
-        self.call(admission, |mut client, timeout| {
+        self.call(admission, PLACE, |mut client, timeout| {
             let request = self.request(message.clone(), timeout);
             async move { client.place_order(request).await.map(Response::into_inner).map(drop) }
         })
@@ -123,7 +127,7 @@ impl Commerce {
     ) -> Result<(), Failure> {
         let message =
             CancelOrderRequest { order_id: order_id.to_string(), account_id: account_id.get() };
-        self.call(admission, |mut client, timeout| {
+        self.call(admission, CANCEL, |mut client, timeout| {
             let request = self.request(message.clone(), timeout);
             async move { client.cancel_order(request).await.map(Response::into_inner).map(drop) }
         })
@@ -134,6 +138,7 @@ impl Commerce {
     async fn call<F>(
         &self,
         Admission(()): Admission,
+        method: &'static str,
         send: impl Fn(OrderServiceClient<Channel>, Duration) -> F + Send,
     ) -> Result<(), Failure>
     where
@@ -143,7 +148,7 @@ impl Commerce {
         let mut in_doubt = false;
         let mut attempt = 1;
         loop {
-            let cause = match self.try_once(&send, deadline).await {
+            let cause = match self.try_once(method, &send, deadline).await {
                 Tried::Done => return Ok(()),
                 // An earlier attempt may have had an effect.
                 Tried::Refused(status) if in_doubt => {
@@ -166,6 +171,7 @@ impl Commerce {
 
     async fn try_once<F>(
         &self,
+        method: &'static str,
         send: &impl Fn(OrderServiceClient<Channel>, Duration) -> F,
         deadline: Instant,
     ) -> Tried
@@ -175,14 +181,45 @@ impl Commerce {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = left.min(self.0.settings.timeout / UNANSWERED_ATTEMPTS);
         let channel = self.link().channel.clone();
-        let reply = send(OrderServiceClient::new(channel), timeout);
-        let tried = match tokio::time::timeout(timeout, reply).await {
+        let mut span = traces::child(SpanKind::Client, || method.into());
+        let position = span.as_ref().map(OpenSpan::position);
+        // The request is made at the position of the span, which it names.
+        let reply = async { send(OrderServiceClient::new(channel), timeout).await };
+        let reply = tokio::time::timeout(timeout, reply);
+        let tried = match traces::within(position, reply).await {
             Ok(Ok(())) => Tried::Done,
             Ok(Err(status)) => judge(status),
             Err(elapsed) => Tried::NotAnswered(Arc::new(elapsed)),
         };
+        if let Some(span) = &mut span {
+            self.describe(span, method, &tried);
+        }
         self.note(&tried);
         tried
+    }
+
+    /// Says in the span of an attempt what was called, and how it ended.
+    fn describe(&self, span: &mut OpenSpan, method: &'static str, tried: &Tried) {
+        span.set(RPC_SYSTEM.0, RPC_SYSTEM.1);
+        span.set(RPC_METHOD, method);
+        let uri = self.0.settings.endpoint.uri();
+        if let Some(host) = uri.host() {
+            span.set("server.address", host.to_owned());
+        }
+        if let Some(port) = uri.port_u16() {
+            span.set("server.port", i64::from(port));
+        }
+        let code = match tried {
+            Tried::Done => Code::Ok,
+            Tried::Refused(status) | Tried::Failed(status) => status.code(),
+            Tried::NotAnswered(cause) => {
+                cause.downcast_ref::<Status>().map_or(Code::DeadlineExceeded, Status::code)
+            }
+        };
+        span.set(RPC_STATUS, traces::code_name(code));
+        if code != Code::Ok {
+            span.fail(traces::code_name(code));
+        }
     }
 
     /// Reports the outcome of an attempt to the circuit. When the circuit opens, the connection is
@@ -205,6 +242,7 @@ impl Commerce {
     fn request<T>(&self, message: T, timeout: Duration) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(timeout);
+        traces::inject(request.metadata_mut().as_mut());
         if let Some(authorization) = &self.0.settings.authorization {
             request.metadata_mut().insert("authorization", authorization.clone());
         }

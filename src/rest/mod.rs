@@ -8,6 +8,7 @@ pub mod encode;
 pub mod parameters;
 mod plan;
 mod records;
+mod traced;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,6 +23,7 @@ pub use dispatch::Dispatch;
 use dispatch::Rpc;
 use encode::Body;
 use parameters::{Format, RawRequest, Received};
+use traced::RequestSpan;
 
 use crate::audit::{Audit, Principal, Refused};
 use crate::auth::{Authenticator, CommonParameters, RequestLimits, Signer};
@@ -36,6 +38,7 @@ use crate::ids::RequestId;
 use crate::logging::{CallLine, Subject, log_error};
 use crate::metrics::Listener;
 use crate::quotas::Admission;
+use crate::traces;
 
 /// Largest part of an access key id from a caller that is logged, in bytes.
 const LONGEST_ID: usize = 64;
@@ -85,11 +88,26 @@ impl Shim {
         Self { dispatch, authenticator, services, clock, listener, audit, explorer_url }
     }
 
-    /// Answers one request, which arrived at an instant. The answer to a failure is an error body.
-    pub async fn answer<B>(
+    /// Answers one request, which arrived at an instant, at its position in its trace. The answer to a
+    /// failure is an error body.
+    pub fn answer<B>(
         self: Arc<Self>,
         request: http::Request<B>,
         arrived: Instant,
+    ) -> impl Future<Output = Response<Full<Bytes>>> + Send
+    where
+        B: hyper::body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (position, span) = traced::begin(self.services.traces(), &request);
+        traces::within(position, self.answer_within(request, arrived, span))
+    }
+
+    async fn answer_within<B>(
+        self: Arc<Self>,
+        request: http::Request<B>,
+        arrived: Instant,
+        mut span: RequestSpan,
     ) -> Response<Full<Bytes>>
     where
         B: hyper::body::Body<Data = Bytes> + Send,
@@ -102,6 +120,9 @@ impl Shim {
             let received = raw.received();
             let mut signer = None;
             let admitted = self.admit(&received, &request_id, &origin, &mut signer).await;
+            if let Ok(Admitted { rpc, .. }) = &admitted {
+                span.name_action(&rpc.permission);
+            }
             let origin = (origin, arrived);
             let admitted = admitted
                 .map_err(|error| self.refuse(&received, &error, &request_id, origin, signer));
@@ -120,7 +141,9 @@ impl Shim {
         let explorer_url = self.explorer_url.as_deref();
         let refusal =
             |status| encode::refusal(&status, &request_id, &host_id, format, explorer_url);
-        response(body.unwrap_or_else(refusal), format, &request_id)
+        let response = response(body.unwrap_or_else(refusal), format, &request_id);
+        span.finished(&response);
+        response
     }
 
     /// Returns the answer to a request on which the shim panicked. It is in XML, as for a request

@@ -13,7 +13,7 @@ mod rounds;
 pub mod socket;
 pub mod state;
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::places::{Place, Places};
@@ -33,6 +33,9 @@ use crate::logging;
 
 /// How long to wait if no connection can be accepted, for lack of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long, after the request to close the listener, the connections that the kernel has accepted
+/// may take to be handed over. They wait if all places are taken.
+const HANDED_OVER_WITHIN: Duration = Duration::from_millis(500);
 
 /// A running core. It ends when the work that it was started with ends.
 #[derive(Debug)]
@@ -126,6 +129,23 @@ pub async fn hand_out(
     cores: Vec<Handover>,
     shutdown: CancellationToken,
 ) {
+    let too_late = async {
+        shutdown.cancelled().await;
+        sleep(HANDED_OVER_WITHIN).await;
+    };
+    tokio::select! {
+        () = hand_out_all(listener, &places, &cores, &shutdown) => {}
+        () = too_late => tracing::warn!("closed some connections that had no place before the listener closed"),
+    }
+    places.close(Instant::now());
+}
+
+async fn hand_out_all(
+    listener: TcpListener,
+    places: &Arc<Places>,
+    cores: &[Handover],
+    shutdown: &CancellationToken,
+) {
     let mut turn = 0;
     loop {
         let accepted = tokio::select! {
@@ -138,38 +158,53 @@ pub async fn hand_out(
                 let Some(place) = places.take().await else { continue };
                 // Without it, a reply can wait 40 ms for the client's delayed acknowledgement.
                 stream.set_nodelay(true).ok();
-                hand_over(Accepted { stream, address, place }, &cores, turn);
+                hand_over(Accepted { stream, address, place }, cores, turn);
                 turn += 1;
             }
-            Err(error) => {
-                if logging::is_within_limit() {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                }
-                places.make_room();
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+            Err(error) => recover(&error, places).await,
         }
     }
-    hand_out_the_rest(listener, &places, &cores, turn).await;
-    places.close(Instant::now());
+    if let Ok(listener) = listener.into_std() {
+        hand_out_the_rest(|| listener.accept(), places, cores, turn).await;
+    }
 }
 
-/// Hands over the connections that the kernel has accepted. Closing the listener would reset them,
-/// and their peers may have sent a request.
+/// Hands over the connections that the kernel has accepted, until `accept` would block. Closing the
+/// listener would reset them, and their peers may have sent a request.
 async fn hand_out_the_rest(
-    listener: TcpListener,
+    accept: impl Fn() -> io::Result<(StdTcpStream, SocketAddr)>,
     places: &Arc<Places>,
     cores: &[Handover],
     mut turn: usize,
 ) {
-    let Ok(listener) = listener.into_std() else { return }; // it does not block
-    while let Ok((stream, address)) = listener.accept() {
-        let Some(place) = places.take().await else { continue };
-        if stream.set_nonblocking(true).is_ok() {
-            stream.set_nodelay(true).ok();
-            hand_over(Accepted { stream, address, place }, cores, turn);
-            turn += 1;
+    loop {
+        match accept() {
+            Ok((stream, address)) => {
+                let place = places.take().await;
+                if let (Some(place), Ok(())) = (place, stream.set_nonblocking(true)) {
+                    stream.set_nodelay(true).ok();
+                    hand_over(Accepted { stream, address, place }, cores, turn);
+                    turn += 1;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Err(error) => recover(&error, places).await,
         }
+        tokio::task::yield_now().await; // the caller limits the time
+    }
+}
+
+/// Prepares for the next connection after one could not be accepted.
+async fn recover(error: &io::Error, places: &Places) {
+    if logging::is_within_limit() {
+        tracing::warn!(%error, "a connection could not be accepted");
+    }
+    // The peer has ended the connection before it was accepted. Others are not affected.
+    let is_of_one =
+        [ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted];
+    if !is_of_one.contains(&error.kind()) {
+        places.make_room();
+        sleep(ACCEPT_PAUSE).await;
     }
 }
 
@@ -221,6 +256,48 @@ mod tests {
         handing.await.unwrap();
         assert!(of_first.next().await.is_none(), "the listener is gone");
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    /// Returns both ends of a connection, and the address of its client.
+    fn connected() -> (StdTcpStream, StdTcpStream, SocketAddr) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, address) = listener.accept().unwrap();
+        (client, stream, address)
+    }
+
+    #[tokio::test]
+    async fn an_error_of_accept_does_not_lose_the_connections_behind_it_when_the_listener_closes() {
+        let (_client, stream, address) = connected();
+        let (core, mut of_core) = Connections::handed_over();
+        let left = std::cell::RefCell::new(vec![
+            Err(ErrorKind::WouldBlock.into()),
+            Ok((stream, address)),
+            Err(io::Error::other("too few descriptors")),
+            Err(ErrorKind::ConnectionAborted.into()),
+        ]);
+        let accept = || left.borrow_mut().pop().unwrap();
+        hand_out_the_rest(accept, &places::tests::many(), &[core], 0).await;
+        assert_eq!(of_core.next().await.unwrap().unwrap().address, address);
+    }
+
+    #[tokio::test]
+    async fn connections_that_wait_for_a_place_do_not_delay_the_end_of_a_listener() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let places = places::tests::many();
+        let all = places::tests::all_taken_and_as_many_ending(&places).await;
+        let mut waiting = Vec::new();
+        for _ in 0..20 {
+            waiting.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+        }
+        let (core, mut of_core) = Connections::handed_over();
+        let (shutdown, begun) = (CancellationToken::new(), Instant::now());
+        shutdown.cancel();
+        hand_out(listener, places, vec![core], shutdown).await;
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(10), "{took:?}"); // each of them waits for a second
+        assert!(of_core.next().await.is_none(), "none of them got a place");
+        drop(all);
     }
 
     #[tokio::test]

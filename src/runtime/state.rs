@@ -1,5 +1,5 @@
 //! The state of a connection: atomics that hold what the connection is doing, and whether it was
-//! ordered to end. The connection updates its state as it runs. `rounds.rs` checks it once a second
+//! ordered to end. The connection updates its state as it runs. `rounds` checks it once a second
 //! and gives the order. So the limits of a connection cost a call neither a timer nor a reading of
 //! the clock.
 
@@ -28,6 +28,7 @@ pub struct ConnectionState {
     running: AtomicU32,
     arriving: AtomicU32,
     begun: AtomicU32,
+    is_entering: AtomicBool,
     write_waits: AtomicBool,
     written: AtomicU32,
     order: AtomicU8,
@@ -74,7 +75,24 @@ impl ConnectionState {
         self.running.load(Relaxed) > self.arriving.load(Relaxed)
     }
 
-    /// Returns how many calls have begun, modulo 2^32.
+    /// Records that the peer begins a PROXY header or a TLS handshake.
+    pub fn enters(&self) {
+        self.is_entering.store(true, Relaxed);
+    }
+
+    /// Records that the PROXY header and the TLS handshake are complete. The time in which the first
+    /// request must begin starts again.
+    pub fn entered(&self) {
+        self.begun.fetch_add(1, Relaxed);
+        self.is_entering.store(false, Relaxed);
+    }
+
+    /// Whether the peer has begun a PROXY header or a TLS handshake that is not complete.
+    pub fn is_entering(&self) -> bool {
+        self.is_entering.load(Relaxed)
+    }
+
+    /// Returns how many calls have begun, modulo 2^32. The end of the entrance counts as one.
     pub fn begun(&self) -> u32 {
         self.begun.load(Relaxed)
     }

@@ -22,6 +22,11 @@ pub struct Bounds {
     pub rest_connections: usize,
     /// Time until the first request or the HTTP/2 handshake is complete.
     pub greeting: Duration,
+    /// Time that each new connection has for its first request while all places are taken. Others
+    /// wait in that time.
+    pub beginning: Duration,
+    /// The same for the TLS handshake and the first request.
+    pub beginning_with_tls: Duration,
     /// Time until the next request is complete, over HTTP/1.
     pub keep_alive: Duration,
     /// How long a write may wait for the peer to read.
@@ -55,6 +60,8 @@ impl Default for Bounds {
             grpc_connections: 512,
             rest_connections: 1024,
             greeting: Duration::from_secs(10),
+            beginning: Duration::from_millis(20),
+            beginning_with_tls: Duration::from_millis(500),
             keep_alive: Duration::from_secs(75),
             write: Duration::from_secs(10),
             idle: Duration::from_mins(5),
@@ -72,9 +79,9 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// Creates the places of each listener.
-    pub(super) fn places(&self, metrics: &Metrics) -> Addresses<Arc<Places>> {
-        let Addresses { grpc, rest, ops } = self.limits();
+    /// Creates the places of each listener. `with_tls` says whether those of callers use TLS.
+    pub(super) fn places(&self, metrics: &Metrics, with_tls: bool) -> Addresses<Arc<Places>> {
+        let Addresses { grpc, rest, ops } = self.limits(with_tls);
         Addresses {
             grpc: Places::new(grpc, metrics.listener("grpc")),
             rest: Places::new(rest, metrics.listener("rest")),
@@ -83,11 +90,21 @@ impl Bounds {
     }
 
     /// Returns the limits for the connections of each listener.
-    fn limits(&self) -> Addresses<PlaceLimits> {
+    fn limits(&self, with_tls: bool) -> Addresses<PlaceLimits> {
         let Self { greeting, write, idle, age, cut_off, round, .. } = *self;
         let places = self.grpc_connections;
-        let grpc =
-            PlaceLimits { places, greeting, write, idle, age, can_be_asked: true, cut_off, round };
+        let beginning = if with_tls { self.beginning_with_tls } else { self.beginning };
+        let grpc = PlaceLimits {
+            places,
+            greeting,
+            beginning,
+            write,
+            idle,
+            age,
+            can_be_asked: true,
+            cut_off,
+            round,
+        };
         let rest = PlaceLimits {
             places: self.rest_connections,
             idle: self.keep_alive,
@@ -96,6 +113,7 @@ impl Bounds {
             cut_off: self.keep_alive + cut_off,
             ..grpc
         };
-        Addresses { grpc, rest, ops: PlaceLimits { places: OPS_CONNECTIONS, ..rest } }
+        let ops = PlaceLimits { places: OPS_CONNECTIONS, beginning: self.beginning, ..rest };
+        Addresses { grpc, rest, ops }
     }
 }

@@ -71,7 +71,8 @@ struct Described {
 impl Described {
     fn new(readiness: &Readiness, reflection: bool, shutdown: &CancellationToken) -> Self {
         let dispatch = Dispatch::new().expect("a test reads the descriptors that the build made");
-        let infrastructure = grpc::infrastructure(readiness.service(shutdown), reflection);
+        let infrastructure =
+            grpc::infrastructure(readiness.service(shutdown), reflection, shutdown);
         Self { infrastructure, dispatch: Arc::new(dispatch) }
     }
 }
@@ -81,7 +82,13 @@ impl CoreSetup {
         let Shared { settings, metrics, audit, shutdown, .. } = shared;
         let (watches, streams) = (settings.bounds.watches, Arc::new(streaming_paths()));
         Self {
-            guard: Guard::new(metrics.clone(), Arc::clone(&streams), watches, audit.clone()),
+            guard: Guard::new(
+                metrics.clone(),
+                Arc::clone(&streams),
+                watches,
+                audit.clone(),
+                settings.traces.clone(),
+            ),
             streams,
             described: Arc::new(Described::new(readiness, settings.reflection, shutdown)),
             explorer: settings.explorer.as_ref().map(Explorer::new),

@@ -1,15 +1,18 @@
 //! The file that `DATABASE_URL_FILE` names. It is read again when it changes: new connections use
-//! the user, the password and the files of TLS that it names, without a restart.
+//! the user, the password and the files of TLS that it names, without a restart. A connection is
+//! tried first. While there is none with the new content, the earlier content stays in force, and the
+//! new one is tried again at each look: the password of the role may be changed a moment later.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::auth::secret_files::read_secret;
 use crate::files::{ContentDigest, FollowedFile, Following};
-use crate::storage::DatabaseUrl;
+use crate::storage::{DatabaseUrl, try_to_connect};
 
 /// A file with the URL of the database.
 #[derive(Clone)]
@@ -47,6 +50,7 @@ fn parse(path: &Path, text: &str) -> Result<DatabaseUrl, String> {
 
 impl FollowedFile for DatabaseUrlFile {
     const NAME: &'static str = "database_url";
+    const TRIED_AGAIN: bool = true;
     type Content = Zeroizing<String>;
 
     fn read(&self) -> Result<Zeroizing<String>, String> {
@@ -59,8 +63,16 @@ impl FollowedFile for DatabaseUrlFile {
 
     fn apply(&self, text: Zeroizing<String>) -> Result<String, String> {
         let url = parse(&self.path, &text)?;
-        let replaced = self.url.replace(&url);
-        replaced.map_err(|error| format!("{}: the URL {error}", self.path.display()))?;
+        let refused = |error| format!("{}: the URL {error}", self.path.display());
+        self.url.require_same_database(&url).map_err(refused)?;
+        // The file is looked at on a thread that may wait.
+        Handle::current().block_on(try_to_connect(&url)).map_err(|why| {
+            format!(
+                "{}: no connection with this URL, which is tried again: {why}",
+                self.path.display()
+            )
+        })?;
+        self.url.replace(&url).map_err(refused)?;
         Ok(format!("{url:?}"))
     }
 }

@@ -36,8 +36,23 @@ impl Entrance {
         self.handshakes.is_none() && !self.proxies.sends_header(address)
     }
 
-    /// Lets a connection pass, or returns `None` after it was refused and counted.
+    /// Lets a connection pass, or returns `None` after it was refused and counted. The state of the
+    /// connection tells when the peer has begun to enter, and when it has entered.
     pub async fn pass(
+        self,
+        stream: TcpStream,
+        address: IpAddr,
+        state: Arc<ConnectionState>,
+        listener: Listener,
+    ) -> Option<Passed> {
+        stream.readable().await.ok()?;
+        state.enters();
+        let passed = self.let_in(stream, address, state, listener).await?;
+        passed.state.entered();
+        Some(passed)
+    }
+
+    async fn let_in(
         self,
         mut stream: TcpStream,
         mut address: IpAddr,
@@ -59,6 +74,7 @@ impl Entrance {
             None => Transport::Plain(socket),
             Some(handshakes) => {
                 let stream = handshakes.shake(socket, &listener).await?;
+                peer.has_tls = true;
                 peer.certificate_names = names_of(stream.get_ref().1.peer_certificates());
                 Transport::Tls(Box::new(stream))
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::{Either, ready};
 use http::{Request, Response};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
@@ -12,6 +13,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::Service;
 
 use super::entrance::Entrance;
+use super::reflection::{Ending, reflection};
 use super::{ServerSettings, http2, no_grpc};
 use crate::grpc::Actions;
 use crate::grpc::advice::Advice;
@@ -22,7 +24,6 @@ use crate::grpc::operator::Events;
 use crate::grpc::services::Services;
 use crate::grpc::tokenless::OfConnection;
 use crate::metrics::Listener;
-use crate::proto::COMMENTED_DESCRIPTORS;
 use crate::proto::cdn::v1::cdn_service_server::CdnServiceServer;
 use crate::proto::dcdn::v1::dcdn_service_server::DcdnServiceServer;
 use crate::proto::operator::v1::access_key_service_server::AccessKeyServiceServer;
@@ -54,7 +55,11 @@ macro_rules! bounded {
 
 /// Returns the services that need no store: health and, if it is on, reflection. They are built
 /// once, because reading the descriptors takes longer than everything else at a start.
-pub(super) fn infrastructure(health: HealthServer<impl Health>, reflects: bool) -> Services {
+pub(super) fn infrastructure(
+    health: HealthServer<impl Health>,
+    reflects: bool,
+    shutdown: &CancellationToken,
+) -> Services {
     let services = Services::default().with(bounded!(health, LARGEST_HEALTH_MESSAGE));
     if !reflects {
         return services;
@@ -62,9 +67,13 @@ pub(super) fn infrastructure(health: HealthServer<impl Health>, reflects: bool) 
     let reflects = "the descriptors are those that the build made";
     let v1 = reflection().build_v1().expect(reflects);
     let v1alpha = reflection().build_v1alpha().expect(reflects);
-    services
-        .with(bounded!(v1, LARGEST_REFLECTION_MESSAGE))
-        .with(bounded!(v1alpha, LARGEST_REFLECTION_MESSAGE))
+    macro_rules! ending {
+        ($server:ident) => {{
+            let service = bounded!($server, LARGEST_REFLECTION_MESSAGE);
+            Ending { service, shutdown: shutdown.clone() }
+        }};
+    }
+    services.with(ending!(v1)).with(ending!(v1alpha))
 }
 
 /// Adds all other services.
@@ -78,15 +87,6 @@ pub(super) fn services(mut services: Services, actions: &Actions, events: Events
     serve!(AccountServiceServer, AccessKeyServiceServer, InstanceServiceServer);
     serve!(ChargeTypeChangeServiceServer, OperationLockServiceServer, AuditServiceServer);
     services.with(bounded!(EventServiceServer::new(events), LARGEST_MESSAGE))
-}
-
-/// Reflection describes the API and the types of error details, so that a client can decode both
-/// without proto files.
-fn reflection() -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(COMMENTED_DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// Serves until the listener closes, then finishes running calls.

@@ -1,6 +1,7 @@
-//! The health service. That of tonic refuses to watch a name that it does not know, but the
-//! protocol demands an answer, and that the watch goes on. And its watches never end, so that they
-//! would hold the drain.
+//! The health service. It differs from tonic's in two points. tonic refuses to watch a name that it
+//! does not know; the protocol demands that the watch reports `SERVICE_UNKNOWN` and goes on. tonic's
+//! watches end with the client only, so that they would hold the drain; these end when the listeners
+//! close.
 
 use std::pin::Pin;
 use std::task::Poll;

@@ -19,6 +19,7 @@ pub mod no_grpc;
 mod ops;
 mod proxies;
 mod readiness;
+mod reflection;
 mod serving;
 mod settings;
 mod shared;

@@ -49,7 +49,7 @@ where
                         }),
                     }
                 };
-                running.spawn(Served { stage, place, is_leaving: false });
+                running.spawn(Served { stage, place, was_asked: false });
             }
             Err(error) if logging::is_within_limit() => {
                 tracing::warn!(%error, "a connection could not be taken over");
@@ -79,7 +79,8 @@ pin_project! {
         #[pin]
         stage: Stage<C>,
         place: Place,
-        is_leaving: bool,
+        // Whether the connection was asked to finish its calls.
+        was_asked: bool,
     }
 }
 
@@ -108,11 +109,12 @@ impl<C: GracefulConnection<Error = hyper::Error>> Future for Served<C> {
                 }
             }
             match this.place.state().hear(context.waker()) {
-                Signal::Leave if !*this.is_leaving => {
-                    *this.is_leaving = true;
-                    match this.stage.as_mut().project() {
-                        StageProjection::Entering { .. } => return Poll::Ready(()), // it has no call
-                        StageProjection::Serving { connection } => connection.graceful_shutdown(),
+                // A connection that is new or enters is asked after its first request has come:
+                // hyper would close it at once. Its place ends it if no request comes.
+                Signal::Leave if !*this.was_asked && this.place.state().has_spoken() => {
+                    *this.was_asked = true;
+                    if let StageProjection::Serving { connection } = this.stage.as_mut().project() {
+                        connection.graceful_shutdown();
                     }
                 }
                 Signal::Stay | Signal::Leave => return Poll::Pending,

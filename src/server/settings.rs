@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::domain::opening::Limits;
 use crate::explorer::ExplorerSettings;
 use crate::quotas::QuotaOptions;
+use crate::traces::Traces;
 use crate::{orders, storage};
 
 /// All settings of a deployment.
@@ -63,6 +64,8 @@ pub struct ServerSettings {
     pub explorer_url: Option<Arc<str>>,
     /// How the service limits calls, if it does.
     pub quotas: Option<QuotaOptions>,
+    /// Where the spans of calls go.
+    pub traces: Traces,
     /// The two clocks.
     pub clock: Clock,
 }

@@ -70,5 +70,6 @@ impl Shared {
         metrics.add_gauge("cdn_activation_ready", help, move || ready.is_ready().into());
         let help = "1 from the request to stop on";
         metrics.add_gauge("cdn_activation_draining", help, move || draining.is_draining().into());
+        metrics.add_traces(self.settings.traces.clone());
     }
 }

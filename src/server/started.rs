@@ -19,8 +19,8 @@ use crate::runtime::places::Places;
 use crate::runtime::{Connections, Core, hand_out};
 use crate::storage::Store;
 
-/// How long the background tasks may take to end after the cores have ended. Some of them write
-/// once more.
+/// How long the background tasks may take to end after the cores have ended, if `AFTER_DRAIN` allows
+/// it. Some of them write once more.
 const BACKGROUND_END: Duration = Duration::from_secs(1);
 /// How much longer than the drain of the cores the end of everything but the ops listener may take.
 const AFTER_DRAIN: Duration = Duration::from_millis(100);
@@ -62,7 +62,7 @@ impl Started {
             rest.push(to_rest);
         }
         let (to_ops, ops_connections) = Connections::handed_over();
-        let places = settings.bounds.places(metrics);
+        let places = settings.bounds.places(metrics, settings.listening.tls.is_some());
         let http_1 = [places.rest.clone(), places.ops.clone()];
         let mut background = background::start(shared, store, readiness);
         background.extend([
@@ -88,8 +88,8 @@ impl Started {
         }
     }
 
-    /// Waits until everything has ended, but not longer than the drain and half a second. The
-    /// listeners of callers close before.
+    /// Waits until everything has ended, but at most `drain_timeout` and half a second. The listeners
+    /// of callers close before.
     pub async fn drain(self, shared: &Shared, store: &Store) {
         let Self { cores, background, ops, audit_writer, cores_ended, .. } = self;
         let ended = async {
@@ -102,7 +102,9 @@ impl Started {
                 join_all(background).await;
                 store.close().await; // waits for writes that run
             };
-            if timeout(BACKGROUND_END, background_ended).await.is_err() {
+            let background_ended = timeout(BACKGROUND_END, background_ended);
+            let traces_ended = shared.settings.traces.end(BACKGROUND_END);
+            if tokio::join!(background_ended, traces_ended).0.is_err() {
                 tracing::warn!(limit = ?BACKGROUND_END, "cut off the background tasks");
             }
         };

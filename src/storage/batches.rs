@@ -30,11 +30,11 @@ pub(super) struct Batches {
 impl Default for Batches {
     fn default() -> Self {
         Self {
-            facts: from_fn(|_| Batcher::new("facts", MOST_READ)),
-            instances: from_fn(|_| Batcher::new("instances", MOST_READ)),
-            access_keys: Batcher::new("access_keys", MOST_READ),
-            nonces: from_fn(|_| Batcher::new("nonces", MOST_WRITTEN)),
-            openings: Batcher::new("openings", MOST_WRITTEN),
+            facts: from_fn(|_| Batcher::new("facts", ["SELECT", "accounts"], MOST_READ)),
+            instances: from_fn(|_| Batcher::new("instances", ["SELECT", "instances"], MOST_READ)),
+            access_keys: Batcher::new("access_keys", ["SELECT", "access_keys"], MOST_READ),
+            nonces: from_fn(|_| Batcher::new("nonces", ["INSERT", "used_nonces"], MOST_WRITTEN)),
+            openings: Batcher::new("openings", ["INSERT", "instances"], MOST_WRITTEN),
         }
     }
 }

@@ -48,7 +48,7 @@ pub use accounts::AccountUpdate;
 pub use audit::{AuditEntry, AuditFilter, RecordedCall, StoredAuditRecord};
 pub use backlog::WaitingRows;
 pub use changes::{CancelledChange, ScheduledChange, SettledChange, StoredChange};
-pub use engine::{DatabaseUrl, Engine, StoreOptions, UrlError, create_database};
+pub use engine::{DatabaseUrl, Engine, StoreOptions, UrlError, create_database, try_to_connect};
 pub use events::{
     BegunGeneration, EventListener, Generation, Lane, LogPage, LoggedEvent, NumberingRound,
 };
@@ -71,6 +71,7 @@ use self::engine::writing::Lanes;
 use self::engine::{Detected, failure};
 use crate::error::Error;
 use crate::metrics::{DatabaseMetrics, PoolState};
+use crate::traces;
 
 /// The migrations that make the schema of this program.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -114,6 +115,11 @@ impl Store {
     /// Returns the engine of the database.
     fn engine(&self) -> &Detected {
         self.connections.hosts().engine()
+    }
+
+    /// Returns the name of the database, for the spans of statements.
+    fn database_name(&self) -> Option<String> {
+        self.connections.hosts().last().get_database().map(str::to_owned)
     }
 
     /// Runs a statement that changes nothing. Repeats it if its connection was lost, or if another
@@ -181,7 +187,7 @@ impl Store {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.writes.spawn(work)
+        self.writes.spawn(traces::carried(work))
     }
 
     /// Returns the state of the connections, and of the queues of questions.

@@ -103,6 +103,10 @@ pub const GRANTS: [(&str, &[&str]); 21] = [
     ("used_nonces_2", NONCES),
     ("used_nonces_3", NONCES),
 ];
+/// Functions with which the log finds out whether it was set back. Every role may execute them,
+/// unless that was revoked from PUBLIC.
+const FUNCTIONS: [&str; 3] =
+    ["pg_current_wal_lsn()", "pg_postmaster_start_time()", "pg_walfile_name(pg_lsn)"];
 /// A table of the ring is emptied with TRUNCATE.
 const NONCES: &[&str] = &["SELECT", "INSERT", "TRUNCATE"];
 
@@ -120,6 +124,10 @@ const MISSING_GRANTS: &str = "
     SELECT name, privilege
     FROM unnest($1::text[], $2::text[]) AS needed (name, privilege)
     WHERE NOT has_table_privilege(to_regclass(name), privilege)
+    UNION ALL
+    SELECT name, 'EXECUTE'
+    FROM unnest($3::text[]) AS needed (name)
+    WHERE NOT has_function_privilege(to_regprocedure(name), 'EXECUTE')
     ORDER BY name, privilege";
 
 /// The SQLSTATE with which a pooler refuses options of a session that it does not know.
@@ -181,7 +189,8 @@ impl Store {
             privileges.iter().map(|privilege| (table.to_string(), privilege.to_string()))
         });
         let (tables, privileges): (Vec<String>, Vec<String>) = needed.unzip();
-        let missing = sqlx::query_as(MISSING_GRANTS).bind(tables).bind(privileges);
+        let missing =
+            sqlx::query_as(MISSING_GRANTS).bind(tables).bind(privileges).bind(&FUNCTIONS[..]);
         let missing = missing.fetch_all(&self.connections).await;
         let missing: Vec<(String, String)> = missing.map_err(|error| self.no_answer(&error))?;
         if missing.is_empty() {

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::domain::Time;
 use crate::error::Error;
 use crate::ids::new_id;
-use crate::metrics::Metrics;
+use crate::metrics::{Backlogs, Metrics};
 use crate::storage::{NumberingRound, Store};
 
 /// How often the outbox is read if this process writes nothing.
@@ -34,15 +34,21 @@ const WHOLE_PAUSE_FACTOR: u32 = 50;
 /// Numbers events until shutdown.
 pub async fn run(store: Store, clock: Clock, metrics: &Metrics, shutdown: CancellationToken) {
     let mut turns = metrics.worker("numbering", "events are not numbered");
-    let backlogs = metrics.backlogs();
-    let mut worker = Worker { store, clock, notify: None, numbered_until: None, next_whole: None };
+    let mut worker = Worker {
+        store,
+        clock,
+        backlogs: metrics.backlogs(),
+        notify: None,
+        numbered_until: None,
+        next_whole: None,
+    };
     let mut failures = 0;
     loop {
         let numbered = worker.turn(&shutdown).await;
         failures = if numbered.is_ok() { 0 } else { failures + 1 };
         let many = numbered.as_ref().is_ok_and(|count| *count >= GATHER_MANY.0);
         let gather = if many { GATHER_MANY.1 } else { GATHER };
-        turns.outcome(numbered.map(|count| backlogs.numbered(count)));
+        turns.outcome(numbered.map(drop));
         tokio::select! {
             () = worker.store.written(), if failures == 0 => tokio::time::sleep(gather).await,
             () = tokio::time::sleep(pause(failures)) => {}
@@ -59,6 +65,8 @@ fn pause(failures: u32) -> Duration {
 struct Worker {
     store: Store,
     clock: Clock,
+    /// Where the numbered events are counted, also those of a turn that fails.
+    backlogs: Backlogs,
     /// Whether the database has NOTIFY. `None` until the first query for it.
     notify: Option<bool>,
     /// When the last turn began that numbered all events that it was to number, by the clock of the
@@ -123,6 +131,7 @@ impl Worker {
                     self.one_by_one(lanes, after, notify).await
                 }
             };
+            self.backlogs.numbered(events);
             count += events;
             all &= !left_to_another;
             lanes = longer;
@@ -137,8 +146,9 @@ impl Worker {
         let Some(begun) = self.store.begin_generation_of_server(new_id(), now).await? else {
             return Ok(()); // another process has begun it
         };
-        let (generation, earlier) = (begun.generation_id, begun.earlier_id);
-        tracing::info!(%generation, %earlier, "a generation of the event log began");
+        let (generation, earlier) =
+            (begun.generation_id, begun.earlier_id.map(tracing::field::display));
+        tracing::info!(%generation, earlier, "a generation of the event log began");
         Ok(())
     }
 

@@ -28,6 +28,12 @@ const WRONG_LANES: &str = "
         OR last_position
             <> (SELECT coalesce(max(position), 0) FROM event_log WHERE event_log.lane = event_lanes.lane)";
 
+/// Tables with which the owner could not run the next migration.
+const TABLES_OF_OTHERS: &str = "
+    SELECT count(*)
+    FROM pg_tables
+    WHERE schemaname = 'public' AND tableowner <> 'cdn_activation_owner'";
+
 /// Starts a service that has the role of `serve`.
 async fn serve(database: &Database) -> Arc<Api> {
     let database = database.as_role("cdn_activation");
@@ -100,29 +106,40 @@ async fn prepare(server: &OwnServer) -> Database {
     owner
 }
 
+/// Creates the database and the roles as `docs/runbook.md` says. Returns the database for the owner of
+/// the tables, which is not a superuser.
+async fn create_by_the_script(server: &OwnServer) -> Database {
+    let roles = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/database/roles.sql");
+    let admin = server.database("postgres").url;
+    let arguments = ["-X", "-v", "ON_ERROR_STOP=1", "-f", roles, "--dbname", &admin];
+    server.run("psql", &arguments).await;
+    server.database("cdn_activation").as_role("cdn_activation_owner")
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dump_that_was_taken_under_writes_is_restored_and_no_follower_skips_an_event() {
-    if left_out_without(&["pg_dump", "pg_restore"]) {
+    if left_out_without(&["pg_dump", "pg_restore", "psql"]) {
         return;
     }
     let scratch = Scratch::new();
     let server = OwnServer::start(&scratch.0.join("first")).await;
-    let owner = prepare(&server).await;
+    let owner = create_by_the_script(&server).await;
+    storage::migrate(&owner.url.parse().expect("a URL")).await.expect("migrated");
+    owner.execute(GRANTS).await;
     let dump = scratch.0.join("dump");
     let arguments = ["--format=custom", "--file", text(&dump), "--dbname", &owner.url];
     let lost = lose(&owner, async || server.run("pg_dump", &arguments).await).await;
     server.stop().await;
 
     let server = OwnServer::start(&scratch.0.join("second")).await;
-    server.database("postgres").execute(ROLE).await;
-    server.database("postgres").execute("CREATE DATABASE cdn").await;
-    let restored = server.database("cdn");
+    let restored = create_by_the_script(&server).await;
     let arguments = ["--exit-on-error", "--dbname", &restored.url, text(&dump)];
     server.run("pg_restore", &arguments).await;
+    assert_eq!(restored.count(TABLES_OF_OTHERS).await, 0);
     check_restored(&restored, lost).await;
     server.stop().await;
 }

@@ -81,8 +81,8 @@ async fn a_misspelt_variable_and_a_short_grace_period_are_warned_about() {
     ]));
     let warnings = [
         "the variable DRAIN_DELAYS is not a setting; a similar one is DRAIN_DELAY",
-        "the process may be killed while it drains: DRAIN_DELAY and DRAIN_TIMEOUT together are 25s, and \
-         TERMINATION_GRACE_PERIOD is 20s; make the first two shorter",
+        "the process may be killed while it stops: a stop takes up to 26s, which is DRAIN_DELAY, DRAIN_TIMEOUT and \
+         1s, and TERMINATION_GRACE_PERIOD is 20s; make the first two shorter",
     ];
     let is_logged = |warning: &&str| program.stderr().contains(*warning);
     eventually("both warnings", async || warnings.iter().all(is_logged)).await;
@@ -111,7 +111,7 @@ async fn a_password_that_is_rotated_in_the_file_of_the_url_needs_no_restart() {
 
     let path = std::path::Path::new(&file);
     write_secret(path, "postgres://other.example/name\n");
-    let refused = "names other hosts or another database than at the start";
+    let refused = "names other hosts, another database or other options than at the start";
     eventually("another database is refused", async || program.stdout().contains(refused)).await;
     write_secret(path, &format!("{}\n", url("rotated")));
     let applied = "\"file\":\"database_url\"";

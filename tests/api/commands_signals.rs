@@ -1,5 +1,5 @@
 //! The signals of `serve`, and that it ends in time whatever hangs: `DRAIN_DELAY` and
-//! `DRAIN_TIMEOUT`, and less than a second more.
+//! `DRAIN_TIMEOUT`, and a second more.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;

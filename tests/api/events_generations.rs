@@ -1,18 +1,19 @@
 //! Generations of the event log: a log that was set back makes no follower skip an event.
 
+use cdn_activation::auth::sealing::SealingKey;
 use cdn_activation::clock::Clock;
 use cdn_activation::ids::new_id;
 use cdn_activation::proto::operator::v1::{ListEventsRequest, WatchEventsRequest};
 use sqlx::Connection;
 use tonic::{Code, Status};
 
-use crate::support::Api;
-use crate::support::database::Database;
+use crate::support::database::{Database, left_out_on_citus};
 use crate::support::events::{
     Events, list_all, list_until, next, next_event, until_count, version, watch, write_event,
 };
 use crate::support::grpc::{next_account_id, refusal};
 use crate::support::process::run;
+use crate::support::{Api, SEALING_KEY, eventually};
 
 /// The server of another test would have another origin, too.
 const OF_ANOTHER_SERVER: &str = "UPDATE event_generations SET origin = 'another server'";
@@ -174,6 +175,9 @@ async fn the_newest_100_generations_are_kept_and_a_cursor_of_another_one_has_exp
         }
     }
     assert_eq!(api.database.count(GENERATIONS).await, 100);
+    // The service reads the generations again within a moment. Until then, it knows the old one.
+    let refused = async || page(&mut events, &cursor, 50).await.is_err();
+    eventually("the service has read the generations", refused).await;
     assert_expired(&page(&mut events, &cursor, 50).await.expect_err("refused"));
     assert_expired(
         &page(&mut api.replica().await.events().await, &cursor, 50).await.expect_err("refused"),
@@ -242,4 +246,111 @@ async fn the_command_new_generation_makes_every_follower_start_over() {
     write(&api, account_id, 5..=5).await;
     until_count(&api, "SELECT count(*) FROM event_log", 5).await;
     assert_eq!(versions_after(&mut events, "").await.last(), Some(&5));
+}
+
+/// Cursors that were used up are worth nothing, and no follower skips an event: the command can be
+/// repeated by an operator who does not know whether it has run.
+#[tokio::test]
+async fn a_command_new_generation_that_is_repeated_makes_followers_start_over_once_more() {
+    let api = Api::start().await;
+    let account_id = next_account_id();
+    let mut events = api.events().await;
+    write(&api, account_id, 1..=3).await;
+    list_until(&mut events, 3).await;
+    let generations = api.database.count(GENERATIONS).await;
+    let mut cursors = vec![page(&mut events, "", 2).await.expect("listed").1];
+    for repeated in 1..=2 {
+        let ended = run(["new-generation"], &[("DATABASE_URL", &api.database.url)]).await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+        assert_eq!(api.database.count(GENERATIONS).await, generations + repeated);
+        let replica = api.replica().await;
+        let mut fresh = replica.events().await;
+        for cursor in &cursors {
+            assert_expired(&page(&mut fresh, cursor, 50).await.expect_err("refused"));
+        }
+        let (versions, cursor) = page(&mut fresh, "", 2).await.expect("listed");
+        assert_eq!(versions, [1, 2], "it starts over");
+        assert_eq!(versions_after(&mut fresh, &cursor).await, [3]);
+        cursors.push(cursor);
+    }
+    let replica = api.replica().await;
+    let mut fresh = replica.events().await;
+    write(&api, account_id, 4..=4).await;
+    until_count(&api, "SELECT count(*) FROM event_log", 4).await;
+    assert_eq!(versions_after(&mut fresh, &cursors[2]).await, [3, 4], "of the newest generation");
+}
+
+#[tokio::test]
+async fn a_log_whose_generations_were_deleted_begins_one_with_the_next_event() {
+    let api = Api::start().await;
+    let account_id = next_account_id();
+    let mut events = api.events().await;
+    write(&api, account_id, 1..=2).await;
+    list_until(&mut events, 2).await;
+    let (_, cursor) = page(&mut events, "", 1).await.expect("listed");
+    api.database.execute("DELETE FROM event_generations").await;
+    write(&api, account_id, 3..=3).await;
+    until_count(&api, "SELECT count(*) FROM event_log", 3).await;
+    assert_eq!(api.database.count(GENERATIONS).await, 1);
+    let replica = api.replica().await;
+    let mut fresh = replica.events().await;
+    assert_eq!(versions_after(&mut fresh, "").await, [1, 2, 3]);
+    assert_expired(&page(&mut fresh, &cursor, 50).await.expect_err("of an unknown generation"));
+
+    api.database.execute("DELETE FROM event_generations").await;
+    let ended = run(["new-generation"], &[("DATABASE_URL", &api.database.url)]).await;
+    let begins = ended.stdout.starts_with("generation ")
+        && ended.stdout.ends_with(
+            " of the event log began; followers of earlier generations get CursorExpired\n",
+        );
+    assert!(begins && ended.code == Some(0), "{ended:?}");
+}
+
+/// Records with which `synchronous_commit` a position or a generation is committed.
+const NOTE_COMMITS: &str = "
+    CREATE TABLE commits (what text NOT NULL, waits text NOT NULL);
+    CREATE FUNCTION note_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            INSERT INTO commits VALUES (TG_TABLE_NAME, current_setting('synchronous_commit'));
+            RETURN NULL;
+        END $$;
+    CREATE TRIGGER note AFTER INSERT ON event_outbox FOR EACH ROW EXECUTE FUNCTION note_commit();
+    CREATE TRIGGER note AFTER INSERT ON event_log FOR EACH ROW EXECUTE FUNCTION note_commit();
+    CREATE TRIGGER note AFTER INSERT ON event_generations FOR EACH ROW EXECUTE FUNCTION note_commit()";
+
+#[tokio::test]
+async fn positions_and_generations_are_on_the_disk_before_they_are_seen_whatever_the_database_sets()
+{
+    if left_out_on_citus("a trigger of a distributed table is not created by the coordinator").await
+    {
+        return;
+    }
+    for (set, used) in [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")] {
+        let database = Database::fresh().await;
+        let alter = format!(
+            "DO 'BEGIN EXECUTE format(''ALTER DATABASE %I SET synchronous_commit = {set}'',
+            current_database()); END'"
+        );
+        let mut owner = database.connect().await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(alter)).execute(&mut owner).await.expect("set");
+        owner.close().await.expect("closed");
+        database.execute(NOTE_COMMITS).await;
+        let sealing_key = SealingKey::parse(SEALING_KEY).expect("a key");
+        let api = Api::start_on(database, sealing_key, Clock::system(), |_| {}).await;
+        api.account().await;
+        let logged = "SELECT count(*) FROM commits WHERE what = 'event_log'";
+        eventually("numbered", async || api.database.count(logged).await > 0).await;
+        let mut connection = api.database.connect().await;
+        let noted: Vec<(String, String)> =
+            sqlx::query_as("SELECT DISTINCT what, waits FROM commits ORDER BY what")
+                .fetch_all(&mut connection)
+                .await
+                .expect("reads");
+        connection.close().await.expect("closed");
+        let noted: Vec<_> =
+            noted.iter().map(|(what, with)| (what.as_str(), with.as_str())).collect();
+        let expected = [("event_generations", used), ("event_log", used), ("event_outbox", set)];
+        assert_eq!(noted, expected, "{set}");
+        api.stop().await;
+    }
 }

@@ -70,6 +70,11 @@ async fn a_lane_that_fails_does_not_delay_the_others() {
     let failing = "SELECT count(*) FROM event_outbox WHERE lane = 3";
     assert_eq!(api.database.count(failing).await, 500);
     assert_eq!(api.database.count("SELECT count(*) FROM event_log").await, 7501);
+    // Each turn fails because of this lane, and the events of the others are counted.
+    eventually("the numbered events are counted", async || {
+        api.metric("events_numbered_total").await.is_some_and(|numbered| numbered >= 7500.0)
+    })
+    .await;
     // After the row is deleted, the lane continues.
     api.database.execute("DELETE FROM event_log WHERE lane = 3").await;
     until_count(&api, WAITING, 0).await;

@@ -199,7 +199,10 @@ async fn without_a_database_requests_are_unavailable_and_with_it_they_succeed_ag
         let Refusal { http, code, message, .. } = UNAVAILABLE;
         api.get(&rest, "Action=DescribeCdnService").await.refused(http, code, message);
     };
+    let failures = r#"db_client_connection_failures_total{pool="cores"}"#;
+    let before = api.metric(failures).await.expect("a number");
     tokio::join!(over_rest, api.refuses_over_grpc(&grpc, OPEN, &UNAVAILABLE));
+    assert!(api.metric(failures).await.is_some_and(|count| count > before));
     proxy.come_up();
     api.get(&rest, "Action=DescribeCdnService").await.succeeded();
     assert_eq!(database.openings(grpc.account_id).await, (0, 0, 0));

@@ -28,6 +28,7 @@ use cdn_activation::proto::operator::v1::event_service_server::EventServiceServe
 use cdn_activation::proto::operator::v1::instance_service_server::InstanceServiceServer;
 use cdn_activation::proto::operator::v1::operation_lock_service_server::OperationLockServiceServer;
 use cdn_activation::quotas::Quotas;
+use cdn_activation::traces::Traces;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
@@ -91,7 +92,7 @@ impl CdnService for Misbehaving {
 async fn serve(services: Services, authenticate: bool) -> SocketAddr {
     let metrics = Metrics::new([(OPEN.to_owned(), CallType::Unary)].into());
     let audit = Audit::new(metrics.clone());
-    let guard = Guard::new(metrics.clone(), Arc::default(), 0, audit.clone());
+    let guard = Guard::new(metrics.clone(), Arc::default(), 0, audit.clone(), Traces::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let incoming = TcpIncoming::from(listener);

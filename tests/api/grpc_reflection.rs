@@ -2,9 +2,11 @@
 //! descriptors.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use prost::Message;
 use prost_types::FileDescriptorProto;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -139,6 +141,41 @@ async fn reflection_describes_the_details_of_errors() {
     }
     let status = file_of(&api, "google.rpc.Status").await;
     assert!(status.message_type.iter().any(|found| found.name() == "Status"));
+}
+
+/// Opens a stream to one version of reflection, and reads an answer. Returns the sender of requests,
+/// which keeps the stream open, and the answers.
+macro_rules! open {
+    ($api:expr, $version:ident) => {{
+        let channel = InterceptedService::new($api.channel().await, Token);
+        let mut client = $version::server_reflection_client::ServerReflectionClient::new(channel);
+        let (questions, asked) = tokio::sync::mpsc::channel(1);
+        let question = $version::ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(
+                $version::server_reflection_request::MessageRequest::ListServices(String::new()),
+            ),
+        };
+        questions.send(question).await.expect("it is read");
+        let answers = client.server_reflection_info(ReceiverStream::new(asked)).await;
+        let mut answers = answers.expect("answered").into_inner();
+        answers.message().await.expect("an answer").expect("one");
+        (questions, answers)
+    }};
+}
+
+#[tokio::test]
+async fn streams_of_reflection_end_with_the_listeners() {
+    let longest = Duration::from_mins(2);
+    let mut api = Api::start_with(|settings| settings.drain_timeout = longest).await;
+    let (_questions, mut answers) = open!(api, v1);
+    let (_questions_of_alpha, mut answers_of_alpha) = open!(api, v1alpha);
+    let asked = Instant::now();
+    let ended = api.begin_stop();
+    assert!(answers.message().await.expect("it ends in good order").is_none());
+    assert!(answers_of_alpha.message().await.expect("it ends in good order").is_none());
+    ended.await.expect("the service ends in good order");
+    assert!(asked.elapsed() < longest / 2, "{:?}", asked.elapsed());
 }
 
 #[tokio::test]

@@ -83,6 +83,13 @@ async fn locked_rows_of_some_accounts_do_not_delay_other_accounts() {
             assert_eq!(api.database.openings(key.account_id).await, (1, 1, 1));
         }
     }
+    // A statement that met a held row is repeated, so it is counted apart from errors.
+    let page = api.page("/metrics").await.body;
+    let conflicts = page.lines().filter_map(|line| {
+        let sample = line.strip_prefix("db_client_operation_conflicts_total{")?;
+        sample.rsplit(' ').next()?.parse::<u64>().ok()
+    });
+    assert!(conflicts.sum::<u64>() >= 1, "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

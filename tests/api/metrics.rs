@@ -1,11 +1,14 @@
 //! The metrics: which families there are, and that each counts what its name says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use cdn_activation::metrics::Metrics;
 use cdn_activation::proto::billing::v1::Product;
 use cdn_activation::proto::operator::v1::LockRequest;
 use cdn_activation::storage::{Store, StoreOptions};
+use cdn_activation::workers;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::database::Database;
 use crate::support::raw_grpc::framed;
@@ -65,6 +68,12 @@ async fn value(api: &Api, name: &str) -> f64 {
     api.metric(name).await.unwrap_or_else(|| panic!("no {name}"))
 }
 
+/// Returns a store with one connection.
+fn store_of(database: &Database) -> Store {
+    let url = database.url.parse().expect("a URL");
+    Store::connect_lazily(&StoreOptions::new(url, 1))
+}
+
 async fn assert_count(api: &Api, name: &str, count: f64) {
     assert_eq!(api.metric(name).await, Some(count), "{name}");
 }
@@ -77,6 +86,11 @@ async fn the_documentation_lists_every_family() {
     let mut listed = documented();
     let commerce = "order_circuits"; // only with a commerce system
     assert!(listed.remove(commerce), "{commerce}");
+    eventually("the rows that wait are counted", async || {
+        api.metric("event_outbox_waiting").await.is_some()
+            && api.metric("order_intents_open").await.is_some()
+    })
+    .await;
     assert_eq!(families(&api.page("/metrics").await.body), listed);
 }
 
@@ -219,7 +233,7 @@ async fn rows_that_wait_for_a_worker_are_counted_with_the_age_of_the_oldest() {
     )
     .await;
     eventually("the rows are counted", async || {
-        value(&replica, "event_outbox_waiting").await >= 2.0
+        replica.metric("event_outbox_waiting").await.is_some_and(|waiting| waiting >= 2.0)
             && replica.metric("order_intents_open").await == Some(1.0)
     })
     .await;
@@ -229,14 +243,33 @@ async fn rows_that_wait_for_a_worker_are_counted_with_the_age_of_the_oldest() {
 }
 
 #[tokio::test]
+async fn rows_that_cannot_be_counted_have_no_old_number() {
+    let database = Database::fresh().await;
+    let store = store_of(&database);
+    let metrics = Metrics::new(HashMap::new());
+    let count = async || {
+        let (shutdown, backlog) = (CancellationToken::new(), workers::backlog::run);
+        shutdown.cancel(); // one turn
+        backlog(store.clone(), metrics.clone(), shutdown).await;
+        families(&metrics.render())
+    };
+    let counted = ["event_outbox_oldest_seconds", "event_outbox_waiting", "order_intents_open"];
+    assert!(count().await.is_superset(&counted.map(str::to_owned).into()));
+    database.execute("ALTER TABLE event_outbox RENAME TO elsewhere").await;
+    let left = count().await;
+    let has = |name: &str| left.contains(name);
+    assert_eq!(counted.map(has), [false, false, true]);
+    assert!(metrics.render().contains("worker_failures_total{worker=\"backlog\"} 1"));
+}
+
+#[tokio::test]
 async fn the_number_of_counted_rows_is_bounded() {
     let database = Database::fresh().await;
     let intents = "INSERT INTO order_intents (account_id, order_id, product, internet_charge_type,
         created_at, due_at, attempts) SELECT 7, gen_random_uuid(), 'cdn', 'PayByTraffic', now(),
         now() + interval '1 hour', 0 FROM generate_series(1, 100001)";
     database.execute(intents).await;
-    let url = database.url.parse().expect("a URL");
-    let store = Store::connect_lazily(&StoreOptions::new(url, 1));
+    let store = store_of(&database);
     assert_eq!(store.open_intents().await.expect("counted").rows, 100_000);
     assert_eq!(store.waiting_events().await.expect("counted").rows, 0);
 }

@@ -102,6 +102,34 @@ async fn a_role_without_some_grants_is_unready_with_their_names() {
     readyz_becomes(&api, "ready\n").await;
 }
 
+/// A hardened server takes functions from all roles. Without them, no event would get a position.
+#[tokio::test]
+async fn a_role_that_may_not_execute_what_the_log_needs_is_unready_with_the_names() {
+    let database = Database::fresh().await;
+    let (role, seen_by_role) = role_on(&database).await;
+    database
+        .execute(
+            "REVOKE EXECUTE ON FUNCTION pg_current_wal_lsn(), pg_walfile_name(pg_lsn), \
+             pg_postmaster_start_time() FROM PUBLIC",
+        )
+        .await;
+    let sentence = format!(
+        "the role {role} lacks EXECUTE on pg_current_wal_lsn(), EXECUTE on pg_postmaster_start_time(), \
+         EXECUTE on pg_walfile_name(pg_lsn): grant it, see docs/database-roles.md"
+    );
+    let api = stays_unready(seen_by_role, sealing_key(), &sentence).await;
+    let mut connection = database.connect().await;
+    let grant = format!(
+        "GRANT EXECUTE ON FUNCTION pg_current_wal_lsn(), pg_walfile_name(pg_lsn), \
+         pg_postmaster_start_time() TO {role}"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(grant)).execute(&mut connection).await.expect("granted");
+    readyz_becomes(&api, "ready\n").await;
+    api.account().await;
+    let numbered = "SELECT count(*) FROM event_log";
+    eventually("numbered", async || database.count(numbered).await > 0).await;
+}
+
 #[tokio::test]
 async fn another_sealing_key_is_detected_before_a_request_is_answered() {
     let first = Api::start().await;

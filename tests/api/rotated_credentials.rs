@@ -16,7 +16,7 @@ use crate::support::commerce::CommerceSystem;
 use crate::support::database::{Database, left_out, pg_bin};
 use crate::support::grpc::refusal;
 use crate::support::process::{ANY_PORTS, Program};
-use crate::support::scratch::Scratch;
+use crate::support::scratch::{Scratch, write_secret};
 use crate::support::tls::{Authority, Issued};
 use crate::support::{Api, SEALING_KEY, callers, eventually};
 
@@ -205,6 +205,55 @@ async fn the_password_of_the_database_is_replaced_under_load_without_a_failed_ca
     }
     let opened = fleet.end().await;
     assert_eq!(owner.count("SELECT count(*) FROM instances").await, i64::from(opened));
+    tokio::task::spawn_blocking(|| server.stop()).await.expect("stopped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_in_the_file_of_the_url_is_refused_until_the_database_accepts_it() {
+    if left_out("it starts PostgreSQL with passwords") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let (server, owner) = with_passwords(&scratch).await;
+    owner.execute("CREATE ROLE cdn_activation LOGIN PASSWORD 'first'").await;
+    owner.execute(GRANTS).await;
+    let wrong = url(&owner, "cdn_activation", "new-word");
+    eventually("a password is asked for", async || refused(&wrong).await.is_some()).await;
+    let files = Files::new();
+    let file = files.scratch.file("url", &url(&owner, "cdn_activation", "first"));
+    let (program, api) = files.serve(&[("DATABASE_URL_FILE", &file)]).await;
+    let key = api.account().await;
+    let metric = async |line: &str| api.page("/metrics").await.body.lines().any(|l| l == line);
+
+    // The file has the new password before the role has it.
+    write_secret(std::path::Path::new(&file), &wrong);
+    let is_refused = "followed_files_refused{file=\"database_url\"} 1";
+    eventually("refused", async || metric(is_refused).await).await;
+    let why = "no connection with this URL, which is tried again: ";
+    eventually("the reason is logged", async || {
+        let log = program.stdout();
+        log.lines()
+            .any(|line| line.contains(why) && line.contains("password authentication failed"))
+    })
+    .await;
+    assert!(!program.stdout().contains("new-word"), "the log has no password");
+    let end =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'cdn_activation'";
+    owner.execute(end).await;
+    let answers = async || api.get(&key, "Action=DescribeUserCdnStatus").await.status == 200;
+    eventually("new connections use the earlier password", answers).await;
+
+    owner.execute("ALTER ROLE cdn_activation PASSWORD 'new-word'").await;
+    eventually("applied", async || {
+        metric("followed_files_applied_total{file=\"database_url\"} 1").await
+    })
+    .await;
+    let is_refused_no_more = "followed_files_refused{file=\"database_url\"} 0";
+    eventually("no longer refused", async || metric(is_refused_no_more).await).await;
+    owner.execute(end).await;
+    eventually("new connections use the new password", answers).await;
+    assert_eq!(program.stdout().matches(why).count(), 1, "it is refused once");
+    assert_eq!(program.stop().await.code, Some(0));
     tokio::task::spawn_blocking(|| server.stop()).await.expect("stopped");
 }
 

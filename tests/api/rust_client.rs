@@ -363,6 +363,64 @@ async fn the_client_trusts_its_authority_and_shows_a_certificate_that_it_reads_a
 }
 
 #[tokio::test]
+async fn a_follower_whose_endpoints_fail_in_tls_ends_with_an_error_and_one_that_waits_says_why() {
+    let authority = Authority::new("the authority");
+    let served = ServerFiles::new(&authority.issue(&[]), &authority.pem());
+    let api = Api::start_without_workers().await;
+    let secure = api
+        .replica_with(|settings| {
+            settings.listening = Listening { tls: Some(served.tls(false)), ..Listening::default() };
+        })
+        .await;
+    let trusting = |ca: &Authority, endpoints: &[String]| {
+        let scratch = Scratch::new();
+        let tls = ClientTls {
+            ca_file: Some(scratch.file("ca.crt", &ca.pem()).into()),
+            certificate_and_key: None,
+        };
+        let settings = ClientSettings { tls, ..ClientSettings::to(endpoints) };
+        let client = ActivationClient::new(settings).expect("valid settings");
+        (client.follow(WatchEventsRequest::default()), scratch)
+    };
+    let right = format!("https://{}", secure.addresses.grpc);
+    let plain = format!("https://{}", api.addresses.grpc);
+    let patience = Duration::from_mins(5);
+    let stranger = Authority::new("another authority");
+    for (ca, endpoints) in [
+        (&stranger, vec![right.clone()]),
+        (&stranger, vec![right.clone(), right.clone()]),
+        (&authority, vec![plain.clone(), plain]),
+    ] {
+        let (mut events, _scratch) = trusting(ca, &endpoints);
+        let ended = tokio::time::timeout(patience, events.next()).await.expect("an end");
+        let error = ended.expect_err("not trusted");
+        let tried = u32::try_from(endpoints.len()).expect("few");
+        assert!(error.attempts() >= tried && error.reason().is_none(), "{error}");
+    }
+    // The service answers here, and refuses the caller.
+    let (mut events, _scratch) = trusting(&authority, &[right]);
+    let ended = tokio::time::timeout(patience, events.next()).await.expect("an end");
+    assert_eq!(ended.expect_err("no token").code(), Code::Unauthenticated);
+
+    let nowhere = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = nowhere.local_addr().expect("bound");
+    drop(nowhere);
+    let client = ActivationClient::new(ClientSettings::to([format!("http://{address}")]));
+    let mut events = client.expect("valid settings").follow(WatchEventsRequest::default());
+    assert!(events.last_failure().is_none());
+    let is_seen = async || {
+        let waited = tokio::time::timeout(Duration::from_millis(200), events.next()).await;
+        assert!(waited.is_err(), "it goes on: {waited:?}");
+        let failure = events.last_failure();
+        failure.is_some_and(|failure| {
+            failure.attempts() > 1
+                && (failure.code(), failure.reason()) == (Code::Unavailable, None)
+        })
+    };
+    eventually("the failure is seen", is_seen).await;
+}
+
+#[tokio::test]
 async fn settings_that_cannot_work_are_refused_with_the_file_and_without_its_content() {
     let scratch = Scratch::new();
     let open = |settings| ActivationClient::new(settings).expect_err("refused").to_string();

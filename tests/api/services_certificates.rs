@@ -63,9 +63,11 @@ async fn principal(path: &str, names: &[&str], authorization: Option<&str>) -> S
         ServiceAuthLayer::new(clock, callers, services, Arc::default(), quotas, audit, metrics);
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     let mut request = Request::builder().uri(path).body(()).expect("a request");
-    request
-        .extensions_mut()
-        .insert(Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), certificate_names: names });
+    request.extensions_mut().insert(Peer {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        certificate_names: names,
+        has_tls: true,
+    });
     if let Some(authorization) = authorization {
         let value = authorization.parse().expect("visible characters");
         request.headers_mut().insert("authorization", value);

@@ -11,6 +11,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
 use crate::support::grpc::calling;
+use crate::support::raw_grpc::RawGrpc;
 use crate::support::rest::{Key, query};
 use crate::support::tls::{Authority, H2, HTTP_1, ServerFiles, TlsClient};
 use crate::support::{Api, eventually};
@@ -250,11 +251,43 @@ async fn handshakes_that_stop_do_not_keep_others_out() {
 }
 
 #[tokio::test]
-async fn a_service_with_open_handshakes_stops_in_time() {
+async fn a_handshake_is_completed_although_more_connections_than_places_come_behind_it() {
     let secure = Secure::start().await;
-    let _stopped = stopped(&secure, secure.api.addresses.grpc, 3).await;
+    let key = secure.plain.account().await;
+    let tls = secure.files.tls(false);
+    let api = secure.plain.replica_with(|settings| {
+        settings.listening.tls = Some(tls);
+        settings.bounds.grpc_connections = 20;
+        settings.bounds.beginning_with_tls = Duration::from_mins(1); // the test may be slow
+    });
+    let api = api.await;
+    let stream = TcpStream::connect(api.addresses.grpc).await.expect("it listens");
+    let client = secure.client(H2);
+    let mut first = std::pin::pin!(client.shake(stream));
+    assert!(futures_util::poll!(&mut first).is_pending(), "it has sent its hello");
+    let _stopped = stopped(&secure, api.addresses.grpc, 30).await;
+    let open = r#"connections_open{listener="grpc"}"#;
+    eventually("all places are taken", async || api.metric(open).await >= Some(20.0)).await;
+    let grpc = RawGrpc::over(first.await.expect("a handshake")).await;
+    let account = key.account_id.to_string();
+    let reply = grpc.call(DESCRIBE, &[("x-account-id", &account)], b"").await;
+    assert_eq!(reply.status().code(), tonic::Code::Ok);
+}
+
+#[tokio::test]
+async fn a_service_with_open_handshakes_stops_within_the_greeting_time() {
+    let secure = Secure::start().await;
+    let tls = secure.files.tls(false);
+    let longest = Duration::from_mins(2);
+    let api = secure.plain.replica_with(|settings| {
+        settings.listening.tls = Some(tls);
+        settings.drain_timeout = longest;
+        settings.bounds.greeting = Duration::from_secs(3);
+    });
+    let api = api.await;
+    let _stopped = stopped(&secure, api.addresses.grpc, 3).await;
     let begun = tokio::time::Instant::now();
-    secure.api.stop().await;
+    api.stop().await;
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(1), "{took:?}"); // the drain takes at most 1 s
+    assert!(took < longest / 2, "{took:?}");
 }

@@ -13,14 +13,15 @@ use crate::support::tls::{Authority, HTTP_1, ServerFiles, TlsClient};
 use crate::support::{Api, eventually};
 
 /// A header of the PROXY protocol, version 2: the client 192.0.2.1, or none.
-fn header(command: u8) -> Vec<u8> {
+pub fn header(command: u8) -> Vec<u8> {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
     header.extend([command, 0x11, 0, 12]);
     header.extend([192, 0, 2, 1, 10, 0, 0, 1, 0x30, 0x39, 0x01, 0xbb]);
     header
 }
 
-const PROXY: u8 = 0x21;
+/// The command of a header that names the client.
+pub const PROXY: u8 = 0x21;
 const LOCAL: u8 = 0x20;
 
 /// A process with these settings.

@@ -204,11 +204,13 @@ fn end_of_statement(tokens: &[Token], start: usize) -> usize {
     index
 }
 
+/// A verb alone names an operation, and is no statement.
 fn is_sql(text: &str) -> bool {
-    let first = text.split_whitespace().next().unwrap_or_default();
+    let mut words = text.split_whitespace();
+    let (first, is_alone) = (words.next().unwrap_or_default(), words.next().is_none());
     let verbs =
         ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "TRUNCATE", "SET", "SHOW", "CREATE"];
-    verbs.contains(&first)
+    verbs.contains(&first) && !is_alone
 }
 
 /// Returns the texts of an expression: one, or those of an array. Returns `None` for another kind

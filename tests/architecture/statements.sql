@@ -45,35 +45,44 @@ SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version;
 -- BEGIN_GENERATION
 WITH lanes AS (
 SELECT lane, last_position
-FROM event_lanes, (SELECT set_config('lock_timeout', '2s', true)) AS patient
-ORDER BY lane
+FROM event_lanes, (
+SELECT
+set_config('lock_timeout', '2s', true),
+set_config(
+'synchronous_commit',
+replace(current_setting('synchronous_commit'), 'off', 'on'),
+true)
+) AS settings   ORDER BY lane
 FOR UPDATE OF event_lanes
 ), newest AS (
-SELECT number, generation_id, origin, concat_ws(
+SELECT number, generation_id, origin
+FROM event_generations
+ORDER BY number DESC
+LIMIT 1
+), here AS (
+SELECT concat_ws(
 ' ',
 extract(epoch FROM pg_postmaster_start_time()),
 left(pg_walfile_name(pg_current_wal_lsn()), 8),
 'event_generations'::regclass::oid,
-(SELECT oid FROM pg_database WHERE datname = current_database())) AS origin_here
-FROM event_generations
-ORDER BY number DESC
-LIMIT 1
+(SELECT oid FROM pg_database WHERE datname = current_database())) AS origin
+), begun AS (
+SELECT coalesce(newest.number, 0) + 1 AS number, here.origin
+FROM here
+LEFT JOIN newest ON true
+WHERE $3 OR newest.origin IS DISTINCT FROM here.origin
 ), forgotten AS (
 DELETE FROM event_generations
-WHERE number <= (
-SELECT number + 1 - $4
-FROM newest
-WHERE $3 OR origin <> origin_here)
+WHERE number <= (SELECT number - $4 FROM begun)
 )
 INSERT INTO event_generations (number, generation_id, origin, kept_positions, began_at)
 SELECT
-number + 1,
+number,
 $1,
-origin_here,
+origin,
 (SELECT array_agg(CASE WHEN $3 THEN 0 ELSE last_position END ORDER BY lane) FROM lanes),
 $2
-FROM newest
-WHERE $3 OR origin <> origin_here
+FROM begun
 ON CONFLICT (number) DO NOTHING
 RETURNING generation_id, (SELECT generation_id FROM newest) AS earlier_id;
 
@@ -439,14 +448,20 @@ SELECT origin
 FROM event_generations
 ORDER BY number DESC
 LIMIT 1
-) = concat_ws(
+) IS NOT DISTINCT FROM concat_ws(
 ' ',
 extract(epoch FROM pg_postmaster_start_time()),
 left(pg_walfile_name(pg_current_wal_lsn()), 8),
 'event_generations'::regclass::oid,
 (SELECT oid FROM pg_database WHERE datname = current_database())) AS is_of_generation
-FROM event_lanes, (SELECT set_config('lock_timeout', '2s', true)) AS patient
-WHERE lane = ANY($1)
+FROM event_lanes, (
+SELECT
+set_config('lock_timeout', '2s', true),
+set_config(
+'synchronous_commit',
+replace(current_setting('synchronous_commit'), 'off', 'on'),
+true)
+) AS settings WHERE lane = ANY($1)
 ORDER BY lane
 FOR UPDATE OF event_lanes SKIP LOCKED;
 
@@ -454,6 +469,10 @@ FOR UPDATE OF event_lanes SKIP LOCKED;
 SELECT name, privilege
 FROM unnest($1::text[], $2::text[]) AS needed (name, privilege)
 WHERE NOT has_table_privilege(to_regclass(name), privilege)
+UNION ALL
+SELECT name, 'EXECUTE'
+FROM unnest($3::text[]) AS needed (name)
+WHERE NOT has_function_privilege(to_regprocedure(name), 'EXECUTE')
 ORDER BY name, privilege;
 
 -- MOVE

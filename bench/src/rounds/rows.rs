@@ -13,6 +13,8 @@ pub enum Subject {
     Quotas,
     /// The service with quotas and TLS.
     Tls,
+    /// The service with traces of one call in a hundred.
+    Traces,
     /// A gRPC server in Rust that does nothing else.
     Echo,
     /// A service in Rust with one query per request.
@@ -26,7 +28,7 @@ pub enum Subject {
 impl Subject {
     /// Returns whether it is our service.
     pub fn is_ours(self) -> bool {
-        matches!(self, Self::Ours | Self::Quotas | Self::Tls)
+        matches!(self, Self::Ours | Self::Quotas | Self::Tls | Self::Traces)
     }
 }
 
@@ -124,6 +126,7 @@ impl fmt::Display for Subject {
             Self::Ours => "ours",
             Self::Quotas => "quotas",
             Self::Tls => "quotas+TLS",
+            Self::Traces => "traces",
             Self::Echo => "echo",
             Self::Textbook => "textbook",
             Self::Pgbench => "pgbench",

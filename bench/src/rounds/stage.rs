@@ -179,6 +179,7 @@ fn start_others(
             subject if others.iter().any(|(other, _)| *other == subject) => continue,
             Subject::Quotas => Server::ours(surroundings, Guards::Quotas)?,
             Subject::Tls => Server::ours(surroundings, Guards::QuotasAndTls)?,
+            Subject::Traces => Server::ours(surroundings, Guards::Traces)?,
             Subject::Echo => Server::own("serve-echo", surroundings)?,
             Subject::Textbook => Server::own("serve-textbook", surroundings)?,
             Subject::Peer(peer) => Server::peer(peer, surroundings)?,

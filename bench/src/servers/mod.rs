@@ -6,6 +6,7 @@
 //! serves until the process is killed. They have no logs, metrics and layers, to their advantage.
 //! Services in other languages are in `bench/peers/`.
 
+pub mod collector;
 pub mod echo;
 pub mod textbook;
 

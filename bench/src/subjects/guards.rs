@@ -1,9 +1,10 @@
-//! What our service does for each call besides its work: quotas, and TLS.
+//! What our service does for each call besides its work: quotas, TLS, and traces.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::callers::write_secret;
+use crate::servers::collector;
 use crate::tls::Certificate;
 
 /// The guards that can be switched off.
@@ -15,6 +16,8 @@ pub enum Guards {
     Quotas,
     /// The same, and TLS.
     QuotasAndTls,
+    /// No quotas, but traces of one call in a hundred.
+    Traces,
 }
 
 /// The load is one of several calling services, and has a quota that it cannot reach.
@@ -42,6 +45,7 @@ impl Guards {
             Self::Fewest => "ours.log",
             Self::Quotas => "quotas.log",
             Self::QuotasAndTls => "tls.log",
+            Self::Traces => "traces.log",
         }
     }
 
@@ -51,8 +55,15 @@ impl Guards {
         command: &mut Command,
         directory: &Path,
     ) -> anyhow::Result<Option<Certificate>> {
-        command.env("QUOTAS", (self != Self::Fewest).to_string());
-        if self == Self::Fewest {
+        let has_quotas = matches!(self, Self::Quotas | Self::QuotasAndTls);
+        command.env("QUOTAS", has_quotas.to_string());
+        if self == Self::Traces {
+            let collector = collector::start()?;
+            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"));
+            command.env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio");
+            command.env("OTEL_TRACES_SAMPLER_ARG", "0.01");
+        }
+        if !has_quotas {
             return Ok(None);
         }
         let grants = directory.join("grants.toml");

@@ -128,7 +128,7 @@ impl Server {
 }
 
 /// Settings of our service that the environment must not change: the defaults are measured.
-pub const OUR_SETTINGS: [&str; 37] = [
+pub const OUR_SETTINGS: [&str; 39] = [
     "LOG",
     "MINIMUM_BALANCE",
     "OVERDUE_GRACE",
@@ -166,6 +166,8 @@ pub const OUR_SETTINGS: [&str; 37] = [
     "GRPC_KEEPALIVE_INTERVAL",
     "GRPC_KEEPALIVE_TIMEOUT",
     "GRPC_STREAMS",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
 ];
 
 /// The longest time until a server is ready.

@@ -21,7 +21,7 @@ use super::{announce, open_callers, read_key_ring, settings};
 use crate::auth::secret::Secret;
 use crate::auth::services::ServiceFiles;
 use crate::clock::Clock;
-use crate::config::DevSettings;
+use crate::config::{DevSettings, ServingCommand};
 use crate::domain::{Time, time};
 use crate::logging::{self, Output};
 use crate::server::Server;
@@ -89,19 +89,17 @@ async fn serve(
     })?;
     let clock = dev.at.map_or_else(Clock::system, Clock::starting_at);
     let mut shared = dev.shared;
-    logging::sample_calls(shared.log_one_in.unwrap_or(1)); // a developer wants to see every call
-    shared.draining.drain_delay = shared.draining.drain_delay.or(Some(Duration::ZERO));
+    let computed = shared.computed(ServingCommand::Dev);
+    logging::sample_calls(computed.log_one_in);
     shared.draining.drain_timeout = shared.draining.drain_timeout.min(LONGEST_DRAIN);
-    shared.explorer = shared.explorer.or(Some(true));
-    shared.quotas.quotas = shared.quotas.quotas.or(Some(false));
     let database = OpenedDatabase { url: database, file: None };
-    let mut settings = settings(&shared, database, key_ring.clone(), callers, clock.clone())?;
+    let mut settings =
+        settings(&shared, &computed, database, key_ring.clone(), callers, clock.clone())?;
     if let Some(explorer) = &mut settings.explorer {
         explorer.accounts = demo::accounts();
     }
     let mut server = Server::bind(settings).await?;
-    let is_on = shared.explorer == Some(true);
-    let explorer = if is_on { Some(server.point_to_own_explorer()?) } else { None };
+    let explorer = if computed.explorer { Some(server.point_to_own_explorer()?) } else { None };
     demo::create(server.store(), &key_ring, clock.wire_now()).await?;
     if let Some(at) = dev.at {
         warn_of_the_future(server.store(), at).await?;

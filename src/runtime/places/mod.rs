@@ -2,9 +2,8 @@
 //! has a fixed number of them. Connections are counted, checked and ended by their places.
 //!
 //! If all places are taken, a connection without work is ended, and the new connection is accepted
-//! instead of it. It is the oldest connection that has not sent anything yet, if it is older than a
-//! second or many are silent; else the one that is idle longest; else one without a complete
-//! request. So a peer cannot keep others out by opening connections or by beginning requests.
+//! instead of it (`choice.rs`). So a peer cannot keep others out by opening connections or by
+//! beginning requests.
 //!
 //! The table shows the memory that a peer can make the service use for one connection. The product
 //! with the number of places is the limit for the listener.
@@ -15,6 +14,8 @@
 //! | gRPC | a frame and a head; 8 incomplete calls without a token and their tasks | 40 + 8 x 14 |
 //! | with TLS | what was read and not decrypted, what is written; the state of the session | 18 + 64 + 4 |
 //! | all | kernel buffers (not in the process): twice 64 KiB in each direction | 128 + 128 |
+
+mod choice;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,8 +32,11 @@ use crate::metrics::Listener;
 pub const MOST_ENDING: usize = 16;
 /// How long a new connection waits until others have ended.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How often a new connection that waits looks whether another one has had its time to begin.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// A connection that has not sent anything for this long can be ended for a new one. If silent
-/// connections have more than an eighth of all places, the oldest of them can be ended at once.
+/// connections have more than an eighth of all places, the oldest of them can be ended as soon as it
+/// has had its time to begin.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// The limits for the connections of a listener.
@@ -42,6 +46,9 @@ pub struct PlaceLimits {
     pub places: usize,
     /// Time until the first request or the HTTP/2 handshake is complete.
     pub greeting: Duration,
+    /// How long a new connection is not ended for another one, so that it can complete its TLS
+    /// handshake and send its first request.
+    pub beginning: Duration,
     /// How long a write may wait for the peer to read.
     pub write: Duration,
     /// How long a connection may be without a running or new call before it is asked to end.
@@ -149,7 +156,7 @@ pub struct Place {
 
 /// Why no place can be given.
 enum Full {
-    /// Too many other connections are about to end.
+    /// Too many other connections are about to end, or have just begun.
     ForNow,
     /// Every connection has work.
     Busy,
@@ -179,7 +186,7 @@ impl Places {
         loop {
             let freed = self.freed.notified(); // before the check, so that no notification is missed
             match self.try_take() {
-                Err(Full::ForNow) => freed.await,
+                Err(Full::ForNow) => timeout(LOOK_AGAIN, freed).await.unwrap_or_default(),
                 taken => return taken.ok(),
             }
         }
@@ -187,7 +194,7 @@ impl Places {
 
     /// Ends a connection without work because another resource is short.
     pub fn make_room(&self) {
-        self.table().make_room(Instant::now(), self.limits.places);
+        self.table().make_room(Instant::now(), &self.limits).ok();
     }
 
     fn try_take(self: &Arc<Self>) -> Result<Place, Full> {
@@ -199,9 +206,7 @@ impl Places {
             if table.ending >= MOST_ENDING {
                 return Err(Full::ForNow);
             }
-            if !table.make_room(now, self.limits.places) {
-                return Err(Full::Busy);
-            }
+            table.make_room(now, &self.limits)?;
         }
         let number = table.next;
         table.next += 1;
@@ -228,25 +233,11 @@ impl Places {
 }
 
 impl Table {
-    /// Tells a connection without work to end. Returns false if there is none.
-    fn make_room(&mut self, now: Instant, places: usize) -> bool {
-        let staying = || self.taken.iter().filter(|(_, taken)| !taken.is_ending());
-        let mut silent = staying().filter(|(_, taken)| !taken.state.has_spoken());
-        let oldest_silent = silent.next();
-        let silent_too_long = oldest_silent.filter(|(_, taken)| {
-            now - taken.since >= SILENCE || silent.by_ref().count() + 1 > places / 8
-        });
-        let idle = staying().filter(|(_, taken)| taken.state.is_idle());
-        let chosen =
-            silent_too_long.or_else(|| idle.min_by_key(|(_, taken)| taken.seen.idle_since));
-        let arriving = staying()
-            .filter(|(_, taken)| !taken.state.works())
-            .min_by_key(|(_, taken)| taken.seen.begun_since);
-        let Some(number) = chosen.or(oldest_silent).or(arriving).map(|(number, _)| *number) else {
-            return false;
-        };
+    /// Tells a connection without work to end.
+    fn make_room(&mut self, now: Instant, limits: &PlaceLimits) -> Result<(), Full> {
+        let number = self.dispensable(now, limits)?;
         self.end(number, Reason::CrowdedOut);
-        true
+        Ok(())
     }
 
     /// Tells a connection to end.

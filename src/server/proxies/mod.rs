@@ -93,7 +93,7 @@ mod tests {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let names: Arc<[String]> = ["a".to_owned()].into();
-        let peer = Peer { address: peer.parse().unwrap(), certificate_names: names };
+        let peer = Peer { address: peer.parse().unwrap(), certificate_names: names, has_tls: true };
         let peer = proxies().peer_of(&peer, &headers);
         assert_eq!(peer.certificate_names[..], ["a"]);
         peer.address.to_string()

@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions, Connection as _};
 
 use super::connections::{DatabaseConnections, Distrust};
 use super::detected::{Detected, Engine};
+use super::failure;
 use super::hosts::Hosts;
 use super::url::DatabaseUrl;
 use crate::storage::Store;
@@ -104,6 +105,18 @@ impl Store {
         let store = Self::connect_trusting(options, self.connections.distrust());
         Self { written: Arc::clone(&self.written), ..store }
     }
+}
+
+/// Opens a connection with a URL, as the service does, and closes it. It takes at most
+/// [`CONNECT_TIMEOUT`] and a moment. The error says why there is none; it has no password.
+pub async fn try_to_connect(url: &DatabaseUrl) -> Result<(), String> {
+    let options = StoreOptions::new(url.clone(), 1);
+    let begin = move |host: &PgConnectOptions| options.session_at(host);
+    let hosts = Hosts::new(url.clone(), begin, Detected::new(Engine::Auto));
+    let connection = hosts.connect().await.map_err(|error| failure::sentence(&error))?;
+    // Whether the server hears of the end does not matter.
+    drop(tokio::time::timeout(CONNECT_TIMEOUT, connection.close()).await);
+    Ok(())
 }
 
 /// Returns the options of a session. Over a Unix socket, TLS is not requested, because the

@@ -79,6 +79,7 @@ pub(in crate::storage) struct Connection {
     /// `None` after the connection was returned.
     inner: Option<PgConnection>,
     made_at: Instant,
+    /// When the connection could be used for its statement.
     taken_at: Instant,
     home: DatabaseConnections,
     /// `None` after the permit was passed on to another connection.
@@ -136,7 +137,8 @@ impl DatabaseConnections {
             let Some(last) = last else {
                 // Boxed: otherwise every future that takes a connection would reserve space for
                 // this rare case.
-                let connection = Box::pin(self.hosts.connect()).await?;
+                let connection = Box::pin(self.hosts.connect()).await;
+                let connection = connection.inspect_err(|_| self.observed.not_connected())?;
                 return Ok(self.in_use(connection, Instant::now(), held));
             };
             let unused = last.unused_since;
@@ -161,10 +163,10 @@ impl DatabaseConnections {
     /// Returns the state of the connections.
     pub fn state(&self) -> PoolState {
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let (most, (waiting, timeouts)) = (u64::from(self.most), self.observed.waits());
+        let (most, [waiting, timeouts, failures]) = (u64::from(self.most), self.observed.waits());
         let used = most.saturating_sub(number(self.free.available_permits()));
         let (idle, questions) = (number(self.idle().len()), Vec::new());
-        PoolState { used, idle, most, waiting, timeouts, questions }
+        PoolState { used, idle, most, waiting, timeouts, failures, questions }
     }
 
     /// Waits for the connections in use, then closes all.
@@ -212,6 +214,7 @@ impl Connection {
         if answer.is_err() {
             self.home.distrust.add_silent_since(self.taken_at);
         }
+        self.taken_at = Instant::now(); // the time of the statement is without that of the ping
         matches!(answer, Ok(Ok(())))
     }
 
@@ -228,7 +231,7 @@ impl Connection {
         match outcome {
             Err(error) if !failure::leaves_connection(&error) => Err(self.failed(error)),
             outcome => {
-                self.home.observed.ended(self.taken_at, outcome.is_err());
+                self.home.observed.ended(self.taken_at, outcome.as_ref().err());
                 self.keep();
                 outcome
             }
@@ -238,7 +241,7 @@ impl Connection {
     /// Closes the connection after this error. The error may mean that other connections cannot be
     /// trusted either.
     pub fn failed(self, error: SqlxError) -> SqlxError {
-        self.home.observed.ended(self.taken_at, true);
+        self.home.observed.ended(self.taken_at, Some(&error));
         if failure::was_silent(&error) {
             self.home.distrust.add_silent_since(self.taken_at);
         } else if failure::is_of_old_connections(&error) {

@@ -8,6 +8,7 @@ use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Error as SqlxError, Execute, Executor, Postgres, SqlStr};
 
 use super::connections::{DatabaseConnections, limited};
+use super::watched::WatchedQuery;
 
 impl<'c> Executor<'c> for &'_ DatabaseConnections {
     type Database = Postgres;
@@ -22,9 +23,13 @@ impl<'c> Executor<'c> for &'_ DatabaseConnections {
     {
         let connections = self.clone();
         let all = async move {
-            let mut connection = connections.take().await?;
-            let all = limited(connection.fetch_many(query).try_collect::<Vec<_>>()).await;
-            connection.answered(all)
+            let (query, watch) = WatchedQuery::new(query, &connections);
+            let all = async {
+                let mut connection = connections.take().await?;
+                let all = limited(connection.fetch_many(query).try_collect::<Vec<_>>()).await;
+                connection.answered(all)
+            };
+            watch.ended(all.await)
         };
         let rows = |all: Vec<_>| stream::iter(all.into_iter().map(Ok));
         Box::pin(stream::once(all).map_ok(rows).try_flatten())
@@ -40,9 +45,13 @@ impl<'c> Executor<'c> for &'_ DatabaseConnections {
     {
         let connections = self.clone();
         Box::pin(async move {
-            let mut connection = connections.take().await?;
-            let row = limited(connection.fetch_optional(query)).await;
-            connection.answered(row)
+            let (query, watch) = WatchedQuery::new(query, &connections);
+            let row = async {
+                let mut connection = connections.take().await?;
+                let row = limited(connection.fetch_optional(query)).await;
+                connection.answered(row)
+            };
+            watch.ended(row.await)
         })
     }
 

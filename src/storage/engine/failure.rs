@@ -10,6 +10,7 @@ use sqlx::postgres::PgDatabaseError;
 use super::hosts::NotConnected;
 use crate::error::Error;
 use crate::storage::requests::ONE_PER_ID;
+use crate::traces;
 
 /// A lock was not obtained in time: another transaction holds the row, or the table.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -64,12 +65,17 @@ fn meaning(error: &SqlxError) -> Option<Meaning> {
     row.map(|(_, meaning)| *meaning)
 }
 
-fn sqlstate(error: &SqlxError) -> Option<String> {
+pub(super) fn sqlstate(error: &SqlxError) -> Option<String> {
     error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
 }
 
 fn sqlstate_is_one_of(error: &SqlxError, codes: &[&str]) -> bool {
     sqlstate(error).is_some_and(|code| codes.contains(&code.as_str()))
+}
+
+/// Records the failure in the span of the statement, if its call is sampled.
+pub(in crate::storage) fn note(error: &SqlxError) {
+    traces::note_failure(|| sqlstate(error));
 }
 
 fn was_never_sent(error: &SqlxError) -> bool {
@@ -180,6 +186,7 @@ pub(in crate::storage) fn was_refused(error: &SqlxError) -> bool {
 }
 
 pub(in crate::storage) fn of_read(error: &SqlxError) -> Error {
+    note(error);
     let meaning = meaning(error);
     if meaning == Some(Meaning::Cancelled) {
         return Error::DeadlineExceeded;
@@ -192,6 +199,7 @@ pub(in crate::storage) fn of_read(error: &SqlxError) -> Error {
 }
 
 pub(in crate::storage) fn of_write(error: &SqlxError) -> Error {
+    note(error);
     if error.as_database_error().and_then(|error| error.constraint()) == Some(ONE_PER_ID) {
         return Error::Contended; // the same request was written concurrently: its answer exists now
     }

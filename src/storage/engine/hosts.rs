@@ -103,9 +103,10 @@ impl Hosts {
         self.url.hosts().iter().map(place).collect::<Vec<_>>().join(", ")
     }
 
-    /// Opens a connection to the host that accepts writes. A host that may accept writes soon,
-    /// because it starts or is about to be promoted, is tried again until [`ACQUIRE_TIMEOUT`], and
-    /// while another host has not answered at all, until [`CONNECT_TIMEOUT`].
+    /// Opens a connection to the host that accepts writes. A host that does not accept them yet, for
+    /// example because it starts or is about to be promoted, is tried again. The attempts end after
+    /// [`ACQUIRE_TIMEOUT`] if every host has answered by then. If one has not, they end when it does,
+    /// and after [`CONNECT_TIMEOUT`] at the latest.
     pub async fn connect(&self) -> Result<PgConnection, SqlxError> {
         let all = self.all();
         let failures: Vec<_> = all.iter().map(|_| Mutex::new(Why::Silent)).collect();

@@ -10,9 +10,10 @@ pub(super) mod failure;
 pub(super) mod hosts;
 pub(super) mod observed;
 mod url;
+mod watched;
 pub(super) mod writing;
 
-pub use connect::{StoreOptions, create_database};
+pub use connect::{StoreOptions, create_database, try_to_connect};
 pub(super) use detected::Detected;
 pub use detected::Engine;
 pub use url::{DatabaseUrl, UrlError};

@@ -7,15 +7,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use sqlx::Error as SqlxError;
+use sqlx::error::DatabaseError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::connect::ACQUIRE_TIMEOUT;
 use super::connections::DatabaseConnections;
-use crate::metrics::DatabaseMetrics;
+use super::failure;
+use crate::metrics::{DatabaseMetrics, StatementOutcome};
 
-/// The name of a statement that no function of the store runs by its own name, such as those of
-/// the readiness check.
+/// The name of all statements that have no name of their own: those of the readiness check, for
+/// example, run on connections that no function of the store has named.
 const OTHER: &str = "other";
 
 /// Counts the statements of a store, and the waits for its connections. Clones share the counts.
@@ -32,6 +34,8 @@ pub(in crate::storage) struct Observed {
 struct ConnectionWaits {
     waiting: AtomicU64,
     timeouts: AtomicU64,
+    /// Attempts to open a connection that failed.
+    failures: AtomicU64,
 }
 
 /// A statement that waits.
@@ -75,9 +79,15 @@ impl Observed {
         permit.map_err(|_| SqlxError::PoolClosed)
     }
 
-    /// Counts a statement that has ended, and that had its connection since `taken_at`.
-    pub fn ended(&self, taken_at: Instant, failed: bool) {
-        self.metrics.statement(self.statement, taken_at.elapsed(), failed);
+    /// Counts a new connection that could not be opened.
+    pub fn not_connected(&self) {
+        self.waits.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a statement that was sent at `sent_at` and has ended, with this error if it failed.
+    pub fn ended(&self, sent_at: Instant, error: Option<&SqlxError>) {
+        let outcome = error.map_or(StatementOutcome::Done, outcome_of);
+        self.metrics.statement(self.statement, sent_at.elapsed(), outcome);
     }
 
     /// Counts a batched statement that begins.
@@ -85,10 +95,22 @@ impl Observed {
         self.metrics.batch(batch, questions);
     }
 
-    /// Returns how many statements wait for a connection, and how many waits ended without one.
-    pub fn waits(&self) -> (u64, u64) {
-        let ConnectionWaits { waiting, timeouts } = &*self.waits;
-        (waiting.load(Ordering::Relaxed), timeouts.load(Ordering::Relaxed))
+    /// Returns how many statements wait for a connection, how many waits ended without one, and how
+    /// many new connections could not be opened.
+    pub fn waits(&self) -> [u64; 3] {
+        let ConnectionWaits { waiting, timeouts, failures } = &*self.waits;
+        [waiting, timeouts, failures].map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+/// Returns how a statement with this error counts. A held row and a key that exists already are
+/// answers that the callers of the statement expect.
+fn outcome_of(error: &SqlxError) -> StatementOutcome {
+    let exists = error.as_database_error().is_some_and(DatabaseError::is_unique_violation);
+    if exists || failure::met_a_held_row(error) {
+        StatementOutcome::Conflict
+    } else {
+        StatementOutcome::Failed
     }
 }
 
@@ -138,14 +160,14 @@ mod tests {
     async fn a_wait_for_a_connection_is_counted_while_it_lasts_and_if_it_is_in_vain() {
         let (observed, free) = (Observed::default(), Arc::new(Semaphore::new(1)));
         let held = observed.permit(&free).await.unwrap();
-        assert_eq!(observed.waits(), (0, 0));
+        assert_eq!(observed.waits(), [0, 0, 0]);
         let (other, none) = (observed.clone(), Arc::clone(&free));
         let waiting = tokio::spawn(async move { other.permit(&none).await.map(drop) });
         tokio::task::yield_now().await;
-        assert_eq!(observed.waits(), (1, 0));
+        assert_eq!(observed.waits(), [1, 0, 0]);
         let refused = waiting.await.unwrap().unwrap_err();
         assert!(matches!(refused, SqlxError::PoolTimedOut));
-        assert_eq!(observed.waits(), (0, 1));
+        assert_eq!(observed.waits(), [0, 1, 0]);
         drop(held);
         free.close();
         assert!(matches!(observed.permit(&free).await, Err(SqlxError::PoolClosed)));

@@ -22,6 +22,7 @@ use super::observed::name_of;
 use crate::domain::AccountId;
 use crate::error::Error;
 use crate::storage::{ATTEMPTS, Store, pause};
+use crate::traces;
 
 /// Longest time that a write waits in turns, even if the caller has no deadline.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -188,7 +189,8 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         let (store, turns) = (self.clone(), Turns::new(name, lane, account));
         // Boxed: a task is copied whenever its state changes.
-        drop(self.writes.spawn(Box::pin(store.take_turns(turns, statement, reply))));
+        let turns = traces::carried(store.take_turns(turns, statement, reply));
+        drop(self.writes.spawn(Box::pin(turns)));
         answer.await.map_err(Error::internal)?
     }
 

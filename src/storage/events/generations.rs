@@ -29,6 +29,25 @@ macro_rules! origin {
 }
 pub(super) use origin;
 
+/// The settings of a transaction that locks lanes, as a row of the FROM clause. A COMMIT that notifies
+/// waits for the notifying COMMITs of other replicas, including their writes to the disk. This takes
+/// longer than the default lock timeout. With `synchronous_commit` off, a crash of a process of
+/// `PostgreSQL` loses commits that followers have seen, and the origin stays the same. So such a commit
+/// waits for the disk. Stronger values stay as they are.
+macro_rules! settings_of_numbering {
+    () => {
+        "(
+            SELECT
+                set_config('lock_timeout', '2s', true),
+                set_config(
+                    'synchronous_commit',
+                    replace(current_setting('synchronous_commit'), 'off', 'on'),
+                    true)
+        ) AS settings"
+    };
+}
+pub(super) use settings_of_numbering;
+
 /// A generation of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generation {
@@ -43,8 +62,8 @@ pub struct Generation {
 pub struct BegunGeneration {
     /// Its id.
     pub generation_id: Uuid,
-    /// The id of the generation before it.
-    pub earlier_id: Uuid,
+    /// The id of the generation before it. `None` if the table was empty, which no program of ours does.
+    pub earlier_id: Option<Uuid>,
 }
 
 #[derive(FromRow)]
@@ -68,32 +87,36 @@ const READ_GENERATIONS: &str = "
 const BEGIN_GENERATION: &str = concat!(
     "WITH lanes AS (
         SELECT lane, last_position
-        FROM event_lanes, (SELECT set_config('lock_timeout', '2s', true)) AS patient
-        ORDER BY lane
+        FROM event_lanes, ",
+    settings_of_numbering!(),
+    "   ORDER BY lane
         FOR UPDATE OF event_lanes
     ), newest AS (
-        SELECT number, generation_id, origin, ",
-    origin!(),
-    " AS origin_here
+        SELECT number, generation_id, origin
         FROM event_generations
         ORDER BY number DESC
         LIMIT 1
+    ), here AS (
+        SELECT ",
+    origin!(),
+    " AS origin
+    ), begun AS (
+        SELECT coalesce(newest.number, 0) + 1 AS number, here.origin
+        FROM here
+        LEFT JOIN newest ON true
+        WHERE $3 OR newest.origin IS DISTINCT FROM here.origin
     ), forgotten AS (
         DELETE FROM event_generations
-        WHERE number <= (
-            SELECT number + 1 - $4
-            FROM newest
-            WHERE $3 OR origin <> origin_here)
+        WHERE number <= (SELECT number - $4 FROM begun)
     )
     INSERT INTO event_generations (number, generation_id, origin, kept_positions, began_at)
     SELECT
-        number + 1,
+        number,
         $1,
-        origin_here,
+        origin,
         (SELECT array_agg(CASE WHEN $3 THEN 0 ELSE last_position END ORDER BY lane) FROM lanes),
         $2
-    FROM newest
-    WHERE $3 OR origin <> origin_here
+    FROM begun
     ON CONFLICT (number) DO NOTHING
     RETURNING generation_id, (SELECT generation_id FROM newest) AS earlier_id"
 );

@@ -6,7 +6,7 @@
 
 use sqlx::{Connection as _, FromRow, PgConnection};
 
-use super::generations::origin;
+use super::generations::{origin, settings_of_numbering};
 use super::listen::CHANNEL;
 use crate::domain::Time;
 use crate::domain::event::LANES;
@@ -30,19 +30,19 @@ pub(in crate::storage) const WAITING_LANES: &str = "
 // If an engine has no notifications, followers poll.
 const HAS_NOTIFY: &str = "SELECT EXISTS (SELECT 1 FROM pg_proc WHERE proname = 'pg_notify')";
 
-// A COMMIT that notifies waits for the notifying COMMITs of other replicas, including their writes
-// to the disk. This takes longer than the default lock timeout.
+// If the table of generations is empty, `is_of_generation` is false, not NULL: a generation begins.
 const LOCK_LANES: &str = concat!(
     "SELECT lane, last_position, (
             SELECT origin
             FROM event_generations
             ORDER BY number DESC
             LIMIT 1
-        ) = ",
+        ) IS NOT DISTINCT FROM ",
     origin!(),
     " AS is_of_generation
-    FROM event_lanes, (SELECT set_config('lock_timeout', '2s', true)) AS patient
-    WHERE lane = ANY($1)
+    FROM event_lanes, ",
+    settings_of_numbering!(),
+    " WHERE lane = ANY($1)
     ORDER BY lane
     FOR UPDATE OF event_lanes SKIP LOCKED"
 );

@@ -144,7 +144,7 @@ impl Store {
     /// one, or fails because of the row of another one.
     async fn answer_openings(self, mut asked: Vec<Asked<Opening, bool>>) {
         if let [_] = asked[..] {
-            let alone = self.writes.spawn(self.clone().answer_alone(asked.remove(0)));
+            let alone = self.finish_in_background(self.clone().answer_alone(asked.remove(0)));
             // If the opening waits for its row, it continues while the next openings are written.
             tokio::time::timeout(ALONE, alone).await.ok();
             return;
@@ -152,7 +152,7 @@ impl Store {
         // A group locks the rows of several accounts, which Citus refuses.
         if self.engine().distributes() {
             for asked in asked {
-                drop(self.writes.spawn(self.clone().answer_alone(asked)));
+                drop(self.finish_in_background(self.clone().answer_alone(asked)));
             }
             return;
         }
@@ -166,7 +166,7 @@ impl Store {
                 Ok(Some(Outcome::Written)) => asked.answer(Ok(true)),
                 Ok(Some(Outcome::NotWritten)) => asked.answer(Ok(false)),
                 Ok(Some(Outcome::LeftOut) | None) | Err(GroupFailure { was_refused: true, .. }) => {
-                    drop(self.writes.spawn(self.clone().answer_alone(asked)));
+                    drop(self.finish_in_background(self.clone().answer_alone(asked)));
                 }
                 Err(failure) => asked.answer(Err(failure.error.clone())),
             }

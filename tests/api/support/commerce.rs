@@ -66,6 +66,8 @@ pub struct Books {
     pub calls: Vec<String>,
     /// The metadata `authorization` of all `PlaceOrder` calls.
     pub authorizations: Vec<Option<String>>,
+    /// The metadata `traceparent` and `tracestate` of all `PlaceOrder` calls.
+    pub traces: Vec<[Option<String>; 2]>,
     /// How many orders were made. If this is more than `ordered` has, an id was ordered twice.
     pub orders_made: usize,
 }
@@ -248,9 +250,17 @@ impl OrderService for CommerceSystem {
         request: Request<PlaceOrderRequest>,
     ) -> Result<Response<PlaceOrderResponse>, Status> {
         self.admit(&request)?;
-        let authorization = request.metadata().get("authorization");
-        let authorization = authorization.map(|value| value.to_str().expect("visible").to_owned());
-        self.books.lock().expect("not poisoned").authorizations.push(authorization);
+        let text = |name| {
+            let value = request.metadata().get(name);
+            value.map(|value| value.to_str().expect("visible").to_owned())
+        };
+        let traces = ["traceparent", "tracestate"].map(text);
+        let authorization = text("authorization");
+        {
+            let mut books = self.books.lock().expect("not poisoned");
+            books.authorizations.push(authorization);
+            books.traces.push(traces);
+        }
         let handled = tokio::spawn(self.clone().handle(request.into_inner()));
         handled.await.expect("no panic").map(|()| Response::new(PlaceOrderResponse {}))
     }

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod call;
 pub mod callers;
 pub mod captures;
+pub mod collector;
 pub mod commerce;
 pub mod connection;
 pub mod cutting_proxy;
@@ -47,6 +48,7 @@ use cdn_activation::domain::opening::Limits;
 use cdn_activation::domain::time;
 use cdn_activation::server::{Addresses, Bounds, Listening, Server, ServerSettings};
 use cdn_activation::storage;
+use cdn_activation::traces::Traces;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -198,6 +200,7 @@ pub fn settings(database: &Database, sealing_key: SealingKey, clock: Clock) -> S
         explorer: None,
         explorer_url: None,
         quotas: None,
+        traces: Traces::default(),
         clock,
     }
 }

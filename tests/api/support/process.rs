@@ -1,7 +1,7 @@
 //! Runs the program as its users do, and checks its two outputs, how it ends, and what it leaves
 //! behind.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -127,6 +127,11 @@ fn prepared<A: AsRef<OsStr>>(
     variables: &[(&str, &str)],
 ) -> Command {
     for variable in VARIABLES {
+        command.env_remove(variable);
+    }
+    // The standard variables of OpenTelemetry are settings of traces.
+    let is_of_traces = |name: &OsString| name.to_string_lossy().starts_with("OTEL_");
+    for variable in std::env::vars_os().map(|(name, _)| name).filter(is_of_traces) {
         command.env_remove(variable);
     }
     for variable in misleading_variables() {

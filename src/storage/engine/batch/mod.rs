@@ -17,6 +17,7 @@ use tokio::time::{Duration, Instant, timeout_at};
 
 use crate::error::Error;
 use crate::storage::Store;
+use crate::traces::{self, Asking, OpenSpan};
 
 /// Largest number of callers in a queue. If the queue is full, a new caller is refused at once and
 /// can retry.
@@ -30,6 +31,8 @@ const LATE: Duration = Duration::from_millis(10);
 pub(in crate::storage) struct Asked<Q, A> {
     pub question: Q,
     reply: oneshot::Sender<Result<A, Error>>,
+    /// The call of the caller, if it is sampled.
+    asking: Option<Box<Asking>>,
 }
 
 impl<Q, A> Asked<Q, A> {
@@ -51,6 +54,8 @@ struct BatcherState<Q, A> {
     queue: Mutex<Queue<Q, A>>,
     /// Wakes a driver that waits for a notification.
     called: Notify,
+    /// The operation and the table of its statements, in the spans of sampled calls.
+    summary: [&'static str; 2],
     /// Largest number of questions in one statement.
     most: usize,
     /// The name in metrics.
@@ -74,9 +79,10 @@ enum Driver {
 
 impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
     /// Creates a batcher with this name in metrics, whose statements have at most `most` questions.
-    pub fn new(name: &'static str, most: usize) -> Self {
+    /// `summary` is their operation and the table.
+    pub fn new(name: &'static str, summary: [&'static str; 2], most: usize) -> Self {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), driver: Driver::Absent });
-        Self(Arc::new(BatcherState { queue, called: Notify::new(), most, name }))
+        Self(Arc::new(BatcherState { queue, called: Notify::new(), summary, most, name }))
     }
 
     /// Returns the name, and how many questions wait for a statement.
@@ -92,7 +98,8 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
         F: Future<Output = ()> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        match self.0.enqueue(Asked { question, reply })? {
+        let (waiting, asking) = traces::of_questions(self.0.summary).unzip();
+        match self.0.enqueue(Asked { question, reply, asking })? {
             // Shutdown waits for the statements that the driver has started.
             Driver::Absent => {
                 drop(store.writes.spawn(drive(Arc::clone(&self.0), store.clone(), statement)));
@@ -100,7 +107,9 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
             Driver::Busy => {}
             Driver::Listens => self.0.called.notify_one(),
         }
-        answer.await.unwrap_or_else(|_| Err(Error::internal("a statement gave no answer")))
+        let answer = answer.await;
+        drop(waiting); // the span of a sampled call
+        answer.unwrap_or_else(|_| Err(Error::internal("a statement gave no answer")))
     }
 }
 
@@ -130,6 +139,12 @@ impl<Q, A> BatcherState<Q, A> {
                 return;
             }
         }
+    }
+
+    /// Returns the span of a statement that answers these questions, if one of the calls is sampled.
+    fn span(&self, asked: &[Asked<Q, A>], store: &Store) -> Option<OpenSpan> {
+        let asking = asked.iter().filter_map(|asked| asked.asking.as_deref());
+        traces::of_statement(asking, self.summary, || store.database_name(), asked.len())
     }
 
     /// Takes the next questions, oldest first, without those whose caller has disconnected. Marks
@@ -189,8 +204,10 @@ where
                 newest += 1;
                 store.connections.observed.batch(shared.name, taken.len());
                 late_at = Some(Instant::now() + LATE);
+                let span = shared.span(&taken, &store);
+                let statement = statement(store.clone(), taken);
                 // Boxed, because it is moved.
-                running.push(numbered(newest, Box::pin(statement(store.clone(), taken))));
+                running.push(numbered(newest, Box::pin(traces::spanned(span, statement))));
             }
         }
         let ended = match late_at {

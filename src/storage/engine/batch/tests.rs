@@ -30,7 +30,11 @@ struct Noted {
 
 impl Noted {
     fn new() -> Self {
-        Self { batcher: Doubler::new("doubles", 64), store: store(), sizes: Arc::default() }
+        Self {
+            batcher: Doubler::new("doubles", ["SELECT", "numbers"], 64),
+            store: store(),
+            sizes: Arc::default(),
+        }
     }
 
     async fn ask(&self, question: usize) -> Result<usize, Error> {
@@ -80,7 +84,7 @@ async fn a_statement_starts_when_a_turn_of_the_runtime_brings_no_question() {
 
 #[tokio::test]
 async fn a_late_statement_does_not_hold_up_the_next_ones() {
-    let (batcher, store) = (Doubler::new("doubles", 64), store());
+    let (batcher, store) = (Doubler::new("doubles", ["SELECT", "numbers"], 64), store());
     let (gate, sizes) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
     let ask = |question| {
         let (gate, sizes) = (Arc::clone(&gate), Arc::clone(&sizes));
@@ -123,7 +127,7 @@ async fn a_caller_that_disconnects_while_queued_is_skipped() {
 
 #[tokio::test]
 async fn a_full_queue_refuses_the_caller() {
-    let (batcher, store) = (Doubler::new("doubles", 64), store());
+    let (batcher, store) = (Doubler::new("doubles", ["SELECT", "numbers"], 64), store());
     let ask = |question| batcher.ask(question, &store, async |_, asked| double(asked));
     let answers = join_all((0..=MOST_WAITING).map(ask)).await;
     let refused = answers.iter().filter(|answer| matches!(answer, Err(Error::Unavailable(_))));
@@ -133,7 +137,7 @@ async fn a_full_queue_refuses_the_caller() {
 
 #[tokio::test]
 async fn a_statement_that_panics_or_forgets_a_caller_affects_its_own_callers_only() {
-    let (batcher, store) = (Doubler::new("doubles", 64), store());
+    let (batcher, store) = (Doubler::new("doubles", ["SELECT", "numbers"], 64), store());
     let forgetful = async |_: Store, mut asked: Vec<Asked<usize, usize>>| {
         assert!(asked[0].question != 0, "panics");
         asked.truncate(1);

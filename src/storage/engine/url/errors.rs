@@ -47,7 +47,8 @@ pub enum UrlError {
     },
     /// A URL that was read later leads to another database.
     #[error(
-        "names other hosts or another database than at the start: restart the process to use it"
+        "names other hosts, another database or other options than at the start: restart the process \
+         to use it"
     )]
     OtherDatabase,
     /// The driver refused the URL.

@@ -71,20 +71,26 @@ impl DatabaseUrl {
         Arc::clone(&self.hosts.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Uses another URL of the same database, with another user for example, for new connections.
-    /// Another database is refused, because open connections stay with the earlier one: the process
-    /// would write to both.
-    pub fn replace(&self, by: &Self) -> Result<(), UrlError> {
-        let (before, after) = (self.hosts(), by.hosts());
+    /// Returns an error if another URL cannot take the place of this one while connections are open.
+    /// Open connections stay with the earlier database: the process would write to both. The options
+    /// of a session are compared, too, because `search_path` leads to other tables.
+    pub fn require_same_database(&self, other: &Self) -> Result<(), UrlError> {
         // Without a database in the URL, PostgreSQL takes that with the name of the user.
         let database = |host: &PgConnectOptions| {
             host.get_database().unwrap_or_else(|| host.get_username()).to_owned()
         };
-        let of = |host: &PgConnectOptions| (place(host), database(host));
-        if !before.iter().map(of).eq(after.iter().map(of)) {
+        let options = |host: &PgConnectOptions| host.get_options().map(str::to_owned);
+        let of = |host: &PgConnectOptions| (place(host), database(host), options(host));
+        if !self.hosts().iter().map(of).eq(other.hosts().iter().map(of)) {
             return Err(UrlError::OtherDatabase);
         }
-        *self.hosts.write().unwrap_or_else(PoisonError::into_inner) = after;
+        Ok(())
+    }
+
+    /// Uses another URL of the same database, with another user for example, for new connections.
+    pub fn replace(&self, by: &Self) -> Result<(), UrlError> {
+        self.require_same_database(by)?;
+        *self.hosts.write().unwrap_or_else(PoisonError::into_inner) = by.hosts();
         Ok(())
     }
 }

@@ -102,8 +102,12 @@ fn another_user_or_password_of_the_same_database_replaces_the_earlier_one() {
     assert_eq!(url.replace(&parsed("postgres://new:two@a,b:6432/cdn?sslmode=disable")), Ok(()));
     let users: Vec<_> = clone.hosts().iter().map(|host| host.get_username().to_owned()).collect();
     assert_eq!(users, ["new", "new"], "clones share it");
-    for other in ["postgres://x@a/cdn", "postgres://x@a,b:6432/other", "postgres://x@b:6432,a/cdn"]
-    {
+    for other in [
+        "postgres://x@a/cdn",
+        "postgres://x@a,b:6432/other",
+        "postgres://x@b:6432,a/cdn",
+        "postgres://x@a,b:6432/cdn?options=-c%20search_path%3Dother",
+    ] {
         assert_eq!(url.replace(&parsed(other)), Err(UrlError::OtherDatabase), "{other}");
     }
     assert_eq!(clone.hosts()[0].get_username(), "new");

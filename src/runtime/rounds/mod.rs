@@ -11,7 +11,7 @@ use super::places::{PlaceLimits, Places, Reason, Taken};
 use super::state::Signal;
 
 /// How long, during the drain, a connection without a running call may take to end after it was
-/// asked to, and a connection that is new may take to send its first request.
+/// asked to, and a connection that is new or has just entered may take to send its first request.
 const LEAVES_WITHIN: Duration = Duration::from_secs(1);
 
 impl Places {
@@ -64,13 +64,15 @@ impl Places {
     }
 
     /// Refuses further connections and asks the others to finish their calls. A connection that has
-    /// not sent anything for a while has no calls and is ended.
+    /// not sent anything for a while has no calls and is ended. A PROXY header or TLS handshake that
+    /// has begun is not interrupted, because a request follows.
     pub(super) fn close(&self, now: Instant) {
         let mut table = self.table();
         table.is_closed = true;
         let mut silent = Vec::new();
         for (number, taken) in &mut table.taken {
-            if !taken.state.has_spoken() && now - taken.since >= LEAVES_WITHIN {
+            let is_silent = !taken.state.has_spoken() && !taken.state.is_entering();
+            if is_silent && now - taken.since >= LEAVES_WITHIN {
                 silent.push(*number);
             } else if !taken.is_ending() {
                 taken.reason = Reason::Drained;
@@ -101,7 +103,7 @@ impl Taken {
         if begun != self.seen.begun {
             self.seen.begun_since = now;
         }
-        if begun != self.seen.begun || !self.state.is_idle() {
+        if begun != self.seen.begun || !self.state.is_idle() || self.state.is_entering() {
             self.seen.begun = begun;
             self.seen.idle_since = now;
         }
@@ -144,3 +146,6 @@ impl Taken {
         self.seen.waits_since.is_some_and(|since| now - since >= limits.write)
     }
 }
+
+#[cfg(test)]
+mod tests;
