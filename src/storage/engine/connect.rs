@@ -107,8 +107,8 @@ impl Store {
     }
 }
 
-/// Opens a connection with a URL, as the service does, and closes it. It takes at most
-/// [`CONNECT_TIMEOUT`] and a moment. The error says why there is none; it has no password.
+/// Opens a connection with a URL, as the service does, and closes it. Each takes at most 5 s. The error
+/// says why there is no connection; it has no password.
 pub async fn try_to_connect(url: &DatabaseUrl) -> Result<(), String> {
     let options = StoreOptions::new(url.clone(), 1);
     let begin = move |host: &PgConnectOptions| options.session_at(host);
