@@ -37,13 +37,15 @@ pub struct EventFollower {
     watch: Option<Streaming<WatchEventsResponse>>,
     /// How many watches have ended since the last response.
     fruitless: u32,
+    /// How many of the last of them in a row failed in TLS.
+    tls_failures: usize,
     /// Why the last of them ended.
     failure: Option<CallError>,
 }
 
 impl EventFollower {
     pub(super) fn new(client: ActivationClient, request: WatchEventsRequest) -> Self {
-        Self { client, request, watch: None, fruitless: 0, failure: None }
+        Self { client, request, watch: None, fruitless: 0, tls_failures: 0, failure: None }
     }
 
     /// Returns the cursor after the event that was returned last, or a later one if the service has
@@ -79,7 +81,7 @@ impl EventFollower {
                     continue;
                 }
             };
-            (self.fruitless, self.failure) = (0, None);
+            (self.fruitless, self.tls_failures, self.failure) = (0, 0, None);
             self.request.from_now = false; // allowed with an empty cursor only
             self.request.cursor = response.cursor;
             if let Some(event) = response.event {
@@ -112,6 +114,8 @@ impl EventFollower {
     async fn ended(&mut self, status: Status) -> Result<(), CallError> {
         self.watch = None;
         self.fruitless = self.fruitless.saturating_add(1);
+        self.tls_failures =
+            if is_of_tls(&status) { self.tls_failures.saturating_add(1) } else { 0 };
         let goes_on = self.may_pass(&status);
         let failure = CallError::new(status, self.fruitless);
         if !goes_on {
@@ -124,12 +128,12 @@ impl EventFollower {
         Ok(())
     }
 
-    /// Returns whether the reason why a watch ended may pass. TLS may have failed at one endpoint only,
-    /// so each is tried.
+    /// Returns whether the reason why a watch ended may pass. TLS may have failed at one endpoint
+    /// only, so each is tried: the reason does not pass if TLS has failed as often in a row as there
+    /// are endpoints.
     fn may_pass(&self, status: &Status) -> bool {
-        if is_of_tls(status) {
-            let endpoints = self.client.0.endpoints.count();
-            return usize::try_from(self.fruitless).is_ok_and(|tried| tried < endpoints);
+        if self.tls_failures > 0 {
+            return self.tls_failures < self.client.0.endpoints.count();
         }
         is_local(status) || matches!(status.code(), Code::DeadlineExceeded | Code::Unavailable)
     }

@@ -16,8 +16,9 @@ const INTERVAL: Duration = Duration::from_secs(15);
 /// The pause is also at least this many times as long as the count took, so that counting a long
 /// backlog does not slow down the work on it.
 const PAUSE_FACTOR: u32 = 20;
-/// Longest pause. It is shorter than the time after which an alert says that the worker stopped.
-const LONGEST_PAUSE: Duration = Duration::from_mins(2);
+/// Longest pause. An alert fires if the age of the oldest event is too high for two minutes. With
+/// this pause, a single count cannot be the cause.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Runs until `shutdown`.
 pub async fn run(store: Store, metrics: Metrics, shutdown: CancellationToken) {
@@ -63,10 +64,10 @@ mod tests {
 
     #[test]
     fn the_pause_grows_with_the_time_of_a_count_up_to_the_longest() {
-        let pauses = [0, 100, 750, 1_000, 5_000, 60_000].map(|took| {
+        let pauses = [0, 100, 750, 1_000, 2_500, 60_000].map(|took| {
             let pause = pause(Duration::from_millis(took));
             pause.as_secs()
         });
-        assert_eq!(pauses, [15, 15, 15, 20, 100, 120]);
+        assert_eq!(pauses, [15, 15, 15, 20, 50, 60]);
     }
 }

@@ -325,7 +325,7 @@ async fn positions_and_generations_are_on_the_disk_before_they_are_seen_whatever
     {
         return;
     }
-    for (set, used) in [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")] {
+    for (set, used) in [("off", "local"), ("local", "local"), ("remote_apply", "remote_apply")] {
         let database = Database::fresh().await;
         let alter = format!(
             "DO 'BEGIN EXECUTE format(''ALTER DATABASE %I SET synchronous_commit = {set}'',

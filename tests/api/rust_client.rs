@@ -29,7 +29,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
@@ -210,12 +210,18 @@ async fn a_call_without_an_answer_ends_at_its_deadline_and_the_next_one_goes_to_
     }
 }
 
+/// Returns a socket whose port refuses connections, and which nobody else can get.
+fn closed_port() -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    socket
+}
+
 #[tokio::test]
 async fn a_write_that_could_not_be_sent_is_repeated_at_another_endpoint() {
     let api = Api::start_without_workers().await;
-    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let closed = closed_port();
     let addresses = [closed.local_addr().expect("bound"), api.addresses.grpc];
-    drop(closed);
     let (client, _scratch) = client(&addresses);
     let key = api.account().await;
     let client = client.of_account(account(key.account_id));
@@ -402,9 +408,8 @@ async fn a_follower_whose_endpoints_fail_in_tls_ends_with_an_error_and_one_that_
     let ended = tokio::time::timeout(patience, events.next()).await.expect("an end");
     assert_eq!(ended.expect_err("no token").code(), Code::Unauthenticated);
 
-    let nowhere = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let nowhere = closed_port();
     let address = nowhere.local_addr().expect("bound");
-    drop(nowhere);
     let client = ActivationClient::new(ClientSettings::to([format!("http://{address}")]));
     let mut events = client.expect("valid settings").follow(WatchEventsRequest::default());
     assert!(events.last_failure().is_none());
@@ -418,6 +423,44 @@ async fn a_follower_whose_endpoints_fail_in_tls_ends_with_an_error_and_one_that_
         })
     };
     eventually("the failure is seen", is_seen).await;
+}
+
+/// Closes its first connection, and forwards all later ones to `to`.
+async fn first_closed(listener: TcpListener, to: SocketAddr) {
+    drop(listener.accept().await.expect("a connection"));
+    while let Ok((mut near, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let mut far = TcpStream::connect(to).await.expect("the service");
+            tokio::io::copy_bidirectional(&mut near, &mut far).await.ok();
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_follower_goes_on_if_tls_failed_at_one_endpoint_and_the_other_one_was_only_unavailable() {
+    let authority = Authority::new("the authority");
+    let served = ServerFiles::new(&authority.issue(&[]), &authority.pem());
+    let api = Api::start_without_workers().await;
+    let secure = api
+        .replica_with(|settings| {
+            settings.listening = Listening { tls: Some(served.tls(false)), ..Listening::default() };
+        })
+        .await;
+    let unsteady = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoints = [unsteady.local_addr().expect("bound"), api.addresses.grpc];
+    tokio::spawn(first_closed(unsteady, secure.addresses.grpc));
+    let scratch = Scratch::new();
+    let tls = ClientTls {
+        ca_file: Some(scratch.file("ca.crt", &authority.pem()).into()),
+        certificate_and_key: None,
+    };
+    let endpoints = endpoints.map(|address| format!("https://{address}"));
+    let client = ActivationClient::new(ClientSettings { tls, ..ClientSettings::to(endpoints) });
+    let mut events = client.expect("valid settings").follow(WatchEventsRequest::default());
+    let ended = tokio::time::timeout(Duration::from_mins(5), events.next()).await.expect("an end");
+    let error = ended.expect_err("no token");
+    assert_eq!(error.code(), Code::Unauthenticated, "the first endpoint answers at last: {error}");
+    assert!(error.attempts() >= 3, "{error}");
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ SELECT
 set_config('lock_timeout', '2s', true),
 set_config(
 'synchronous_commit',
-replace(current_setting('synchronous_commit'), 'off', 'on'),
+replace(current_setting('synchronous_commit'), 'off', 'local'),
 true)
 ) AS settings   ORDER BY lane
 FOR UPDATE OF event_lanes
@@ -459,7 +459,7 @@ SELECT
 set_config('lock_timeout', '2s', true),
 set_config(
 'synchronous_commit',
-replace(current_setting('synchronous_commit'), 'off', 'on'),
+replace(current_setting('synchronous_commit'), 'off', 'local'),
 true)
 ) AS settings WHERE lane = ANY($1)
 ORDER BY lane

@@ -32,8 +32,9 @@ pub(super) use origin;
 /// The settings of a transaction that locks lanes, as a row of the FROM clause. A COMMIT that notifies
 /// waits for the notifying COMMITs of other replicas, including their writes to the disk. This takes
 /// longer than the default lock timeout. With `synchronous_commit` off, a crash of a process of
-/// `PostgreSQL` loses commits that followers have seen, and the origin stays the same. So such a commit
-/// waits for the disk. Stronger values stay as they are.
+/// `PostgreSQL` loses commits that followers have seen, and the origin stays the same. So such a
+/// commit waits for the disk of this server. With `on` it would wait for a synchronous standby too,
+/// and hang with its lanes locked if none is connected. Stronger values stay as they are.
 macro_rules! settings_of_numbering {
     () => {
         "(
@@ -41,7 +42,7 @@ macro_rules! settings_of_numbering {
                 set_config('lock_timeout', '2s', true),
                 set_config(
                     'synchronous_commit',
-                    replace(current_setting('synchronous_commit'), 'off', 'on'),
+                    replace(current_setting('synchronous_commit'), 'off', 'local'),
                     true)
         ) AS settings"
     };
@@ -62,7 +63,7 @@ pub struct Generation {
 pub struct BegunGeneration {
     /// Its id.
     pub generation_id: Uuid,
-    /// The id of the generation before it. `None` if the table was empty, which no program of ours does.
+    /// The id of the generation before it. `None` if the table was empty; only a person empties it.
     pub earlier_id: Option<Uuid>,
 }
 
