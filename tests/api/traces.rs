@@ -230,6 +230,29 @@ async fn an_order_goes_on_in_the_trace_whether_it_is_recorded_or_not() {
 }
 
 #[tokio::test]
+async fn an_opening_on_its_own_is_one_statement_in_the_trace_of_its_call() {
+    let collector = TestCollector::start().await;
+    let api = start(&collector, "parentbased_always_off").await;
+    let (key, grpc) = (api.account().await, api.raw_grpc().await);
+    let opened = call(&grpc, &key, OPEN, &traceparent(TRACE, "01")).await;
+    assert_eq!(opened.status().code(), Code::Ok);
+    api.stop().await;
+
+    let spans = collector.got().spans;
+    let of_kind = |kind: SpanKind| {
+        let is_it = |span: &&Span| span.name == "INSERT instances" && span.kind == i32::from(kind);
+        spans.iter().filter(is_it).collect::<Vec<_>>()
+    };
+    let [waiting] = of_kind(SpanKind::Internal)[..] else { panic!("one wait: {spans:#?}") };
+    let [statement] = of_kind(SpanKind::Client)[..] else { panic!("one statement: {spans:#?}") };
+    assert_eq!(hex(&statement.trace_id), TRACE);
+    assert_eq!(statement.parent_span_id, waiting.span_id);
+    assert_eq!(statement.links, []);
+    assert_has(statement, &[("db.query.summary", "INSERT instances")]);
+    assert!(!failed(statement), "{statement:?}");
+}
+
+#[tokio::test]
 async fn a_statement_that_several_calls_share_links_to_those_that_are_recorded() {
     let collector = TestCollector::start().await;
     let api = start(&collector, "parentbased_always_off").await;
@@ -259,6 +282,8 @@ async fn a_statement_that_several_calls_share_links_to_those_that_are_recorded()
             &[("db.system.name", "postgresql"), ("db.query.summary", "SELECT accounts")],
         );
         assert!(attributes(statement).contains_key("db.namespace"));
+        let questions = &attributes(statement)["activation.questions"];
+        assert!(questions.parse::<usize>().unwrap() >= statement.links.len(), "{questions}");
         for link in &statement.links {
             let waits = spans.iter().find(|span| span.span_id == link.span_id);
             assert_eq!(waits.expect("the wait of the call").trace_id, link.trace_id);
