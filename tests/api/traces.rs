@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use cdn_activation::proto::cdn::v1::OpenCdnServiceRequest;
+use cdn_activation::traces::code_name;
 use futures_util::future::join_all;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
@@ -322,6 +323,46 @@ async fn a_refusal_is_not_an_error_of_the_service() {
     assert_ne!(refused.code(), Code::Ok);
     assert!(!failed(&span), "{span:?}");
     assert_ne!(attributes(&span)["rpc.response.status_code"], "OK");
+}
+
+#[tokio::test]
+async fn an_unknown_method_gives_its_name_to_no_span() {
+    let collector = TestCollector::start().await;
+    let api = start(&collector, "always_on").await;
+    let (key, grpc) = (api.account().await, api.raw_grpc().await);
+    let path = "/activation.cdn.v1.CdnService/NoSuchMethod";
+    let reply = call(&grpc, &key, path, &traceparent(TRACE, "01")).await;
+    assert_eq!(reply.status().code(), Code::Unimplemented);
+    let span = collector.span("the call", is_of(TRACE, SpanKind::Server)).await;
+    assert_eq!(span.name, "grpc");
+    assert_has(&span, &[("rpc.method", "_OTHER"), ("rpc.response.status_code", "UNIMPLEMENTED")]);
+
+    for (digit, method, name, recorded) in
+        [("1", "PUT", "PUT", ("PUT", None)), ("2", "BREW", "HTTP", ("_OTHER", Some("BREW")))]
+    {
+        let trace = TRACE.replace('0', digit);
+        let headers = [("traceparent", traceparent(&trace, "01"))];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        drop(api.send(method, "/?Action=DescribeUserCdnStatus", &headers, b"").await);
+        let span = collector.span("the request", is_of(&trace, SpanKind::Server)).await;
+        let attributes = attributes(&span);
+        let text = |key| attributes.get(key).map(String::as_str);
+        let found = (text("http.request.method").unwrap(), text("http.request.method_original"));
+        assert_eq!((span.name.as_str(), found), (name, recorded));
+    }
+}
+
+#[tokio::test]
+async fn the_span_of_a_stream_ends_with_the_code_of_the_stream() {
+    let collector = TestCollector::start().await;
+    let api = start(&collector, "always_on").await;
+    let metadata = [("traceparent", &*traceparent(TRACE, "01")), ("grpc-timeout", "500m")];
+    let path = "/activation.operator.v1.EventService/WatchEvents";
+    let ended = api.raw_grpc().await.call(path, &metadata, b"").await.status();
+    let span = collector.span("the stream", is_of(TRACE, SpanKind::Server)).await;
+    assert_eq!((span.name.as_str(), ended.code()), (&path[1..], Code::DeadlineExceeded));
+    assert_has(&span, &[("rpc.response.status_code", code_name(ended.code()))]);
+    assert!(failed(&span), "{span:?}");
 }
 
 #[tokio::test]
