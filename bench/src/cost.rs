@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use crate::Run;
 use crate::rounds::{self, Action, Measured, Result, Row, Spread, Stage, Subject, Wire, counted};
+use crate::servers::collector;
 
 /// So many that each of the keys signs a few calls a second.
 const ACCOUNTS: u64 = 100_000;
@@ -41,6 +42,7 @@ pub fn run(run: &Run) -> anyhow::Result<ExitCode> {
         passed = measure(&mut stage, &rows, run.rounds);
     }
     stage.tear_down()?;
+    anyhow::ensure!(collector::taken() > 0, "the service with traces has recorded no call");
     println!("{}", if passed { "passed" } else { "FAILED: above a bound, or wrong" });
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

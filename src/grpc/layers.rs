@@ -173,9 +173,9 @@ where
                 (Code::Ok, Some(listener)) => {
                     response.extensions_mut().insert(CountedAtItsEnd);
                     response.map(|body| {
-                        let held = HeldStream::new(body, until, call, request_id);
+                        let held = HeldStream::new(body, until, (call, span), request_id);
                         let count = StreamCount::new(listener);
-                        span.of_stream(Body::new(Keeping::new(Paced::new(held), count)))
+                        Body::new(Keeping::new(Paced::new(held), count))
                     })
                 }
                 (Code::Ok, None) if is_endless => {

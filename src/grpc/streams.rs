@@ -1,5 +1,5 @@
 //! A streaming reply under the rules for every call: it ends at its deadline, a panic becomes a
-//! status, and the call is counted when the stream ends, with its code.
+//! status, and the call is counted, and its span ended, when the stream ends, with its code.
 //!
 //! HTTP/2 polls a stream only if the client has room for more, so the stream of a client that does
 //! not read cannot end itself at the deadline. A timer in a task of its own ends the call in this
@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use super::traced::CallSpan;
 use crate::error::{Error, status};
 use crate::ids::RequestId;
 use crate::logging;
@@ -39,11 +40,11 @@ struct Running {
 }
 
 /// The call of a stream until it is ended by the body or by the deadline.
-struct Held(Mutex<Option<Call>>);
+struct Held(Mutex<Option<(Call, CallSpan)>>);
 
 impl HeldStream {
     /// Creates a stream that ends at its deadline.
-    pub fn new(body: Body, until: Instant, call: Call, request_id: RequestId) -> Self {
+    pub fn new(body: Body, until: Instant, call: (Call, CallSpan), request_id: RequestId) -> Self {
         let call = Arc::new(Held(Mutex::new(Some(call))));
         let (gone, has_gone) = oneshot::channel::<()>();
         let (held, id) = (Arc::clone(&call), request_id.clone());
@@ -70,16 +71,16 @@ impl HeldStream {
 }
 
 impl Held {
-    /// Counts and logs the call, unless that was done.
+    /// Counts and logs the call and ends its span, unless that was done.
     fn end(&self, code: Code, request_id: &RequestId) {
-        let Some(call) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return;
-        };
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((call, span)) = held else { return };
         let (method, milliseconds) = (call.method(), call.elapsed().as_secs_f64() * 1e3);
         if logging::is_within_limit() {
             tracing::info!(%request_id, method, milliseconds, grpc_code = ?code, "the stream ended");
         }
         call.finished(code);
+        span.finished(code);
     }
 }
 

@@ -1,13 +1,10 @@
 //! The span of a call: begun in the guard, ended with the code of the answer, or with the stream.
 
-use bytes::Bytes;
 use http::Request;
-use hyper::body::Frame;
+use tonic::Code;
 use tonic::body::Body;
-use tonic::{Code, Status};
 
 use super::authentication::HEALTH;
-use super::bodies::{Keeping, Sees};
 use super::layers::REFLECTION;
 use crate::context::Context;
 use crate::proto::is_method;
@@ -16,7 +13,7 @@ use crate::traces::{
     code_name, is_error_of_server,
 };
 
-/// The name of a method that does not exist.
+/// The attribute of a method that does not exist.
 const OTHER: &str = "_OTHER";
 
 /// The span of a call; empty if the call is not sampled. A call that is dropped before it is answered
@@ -34,25 +31,30 @@ pub(super) fn begin(traces: &Traces, request: &Request<Body>) -> (Option<Positio
     }
     let context = request.extensions().get::<Context>();
     if context.is_some_and(|context| context.wire == crate::context::Wire::Rest) {
-        let span = child(SpanKind::Internal, || method(path).into());
+        let span = child(SpanKind::Internal, || name(path).into());
         let span = span.map(|span| described(span, path, context));
         return (span.as_ref().map(OpenSpan::position), CallSpan(span));
     }
     let Some(begun) = traces.begin(request.headers(), Sender::Service) else {
         return (None, CallSpan::default());
     };
-    let span = begun.span(SpanKind::Server, || method(path).into());
+    let span = begun.span(SpanKind::Server, || name(path).into());
     (Some(begun.position()), CallSpan(span.map(|span| described(span, path, context))))
 }
 
+/// Returns the name of a span: that of the method, or of the system if there is no such method.
+fn name(path: &str) -> String {
+    method(path).unwrap_or(RPC_SYSTEM.1).to_owned()
+}
+
 /// Returns the name of the method. A path that is not that of a method is a text of the caller.
-fn method(path: &str) -> String {
-    path.strip_prefix('/').filter(|_| is_method(path)).unwrap_or(OTHER).to_owned()
+fn method(path: &str) -> Option<&str> {
+    path.strip_prefix('/').filter(|_| is_method(path))
 }
 
 fn described(mut span: OpenSpan, path: &str, context: Option<&Context>) -> OpenSpan {
     span.set(RPC_SYSTEM.0, RPC_SYSTEM.1);
-    span.set(RPC_METHOD, method(path));
+    span.set(RPC_METHOD, method(path).unwrap_or(OTHER).to_owned());
     if let Some(context) = context {
         span.set("activation.request_id", context.request_id.to_string());
         span.set("enduser.id", context.principal());
@@ -69,24 +71,11 @@ impl CallSpan {
         self.end(code);
     }
 
-    /// Ends the span with the stream.
-    pub fn of_stream(self, body: Body) -> Body {
-        if self.0.is_some() { Body::new(Keeping::new(body, self)) } else { body }
-    }
-
     fn end(&mut self, code: Code) {
         let Some(mut span) = self.0.take() else { return };
         span.set(RPC_STATUS, code_name(code));
         if is_error_of_server(code) {
             span.fail(code_name(code));
-        }
-    }
-}
-
-impl Sees for CallSpan {
-    fn see(&mut self, frame: &Frame<Bytes>) {
-        if let Some(status) = frame.trailers_ref().and_then(Status::from_header_map) {
-            self.end(status.code());
         }
     }
 }

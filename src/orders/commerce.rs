@@ -204,7 +204,9 @@ impl Commerce {
         span.set(RPC_METHOD, method);
         let uri = self.0.settings.endpoint.uri();
         if let Some(host) = uri.host() {
-            span.set("server.address", host.to_owned());
+            // An address of IPv6 is in brackets in a URI only.
+            let address = host.trim_start_matches('[').trim_end_matches(']');
+            span.set("server.address", address.to_owned());
         }
         if let Some(port) = uri.port_u16() {
             span.set("server.port", i64::from(port));

@@ -1,16 +1,19 @@
 //! The span of a request in the RPC query format.
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 
 use crate::context::Peer;
 use crate::traces::{OpenSpan, Position, Sender, SpanKind, Traces};
 
-/// Largest part of the path that is recorded, in bytes. The path is a text of the client.
-const LONGEST_PATH: usize = 128;
-/// The first status that is an error of the server.
-const FIRST_ERROR: u16 = 500;
+/// Largest part of the path, or of an unknown method, that is recorded, in bytes. They are texts of
+/// the client.
+const LONGEST_TEXT: usize = 128;
+/// The methods that the conventions of OpenTelemetry know.
+const KNOWN: [&str; 9] =
+    ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
 
-/// The span of a request; empty if the request is not sampled.
+/// The span of a request; empty if the request is not sampled. A request on which the shim panics is
+/// answered with the status 500. One that is dropped for another reason has no status.
 #[derive(Debug, Default)]
 pub(super) struct RequestSpan(Option<OpenSpan>);
 
@@ -20,9 +23,14 @@ pub(super) fn begin<B>(traces: &Traces, request: &Request<B>) -> (Option<Positio
     let Some(begun) = traces.begin(request.headers(), Sender::Anyone) else {
         return (None, RequestSpan::default());
     };
-    let span = begun.span(SpanKind::Server, || method(request.method()).into());
+    let known = known(request.method());
+    let span = begun.span(SpanKind::Server, || known.unwrap_or("HTTP").into());
     let span = span.map(|mut span| {
-        span.set("http.request.method", method_attribute(request.method()));
+        span.set("http.request.method", known.unwrap_or("_OTHER"));
+        if known.is_none() {
+            let given = recorded(request.method().as_str()).to_owned();
+            span.set("http.request.method_original", given);
+        }
         span.set("url.path", recorded(request.uri().path()).to_owned());
         if let Some(peer) = request.extensions().get::<Peer>() {
             span.set("url.scheme", if peer.has_tls { "https" } else { "http" });
@@ -33,25 +41,14 @@ pub(super) fn begin<B>(traces: &Traces, request: &Request<B>) -> (Option<Positio
     (Some(begun.position()), RequestSpan(span))
 }
 
-/// Returns the method in the name of a span. Other methods are texts of clients.
-fn method(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        _ => "HTTP",
-    }
+/// Returns the name of a method that is known. Other methods are texts of clients.
+fn known(method: &Method) -> Option<&'static str> {
+    KNOWN.into_iter().find(|known| *known == method.as_str())
 }
 
-fn method_attribute(of: &Method) -> &'static str {
-    match method(of) {
-        "HTTP" => "_OTHER",
-        known => known,
-    }
-}
-
-/// Returns the beginning of a path.
-fn recorded(path: &str) -> &str {
-    &path[..path.floor_char_boundary(LONGEST_PATH)]
+/// Returns the beginning of a text of the client.
+fn recorded(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST_TEXT)]
 }
 
 impl RequestSpan {
@@ -64,12 +61,23 @@ impl RequestSpan {
     }
 
     /// Ends the span with the status of the answer.
-    pub fn finished<B>(self, response: &Response<B>) {
-        let Some(mut span) = self.0 else { return };
-        let status = response.status().as_u16();
-        span.set("http.response.status_code", i64::from(status));
-        if status >= FIRST_ERROR {
-            span.fail(status.to_string());
+    pub fn finished<B>(mut self, response: &Response<B>) {
+        self.end(response.status());
+    }
+
+    fn end(&mut self, status: StatusCode) {
+        let Some(mut span) = self.0.take() else { return };
+        span.set("http.response.status_code", i64::from(status.as_u16()));
+        if status.is_server_error() {
+            span.fail(status.as_str().to_owned());
+        }
+    }
+}
+
+impl Drop for RequestSpan {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.end(StatusCode::INTERNAL_SERVER_ERROR);
         }
     }
 }
@@ -79,13 +87,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_cut_and_a_method_is_one_of_three() {
-        let long = "/".to_owned() + &"é".repeat(LONGEST_PATH);
-        assert_eq!(recorded(&long).len(), LONGEST_PATH - 1);
+    fn a_text_of_the_client_is_cut_and_an_unknown_method_has_no_name() {
+        let long = "/".to_owned() + &"é".repeat(LONGEST_TEXT);
+        assert_eq!(recorded(&long).len(), LONGEST_TEXT - 1);
         assert_eq!(recorded("/a"), "/a");
-        for (given, expected) in [("GET", "GET"), ("POST", "POST"), ("BREW", "HTTP")] {
-            assert_eq!(method(&given.parse().unwrap()), expected);
+        for (given, expected) in
+            [("GET", Some("GET")), ("DELETE", Some("DELETE")), ("get", None), ("BREW", None)]
+        {
+            assert_eq!(known(&given.parse().unwrap()), expected);
         }
-        assert_eq!(method_attribute(&"BREW".parse().unwrap()), "_OTHER");
     }
 }

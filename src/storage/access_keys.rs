@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::engine::batch::Asked;
+use super::engine::batch::{Asked, answering};
 use super::engine::connections::limited;
 use super::events::outbox::{
     EventRow, audited, event_time_after, with_event, with_event_and_record,
@@ -183,7 +183,7 @@ impl Store {
                 connection.answered(rows)
             }
         });
-        let rows = rows.await.map(|rows| {
+        let rows = answering(&asked, &self, rows).await.map(|rows| {
             let by_id = rows.into_iter().map(|row| (row.access_key_id.clone(), row));
             by_id.collect::<HashMap<_, _>>()
         });

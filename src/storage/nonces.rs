@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Store;
-use super::engine::batch::Asked;
+use super::engine::batch::{Asked, answering};
 use super::engine::connections::limited;
 use super::engine::writing::WriteLane;
 use crate::domain::Time;
@@ -108,7 +108,8 @@ impl Store {
     /// one gets the answer that it is new.
     async fn answer_nonces(self, slot: usize, asked: Vec<Asked<Uuid, bool>>) {
         let digests: HashSet<_> = asked.iter().map(|asked| asked.question).collect();
-        let mut new = self.use_all(slot, digests.into_iter().collect()).await;
+        let using = self.use_all(slot, digests.into_iter().collect());
+        let mut new = answering(&asked, &self, using).await;
         for asked in asked {
             let answer = match &mut new {
                 Ok(new) => Ok(new.remove(&asked.question)),

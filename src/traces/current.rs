@@ -17,8 +17,10 @@ tokio::task_local! {
 /// A position in a trace.
 #[derive(Clone, Debug)]
 pub struct Position {
-    /// The ids, the flag and the `tracestate` of the caller.
-    pub(super) ids: SpanContext,
+    pub(super) trace_id: TraceId,
+    pub(super) span_id: SpanId,
+    /// The `tracestate` of the caller. Shared, because a position is copied for each task.
+    pub(super) state: Option<Arc<TraceState>>,
     /// `None` if the call is not sampled.
     pub(super) sampled: Option<Arc<Sampled>>,
 }
@@ -41,24 +43,21 @@ impl Position {
         (is_sampled, recorder): (bool, &Arc<Recorder>),
     ) -> (Self, Option<SpanId>) {
         let (trace_id, state) = match &parent {
-            Some(parent) => (parent.trace_id(), parent.trace_state().clone()),
-            None => (own_id, TraceState::NONE),
+            Some(parent) => (parent.trace_id(), shared(parent.trace_state())),
+            None => (own_id, None),
         };
         let span_id = recorder.new_span_id();
         let sampled =
             is_sampled.then(|| Arc::new(Sampled { recorder: Arc::clone(recorder), failure: None }));
-        let position = Self::new(trace_id, span_id, state, sampled);
+        let position = Self { trace_id, span_id, state, sampled };
         (position, parent.map(|parent| parent.span_id()))
     }
 
-    pub(super) fn new(
-        trace_id: TraceId,
-        span_id: SpanId,
-        state: TraceState,
-        sampled: Option<Arc<Sampled>>,
-    ) -> Self {
-        let flags = TraceFlags::default().with_sampled(sampled.is_some());
-        Self { ids: SpanContext::new(trace_id, span_id, flags, false, state), sampled }
+    /// Returns the position as the SDK has it.
+    pub(super) fn context(&self) -> SpanContext {
+        let flags = TraceFlags::default().with_sampled(self.sampled.is_some());
+        let state = self.state.as_deref().cloned().unwrap_or_default();
+        SpanContext::new(self.trace_id, self.span_id, flags, false, state)
     }
 
     /// Returns the position if it is sampled.
@@ -68,8 +67,13 @@ impl Position {
 
     /// Returns a link to the span at this position.
     pub(super) fn link(&self) -> Link {
-        Link::with_context(self.ids.clone())
+        Link::with_context(self.context())
     }
+}
+
+/// Returns a `tracestate` that positions share, or `None` if it is empty.
+fn shared(state: &TraceState) -> Option<Arc<TraceState>> {
+    (*state != TraceState::NONE).then(|| Arc::new(state.clone()))
 }
 
 /// Returns the position of the running call if it is sampled.
@@ -85,14 +89,13 @@ pub(super) fn with_current(look: impl FnOnce(&Sampled)) {
 /// Returns the id of the trace of the running call if it is sampled, for its log line.
 #[must_use]
 pub fn current_trace_id() -> Option<TraceId> {
-    let of_sampled =
-        |position: &Position| position.sampled.is_some().then(|| position.ids.trace_id());
+    let of_sampled = |position: &Position| position.sampled.is_some().then_some(position.trace_id);
     CURRENT.try_with(of_sampled).ok()?
 }
 
 /// Writes the position of the running call to the headers of a call that it makes.
 pub fn inject(headers: &mut HeaderMap) {
-    CURRENT.try_with(|position| headers::write(&position.ids, headers)).ok();
+    CURRENT.try_with(|position| headers::write(&position.context(), headers)).ok();
 }
 
 /// Runs a future at this position, if there is one.

@@ -2,8 +2,8 @@
 //! collector. `docs/operating.md` ("Traces") says what a span contains.
 //!
 //! The decision whether a call is sampled is made before a span is built ([`Traces::begin`]). A call
-//! that is not sampled costs a look at its headers and a random number; without a collector, it costs
-//! nothing. The samplers, the queue and OTLP are those of the SDK of OpenTelemetry. Its tracer is not
+//! that is not sampled costs a look at its headers, a copy of its `tracestate` if it has one, and at
+//! most two random ids; without a collector, it costs nothing. The samplers, the queue and OTLP are those of the SDK of OpenTelemetry. Its tracer is not
 //! used, because it chooses the ids of a span itself, when it builds the span.
 //!
 //! The position of a call in its trace is local to its task ([`within`]). What the call starts in
@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use opentelemetry::trace::SpanId;
 pub use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::{SpanContext, SpanId};
 
 pub use self::collector::CollectorSettings;
 pub use self::current::{Position, carried, current_trace_id, inject, within};
@@ -74,7 +74,7 @@ impl Traces {
         let parent = headers::parent(headers);
         // The sender may have chosen the id of its trace so that the sampler would take it.
         let trusted = parent.as_ref().filter(|_| sender == Sender::Service);
-        let own_id = recorder.new_trace_id();
+        let own_id = trusted.map_or_else(|| recorder.new_trace_id(), SpanContext::trace_id);
         let is_sampled = recorder.samples(trusted, own_id);
         let recorder = (is_sampled, recorder);
         let (position, parent) = Position::of_request(own_id, parent, recorder);

@@ -42,7 +42,7 @@ impl OpenSpan {
         let sampled = position.sampled.as_ref().expect("only a sampled call has spans");
         let start_time = time_of_span();
         let data = SpanData {
-            span_context: position.ids.clone(),
+            span_context: position.context(),
             parent_span_id,
             parent_span_is_remote,
             span_kind: kind,
@@ -113,13 +113,12 @@ impl OpenSpan {
 
 /// Returns a span within the span of the running call, if the call is sampled.
 pub fn child(kind: SpanKind, name: impl FnOnce() -> Cow<'static, str>) -> Option<OpenSpan> {
-    let Position { ids, sampled } = current()?;
+    let Position { trace_id, span_id: parent, state, sampled } = current()?;
     let recorder = Arc::clone(&sampled?.recorder);
-    let (trace_id, state, span_id) =
-        (ids.trace_id(), ids.trace_state().clone(), recorder.new_span_id());
-    let sampled = Arc::new(Sampled { recorder, failure: None });
-    let position = Position::new(trace_id, span_id, state, Some(sampled));
-    Some(OpenSpan::new(position, Some((ids.span_id(), false)), kind, name()))
+    let span_id = recorder.new_span_id();
+    let sampled = Some(Arc::new(Sampled { recorder, failure: None }));
+    let position = Position { trace_id, span_id, state, sampled };
+    Some(OpenSpan::new(position, Some((parent, false)), kind, name()))
 }
 
 impl Drop for OpenSpan {

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use opentelemetry::trace::{Link, SpanKind, TraceState};
+use opentelemetry::trace::SpanKind;
 
 use super::current::{Position, Sampled, with_current, within};
 use super::recorder::Recorder;
@@ -14,48 +14,54 @@ const SYSTEM: (&str, &str) = ("db.system.name", "postgresql");
 /// The name of the span of a statement that ends before its text is known.
 const STATEMENT: &str = "statement";
 const NAMESPACE: &str = "db.namespace";
-/// Number of questions that a statement answers. The standard has it only for more than one.
-const BATCH_SIZE: &str = "db.operation.batch.size";
+/// Number of questions that a statement answers. It is not the size of a batch in the sense of the
+/// standard, which is a number of operations: the questions are operands of one operation.
+const QUESTIONS: &str = "activation.questions";
 
 /// A sampled call that waits for the answer to its question.
 #[derive(Debug)]
 pub struct Asking {
-    recorder: Arc<Recorder>,
-    link: Link,
+    /// That of the wait.
+    position: Position,
+    /// The operation and the table of the statement that answers.
+    summary: [&'static str; 2],
+}
+
+impl Asking {
+    /// Returns the position of what answers this call alone.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position.clone()
+    }
 }
 
 /// Returns the span of a sampled call while it waits for a statement that other calls share, and
 /// what the span of the statement links to.
 #[must_use]
-pub fn of_questions(summary: [&str; 2]) -> Option<(OpenSpan, Box<Asking>)> {
+pub fn of_questions(summary: [&'static str; 2]) -> Option<(OpenSpan, Box<Asking>)> {
     let span = child(SpanKind::Internal, || summary.join(" ").into())?;
     let position = span.position();
-    let recorder = Arc::clone(&position.sampled.as_ref()?.recorder);
-    Some((span, Box::new(Asking { recorder, link: position.link() })))
+    Some((span, Box::new(Asking { position, summary })))
 }
 
 /// Returns the span of a statement that answers these calls, if one of them is sampled.
 pub fn of_statement<'a>(
     mut asking: impl Iterator<Item = &'a Asking>,
-    summary: [&str; 2],
     namespace: impl FnOnce() -> Option<String>,
     questions: usize,
 ) -> Option<OpenSpan> {
     let first = asking.next()?;
-    let recorder = &first.recorder;
+    let recorder = &first.position.sampled.as_ref()?.recorder;
     let (trace_id, span_id) = (recorder.new_trace_id(), recorder.new_span_id());
     let sampled = Some(about_a_statement(recorder));
-    let position = Position::new(trace_id, span_id, TraceState::NONE, sampled);
-    let span = OpenSpan::new(position, None, SpanKind::Client, summary.join(" ").into());
+    let position = Position { trace_id, span_id, state: None, sampled };
+    let summary = first.summary.join(" ");
+    let span = OpenSpan::new(position, None, SpanKind::Client, summary.clone().into());
     let mut span = of_database(span, namespace());
-    span.set(SUMMARY, summary.join(" "));
-    if let Ok(size) = i64::try_from(questions)
-        && size > 1
-    {
-        span.set(BATCH_SIZE, size);
-    }
-    span.link(first.link.clone());
-    asking.for_each(|asking| span.link(asking.link.clone()));
+    span.set(SUMMARY, summary);
+    span.set(QUESTIONS, i64::try_from(questions).unwrap_or(i64::MAX));
+    span.link(first.position.link());
+    asking.for_each(|asking| span.link(asking.position.link()));
     Some(span)
 }
 

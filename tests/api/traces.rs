@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use cdn_activation::proto::cdn::v1::OpenCdnServiceRequest;
+use cdn_activation::traces::code_name;
 use futures_util::future::join_all;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
@@ -230,6 +231,29 @@ async fn an_order_goes_on_in_the_trace_whether_it_is_recorded_or_not() {
 }
 
 #[tokio::test]
+async fn an_opening_on_its_own_is_one_statement_in_the_trace_of_its_call() {
+    let collector = TestCollector::start().await;
+    let api = start(&collector, "parentbased_always_off").await;
+    let (key, grpc) = (api.account().await, api.raw_grpc().await);
+    let opened = call(&grpc, &key, OPEN, &traceparent(TRACE, "01")).await;
+    assert_eq!(opened.status().code(), Code::Ok);
+    api.stop().await;
+
+    let spans = collector.got().spans;
+    let of_kind = |kind: SpanKind| {
+        let is_it = |span: &&Span| span.name == "INSERT instances" && span.kind == i32::from(kind);
+        spans.iter().filter(is_it).collect::<Vec<_>>()
+    };
+    let [waiting] = of_kind(SpanKind::Internal)[..] else { panic!("one wait: {spans:#?}") };
+    let [statement] = of_kind(SpanKind::Client)[..] else { panic!("one statement: {spans:#?}") };
+    assert_eq!(hex(&statement.trace_id), TRACE);
+    assert_eq!(statement.parent_span_id, waiting.span_id);
+    assert_eq!(statement.links, []);
+    assert_has(statement, &[("db.query.summary", "INSERT instances")]);
+    assert!(!failed(statement), "{statement:?}");
+}
+
+#[tokio::test]
 async fn a_statement_that_several_calls_share_links_to_those_that_are_recorded() {
     let collector = TestCollector::start().await;
     let api = start(&collector, "parentbased_always_off").await;
@@ -259,6 +283,8 @@ async fn a_statement_that_several_calls_share_links_to_those_that_are_recorded()
             &[("db.system.name", "postgresql"), ("db.query.summary", "SELECT accounts")],
         );
         assert!(attributes(statement).contains_key("db.namespace"));
+        let questions = &attributes(statement)["activation.questions"];
+        assert!(questions.parse::<usize>().unwrap() >= statement.links.len(), "{questions}");
         for link in &statement.links {
             let waits = spans.iter().find(|span| span.span_id == link.span_id);
             assert_eq!(waits.expect("the wait of the call").trace_id, link.trace_id);
@@ -297,6 +323,46 @@ async fn a_refusal_is_not_an_error_of_the_service() {
     assert_ne!(refused.code(), Code::Ok);
     assert!(!failed(&span), "{span:?}");
     assert_ne!(attributes(&span)["rpc.response.status_code"], "OK");
+}
+
+#[tokio::test]
+async fn an_unknown_method_gives_its_name_to_no_span() {
+    let collector = TestCollector::start().await;
+    let api = start(&collector, "always_on").await;
+    let (key, grpc) = (api.account().await, api.raw_grpc().await);
+    let path = "/activation.cdn.v1.CdnService/NoSuchMethod";
+    let reply = call(&grpc, &key, path, &traceparent(TRACE, "01")).await;
+    assert_eq!(reply.status().code(), Code::Unimplemented);
+    let span = collector.span("the call", is_of(TRACE, SpanKind::Server)).await;
+    assert_eq!(span.name, "grpc");
+    assert_has(&span, &[("rpc.method", "_OTHER"), ("rpc.response.status_code", "UNIMPLEMENTED")]);
+
+    for (digit, method, name, recorded) in
+        [("1", "PUT", "PUT", ("PUT", None)), ("2", "BREW", "HTTP", ("_OTHER", Some("BREW")))]
+    {
+        let trace = TRACE.replace('0', digit);
+        let headers = [("traceparent", traceparent(&trace, "01"))];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        drop(api.send(method, "/?Action=DescribeUserCdnStatus", &headers, b"").await);
+        let span = collector.span("the request", is_of(&trace, SpanKind::Server)).await;
+        let attributes = attributes(&span);
+        let text = |key| attributes.get(key).map(String::as_str);
+        let found = (text("http.request.method").unwrap(), text("http.request.method_original"));
+        assert_eq!((span.name.as_str(), found), (name, recorded));
+    }
+}
+
+#[tokio::test]
+async fn the_span_of_a_stream_ends_with_the_code_of_the_stream() {
+    let collector = TestCollector::start().await;
+    let api = start(&collector, "always_on").await;
+    let metadata = [("traceparent", &*traceparent(TRACE, "01")), ("grpc-timeout", "500m")];
+    let path = "/activation.operator.v1.EventService/WatchEvents";
+    let ended = api.raw_grpc().await.call(path, &metadata, b"").await.status();
+    let span = collector.span("the stream", is_of(TRACE, SpanKind::Server)).await;
+    assert_eq!((span.name.as_str(), ended.code()), (&path[1..], Code::DeadlineExceeded));
+    assert_has(&span, &[("rpc.response.status_code", code_name(ended.code()))]);
+    assert!(failed(&span), "{span:?}");
 }
 
 #[tokio::test]

@@ -12,9 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use super::accounts::instance_id;
 use super::work::Work;
-use super::{Address, Load};
+use super::{Address, Load, traceparent};
 
 const ACCOUNT_ID: HeaderName = HeaderName::from_static("x-account-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// Windows that take all answers without an update in between.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -41,6 +42,7 @@ pub struct Template {
     uri: Uri,
     headers: HeaderMap,
     message: Bytes,
+    is_in_a_trace: bool,
 }
 
 impl Template {
@@ -52,7 +54,12 @@ impl Template {
             (AUTHORIZATION, format!("Bearer {token}").try_into()?),
         ]);
         let uri = format!("http://{authority}{path}").parse()?;
-        Ok(Self { uri, headers, message: framed(message)? })
+        Ok(Self { uri, headers, message: framed(message)?, is_in_a_trace: false })
+    }
+
+    /// Sends a `traceparent` with each call, or none.
+    pub fn in_a_trace(self, is_in_a_trace: bool) -> Self {
+        Self { is_in_a_trace, ..self }
     }
 
     fn request(&self, account: u64) -> Request<()> {
@@ -62,6 +69,11 @@ impl Template {
         request.uri_mut().clone_from(&self.uri);
         request.headers_mut().clone_from(&self.headers);
         request.headers_mut().insert(ACCOUNT_ID, account.into());
+        if self.is_in_a_trace
+            && let Ok(parent) = traceparent(account).try_into()
+        {
+            request.headers_mut().insert(TRACEPARENT, parent);
+        }
         request
     }
 }

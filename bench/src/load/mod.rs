@@ -59,6 +59,13 @@ pub trait Watch {
     fn closes(&mut self);
 }
 
+/// Returns the `traceparent` of a caller that does not record its trace, which has this number. The
+/// bits that a ratio looks at are spread.
+fn traceparent(number: u64) -> String {
+    let spread = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).max(1);
+    format!("00-{number:016x}{spread:016x}-{spread:016x}-00")
+}
+
 /// Puts a load on a server.
 pub fn run(
     target: &Target,

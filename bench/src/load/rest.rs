@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::accounts::{access_key_id, instance_id};
 use super::stream::{Address, Stream};
+use super::traceparent;
 use super::work::Work;
 use crate::clock;
 
@@ -47,6 +48,7 @@ pub struct Signer {
     timestamp: (i64, String),
     query: String,
     to_sign: String,
+    is_in_a_trace: bool,
 }
 
 impl Signer {
@@ -56,7 +58,13 @@ impl Signer {
             .expect("HMAC takes a key of any length");
         let nonces = [random()?, 0];
         let timestamp = (0, String::new());
-        Ok(Self { action, key, nonces, timestamp, query: String::new(), to_sign: String::new() })
+        let (query, to_sign) = (String::new(), String::new());
+        Ok(Self { action, key, nonces, timestamp, query, to_sign, is_in_a_trace: false })
+    }
+
+    /// Sends a `traceparent` with each request, or none.
+    pub fn in_a_trace(self, is_in_a_trace: bool) -> Self {
+        Self { is_in_a_trace, ..self }
     }
 
     /// Appends a signed request.
@@ -92,7 +100,12 @@ impl Signer {
         let mut escaped = String::with_capacity(40);
         escape(&signature, &mut escaped);
         out.extend_from_slice(escaped.as_bytes());
-        out.extend_from_slice(b" HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
+        out.extend_from_slice(b" HTTP/1.1\r\nhost: 127.0.0.1\r\n");
+        if self.is_in_a_trace {
+            let parent = traceparent(account);
+            out.extend_from_slice(format!("traceparent: {parent}\r\n").as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
     }
 }
 

@@ -62,13 +62,15 @@ impl Stage {
     }
 
     fn target_of(&self, row: Row, server: &Server) -> anyhow::Result<Target> {
+        let is_in_a_trace = row.subject == Subject::Traces;
         if row.wire == Wire::Rest {
             let address = server.rest.clone().context("no address for the signed query format")?;
             let action = match row.action {
                 Action::Describe => load::Action::Describe,
                 Action::Open => load::Action::Open,
             };
-            return Ok(Target::Rest { address, signer: Signer::new(action, &self.keys.secret)? });
+            let signer = Signer::new(action, &self.keys.secret)?.in_a_trace(is_in_a_trace);
+            return Ok(Target::Rest { address, signer });
         }
         let opening =
             OpenCdnServiceRequest { internet_charge_type: ChargeType::PayByTraffic.into() };
@@ -79,6 +81,7 @@ impl Stage {
         };
         let authority = server.grpc.address.to_string();
         let template = Template::new(&authority, path, &self.keys.service_token, &message)?;
+        let template = template.in_a_trace(is_in_a_trace);
         Ok(Target::Grpc { address: server.grpc.clone(), template, expected })
     }
 

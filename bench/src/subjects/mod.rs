@@ -61,6 +61,11 @@ impl Server {
         for variable in OUR_SETTINGS {
             command.env_remove(variable);
         }
+        for (variable, _) in std::env::vars_os() {
+            if variable.as_encoded_bytes().starts_with(b"OTEL_") {
+                command.env_remove(variable);
+            }
+        }
         // The load is beyond what one account, or one address, may send.
         command.env("QUOTAS", "false");
         if let Some(notes) = surroundings.notes {

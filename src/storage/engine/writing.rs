@@ -92,6 +92,7 @@ impl Lanes {
             WriteLane::Waiting => return self.waiting.acquire().await.map_err(Error::internal),
         };
         let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, permits.acquire()).await;
+        let permit = permit.inspect_err(|_| traces::note_failure(|| None));
         permit.map_err(Error::unavailable)?.map_err(Error::internal)
     }
 

@@ -16,7 +16,6 @@ use crate::domain::AccountId;
 use crate::domain::event::{self, Event};
 use crate::error::Error;
 use crate::proto;
-use crate::storage::engine::connections::limited;
 use crate::storage::engine::observed::name_of;
 use crate::storage::{AuditEntry, RequestRecord, Store};
 
@@ -189,11 +188,7 @@ impl Store {
         let name = name_of(&statement);
         let written = self.write(name, account_id, move |connections| {
             let statement = statement();
-            async move {
-                let mut connection = connections.take().await?;
-                let written = limited(statement.fetch_one(&mut *connection)).await;
-                connection.answered(written)
-            }
+            async move { statement.fetch_one(&connections).await }
         });
         Ok(written.await? == 1)
     }

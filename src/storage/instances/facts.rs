@@ -12,7 +12,7 @@ use crate::domain::bill_type::Period;
 use crate::domain::{AccountId, Facts, Instance, Product};
 use crate::error::Error;
 use crate::storage::Store;
-use crate::storage::engine::batch::Asked;
+use crate::storage::engine::batch::{Asked, answering};
 use crate::storage::engine::connections::limited;
 
 /// The rows of several accounts, at most one of each.
@@ -152,7 +152,9 @@ impl Store {
 
     /// Answers all callers that ask for facts.
     async fn answer_facts(self, product: Product, asked: Vec<Asked<AccountId, Option<Facts>>>) {
-        let rows = self.rows("facts", READ_FACTS, &accounts_of(&asked), product).await;
+        let account_ids = accounts_of(&asked);
+        let rows = self.rows("facts", READ_FACTS, &account_ids, product);
+        let rows = answering(&asked, &self, rows).await;
         answer_each(&rows, asked, FactsRow::facts);
     }
 
@@ -162,7 +164,9 @@ impl Store {
         product: Product,
         asked: Vec<Asked<AccountId, Option<Instance>>>,
     ) {
-        let rows = self.rows("instances", READ_INSTANCES, &accounts_of(&asked), product).await;
+        let account_ids = accounts_of(&asked);
+        let rows = self.rows("instances", READ_INSTANCES, &account_ids, product);
+        let rows = answering(&asked, &self, rows).await;
         answer_each(&rows, asked, InstanceRow::instance);
     }
 

@@ -6,10 +6,11 @@ mod groups;
 
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use self::groups::{GroupFailure, Outcome};
-use super::engine::batch::Asked;
+use super::engine::batch::{Asked, answering};
 use super::events::outbox::{
     EventRow, audited, event_time_after, with_event, with_event_and_audit,
 };
@@ -18,6 +19,7 @@ use crate::domain::event::Event;
 use crate::domain::opening::Terms;
 use crate::domain::{AccountId, Charge, Time};
 use crate::error::Error;
+use crate::traces;
 
 /// Longest time that the batch waits for a statement that writes a single opening, which may wait
 /// for a row. It is longer than a commit takes.
@@ -144,7 +146,7 @@ impl Store {
     /// one, or fails because of the row of another one.
     async fn answer_openings(self, mut asked: Vec<Asked<Opening, bool>>) {
         if let [_] = asked[..] {
-            let alone = self.finish_in_background(self.clone().answer_alone(asked.remove(0)));
+            let alone = self.in_background(asked.remove(0));
             // If the opening waits for its row, it continues while the next openings are written.
             tokio::time::timeout(ALONE, alone).await.ok();
             return;
@@ -152,11 +154,12 @@ impl Store {
         // A group locks the rows of several accounts, which Citus refuses.
         if self.engine().distributes() {
             for asked in asked {
-                drop(self.finish_in_background(self.clone().answer_alone(asked)));
+                drop(self.in_background(asked));
             }
             return;
         }
-        let outcomes = self.open_group(asked.iter().map(|asked| &asked.question)).await;
+        let group = self.open_group(asked.iter().map(|asked| &asked.question));
+        let outcomes = answering(&asked, &self, group).await;
         for asked in asked {
             let outcome = match &outcomes {
                 Ok(outcomes) => Ok(outcomes.get(&asked.question.order_id)),
@@ -166,11 +169,17 @@ impl Store {
                 Ok(Some(Outcome::Written)) => asked.answer(Ok(true)),
                 Ok(Some(Outcome::NotWritten)) => asked.answer(Ok(false)),
                 Ok(Some(Outcome::LeftOut) | None) | Err(GroupFailure { was_refused: true, .. }) => {
-                    drop(self.finish_in_background(self.clone().answer_alone(asked)));
+                    drop(self.in_background(asked));
                 }
                 Err(failure) => asked.answer(Err(failure.error.clone())),
             }
         }
+    }
+
+    /// Writes one opening in a task of its own, at the position of its caller in its trace.
+    fn in_background(&self, asked: Asked<Opening, bool>) -> JoinHandle<()> {
+        let position = asked.position();
+        self.finish_in_background(traces::within(position, self.clone().answer_alone(asked)))
     }
 
     async fn answer_alone(self, mut asked: Asked<Opening, bool>) {

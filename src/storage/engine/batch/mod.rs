@@ -17,7 +17,7 @@ use tokio::time::{Duration, Instant, timeout_at};
 
 use crate::error::Error;
 use crate::storage::Store;
-use crate::traces::{self, Asking, OpenSpan};
+use crate::traces::{self, Asking, Position};
 
 /// Largest number of callers in a queue. If the queue is full, a new caller is refused at once and
 /// can retry.
@@ -39,6 +39,12 @@ impl<Q, A> Asked<Q, A> {
     /// Waits until the caller has disconnected.
     pub async fn gone(&mut self) {
         self.reply.closed().await;
+    }
+
+    /// Returns the position of the call in its trace if it is sampled, for a statement that answers
+    /// this question alone.
+    pub fn position(&self) -> Option<Position> {
+        self.asking.as_ref().map(|asking| asking.position())
     }
 
     /// Answers. The caller may have disconnected.
@@ -91,7 +97,7 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
     }
 
     /// Asks the question and waits for the answer. `statement` runs one statement for all questions
-    /// that it gets and answers each of them. All callers of a batcher pass the same `statement`.
+    /// that it gets, within [`answering`], and answers each of them. All callers of a batcher pass the same `statement`.
     pub async fn ask<S, F>(&self, question: Q, store: &Store, statement: S) -> Result<A, Error>
     where
         S: Fn(Store, Vec<Asked<Q, A>>) -> F + Send + 'static,
@@ -141,12 +147,6 @@ impl<Q, A> BatcherState<Q, A> {
         }
     }
 
-    /// Returns the span of a statement that answers these questions, if one of the calls is sampled.
-    fn span(&self, asked: &[Asked<Q, A>], store: &Store) -> Option<OpenSpan> {
-        let asking = asked.iter().filter_map(|asked| asked.asking.as_deref());
-        traces::of_statement(asking, self.summary, || store.database_name(), asked.len())
-    }
-
     /// Takes the next questions, oldest first, without those whose caller has disconnected. Marks
     /// the driver as busy, or as `otherwise` if there are no questions.
     fn take(&self, otherwise: Driver) -> Vec<Asked<Q, A>> {
@@ -161,6 +161,17 @@ impl<Q, A> BatcherState<Q, A> {
         queue.driver = if taken.is_empty() { otherwise } else { Driver::Busy };
         taken
     }
+}
+
+/// Runs a statement that answers all of these questions, in a span if one of the calls is sampled.
+pub(in crate::storage) fn answering<Q, A, F: Future>(
+    asked: &[Asked<Q, A>],
+    store: &Store,
+    statement: F,
+) -> impl Future<Output = F::Output> + use<Q, A, F> {
+    let asking = asked.iter().filter_map(|asked| asked.asking.as_deref());
+    let span = traces::of_statement(asking, || store.database_name(), asked.len());
+    traces::spanned(span, statement)
 }
 
 /// Removes the driver from the queue if it panics. The callers that wait get an error, and the next
@@ -204,10 +215,8 @@ where
                 newest += 1;
                 store.connections.observed.batch(shared.name, taken.len());
                 late_at = Some(Instant::now() + LATE);
-                let span = shared.span(&taken, &store);
-                let statement = statement(store.clone(), taken);
                 // Boxed, because it is moved.
-                running.push(numbered(newest, Box::pin(traces::spanned(span, statement))));
+                running.push(numbered(newest, Box::pin(statement(store.clone(), taken))));
             }
         }
         let ended = match late_at {
