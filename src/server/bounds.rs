@@ -27,8 +27,8 @@ pub struct Bounds {
     pub beginning: Duration,
     /// The same for the TLS handshake and the first request.
     pub beginning_with_tls: Duration,
-    /// The same for a connection whose peer has not begun the TLS handshake. A core that computes many
-    /// handshakes may take some time to see that it has.
+    /// The same for a connection whose peer has not begun the TLS handshake. A core that computes
+    /// many handshakes may take some time to see that it has.
     pub first_bytes: Duration,
     /// Time until the next request is complete, over HTTP/1.
     pub keep_alive: Duration,

@@ -69,7 +69,7 @@ impl FollowedFile for DatabaseUrlFile {
         let url = parse(&self.path, &text)?;
         let refused = |error| format!("{}: the URL {error}", self.path.display());
         self.url.require_same_database(&url).map_err(refused)?;
-        // The file is looked at on a thread that may wait. The process does not wait for it at its end.
+        // The file is looked at on a thread that may wait. The end of the process does not wait.
         let tried = self.shutdown.run_until_cancelled(try_to_connect(&url));
         let tried = Handle::current().block_on(tried);
         let tried = tried.unwrap_or_else(|| Err("the process stops".to_owned()));

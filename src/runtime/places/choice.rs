@@ -7,8 +7,8 @@ use super::{Full, PlaceLimits, SILENCE, Table, Taken};
 impl Table {
     /// Returns the number of a connection without work, in this order:
     ///
-    /// 1. the oldest silent one that has had its time to begin, if it is older than a second or many
-    ///    are silent;
+    /// 1. the oldest silent one that has had its time to begin, if it is older than a second or if
+    ///    many are silent;
     /// 2. the one that is idle longest, of those that were idle for a second;
     /// 3. the one whose request is incomplete longest, of those that began none for a second;
     /// 4. the oldest silent one that has had its time to begin;

@@ -109,8 +109,8 @@ impl Store {
     }
 }
 
-/// Opens a connection with a URL, as the service does, within 5 s, and closes it. The error says why
-/// there is no connection; it has no password.
+/// Opens a connection with a URL, as the service does, within 5 s, and closes it. The error says
+/// why there is no connection; it has no password.
 pub async fn try_to_connect(url: &DatabaseUrl) -> Result<(), String> {
     let options = StoreOptions::new(url.clone(), 1);
     let begin = move |host: &PgConnectOptions| options.session_at(host);
