@@ -103,6 +103,9 @@ impl Following {
             let looked_at = Arc::clone(&file);
             // Reading may wait for a disk, and applying for a database. A panic has its own log line, and changes nothing.
             if let Ok((now, judged)) = spawn_blocking(move || seen.look(&*looked_at)).await {
+                if shutdown.is_cancelled() && matches!(judged, Some(Err(_))) {
+                    return; // the shutdown may be the reason why it was refused
+                }
                 seen = now;
                 self.report::<F>(judged);
             }

@@ -10,8 +10,9 @@ import tomllib
 
 import manifests as m
 
-# Beside DB_CONNECTIONS, a pod has one connection that listens for events, and one for /readyz.
-OWN_CONNECTIONS = 2
+# Beside DB_CONNECTIONS, a pod has one connection that listens for events, one for /readyz, and for a moment one that tries a new
+# content of DATABASE_URL_FILE.
+OWN_CONNECTIONS = 3
 # Of the migration, and those that PostgreSQL reserves for superusers.
 OTHER_CONNECTIONS = 2 + 3
 ALLOWED_VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}

@@ -27,6 +27,9 @@ pub struct Bounds {
     pub beginning: Duration,
     /// The same for the TLS handshake and the first request.
     pub beginning_with_tls: Duration,
+    /// The same for a connection whose peer has not begun the TLS handshake. A core that computes
+    /// many handshakes may take some time to see that it has.
+    pub first_bytes: Duration,
     /// Time until the next request is complete, over HTTP/1.
     pub keep_alive: Duration,
     /// How long a write may wait for the peer to read.
@@ -62,6 +65,7 @@ impl Default for Bounds {
             greeting: Duration::from_secs(10),
             beginning: Duration::from_millis(20),
             beginning_with_tls: Duration::from_millis(500),
+            first_bytes: Duration::from_millis(100),
             keep_alive: Duration::from_secs(75),
             write: Duration::from_secs(10),
             idle: Duration::from_mins(5),
@@ -91,13 +95,14 @@ impl Bounds {
 
     /// Returns the limits for the connections of each listener.
     fn limits(&self, with_tls: bool) -> Addresses<PlaceLimits> {
-        let Self { greeting, write, idle, age, cut_off, round, .. } = *self;
+        let Self { greeting, first_bytes, write, idle, age, cut_off, round, .. } = *self;
         let places = self.grpc_connections;
         let beginning = if with_tls { self.beginning_with_tls } else { self.beginning };
         let grpc = PlaceLimits {
             places,
             greeting,
             beginning,
+            first_bytes,
             write,
             idle,
             age,

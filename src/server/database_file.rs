@@ -20,6 +20,8 @@ pub struct DatabaseUrlFile {
     path: PathBuf,
     url: DatabaseUrl,
     first: ContentDigest,
+    /// Ends an attempt to connect.
+    shutdown: CancellationToken,
 }
 
 impl DatabaseUrlFile {
@@ -27,7 +29,8 @@ impl DatabaseUrlFile {
     pub fn open(path: &Path) -> Result<Self, String> {
         let text = read_secret(path).map_err(|refused| refused.to_string())?;
         let url = parse(path, &text)?;
-        Ok(Self { path: path.to_owned(), url, first: ContentDigest::of::<Self>(&text) })
+        let (first, shutdown) = (ContentDigest::of::<Self>(&text), CancellationToken::new());
+        Ok(Self { path: path.to_owned(), url, first, shutdown })
     }
 
     /// Returns the URL. If another user or password is read later, the returned value has it, too.
@@ -38,8 +41,9 @@ impl DatabaseUrlFile {
 
     /// Follows the file until `shutdown`.
     pub(super) async fn follow(self, following: Following, shutdown: CancellationToken) {
-        let first = self.first;
-        following.follow(self, first, shutdown).await;
+        let file = Self { shutdown: shutdown.clone(), ..self };
+        let first = file.first;
+        following.follow(file, first, shutdown).await;
     }
 }
 
@@ -65,12 +69,13 @@ impl FollowedFile for DatabaseUrlFile {
         let url = parse(&self.path, &text)?;
         let refused = |error| format!("{}: the URL {error}", self.path.display());
         self.url.require_same_database(&url).map_err(refused)?;
-        // The file is looked at on a thread that may wait.
-        Handle::current().block_on(try_to_connect(&url)).map_err(|why| {
-            format!(
-                "{}: no connection with this URL, which is tried again: {why}",
-                self.path.display()
-            )
+        // The file is looked at on a thread that may wait. The end of the process does not wait.
+        let tried = self.shutdown.run_until_cancelled(try_to_connect(&url));
+        let tried = Handle::current().block_on(tried);
+        let tried = tried.unwrap_or_else(|| Err("the process stops".to_owned()));
+        tried.map_err(|why| {
+            let path = self.path.display();
+            format!("{path}: no connection with this URL, which is tried again: {why}")
         })?;
         self.url.replace(&url).map_err(refused)?;
         Ok(format!("{url:?}"))
@@ -80,5 +85,42 @@ impl FollowedFile for DatabaseUrlFile {
 impl fmt::Debug for DatabaseUrlFile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "DatabaseUrlFile({}, {:?})", self.path.display(), self.url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    #[tokio::test]
+    async fn a_shutdown_does_not_wait_for_a_database_that_is_being_tried() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap();
+        let path = std::env::temp_dir().join(format!("database-url-{}", std::process::id()));
+        write(&path, format!("postgres://first@{address}/cdn")).unwrap();
+        set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let file = DatabaseUrlFile::open(&path).unwrap();
+        write(&path, format!("postgres://second@{address}/cdn")).unwrap();
+        let metrics = Metrics::new(HashMap::new());
+        let (every, outcomes) = (Duration::from_millis(10), metrics.file_outcomes());
+        let shutdown = CancellationToken::new();
+        let following = Following { every, outcomes };
+        let followed = tokio::spawn(file.follow(following, shutdown.clone()));
+        let _tried = silent.accept().await.unwrap();
+        shutdown.cancel();
+        // Without an end, the attempt takes 5 s.
+        timeout(Duration::from_secs(4), followed).await.expect("ended").unwrap();
+        let line = r#"followed_files_refused{file="database_url"} 0"#;
+        assert!(metrics.render().lines().any(|said| said == line), "it is not reported");
+        std::fs::remove_file(&path).unwrap();
     }
 }

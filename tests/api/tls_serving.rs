@@ -258,7 +258,9 @@ async fn a_handshake_is_completed_although_more_connections_than_places_come_beh
     let api = secure.plain.replica_with(|settings| {
         settings.listening.tls = Some(tls);
         settings.bounds.grpc_connections = 20;
-        settings.bounds.beginning_with_tls = Duration::from_mins(1); // the test may be slow
+        // The test may be slow.
+        settings.bounds.beginning_with_tls = Duration::from_mins(1);
+        settings.bounds.first_bytes = Duration::from_mins(1);
     });
     let api = api.await;
     let stream = TcpStream::connect(api.addresses.grpc).await.expect("it listens");

@@ -49,6 +49,8 @@ pub struct PlaceLimits {
     /// How long a new connection is not ended for another one, so that it can complete its TLS
     /// handshake and send its first request.
     pub beginning: Duration,
+    /// The same for a connection whose peer has not begun a PROXY header or a TLS handshake.
+    pub first_bytes: Duration,
     /// How long a write may wait for the peer to read.
     pub write: Duration,
     /// How long a connection may be without a running or new call before it is asked to end.

@@ -10,6 +10,7 @@ pub const LIMITS: PlaceLimits = PlaceLimits {
     places: 16,
     greeting: Duration::from_secs(10),
     beginning: Duration::ZERO,
+    first_bytes: Duration::ZERO,
     write: Duration::from_secs(10),
     idle: Duration::from_mins(5),
     age: Duration::from_mins(5),
@@ -128,23 +129,91 @@ async fn a_new_connection_gets_the_place_of_a_silent_one_rather_than_of_a_caller
     assert_eq!(told(&all, Signal::End), [15]);
 }
 
+/// Limits whose time to begin passes only if `age` is called.
+const PATIENT: PlaceLimits = PlaceLimits {
+    beginning: Duration::from_mins(3),
+    first_bytes: Duration::from_mins(1),
+    ..LIMITS
+};
+
+/// Makes all connections older.
+fn age(places: &Places, by: Duration) {
+    for taken in places.table().taken.values_mut() {
+        taken.since -= by;
+        taken.seen.begun_since -= by;
+    }
+}
+
+fn takes(places: &Arc<Places>) -> tokio::task::JoinHandle<Option<Place>> {
+    let places = Arc::clone(places);
+    tokio::spawn(async move { places.take().await })
+}
+
 #[tokio::test]
 async fn in_a_crowd_of_new_connections_the_next_one_waits_until_the_oldest_has_had_its_time_to_begin()
  {
-    let beginning = Duration::from_millis(300);
-    let (_, places) = places(PlaceLimits { beginning, ..LIMITS });
-    let begun = Instant::now();
+    let (_, places) = places(PATIENT);
     let all = all_taken(&places).await;
-    let waiting = tokio::spawn({
-        let places = Arc::clone(&places);
-        async move { places.take().await }
-    });
+    let waiting = takes(&places);
     tokio::task::yield_now().await;
     assert_eq!(told(&all, Signal::End), [0; 0]);
     all[0].state.spoke();
+    drop(all[0].state.begin());
+    age(&places, PATIENT.first_bytes);
     assert!(waiting.await.unwrap().is_some());
-    assert!(begun.elapsed() >= beginning, "{:?}", begun.elapsed());
     assert_eq!(told(&all, Signal::End), [1], "the first one has sent its request");
+}
+
+#[tokio::test]
+async fn a_connection_that_has_begun_its_handshake_has_more_time_to_complete_it() {
+    let (_, places) = places(PATIENT);
+    let mut all = all_taken(&places).await;
+    all[0].state.enters();
+    all[1].state.enters();
+    all[1].state.entered();
+    age(&places, PATIENT.first_bytes);
+    all.push(places.take().await.unwrap());
+    assert_eq!(told(&all, Signal::End), [2], "those before it have begun");
+    age(&places, PATIENT.beginning);
+    all.push(places.take().await.unwrap());
+    assert_eq!(told(&all, Signal::End), [0, 2]);
+}
+
+#[tokio::test]
+async fn in_a_crowd_of_new_connections_the_next_one_does_not_wait_if_another_one_is_idle() {
+    let (_, places) = places(PATIENT);
+    let all = all_taken(&places).await;
+    call(&all[5..6]);
+    places.look(Instant::now());
+    let idle_since = Instant::now() - SILENCE;
+    places.table().taken.values_mut().nth(5).unwrap().seen.idle_since = idle_since;
+    let _new = places.try_take().ok().unwrap();
+    assert_eq!(told(&all, Signal::End), [5]);
+}
+
+#[tokio::test]
+async fn a_single_new_connection_keeps_its_place_in_its_time_to_begin() {
+    let (_, places) = places(PATIENT);
+    let all = all_taken(&places).await;
+    call(&all[..15]);
+    let _new = places.try_take().ok().unwrap();
+    assert_eq!(told(&all, Signal::End), [0]);
+}
+
+#[tokio::test]
+async fn a_new_connection_gets_the_place_of_a_request_that_stopped_rather_than_of_an_active_caller()
+{
+    let (_, places) = places(LIMITS);
+    let all = all_taken(&places).await;
+    call(&all[..1]);
+    let stopped: Vec<_> =
+        all[1..].iter().map(|place| (place.state.begin(), place.state.arrives())).collect();
+    places.look(Instant::now());
+    age(&places, SILENCE);
+    drop(all[1].state.begin());
+    let _new = places.take().await.unwrap();
+    assert_eq!(told(&all, Signal::End), [2], "the second one has begun another call");
+    drop(stopped);
 }
 
 #[tokio::test]
@@ -163,10 +232,7 @@ async fn a_new_connection_is_refused_if_all_others_have_work() {
 async fn a_new_connection_waits_while_many_are_about_to_end() {
     let (_, places) = places(LIMITS);
     let mut all = all_taken_and_as_many_ending(&places).await;
-    let waiting = tokio::spawn({
-        let places = Arc::clone(&places);
-        async move { places.take().await }
-    });
+    let waiting = takes(&places);
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     drop(all.remove(0));

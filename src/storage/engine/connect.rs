@@ -79,6 +79,8 @@ pub(in crate::storage) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the server runs a statement. If a caller drops a query, the server continues to run it;
 /// only this limit ends it.
 pub(in crate::storage) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the end of a connection that was only tried may take.
+const GOODBYE: Duration = Duration::from_millis(200);
 /// The default of [`StoreOptions::lock_timeout`]. It is longer than a commit usually takes. It is short,
 /// because a connection that waits for a row cannot serve another caller.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(10);
@@ -107,15 +109,15 @@ impl Store {
     }
 }
 
-/// Opens a connection with a URL, as the service does, and closes it. Each takes at most 5 s. The error
-/// says why there is no connection; it has no password.
+/// Opens a connection with a URL, as the service does, within 5 s, and closes it. The error says
+/// why there is no connection; it has no password.
 pub async fn try_to_connect(url: &DatabaseUrl) -> Result<(), String> {
     let options = StoreOptions::new(url.clone(), 1);
     let begin = move |host: &PgConnectOptions| options.session_at(host);
     let hosts = Hosts::new(url.clone(), begin, Detected::new(Engine::Auto));
     let connection = hosts.connect().await.map_err(|error| failure::sentence(&error))?;
     // Whether the server hears of the end does not matter.
-    drop(tokio::time::timeout(CONNECT_TIMEOUT, connection.close()).await);
+    drop(tokio::time::timeout(GOODBYE, connection.close()).await);
     Ok(())
 }
 
