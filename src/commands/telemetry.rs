@@ -1,10 +1,13 @@
 //! Reads the standard variables of OpenTelemetry.
 
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use percent_encoding::percent_decode_str;
+use tokio_rustls::rustls::RootCertStore;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 
 use crate::config::TelemetrySettings;
 use crate::traces::{CollectorSettings, TraceSettings, Traces, sampler};
@@ -13,6 +16,9 @@ use crate::traces::{CollectorSettings, TraceSettings, Traces, sampler};
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest time limit: the queue is full long before.
 const LONGEST_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// What a variable with several values is.
+const LIST: &str = "a list of NAME=VALUE, separated by commas";
 
 /// Starts the traces, if a collector is set.
 pub(super) fn traces(settings: &TelemetrySettings) -> anyhow::Result<Traces> {
@@ -23,7 +29,10 @@ pub(super) fn traces(settings: &TelemetrySettings) -> anyhow::Result<Traces> {
 
 fn read(settings: &TelemetrySettings) -> anyhow::Result<Option<TraceSettings>> {
     let is_disabled = given(settings.otel_sdk_disabled.as_ref());
-    if is_disabled.is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+    let exporter = given(settings.otel_traces_exporter.as_ref()).unwrap_or("otlp");
+    if is_disabled.is_some_and(|text| text.eq_ignore_ascii_case("true"))
+        || exporter.eq_ignore_ascii_case("none")
+    {
         return Ok(None);
     }
     let endpoint = either(
@@ -31,29 +40,26 @@ fn read(settings: &TelemetrySettings) -> anyhow::Result<Option<TraceSettings>> {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &settings.otel_exporter_otlp_endpoint),
     );
     let Some((variable, endpoint)) = endpoint else { return Ok(None) };
+    if !exporter.eq_ignore_ascii_case("otlp") {
+        bail!("OTEL_TRACES_EXPORTER is {exporter:?}; expected otlp or none");
+    }
     let protocol = either(
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", &settings.otel_exporter_otlp_traces_protocol),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", &settings.otel_exporter_otlp_protocol),
     );
-    if let Some((variable, protocol)) = protocol.filter(|(_, protocol)| *protocol != "grpc") {
+    let other = protocol.filter(|(_, protocol)| !protocol.eq_ignore_ascii_case("grpc"));
+    if let Some((variable, protocol)) = other {
         bail!("{variable} is {protocol:?}; the service sends traces with grpc only");
     }
-    let authorities = settings.otel_exporter_otlp_traces_certificate.as_ref();
-    let authorities = authorities.or(settings.otel_exporter_otlp_certificate.as_ref());
-    let authorities = authorities.filter(|path: &&PathBuf| !path.as_os_str().is_empty());
-    let authorities = authorities.map(|path| read_file(path)).transpose()?;
-    let collector = CollectorSettings::new(
-        endpoint,
-        authorities.as_deref(),
-        &headers(settings)?,
-        timeout(settings)?,
-    );
+    let authorities = authorities(settings)?;
+    let collector = CollectorSettings::new(endpoint, authorities.as_deref(), timeout(settings)?);
     let collector = collector.map_err(|sentence| anyhow!("{variable}: {sentence}"))?;
+    let collector = with_headers(collector, settings)?;
     let sampler_name = given(settings.otel_traces_sampler.as_ref());
     let sampler = sampler(sampler_name, given(settings.otel_traces_sampler_arg.as_ref()));
     Ok(Some(TraceSettings {
         collector: collector.compressed(compresses(settings)?),
-        sampler: sampler.map_err(|sentence| anyhow!("OTEL_TRACES_SAMPLER: {sentence}"))?,
+        sampler: sampler.map_err(|sentence| anyhow!(sentence))?,
         resource: resource(settings)?,
     }))
 }
@@ -71,21 +77,51 @@ fn either<'s>(
     [first, second].into_iter().find_map(|(name, value)| Some((name, given(value.as_ref())?)))
 }
 
-fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+/// Reads the authorities that verify the collector, in PEM.
+fn authorities(settings: &TelemetrySettings) -> anyhow::Result<Option<Vec<u8>>> {
+    let path = either(
+        ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", &settings.otel_exporter_otlp_traces_certificate),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", &settings.otel_exporter_otlp_certificate),
+    );
+    let Some((variable, path)) = path else { return Ok(None) };
+    let pem = std::fs::read(path).with_context(|| format!("{variable}: cannot read {path}"))?;
+    let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    let mut roots = RootCertStore::empty();
+    let are_usable = certificates.is_ok_and(|certificates| {
+        !certificates.is_empty()
+            && certificates.into_iter().all(|certificate| roots.add(certificate).is_ok())
+    });
+    if !are_usable {
+        bail!("{variable}: {path} does not contain certificates of authorities in PEM");
+    }
+    Ok(Some(pem))
 }
 
-fn headers(settings: &TelemetrySettings) -> anyhow::Result<Vec<(String, String)>> {
-    let headers = settings.otel_exporter_otlp_traces_headers.as_ref();
-    let headers = headers.or(settings.otel_exporter_otlp_headers.as_ref());
-    let headers = pairs(headers.map_or("", |headers| headers.text()));
-    headers.context("OTEL_EXPORTER_OTLP_HEADERS is not a list of NAME=VALUE, separated by commas")
+fn with_headers(
+    collector: CollectorSettings,
+    settings: &TelemetrySettings,
+) -> anyhow::Result<CollectorSettings> {
+    let given = [
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", &settings.otel_exporter_otlp_traces_headers),
+        ("OTEL_EXPORTER_OTLP_HEADERS", &settings.otel_exporter_otlp_headers),
+    ];
+    let mut given =
+        given.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?.text())));
+    let Some((variable, text)) = given.find(|(_, text)| !text.is_empty()) else {
+        return Ok(collector);
+    };
+    let headers = pairs(text);
+    let headers = headers.ok_or_else(|| anyhow!("{variable} is not {LIST}"))?;
+    collector.with_headers(&headers).map_err(|sentence| anyhow!("{variable}: {sentence}"))
 }
 
 fn resource(settings: &TelemetrySettings) -> anyhow::Result<Vec<(String, String)>> {
     let attributes = pairs(given(settings.otel_resource_attributes.as_ref()).unwrap_or_default());
-    let mut attributes = attributes
-        .context("OTEL_RESOURCE_ATTRIBUTES is not a list of NAME=VALUE, separated by commas")?;
+    let decode = |(name, value): (String, String)| Some((decoded(&name)?, value));
+    let attributes =
+        attributes.and_then(|pairs| pairs.into_iter().map(decode).collect::<Option<Vec<_>>>());
+    let mut attributes =
+        attributes.ok_or_else(|| anyhow!("OTEL_RESOURCE_ATTRIBUTES is not {LIST}"))?;
     if let Some(name) = given(settings.otel_service_name.as_ref()) {
         attributes.push(("service.name".to_owned(), name.to_owned()));
     }
@@ -109,8 +145,9 @@ fn compresses(settings: &TelemetrySettings) -> anyhow::Result<bool> {
         ("OTEL_EXPORTER_OTLP_COMPRESSION", &settings.otel_exporter_otlp_compression),
     );
     match compression {
-        None | Some((_, "none")) => Ok(false),
-        Some((_, "gzip")) => Ok(true),
+        None => Ok(false),
+        Some((_, none)) if none.eq_ignore_ascii_case("none") => Ok(false),
+        Some((_, gzip)) if gzip.eq_ignore_ascii_case("gzip") => Ok(true),
         Some((variable, other)) => bail!("{variable} is {other:?}; expected gzip or none"),
     }
 }
@@ -120,10 +157,14 @@ fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=')?;
-        let (name, value) = (name.trim(), percent_decode_str(value.trim()).decode_utf8().ok()?);
-        (!name.is_empty()).then(|| (name.to_owned(), value.into_owned()))
+        let (name, value) = (name.trim(), decoded(value.trim())?);
+        (!name.is_empty()).then(|| (name.to_owned(), value))
     };
     pairs.map(pair).collect()
+}
+
+fn decoded(text: &str) -> Option<String> {
+    percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -147,10 +188,27 @@ mod tests {
             &["--otel-exporter-otlp-endpoint="],
             &["--otel-traces-sampler=always_on", "--otel-service-name=a"],
             &[COLLECTOR, "--otel-sdk-disabled=TRUE"],
+            &[COLLECTOR, "--otel-traces-exporter=none"],
         ] {
             assert!(read(&settings(flags)).unwrap().is_none(), "{flags:?}");
         }
-        assert!(read(&settings(&[COLLECTOR, "--otel-sdk-disabled=false"])).unwrap().is_some());
+        for flag in ["--otel-sdk-disabled=false", "--otel-traces-exporter=OTLP"] {
+            assert!(read(&settings(&[COLLECTOR, flag])).unwrap().is_some(), "{flag}");
+        }
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_absent() {
+        let command = TelemetrySettings::augment_args(Command::new("traces"));
+        let names = command.get_arguments().filter_map(|argument| argument.get_long());
+        let empty = names.map(|name| format!("--{name}=")).collect::<Vec<_>>();
+        let set = [COLLECTOR, "--otel-exporter-otlp-headers=authorization=a"];
+        let is_set = |flag: &str| set.iter().any(|set| set.starts_with(flag));
+        let flags = empty.iter().map(String::as_str).filter(|flag| !is_set(flag));
+        let flags = flags.chain(set).collect::<Vec<_>>();
+        let read = read(&settings(&flags)).unwrap().unwrap();
+        assert_eq!(read.collector.address(), "http://collector:4317/");
+        assert!(format!("{:?}", read.collector).contains("authorization"));
     }
 
     #[test]
@@ -158,11 +216,11 @@ mod tests {
         let read = read(&settings(&[
             COLLECTOR,
             "--otel-exporter-otlp-traces-endpoint=http://traces:4317",
-            "--otel-exporter-otlp-protocol=grpc",
+            "--otel-exporter-otlp-protocol=gRPC",
             "--otel-exporter-otlp-headers=authorization=Bearer%20secret, x-a=b",
             "--otel-exporter-otlp-timeout=1500",
-            "--otel-exporter-otlp-compression=gzip",
-            "--otel-resource-attributes=service.name=other,deployment.environment.name=a%2Cb",
+            "--otel-exporter-otlp-compression=GZIP",
+            "--otel-resource-attributes=service.name=other,deployment.environment%2Ename=a%2Cb",
             "--otel-service-name=activation",
             "--otel-traces-sampler=parentbased_traceidratio",
             "--otel-traces-sampler-arg=0.01",
@@ -188,16 +246,28 @@ mod tests {
             ("--otel-exporter-otlp-endpoint=collector", "OTEL_EXPORTER_OTLP_ENDPOINT"),
             ("--otel-exporter-otlp-traces-protocol=http/protobuf", "_TRACES_PROTOCOL"),
             ("--otel-exporter-otlp-headers=the-secret", "OTEL_EXPORTER_OTLP_HEADERS"),
+            ("--otel-exporter-otlp-headers=a b=the-secret", "OTEL_EXPORTER_OTLP_HEADERS"),
             ("--otel-exporter-otlp-headers=a b=the-secret", "name of a header"),
+            ("--otel-exporter-otlp-traces-headers=a=the-secret%0A", "OTLP_TRACES_HEADERS"),
+            ("--otel-exporter-otlp-traces-headers=the-secret", "OTLP_TRACES_HEADERS"),
             ("--otel-exporter-otlp-timeout=10s", "OTEL_EXPORTER_OTLP_TIMEOUT"),
             ("--otel-exporter-otlp-timeout=0", "OTEL_EXPORTER_OTLP_TIMEOUT"),
             ("--otel-exporter-otlp-compression=zip", "OTEL_EXPORTER_OTLP_COMPRESSION"),
             ("--otel-exporter-otlp-certificate=/does/not/exist", "/does/not/exist"),
+            ("--otel-exporter-otlp-certificate=/does/not/exist", "OTLP_CERTIFICATE"),
+            ("--otel-exporter-otlp-traces-certificate=/dev/null", "OTLP_TRACES_CERTIFICATE"),
+            ("--otel-traces-exporter=zipkin", "OTEL_TRACES_EXPORTER"),
             ("--otel-resource-attributes=a", "OTEL_RESOURCE_ATTRIBUTES"),
-            ("--otel-traces-sampler=some", "OTEL_TRACES_SAMPLER"),
+            ("--otel-traces-sampler=some", "OTEL_TRACES_SAMPLER is"),
+            ("--otel-traces-sampler-arg=2", "OTEL_TRACES_SAMPLER_ARG is"),
         ] {
-            let flags =
-                if flag.contains("otlp-endpoint") { vec![flag] } else { vec![COLLECTOR, flag] };
+            let flags = match flag {
+                _ if flag.contains("otlp-endpoint") => vec![flag],
+                _ if flag.contains("sampler-arg") => {
+                    vec![COLLECTOR, "--otel-traces-sampler=traceidratio", flag]
+                }
+                _ => vec![COLLECTOR, flag],
+            };
             let error = format!("{:#}", read(&settings(&flags)).unwrap_err());
             assert!(error.contains(expected) && !error.contains("the-secret"), "{flag}: {error}");
         }

@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::path::PathBuf;
 
 use clap::Args;
 use zeroize::Zeroizing;
@@ -14,6 +13,9 @@ pub struct TelemetrySettings {
     /// Whether there are no traces, whatever the other variables say.
     #[arg(long, hide = true, env = "OTEL_SDK_DISABLED")]
     pub otel_sdk_disabled: Option<String>,
+    /// How traces are exported.
+    #[arg(long, hide = true, env = "OTEL_TRACES_EXPORTER")]
+    pub otel_traces_exporter: Option<String>,
     /// Address of the collector.
     #[arg(long, hide = true, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otel_exporter_otlp_endpoint: Option<String>,
@@ -46,10 +48,10 @@ pub struct TelemetrySettings {
     pub otel_exporter_otlp_traces_compression: Option<String>,
     /// File with the authorities that verify the collector.
     #[arg(long, hide = true, env = "OTEL_EXPORTER_OTLP_CERTIFICATE")]
-    pub otel_exporter_otlp_certificate: Option<PathBuf>,
+    pub otel_exporter_otlp_certificate: Option<String>,
     /// The same for traces only.
     #[arg(long, hide = true, env = "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE")]
-    pub otel_exporter_otlp_traces_certificate: Option<PathBuf>,
+    pub otel_exporter_otlp_traces_certificate: Option<String>,
     /// Name of the service in traces.
     #[arg(long, hide = true, env = "OTEL_SERVICE_NAME")]
     pub otel_service_name: Option<String>,

@@ -4,8 +4,13 @@
 use std::time::Duration;
 
 use opentelemetry_otlp::{Compression, SpanExporter, WithExportConfig, WithTonicConfig};
-use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
+use tonic::metadata::{Ascii, KeyAndMutValueRef, MetadataKey, MetadataMap, MetadataValue};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::{Request, Status};
+
+/// Longest time without an answer until the connection is probed, and longest time for the answer to
+/// that.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
 /// Where the collector is, and what is sent along.
 #[derive(Clone, Debug)]
@@ -24,7 +29,6 @@ impl CollectorSettings {
     pub fn new(
         endpoint: &str,
         authorities: Option<&[u8]>,
-        headers: &[(String, String)],
         timeout: Duration,
     ) -> Result<Self, String> {
         const EXPECTED: &str = "expected http://host:port or https://host:port";
@@ -49,12 +53,16 @@ impl CollectorSettings {
             }
             _ => return Err(wrong()),
         };
-        Ok(Self {
-            endpoint: endpoint.connect_timeout(timeout).timeout(timeout),
-            metadata: metadata(headers)?,
-            timeout,
-            compresses: false,
-        })
+        // Only while it waits for an answer: some servers refuse probes of a connection that is idle.
+        let silence = timeout.min(LONGEST_SILENCE);
+        let endpoint = endpoint.http2_keep_alive_interval(silence).keep_alive_timeout(silence);
+        let endpoint = endpoint.tcp_keepalive(Some(LONGEST_SILENCE)).connect_timeout(timeout);
+        Ok(Self { endpoint, metadata: MetadataMap::new(), timeout, compresses: false })
+    }
+
+    /// Sends these headers with each message. The error is a sentence, without their values.
+    pub fn with_headers(self, headers: &[(String, String)]) -> Result<Self, String> {
+        Ok(Self { metadata: metadata(headers)?, ..self })
     }
 
     /// Makes messages be compressed with gzip.
@@ -69,6 +77,11 @@ impl CollectorSettings {
         self.endpoint.uri()
     }
 
+    /// Returns the time limit of one message.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Returns an exporter with one connection, which is made on this runtime when it is first used.
     pub(super) fn exporter(self) -> Result<SpanExporter, String> {
         let exporter = SpanExporter::builder()
@@ -76,6 +89,7 @@ impl CollectorSettings {
             // With the channel of the SDK, nothing limits the time of a connection that is not answered.
             .with_channel(self.endpoint.connect_lazy())
             .with_metadata(self.metadata)
+            .with_interceptor(conceal)
             .with_timeout(self.timeout);
         let exporter =
             if self.compresses { exporter.with_compression(Compression::Gzip) } else { exporter };
@@ -98,6 +112,19 @@ fn metadata(headers: &[(String, String)]) -> Result<MetadataMap, String> {
     Ok(metadata)
 }
 
+/// Marks all values as sensitive. The SDK reads the variables of headers, too, and replaces the values
+/// that are given to it by those, which are not marked.
+#[expect(clippy::unnecessary_wraps, reason = "an interceptor of tonic returns a result")]
+fn conceal(mut request: Request<()>) -> Result<Request<()>, Status> {
+    for entry in request.metadata_mut().iter_mut() {
+        match entry {
+            KeyAndMutValueRef::Ascii(_, value) => value.set_sensitive(true),
+            KeyAndMutValueRef::Binary(_, value) => value.set_sensitive(true),
+        }
+    }
+    Ok(request)
+}
+
 fn cause(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
@@ -109,7 +136,7 @@ mod tests {
     fn settings(endpoint: &str, headers: &[(&str, &str)]) -> Result<CollectorSettings, String> {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let headers = headers.collect::<Vec<_>>();
-        CollectorSettings::new(endpoint, None, &headers, Duration::from_secs(1))
+        CollectorSettings::new(endpoint, None, Duration::from_secs(1))?.with_headers(&headers)
     }
 
     #[test]
@@ -137,5 +164,9 @@ mod tests {
             let refused = settings("http://collector:4317", &[wrong]).unwrap_err();
             assert!(!refused.contains("the-secret"), "{refused}");
         }
+        let mut given_by_the_sdk = Request::new(());
+        given_by_the_sdk.metadata_mut().insert("authorization", "the-secret".parse().unwrap());
+        let shown = format!("{:?}", conceal(given_by_the_sdk).unwrap());
+        assert!(shown.contains("authorization") && !shown.contains("the-secret"), "{shown}");
     }
 }

@@ -20,7 +20,7 @@ const LENGTH: usize = 55;
 const INVALID_VERSION: u64 = 0xff;
 
 /// Returns the position of the sender of a request. A `traceparent` that is invalid, or that occurs
-/// twice, counts as absent; so does a `tracestate` that is invalid, too long, or in several headers.
+/// twice, counts as absent; so does a `tracestate` that is invalid or too long.
 pub(super) fn parent(headers: &HeaderMap) -> Option<SpanContext> {
     let given = only(headers, &TRACEPARENT)?.as_bytes();
     let (fields, rest) = given.split_at_checked(LENGTH)?;
@@ -40,10 +40,12 @@ pub(super) fn parent(headers: &HeaderMap) -> Option<SpanContext> {
     position.is_valid().then_some(position)
 }
 
+/// Reads `tracestate`, which may be divided into several headers.
 fn state(headers: &HeaderMap) -> TraceState {
-    let given = only(headers, &TRACESTATE).and_then(|state| state.to_str().ok());
-    let given = given.filter(|state| state.len() <= LONGEST_STATE);
-    given.map_or(TraceState::NONE, |state| state.parse().unwrap_or_default())
+    let parts = headers.get_all(TRACESTATE).iter().map(HeaderValue::to_str);
+    let Ok(parts) = parts.collect::<Result<Vec<_>, _>>() else { return TraceState::NONE };
+    let whole = Some(parts.join(",")).filter(|whole| whole.len() <= LONGEST_STATE);
+    whole.map_or(TraceState::NONE, |whole| whole.parse().unwrap_or_default())
 }
 
 /// Returns the value of a header that occurs once.
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tracestate_is_kept_unless_it_is_too_long_or_divided() {
+    fn a_tracestate_is_kept_unless_it_is_invalid_or_too_long() {
         let state = |values: &[String]| {
             let mut headers = HeaderMap::new();
             headers.insert(TRACEPARENT, HeaderValue::from_static(VALID));
@@ -157,7 +159,10 @@ mod tests {
         assert_eq!(state(&["a=1,b=2".to_owned()]).as_deref(), Some("a=1,b=2"));
         assert_eq!(state(&[long(LONGEST_STATE)]), Some(long(LONGEST_STATE)));
         assert_eq!(state(&[long(LONGEST_STATE + 1)]), None);
-        assert_eq!(state(&["a=1".to_owned(), "b=2".to_owned()]), None);
+        let divided = |state: String| state.split(',').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(state(&divided(long(LONGEST_STATE))), Some(long(LONGEST_STATE)));
+        assert_eq!(state(&divided(long(LONGEST_STATE + 1))), None);
+        assert_eq!(state(&["a=1".to_owned(), "no list".to_owned()]), None);
         assert_eq!(state(&["no list".to_owned()]), None);
         assert_eq!(state(&[]), None);
     }

@@ -10,25 +10,26 @@ const NAMES: &str = "always_on, always_off, traceidratio, parentbased_always_on,
 const DEFAULT: &str = "parentbased_always_on";
 
 /// Returns the sampler of this name. The argument is the ratio of those that have one, and 1 if there
-/// is none. The error is a sentence.
+/// is none. The error is a sentence that names the variable.
 pub fn sampler(name: Option<&str>, argument: Option<&str>) -> Result<Sampler, String> {
-    let name = name.unwrap_or(DEFAULT);
+    let given = name.unwrap_or(DEFAULT);
+    let name = given.to_ascii_lowercase();
     let (follows_parent, root) = match name.strip_prefix("parentbased_") {
         Some(root) => (true, root),
-        None => (false, name),
+        None => (false, name.as_str()),
     };
     let root = match root {
         "always_on" => Sampler::AlwaysOn,
         "always_off" => Sampler::AlwaysOff,
         "traceidratio" => Sampler::TraceIdRatioBased(argument.map_or(Ok(1.0), ratio)?),
-        _ => return Err(format!("{name:?} is not a sampler; expected {NAMES}")),
+        _ => return Err(format!("OTEL_TRACES_SAMPLER is {given:?}; expected {NAMES}")),
     };
     Ok(if follows_parent { Sampler::ParentBased(Box::new(root)) } else { root })
 }
 
 fn ratio(text: &str) -> Result<f64, String> {
     let parsed = text.trim().parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-    parsed.ok_or_else(|| format!("{text:?} is not a ratio between 0 and 1"))
+    parsed.ok_or_else(|| format!("OTEL_TRACES_SAMPLER_ARG is {text:?}; expected 0 to 1"))
 }
 
 #[cfg(test)]
@@ -48,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_ratio_is_kept() {
-        let sampler = sampler(Some("traceidratio"), Some("0.25")).unwrap();
+        let sampler = sampler(Some("TraceIdRatio"), Some("0.25")).unwrap();
         let ids = RandomIdGenerator::default();
         let taken = (0..20_000).filter(|_| takes(&sampler, ids.new_trace_id())).count();
         assert!((4_500..5_500).contains(&taken), "{taken} of 20000");

@@ -1,21 +1,32 @@
 //! Traces: which calls are recorded, what their spans contain, and where a trace goes on.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use cdn_activation::proto::cdn::v1::OpenCdnServiceRequest;
 use cdn_activation::traces::code_name;
 use futures_util::future::join_all;
+use futures_util::stream::{Pending, pending};
+use http::{Request, Response};
+use http_body_util::StreamBody;
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tonic::Code;
 
 use crate::support::collector::{
-    Span, Takes, TestCollector, attributes, collector_at, hex, start_traces, traces_to,
+    Span, Takes, TestCollector, attributes, collector_at, hasty_traces_to, hex, start_traces,
+    traces_to,
 };
 use crate::support::commerce::CommerceSystem;
 use crate::support::database::Database;
@@ -168,6 +179,7 @@ async fn a_client_over_rest_cannot_decide_that_its_requests_are_recorded() {
     api.send("GET", &target, &[("traceparent", &sampled)], b"").await.succeeded();
     let other = TRACE.replace('0', "1");
     call(&api.raw_grpc().await, &key, STATUS, &traceparent(&other, "01")).await;
+    collector.span("the span of the service", is_of(&other, SpanKind::Server)).await;
     api.stop().await;
     let traces: BTreeSet<_> = collector
         .got()
@@ -269,6 +281,12 @@ async fn a_statement_that_several_calls_share_links_to_those_that_are_recorded()
         let codes = join_all((burst * 32..(burst + 1) * 32).map(send)).await;
         assert!(codes.iter().all(|code| *code == Code::Ok), "{codes:?}");
     }
+    let has_all = async || {
+        let spans = collector.got().spans;
+        let waits = spans.iter().filter(|span| span.kind == i32::from(SpanKind::Internal)).count();
+        waits >= 128 && spans.iter().map(|span| span.links.len()).sum::<usize>() >= 128
+    };
+    eventually("all waits and their statements are exported", has_all).await;
     api.stop().await;
 
     let spans = collector.got().spans;
@@ -370,10 +388,24 @@ async fn health_checks_are_not_recorded() {
     let collector = TestCollector::start().await;
     let api = start(&collector, "always_on").await;
     let path = "/grpc.health.v1.Health/Check";
-    let reply = api.raw_grpc().await.call(path, &[], b"").await;
+    let (key, grpc) = (api.account().await, api.raw_grpc().await);
+    let other = TRACE.replace('0', "1");
+    let sampled = traceparent(&other, "01");
+    let reply = grpc.call(path, &[("traceparent", sampled.as_str())], b"").await;
     assert_eq!(reply.status().code(), Code::Ok);
+    call(&grpc, &key, STATUS, &traceparent(TRACE, "01")).await;
+    collector.span("the span of the call after it", is_of(TRACE, SpanKind::Server)).await;
+    drop(grpc);
     api.stop().await;
-    assert_eq!(collector.got().spans, []);
+    let spans = collector.got().spans;
+    let is_of_check = |span: &Span| hex(&span.trace_id) == other || span.name.contains("Health");
+    assert!(!spans.iter().any(is_of_check), "{spans:?}");
+}
+
+/// Returns how many spans had an outcome.
+async fn count(api: &Api, outcome: &str) -> f64 {
+    let name = format!("trace_spans_total{{outcome=\"{outcome}\"}}");
+    api.metric(&name).await.expect("the metric")
 }
 
 /// A collector that accepts connections, and says this to each of them.
@@ -393,10 +425,7 @@ async fn says(text: &'static [u8]) -> SocketAddr {
 
 #[tokio::test]
 async fn a_collector_that_is_absent_silent_or_hostile_holds_neither_calls_nor_the_stop() {
-    let absent = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        listener.local_addr().expect("bound")
-    };
+    let absent = SocketAddr::from((Ipv4Addr::LOCALHOST, 1)); // nobody listens there
     let refusing = TestCollector::start().await;
     refusing.behave(Takes::Refuses(Code::Unavailable));
     for address in
@@ -405,11 +434,12 @@ async fn a_collector_that_is_absent_silent_or_hostile_holds_neither_calls_nor_th
         let traces = traces_to(address, "always_on");
         let api = Api::start_with(|settings| settings.traces = traces).await;
         let (key, grpc) = (api.account().await, api.raw_grpc().await);
-        let until = Instant::now() + Duration::from_millis(1500);
-        while Instant::now() < until {
+        let are_lost = async || {
             let reply = call(&grpc, &key, STATUS, &traceparent(TRACE, "01")).await;
             assert_eq!(reply.status().code(), Code::Ok);
-        }
+            count(&api, "refused").await + count(&api, "lost").await > 0.0
+        };
+        eventually("spans are lost and counted", are_lost).await;
         drop(grpc);
         let stopping = Instant::now();
         api.stop().await;
@@ -424,19 +454,16 @@ async fn a_collector_that_comes_back_gets_the_next_spans_and_both_are_counted() 
     collector.behave(Takes::Refuses(Code::InvalidArgument)); // no attempt is made again
     let api = start(&collector, "always_on").await;
     let (key, grpc) = (api.account().await, api.raw_grpc().await);
-    let count = async |outcome| {
-        let name = format!("trace_spans_total{{outcome=\"{outcome}\"}}");
-        api.metric(&name).await
-    };
-    assert_eq!((count("exported").await, count("lost").await), (Some(0.0), Some(0.0)));
+    let is_some = async |outcome| count(&api, outcome).await > 0.0;
+    assert!(!is_some("exported").await && !is_some("lost").await);
     call(&grpc, &key, STATUS, &traceparent(TRACE, "01")).await;
-    eventually("spans are refused", async || count("refused").await > Some(0.0)).await;
+    eventually("spans are refused", async || is_some("refused").await).await;
     collector.behave(Takes::All);
     let next = TRACE.replace('0', "1");
     call(&grpc, &key, STATUS, &traceparent(&next, "01")).await;
     collector.span("the next span", is_of(&next, SpanKind::Server)).await;
-    eventually("spans are counted", async || count("exported").await > Some(0.0)).await;
-    assert_eq!(count("lost").await, Some(0.0));
+    eventually("spans are counted", async || is_some("exported").await).await;
+    assert!(!is_some("lost").await);
 }
 
 #[tokio::test]
@@ -452,8 +479,7 @@ async fn a_collector_over_https_is_verified_by_the_given_authorities() {
         api
     };
     let api = start(Authority::new("others").pem()).await;
-    let refused = "trace_spans_total{outcome=\"refused\"}";
-    let is_refused = async || api.metric(refused).await > Some(0.0);
+    let is_refused = async || count(&api, "refused").await > 0.0;
     eventually("the exporter does not trust the collector", is_refused).await;
     assert_eq!(collector.got().authorizations, []);
     let _api = start(authority.pem()).await;
@@ -491,6 +517,7 @@ async fn the_variables_of_opentelemetry_start_traces_and_the_log_line_names_the_
     call(&grpc, &key, STATUS, &traceparent(TRACE, "01")).await;
     let mut cdn = api.cdn(&key).await;
     cdn.open_cdn_service(OpenCdnServiceRequest::default()).await.expect("opened");
+    collector.span("the span of the call", is_of(TRACE, SpanKind::Server)).await;
     let ended = program.stop().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let lines = ended.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -499,7 +526,76 @@ async fn the_variables_of_opentelemetry_start_traces_and_the_log_line_names_the_
     assert_eq!(line["trace_id"], TRACE);
     assert_eq!(of("OpenCdnService").expect("the line of the other call")["trace_id"], Value::Null);
     let got = collector.got();
-    assert!(got.spans.iter().any(is_of(TRACE, SpanKind::Server)));
     assert!(format!("{:?}", got.resources).contains("activation-of-the-test"));
     assert!(!ended.stdout.contains("token-of-the-collector"));
+}
+
+/// A collector that answers with headers, and with a body that never ends.
+async fn never_ends() -> SocketAddr {
+    type Endless = StreamBody<Pending<Result<Frame<Bytes>, Infallible>>>;
+    async fn answer(_: Request<Incoming>) -> Result<Response<Endless>, Infallible> {
+        let response = Response::builder().header("content-type", "application/grpc");
+        Ok(response.body(StreamBody::new(pending())).expect("a response"))
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let builder = http2::Builder::new(TokioExecutor::new());
+            tokio::spawn(builder.serve_connection(TokioIo::new(stream), service_fn(answer)));
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn an_answer_of_the_collector_that_never_ends_is_given_up() {
+    let traces = hasty_traces_to(never_ends().await);
+    let api = Api::start_with(|settings| settings.traces = traces).await;
+    let (key, grpc) = (api.account().await, api.raw_grpc().await);
+    call(&grpc, &key, STATUS, &traceparent(TRACE, "01")).await;
+    let refused = async || count(&api, "refused").await > 0.0;
+    eventually("the spans of the first message are refused", refused).await;
+}
+
+/// A way to a collector. The connections that are open when the number changes are dead from then on:
+/// nothing comes through, and nobody closes them.
+async fn way_to(collector: SocketAddr) -> (SocketAddr, watch::Sender<u32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let (deaths, seen) = watch::channel(0);
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut seen = seen.clone();
+            seen.mark_unchanged();
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(collector).await.expect("the collector");
+                tokio::select! {
+                    _ = copy_bidirectional(&mut near, &mut far) => {}
+                    _ = seen.changed() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    (address, deaths)
+}
+
+#[tokio::test]
+async fn a_connection_to_the_collector_that_is_dead_is_made_again() {
+    let collector = TestCollector::start().await;
+    let (way, deaths) = way_to(collector.address).await;
+    let traces = hasty_traces_to(way);
+    let api = Api::start_with(|settings| settings.traces = traces).await;
+    let (key, grpc) = (api.account().await, api.raw_grpc().await);
+    call(&grpc, &key, STATUS, &traceparent(TRACE, "01")).await;
+    collector.span("the first span", is_of(TRACE, SpanKind::Server)).await;
+    deaths.send_replace(1);
+    let later = TRACE.replace('0', "1");
+    let is_later = is_of(&later, SpanKind::Server);
+    let comes = async || {
+        call(&grpc, &key, STATUS, &traceparent(&later, "01")).await;
+        collector.got().spans.iter().any(&is_later)
+    };
+    eventually("spans come over another connection", comes).await;
+    assert!(count(&api, "refused").await > 0.0, "what was sent over the dead one");
 }

@@ -112,10 +112,26 @@ pub fn traces_to(address: SocketAddr, sampler: &str) -> Traces {
 
 /// Returns settings for a collector at an endpoint.
 pub fn collector_at(endpoint: &str, authorities: Option<&str>) -> CollectorSettings {
+    collector_within(endpoint, authorities, Duration::from_secs(10))
+}
+
+/// The same, with this time limit of a message.
+pub fn collector_within(
+    endpoint: &str,
+    authorities: Option<&str>,
+    limit: Duration,
+) -> CollectorSettings {
     let headers = [("Authorization".to_owned(), "Bearer token-of-the-collector".to_owned())];
-    let (authorities, timeout) = (authorities.map(str::as_bytes), Duration::from_secs(10));
-    let settings = CollectorSettings::new(endpoint, authorities, &headers, timeout);
-    settings.expect("an endpoint").compressed(authorities.is_some())
+    let authorities = authorities.map(str::as_bytes);
+    let settings = CollectorSettings::new(endpoint, authorities, limit).expect("an endpoint");
+    let settings = settings.with_headers(&headers).expect("a header");
+    settings.compressed(authorities.is_some())
+}
+
+/// Starts traces that are sent to an address, with a time limit of one second.
+pub fn hasty_traces_to(address: SocketAddr) -> Traces {
+    let endpoint = format!("http://{address}");
+    start_traces(collector_within(&endpoint, None, Duration::from_secs(1)), "always_on")
 }
 
 /// Starts traces that are sent to a collector.
