@@ -8,7 +8,9 @@
 use std::process::ExitCode;
 
 use crate::Run;
-use crate::rounds::{self, Action, Measured, Result, Row, Spread, Stage, Subject, Wire, counted};
+use crate::rounds::{
+    self, Action, Measured, Result, Row, Setting, Spread, Stage, Subject, Wire, counted,
+};
 use crate::servers::collector;
 
 /// So many that each of the keys signs a few calls a second.
@@ -35,7 +37,8 @@ pub fn run(run: &Run) -> anyhow::Result<ExitCode> {
             SUBJECTS.map(|subject| Row { subject, action, wire, callers: CALLERS })
         })
         .collect();
-    let mut stage = Stage::set_up(run.setting(ACCOUNTS), &mut rows)?;
+    let setting = Setting { names_traces: true, ..run.setting(ACCOUNTS) };
+    let mut stage = Stage::set_up(setting, &mut rows)?;
     let mut passed = measure(&mut stage, &rows, run.rounds);
     if !passed {
         println!("measuring once more");

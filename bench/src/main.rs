@@ -132,6 +132,7 @@ impl Run {
             window: Duration::from_secs_f64(self.seconds.unwrap_or(WINDOW)),
             service: self.service.clone(),
             notes: self.notes.clone(),
+            names_traces: false,
         }
     }
 }

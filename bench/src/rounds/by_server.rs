@@ -62,7 +62,7 @@ impl Stage {
     }
 
     fn target_of(&self, row: Row, server: &Server) -> anyhow::Result<Target> {
-        let is_in_a_trace = row.subject == Subject::Traces;
+        let is_in_a_trace = self.setting.names_traces;
         if row.wire == Wire::Rest {
             let address = server.rest.clone().context("no address for the signed query format")?;
             let action = match row.action {

@@ -33,6 +33,8 @@ pub struct Setting {
     pub service: PathBuf,
     /// The directory for the profile that it records, if it does.
     pub notes: Option<PathBuf>,
+    /// Whether each call names a trace.
+    pub names_traces: bool,
 }
 
 impl Setting {
