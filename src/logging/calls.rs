@@ -69,7 +69,8 @@ impl CallLine<'_> {
         macro_rules! line {
             ($level:ident, $($rest:tt)+) => {
                 tracing::$level!(
-                    action, %request_id, correlation_id, peer, wire, caller, account_id, access_key_id, trace_id, milliseconds, $($rest)+
+                    action, %request_id, correlation_id, peer, wire, caller, account_id,
+                    access_key_id, trace_id, milliseconds, $($rest)+
                 )
             };
         }

@@ -97,7 +97,8 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
     }
 
     /// Asks the question and waits for the answer. `statement` runs one statement for all questions
-    /// that it gets, within [`answering`], and answers each of them. All callers of a batcher pass the same `statement`.
+    /// that it gets, within [`answering`], and answers each of them. All callers of a batcher pass the
+    /// same `statement`.
     pub async fn ask<S, F>(&self, question: Q, store: &Store, statement: S) -> Result<A, Error>
     where
         S: Fn(Store, Vec<Asked<Q, A>>) -> F + Send + 'static,
