@@ -368,16 +368,22 @@ async fn the_client_trusts_its_authority_and_shows_a_certificate_that_it_reads_a
     assert_eq!((refused.code(), refused.reason()), (Code::Unavailable, None));
 }
 
-#[tokio::test]
-async fn a_follower_whose_endpoints_fail_in_tls_ends_with_an_error_and_one_that_waits_says_why() {
-    let authority = Authority::new("the authority");
+/// Starts a service without TLS, and a replica of it with a certificate of this authority.
+async fn with_and_without_tls(authority: &Authority) -> (Api, Api) {
     let served = ServerFiles::new(&authority.issue(&[]), &authority.pem());
-    let api = Api::start_without_workers().await;
-    let secure = api
+    let plain = Api::start_without_workers().await;
+    let secure = plain
         .replica_with(|settings| {
             settings.listening = Listening { tls: Some(served.tls(false)), ..Listening::default() };
         })
         .await;
+    (plain, secure)
+}
+
+#[tokio::test]
+async fn a_follower_whose_endpoints_fail_in_tls_ends_with_an_error_and_one_that_waits_says_why() {
+    let authority = Authority::new("the authority");
+    let (api, secure) = with_and_without_tls(&authority).await;
     let trusting = |ca: &Authority, endpoints: &[String]| {
         let scratch = Scratch::new();
         let tls = ClientTls {
@@ -439,13 +445,7 @@ async fn first_closed(listener: TcpListener, to: SocketAddr) {
 #[tokio::test]
 async fn a_follower_goes_on_if_tls_failed_at_one_endpoint_and_the_other_one_was_only_unavailable() {
     let authority = Authority::new("the authority");
-    let served = ServerFiles::new(&authority.issue(&[]), &authority.pem());
-    let api = Api::start_without_workers().await;
-    let secure = api
-        .replica_with(|settings| {
-            settings.listening = Listening { tls: Some(served.tls(false)), ..Listening::default() };
-        })
-        .await;
+    let (api, secure) = with_and_without_tls(&authority).await;
     let unsteady = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoints = [unsteady.local_addr().expect("bound"), api.addresses.grpc];
     tokio::spawn(first_closed(unsteady, secure.addresses.grpc));
